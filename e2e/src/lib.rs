@@ -1,0 +1,1 @@
+//! What the demo, the end-to-end tests and the benchmarks share.

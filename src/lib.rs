@@ -1,0 +1,3 @@
+//! Offboards RAM users and roles from Alibaba Cloud ACK clusters.
+pub mod alibaba;
+pub mod uid;
