@@ -1,2 +1,4 @@
 //! Parses the command line and dispatches; nothing else.
-fn main() {}
+fn main() {
+    print!("{}", ack_offboarding_operator::api::crd_yaml().unwrap());
+}

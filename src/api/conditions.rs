@@ -1,0 +1,310 @@
+//! Condition types, their reasons, and how a condition changes.
+
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+use std::fmt;
+
+/// Defines an enum whose variants are spelled in the API as they are here.
+macro_rules! vocabulary {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[$name] = &[$($name::$variant),*];
+
+            /// The word in the API.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => stringify!($variant)),* }
+            }
+
+            /// The value of a word in the API.
+            pub fn parse(word: &str) -> Option<Self> {
+                match word { $(stringify!($variant) => Some($name::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+vocabulary!(
+    /// What a condition is about. Every one of them is set on the first visit.
+    ConditionType {
+        /// Who the UID is.
+        IdentityResolved,
+        /// The identity made no request in the window.
+        Inactive,
+        /// The plan may be carried out.
+        Approved,
+        /// Every binding of the plan is stored and was read back.
+        BackedUp,
+        /// No binding names the UID.
+        BindingsRemoved,
+        /// ACK reports no kubeconfig for the UID in this cluster.
+        KubeconfigPurged,
+        /// The access was verified as gone. Auditors wait on this one.
+        Offboarded,
+        /// Access was found after the end.
+        AccessReturned,
+        /// kstatus: the object is where its spec wants it.
+        Ready,
+        /// kstatus: work or waiting goes on.
+        Reconciling,
+        /// kstatus: a person must change something.
+        Stalled,
+    }
+);
+
+vocabulary!(
+    /// Why a condition is what it is.
+    Reason {
+        /// Not evaluated yet.
+        Pending,
+        /// The UID is an existing RAM user.
+        RamUser,
+        /// The UID is an existing RAM role.
+        RamRole,
+        /// RAM does not know the UID any more, and it still holds, or held, something here.
+        DeletedFromRam,
+        /// The RAM user is in the recycle bin.
+        InRecycleBin,
+        /// Root account, the operator's own identity, or on the protected list.
+        ProtectedIdentity,
+        /// The UID and the expected name do not belong together.
+        NameMismatch,
+        /// The UID is a role where a user was said, or the reverse.
+        TypeMismatch,
+        /// Nobody knows the UID, and it holds nothing here.
+        NothingFound,
+        /// A service could not be asked.
+        LookupFailed,
+        /// The credentials belong to another account than the cluster.
+        WrongAccount,
+        /// No request in the window.
+        NoActivity,
+        /// A request in the window.
+        ActiveInWindow,
+        /// The cluster's audit log is off.
+        AuditDisabled,
+        /// The audit project or logstore does not exist.
+        LogstoreMissing,
+        /// A field that the check needs is not indexed.
+        FieldNotIndexed,
+        /// The logstore keeps records for less than the window.
+        RetentionTooShort,
+        /// The logstore is younger than the window.
+        AuditTooRecent,
+        /// An hour or more without a record of anybody.
+        AuditGap,
+        /// SLS did not finish the search.
+        ResultIncomplete,
+        /// More records than could be read, none of them decisive.
+        TooManyRecords,
+        /// SLS or ACK refused or failed the question.
+        QueryFailed,
+        /// Nobody has to approve.
+        Automatic,
+        /// The plan's digest is in approvedPlans.
+        PlanApproved,
+        /// Active, and the spec says to proceed.
+        OverrideActive,
+        /// Activity unknown, and the spec says to proceed.
+        OverrideUnknown,
+        /// The wait of waitAtMostDays is over.
+        WaitExpired,
+        /// The plan waits for a person.
+        AwaitingApproval,
+        /// The identity must be quiet first.
+        WaitingForInactivity,
+        /// A dry run stops here.
+        DryRun,
+        /// spec.suspend is true.
+        Suspended,
+        /// The backup is stored and was read back.
+        Stored,
+        /// There was no binding.
+        NothingToBackUp,
+        /// A backup could not be written.
+        WriteFailed,
+        /// A backup does not read back as it was written.
+        VerifyFailed,
+        /// Bindings were removed.
+        Removed,
+        /// There was nothing to remove.
+        NothingToRemove,
+        /// A binding kept changing.
+        Conflict,
+        /// A permission is missing.
+        Forbidden,
+        /// Bindings shared with others were left, as the operator may not change them.
+        SharedBindingsKept,
+        /// A deleted binding waits for its finalizers, and still grants access.
+        Terminating,
+        /// Something restores a binding again and again.
+        RestoredByManager,
+        /// ACK purged the kubeconfig.
+        Purged,
+        /// ACK knows no kubeconfig to purge.
+        NothingToPurge,
+        /// The spec says to keep the kubeconfig.
+        Kept,
+        /// Bindings are left, so the purge was not asked for.
+        BindingsRemain,
+        /// ACK refused the purge.
+        RefusedByAck,
+        /// ACK does not report the kubeconfig as purged yet.
+        NotConfirmed,
+        /// The access was verified as gone.
+        Verified,
+        /// A binding for the UID appeared after the end.
+        BindingFound,
+        /// A kubeconfig for the UID appeared after the end.
+        KubeconfigReissued,
+        /// Nothing returned.
+        None,
+        /// The offboarding is complete.
+        Offboarded,
+        /// The dry run is complete.
+        DryRunComplete,
+        /// ACK does not know the cluster.
+        ClusterNotFound,
+        /// Another object works on the same UID.
+        Queued,
+        /// Access was found after the end.
+        AccessReturned,
+        /// Work goes on.
+        InProgress,
+    }
+);
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// Nobody can tell, or nobody has looked yet.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ConditionStatus::True => "True",
+            ConditionStatus::False => "False",
+            ConditionStatus::Unknown => "Unknown",
+        }
+    }
+}
+
+/// Sets one condition in a list.
+///
+/// `lastTransitionTime` stays as it was while the status stays the same (the convention of the Kubernetes API).
+/// Returns whether status or reason changed: what people are told of with an event.
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    type_: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> bool {
+    let previous = conditions.iter_mut().find(|c| c.type_ == type_.as_str());
+    let unchanged_since = previous
+        .as_ref()
+        .filter(|c| c.status == status.as_str())
+        .map(|c| c.last_transition_time.clone());
+    let changed = previous
+        .as_ref()
+        .is_none_or(|c| c.status != status.as_str() || c.reason != reason.as_str());
+    let condition = Condition {
+        type_: type_.as_str().to_owned(),
+        status: status.as_str().to_owned(),
+        reason: reason.as_str().to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: unchanged_since.unwrap_or(Time(now)),
+    };
+    match previous {
+        Some(slot) => *slot = condition,
+        Option::None => conditions.push(condition),
+    }
+    changed
+}
+
+/// The condition of a type in a list.
+pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == type_.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_transition_time_moves_only_with_the_status() {
+        let (t1, t2) = (Timestamp::from_second(1).unwrap(), Timestamp::from_second(2).unwrap());
+        let mut list = Vec::new();
+        let ready = ConditionType::Ready;
+        assert!(set(
+            &mut list,
+            ready,
+            ConditionStatus::False,
+            Reason::Queued,
+            "a",
+            Some(1),
+            t1
+        ));
+        assert!(set(
+            &mut list,
+            ready,
+            ConditionStatus::False,
+            Reason::Suspended,
+            "b",
+            Some(1),
+            t2
+        ));
+        assert_eq!(find(&list, ready).unwrap().last_transition_time.0, t1);
+        assert!(!set(
+            &mut list,
+            ready,
+            ConditionStatus::False,
+            Reason::Suspended,
+            "c",
+            Some(2),
+            t2
+        ));
+        assert!(set(
+            &mut list,
+            ready,
+            ConditionStatus::True,
+            Reason::Offboarded,
+            "d",
+            Some(2),
+            t2
+        ));
+        let ready = find(&list, ready).unwrap();
+        assert_eq!((ready.last_transition_time.0, list.len()), (t2, 1));
+    }
+
+    #[test]
+    fn words_are_spelled_as_in_the_api() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::parse(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(Reason::KubeconfigReissued.as_str(), "KubeconfigReissued");
+        assert_eq!(ConditionType::ALL.len(), 11);
+    }
+}

@@ -1,0 +1,20 @@
+//! What users write and read: the `UserOffboarding` object, its conditions and their reasons.
+
+pub mod conditions;
+mod crd;
+pub mod spec;
+pub mod status;
+
+pub use conditions::{ConditionStatus, ConditionType, Reason};
+pub use crd::{crd, crd_yaml};
+pub use spec::{
+    ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, OnUncertainty, UserOffboarding,
+    UserOffboardingSpec,
+};
+pub use status::{
+    ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, IdentityState, IdentityStatus,
+    KubeconfigStatus, PlanStatus, PlannedBinding, RemovedStatus, ResolvedIdentityType, UserOffboardingStatus,
+};
+
+/// The API group of everything that the operator defines, and the prefix of its labels and annotations.
+pub const GROUP: &str = "ack-offboarding.io";

@@ -1,0 +1,207 @@
+//! The `spec` of a `UserOffboarding`.
+//!
+//! Doc comments of fields are what `kubectl explain` prints.
+
+// The derive macro repeats the struct in a scope of its own, where `pub` reaches nobody.
+#![allow(unreachable_pub)]
+
+use super::status::UserOffboardingStatus;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// Who leaves, and how careful the operator is about it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "ack-offboarding.io",
+    version = "v1alpha1",
+    kind = "UserOffboarding",
+    plural = "useroffboardings",
+    singular = "useroffboarding",
+    shortname = "uo",
+    category = "ack",
+    status = "UserOffboardingStatus",
+    derive = "PartialEq",
+    doc = "Ends the access of one RAM user or RAM role to this ACK cluster: its RBAC bindings are backed up and removed, its kubeconfig is purged by ACK, and the result is verified.",
+    printcolumn(
+        name = "UID",
+        type_ = "string",
+        json_path = ".spec.uid",
+        description = "The RAM user's UID or the RAM role's ID"
+    ),
+    printcolumn(
+        name = "IDENTITY",
+        type_ = "string",
+        json_path = ".status.identity.name",
+        description = "The name found for the UID"
+    ),
+    printcolumn(
+        name = "STATE",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Where the offboarding is, or what is in its way"
+    ),
+    printcolumn(
+        name = "REMOVED",
+        type_ = "integer",
+        json_path = ".status.removed.total",
+        description = "How many bindings no longer name the UID"
+    ),
+    printcolumn(
+        name = "LAST SEEN",
+        type_ = "string",
+        json_path = ".status.activity.lastSeen",
+        description = "The latest request found in the audit log's window"
+    ),
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct UserOffboardingSpec {
+    /// The RAM user's UID or the RAM role's ID: a decimal number written as a string, in quotes.
+    /// It cannot be changed: another UID is another UserOffboarding.
+    #[schemars(length(max = 20))]
+    #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,19}$')").message("uid must be the RAM UID: 1 to 20 decimal digits, without a leading zero"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("uid is immutable: create another UserOffboarding for another UID"))]
+    pub uid: String,
+
+    /// The RAM user name (the part of the logon name before "@") or RAM role name that the UID must belong to, as
+    /// long as RAM still knows it. A guard against a mistyped UID: on a mismatch nothing is touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("!self.contains('@')").message("expectedName is the name alone: leave out the '@' and what follows it"))]
+    pub expected_name: Option<String>,
+
+    /// What the UID belongs to. RamRole must be said explicitly: a RAM role is one Kubernetes user that everyone who
+    /// assumes the role shares, all CloudSSO users of an access configuration included.
+    #[serde(default)]
+    pub identity_type: IdentityType,
+
+    /// Execute carries the offboarding out. DryRun does everything up to the plan, and changes nothing.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Automatic goes on by itself. Manual stops with a plan until the plan's digest is in approvedPlans.
+    #[serde(default)]
+    pub approval: Approval,
+
+    /// The approved plans, each as the whole digest from status.plan.digest ("sha256:" and 64 hexadecimal digits). A
+    /// list, because one manifest goes to many clusters, and each cluster's plan has a digest of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 71)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(d, d.matches('^sha256:[0-9a-f]{64}$'))").message("approvedPlans takes whole digests as in status.plan.digest: 'sha256:' and 64 hexadecimal digits in lower case"))]
+    pub approved_plans: Vec<String>,
+
+    /// Stops before the next effect. What was already done stays done.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How the audit log decides whether the identity is still in use.
+    #[serde(default)]
+    pub activity_check: ActivityCheck,
+
+    /// Purge has ACK revoke the kubeconfig. Keep leaves it; only the bindings go.
+    #[serde(default)]
+    pub kubeconfig: KubeconfigPolicy,
+
+    /// Once reports access that returns later. Continuous removes it again, through the same checks.
+    #[serde(default)]
+    pub enforcement: Enforcement,
+}
+
+/// How the audit log decides whether the identity is still in use.
+#[derive(schemars::JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ActivityCheck {
+    /// How many days without a request count as inactive.
+    #[schemars(range(min = 1, max = 180))]
+    pub window_days: u16,
+
+    /// What to do about an identity that made requests in the window: Wait until it is quiet, or Proceed.
+    pub when_active: OnUncertainty,
+
+    /// What to do when the audit log cannot tell: Wait until it can, or Proceed.
+    pub when_unknown: OnUncertainty,
+
+    /// Proceed after so many days of waiting, counted from status.waitingSince, whatever the audit log says. Without
+    /// it, one request a week keeps a leaver in for ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 365))]
+    pub wait_at_most_days: Option<u16>,
+}
+
+impl Default for ActivityCheck {
+    fn default() -> Self {
+        ActivityCheck {
+            window_days: 7,
+            when_active: OnUncertainty::Wait,
+            when_unknown: OnUncertainty::Wait,
+            wait_at_most_days: None,
+        }
+    }
+}
+
+/// Defines an enum whose variants are what the manifest says, the first being the default.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $(#[$first_doc:meta])* $first:ident $(, $(#[$other_doc:meta])* $other:ident)* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+        pub enum $name {
+            $(#[$first_doc])* #[default] $first,
+            $($(#[$other_doc])* $other,)*
+        }
+    };
+}
+
+choice!(
+    /// What a UID belongs to.
+    IdentityType {
+        /// A RAM user.
+        RamUser,
+        /// A RAM role.
+        RamRole,
+    }
+);
+choice!(
+    /// Whether the offboarding is carried out.
+    Mode {
+        /// Carry it out.
+        Execute,
+        /// Stop after the plan.
+        DryRun,
+    }
+);
+choice!(
+    /// Who says that the plan may be carried out.
+    Approval {
+        /// Nobody has to.
+        Automatic,
+        /// A person, by listing the plan's digest.
+        Manual,
+    }
+);
+choice!(
+    /// What to do while the identity is active, or while nobody can tell.
+    OnUncertainty {
+        /// Look again later.
+        Wait,
+        /// Go on all the same.
+        Proceed,
+    }
+);
+choice!(
+    /// What happens to the kubeconfig that ACK issued.
+    KubeconfigPolicy {
+        /// ACK revokes it.
+        Purge,
+        /// It stays.
+        Keep,
+    }
+);
+choice!(
+    /// What happens when access returns after the end.
+    Enforcement {
+        /// It is reported.
+        Once,
+        /// It is removed again.
+        Continuous,
+    }
+);

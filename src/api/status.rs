@@ -1,0 +1,232 @@
+//! The `status` of a `UserOffboarding`.
+//!
+//! Nothing here moves with the clock alone: a status is written only when what was seen or done has changed.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was seen and done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UserOffboardingStatus {
+    /// The generation of the spec that this status is about; -1 before the first visit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Who the UID is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityStatus>,
+    /// What the audit log says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<ActivityStatus>,
+    /// What is to be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanStatus>,
+    /// Where the removed bindings are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
+    /// What was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<RemovedStatus>,
+    /// The kubeconfig that ACK issued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubeconfig: Option<KubeconfigStatus>,
+    /// Since when the offboarding has been waiting for the identity to be inactive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_since: Option<Time>,
+    /// When the current run, or the last one, made its first change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// When ACK was last asked to purge the kubeconfig; written before the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purge_requested_at: Option<Time>,
+    /// When the offboarding was last verified as complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Time>,
+    /// What holds, and why; one entry for each type.
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Who the UID is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityStatus {
+    /// What kind of identity it is, as far as anything still knows it.
+    #[serde(rename = "type")]
+    pub type_: ResolvedIdentityType,
+    /// Its name: the RAM user name or the RAM role name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether RAM still knows it.
+    pub state: IdentityState,
+    /// When it was moved to RAM's recycle bin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Time>,
+}
+
+/// What kind of identity a UID turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ResolvedIdentityType {
+    /// A RAM user.
+    RamUser,
+    /// A RAM role.
+    RamRole,
+    /// The Alibaba Cloud account itself.
+    RootAccount,
+    /// Nothing knows it any more.
+    Unknown,
+}
+
+/// Whether RAM still knows an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum IdentityState {
+    /// RAM knows it.
+    Exists,
+    /// It is in RAM's recycle bin, from where it can be restored.
+    InRecycleBin,
+    /// RAM does not know it.
+    NotFound,
+}
+
+/// What the audit log says of the window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActivityStatus {
+    /// Inactive, Active, or Unknown when the log cannot prove either.
+    pub state: ActivityState,
+    /// The length of the window in days.
+    pub window_days: u16,
+    /// When the audit log was last asked.
+    pub checked_at: Time,
+    /// The latest request found in the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    /// That request's audit ID.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "lastAuditID")]
+    pub last_audit_id: Option<String>,
+    /// That request's verb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    /// Where that request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "sourceIP")]
+    pub source_ip: Option<String>,
+    /// The user agent of that request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The SLS project that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The logstore that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logstore: Option<String>,
+}
+
+/// Whether an identity is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ActivityState {
+    /// The log covers the window, and holds no request of the identity.
+    Inactive,
+    /// The log holds a request of the identity.
+    Active,
+    /// The log cannot prove either.
+    Unknown,
+}
+
+/// What is to be removed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanStatus {
+    /// The plan's digest: what a person approves.
+    pub digest: String,
+    /// The first 100 bindings of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub bindings: Vec<PlannedBinding>,
+    /// How many bindings the plan holds.
+    pub total: u32,
+}
+
+/// One binding of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedBinding {
+    /// RoleBinding or ClusterRoleBinding.
+    pub kind: String,
+    /// The namespace of a RoleBinding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The binding's name.
+    pub name: String,
+    /// The role it grants, as "ClusterRole/NAME" or "Role/NAME".
+    pub role_ref: String,
+    /// What the operator does with it.
+    pub action: BindingAction,
+    /// The Git or Helm owner that may bring it back, as its labels, annotations or owner references tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
+}
+
+/// What the operator does with a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum BindingAction {
+    /// Every subject is the leaver: the binding is deleted.
+    Delete,
+    /// Others are bound too: only the leaver's subjects are dropped.
+    RemoveSubject,
+}
+
+/// Where the removed bindings are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// The ConfigMaps that hold the backup, as NAMESPACE/NAME.
+    pub config_maps: Vec<String>,
+    /// How many bindings they hold.
+    pub bindings: u32,
+}
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedStatus {
+    /// Bindings that were deleted.
+    pub deleted: u32,
+    /// Bindings that lost the leaver's subjects and kept the others.
+    pub subjects_removed: u32,
+    /// Bindings that ACK's purge removed, though they name the UID under another kind of subject.
+    pub by_ack: u32,
+    /// All of these.
+    pub total: u32,
+}
+
+/// The kubeconfig that ACK issued.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeconfigStatus {
+    /// What ACK says of its client certificate; Absent when ACK does not list this cluster for the UID.
+    pub state: CertState,
+    /// When ACK accepted the purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged_at: Option<Time>,
+    /// Until when ACK can restore the purged kubeconfig: 30 days after the purge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorable_until: Option<Time>,
+}
+
+/// The state of a kubeconfig's client certificate, in ACK's words (ListUserKubeConfigStates), and `Absent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CertState {
+    /// ACK does not list this cluster for the UID.
+    Absent,
+    /// Issued and valid.
+    Unexpired,
+    /// Issued, and past its end.
+    Expired,
+    /// Never issued.
+    Unissued,
+    /// Purged.
+    Removed,
+    /// ACK does not say.
+    Unknown,
+}

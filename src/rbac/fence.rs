@@ -1,0 +1,218 @@
+//! Reads that are known to be current.
+//!
+//! Two watches give no common order, and their bookmarks come once a minute. So a nonce is written into an annotation
+//! of one binding of each kind (the fence): when the index's watch delivers the nonce, it has delivered everything
+//! that the API server stored before. It takes a few milliseconds at any size of cluster. Where the fence is not
+//! installed, or does not come within a second, live lists take its place.
+
+use super::{
+    binding::{BindingKey, BindingKind},
+    index::Half,
+    subject::{Match, UidKey},
+    watch::{self, BindingIndex},
+};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+/// The annotation that carries the nonce.
+pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/fence";
+
+/// How long the fence may take before live lists take its place.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the two fence bindings are.
+#[derive(Clone, Debug)]
+pub struct FenceNames {
+    /// The ClusterRoleBinding.
+    pub cluster_role_binding: String,
+    /// The RoleBinding.
+    pub role_binding: String,
+    /// The namespace of the RoleBinding.
+    pub namespace: String,
+}
+
+/// Answers that hold for the moment of the question, not for some moment before it.
+pub struct Fence {
+    client: Client,
+    index: Arc<BindingIndex>,
+    names: FenceNames,
+    passes: Shared<()>,
+    lists: Shared<Arc<[Half; 2]>>,
+}
+
+/// Why the fence did not serve.
+#[derive(Debug, thiserror::Error)]
+enum FenceError {
+    #[error("patching the fence bindings failed: {0}")]
+    Patch(#[source] kube::Error),
+    #[error("the watch did not deliver the fence within {PATIENCE:?}")]
+    TooSlow,
+}
+
+impl Fence {
+    /// A fence over `index`; `client` is the one for requests.
+    pub fn new(client: Client, index: Arc<BindingIndex>, names: FenceNames) -> Self {
+        Fence {
+            client,
+            index,
+            names,
+            passes: Shared::default(),
+            lists: Shared::default(),
+        }
+    }
+
+    /// The bindings that bear `uid` in a subject that relates to it as `relation` says, no older than this call.
+    ///
+    /// # Errors
+    /// When neither the fence nor live lists could be had.
+    pub async fn find(&self, uid: UidKey, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
+        match self.passes.run(|| self.pass()).await {
+            Ok(()) => Ok(self.index.find(uid, relation)),
+            Err(error) => {
+                tracing::warn!(%error, "the fence did not serve; listing all bindings instead");
+                let list = || async { watch::list_live(&self.client).await.map(Arc::new) };
+                let lists = self.lists.run(list).await?;
+                Ok(lists.iter().flat_map(|half| half.find(uid, relation)).collect())
+            }
+        }
+    }
+
+    async fn pass(&self) -> Result<(), FenceError> {
+        let nonce = format!("{:032x}", fastrand::u128(..));
+        let patch = Patch::Merge(json!({ "metadata": { "annotations": { NONCE_ANNOTATION: nonce } } }));
+        let params = PatchParams::default();
+        let cluster: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        let namespaced: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.names.namespace);
+        let pass = async {
+            tokio::try_join!(
+                cluster.patch(&self.names.cluster_role_binding, &params, &patch),
+                namespaced.patch(&self.names.role_binding, &params, &patch),
+            )
+            .map_err(FenceError::Patch)?;
+            self.index.nonce_seen(BindingKind::ClusterRoleBinding, &nonce).await;
+            self.index.nonce_seen(BindingKind::RoleBinding, &nonce).await;
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, pass)
+            .await
+            .unwrap_or(Err(FenceError::TooSlow))
+    }
+}
+
+/// One pass for all who wait for it: a caller takes the result of any pass that *started* after the call.
+struct Shared<T> {
+    started: AtomicU64,
+    waiting: AtomicU64,
+    last: Mutex<Option<(u64, T)>>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Shared {
+            started: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            last: Mutex::new(None),
+        }
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    async fn run<E>(&self, pass: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
+        let before = self.started.load(Ordering::SeqCst);
+        let waiting = Waiting::count(&self.waiting);
+        let mut last = self.last.lock().await;
+        let value = match &*last {
+            Some((number, value)) if *number > before => value.clone(),
+            _ => {
+                let number = self.started.fetch_add(1, Ordering::SeqCst) + 1;
+                let value = pass().await?;
+                *last = Some((number, value.clone()));
+                value
+            }
+        };
+        if waiting.is_last() {
+            // Nobody can use this result any more: who comes now needs a newer one.
+            *last = None;
+        }
+        Ok(value)
+    }
+}
+
+/// Counts one caller for as long as it lives, also when its future is dropped.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn count(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Waiting(counter)
+    }
+
+    fn is_last(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == 1
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use tokio::sync::Notify;
+
+    #[tokio::test]
+    async fn a_pass_serves_those_who_came_before_it_started_and_nobody_else() {
+        let shared = Arc::new(Shared::<u32>::default());
+        let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let first = tokio::spawn({
+            let (shared, entered, release) = (shared.clone(), entered.clone(), release.clone());
+            async move {
+                let pass = || async move {
+                    entered.notify_one();
+                    release.notified().await;
+                    Ok::<_, Infallible>(1)
+                };
+                shared.run(pass).await
+            }
+        });
+        entered.notified().await;
+        // Both come while pass 1 runs: pass 1 may have read before they came, so pass 2 must serve them, once.
+        let passes = Arc::new(AtomicU64::new(1));
+        let late = (0..2).map(|_| {
+            let (shared, passes) = (shared.clone(), passes.clone());
+            tokio::spawn(async move {
+                let pass = || async move { Ok::<_, Infallible>(passes.fetch_add(1, Ordering::SeqCst) as u32 + 1) };
+                shared.run(pass).await
+            })
+        });
+        let late: Vec<_> = late.collect();
+        while shared.waiting.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+        release.notify_one();
+        assert_eq!(first.await.unwrap(), Ok(1));
+        for task in late {
+            assert_eq!(task.await.unwrap(), Ok(2));
+        }
+        assert!(
+            shared.last.lock().await.is_none(),
+            "the last one leaves nothing in memory"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! RBAC bindings: whose a subject is, the index of who is bound where, the fence that proves the index current, and
+//! the format of backups. Knows nothing of Alibaba Cloud.
+
+pub mod backup;
+pub mod binding;
+pub mod fence;
+pub mod index;
+pub mod managed;
+pub mod slim;
+pub mod subject;
+pub mod watch;
+
+pub use binding::{BindingKey, BindingKind, LiveBinding};
+pub use subject::Match;
