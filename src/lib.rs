@@ -1,5 +1,21 @@
 //! Offboards RAM users and roles from Alibaba Cloud ACK clusters.
+//!
+//! ```text
+//!            UserOffboarding (api)                         RoleBindings, ClusterRoleBindings
+//!                   │ watch                                          │ watch (rbac::watch)
+//!                   ▼                                                ▼
+//!   operator::controller ── wakes ──▶ offboarding ◀── who is bound? ── rbac::index
+//!                                       │   ▲
+//!      observe, plan, decide, back up,  │   │ rbac::fence: is the index current?
+//!      remove, verify, purge, confirm,  ▼   │
+//!      report                     API server, alibaba (STS, RAM, IMS, CS, SLS)
+//! ```
+//!
+//! Boundaries: [`alibaba`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`] knows both.
+
 pub mod alibaba;
 pub mod api;
+pub mod offboarding;
+pub mod operator;
 pub mod rbac;
 pub mod uid;

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod binding;
 pub mod fence;
 pub mod index;
+pub mod live;
 pub mod managed;
 pub mod slim;
 pub mod subject;

@@ -1,0 +1,37 @@
+//! Step 8: ACK must say itself that the kubeconfig is gone; then no binding may name the UID, once more.
+
+use super::{
+    context::Context,
+    hold::{Again, Hold, Stop},
+    observe::{self, Facts},
+    purge::Purge,
+    report::Report,
+    verify,
+};
+use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
+
+/// Confirms the end.
+///
+/// # Errors
+/// When ACK still reports a kubeconfig, or a binding appeared since the purge.
+pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Stop> {
+    if purge == Purge::Accepted {
+        let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
+            trouble.hold().about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
+        })?;
+        report.kubeconfig(state);
+        if observe::is_left(state) {
+            let message = format!(
+                "ACK accepted the purge, and still reports the kubeconfig as {state:?}. Its state is polled until it is Removed."
+            );
+            let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+            return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
+        }
+    }
+    report.purged(purge);
+    if purge == Purge::NothingToPurge {
+        // Nothing happened since the proof of step 6.
+        return Ok(());
+    }
+    verify::verify(ctx, &facts.uid).await.map(drop)
+}

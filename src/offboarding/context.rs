@@ -1,0 +1,231 @@
+//! What every step shares: clients, the index, settings, and what is remembered between reconciles.
+//!
+//! Nothing here is needed for correctness after a restart: the durable record is in the backups and in the status.
+
+use super::{
+    activity::{Place, coverage::Silence},
+    hold::{Again, Hold, Stop, Trouble},
+};
+use crate::{
+    alibaba::{Cloud, ram::Role, sts::CallerIdentity},
+    api::{Reason, UserOffboarding},
+    operator::settings::Settings,
+    rbac::{BindingKey, fence::Fence, subject::UidKey, watch::BindingIndex},
+    uid::Uid,
+};
+use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+/// How long an answer about the caller, or the list of roles, is good for.
+const CACHE_FOR: Duration = Duration::from_secs(60);
+
+/// How often, and in what time, a binding may come back before the operator stops fighting whoever restores it.
+pub const RESTORES: (usize, Duration) = (3, Duration::from_secs(600));
+
+/// What every step shares.
+pub struct Context {
+    /// The client for requests: bounded in time, without retries of its own.
+    pub client: Client,
+    /// The clients of Alibaba Cloud.
+    pub cloud: Cloud,
+    /// Who is bound where.
+    pub index: Arc<BindingIndex>,
+    /// Reads of the index that are known to be current.
+    pub fence: Fence,
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Closed days of audit logs, whose silences are known.
+    pub settled_days: SettledDays,
+    caller: Cached<CallerIdentity>,
+    roles: Cached<Arc<Vec<Role>>>,
+    failures: Mutex<HashMap<String, u32>>,
+    claims: Arc<Mutex<HashMap<UidKey, String>>>,
+    removals: Mutex<HashMap<BindingKey, Vec<Instant>>>,
+    next_polls: Mutex<HashMap<String, Instant>>,
+}
+
+impl Context {
+    /// A context that remembers nothing yet.
+    pub fn new(client: Client, cloud: Cloud, index: Arc<BindingIndex>, settings: Settings, recorder: Recorder) -> Self {
+        let fence = Fence::new(client.clone(), index.clone(), settings.fence.clone());
+        Context {
+            client,
+            cloud,
+            index,
+            fence,
+            settings,
+            recorder,
+            settled_days: SettledDays::default(),
+            caller: Cached::default(),
+            roles: Cached::default(),
+            failures: Mutex::default(),
+            claims: Arc::default(),
+            removals: Mutex::default(),
+            next_polls: Mutex::default(),
+        }
+    }
+
+    /// Whose credentials the operator uses; asked at most once a minute.
+    ///
+    /// # Errors
+    /// When STS does not answer.
+    pub async fn caller(&self) -> Result<CallerIdentity, Trouble> {
+        let ask = || async { Ok(self.cloud.sts.get_caller_identity().await?) };
+        self.caller.get(ask).await
+    }
+
+    /// The name of the role with this ID, if there is one; the roles are listed at most once a minute.
+    ///
+    /// # Errors
+    /// When RAM does not answer.
+    pub async fn role_name(&self, id: &Uid) -> Result<Option<String>, Trouble> {
+        let list = || async { Ok(Arc::new(self.cloud.ram.list_roles().await?)) };
+        let roles = self.roles.get(list).await?;
+        Ok(roles.iter().find(|role| role.id == id.as_str()).map(|role| role.name.clone()))
+    }
+
+    /// Asked immediately before each effect: is the object still the one that was observed?
+    ///
+    /// # Errors
+    /// [`Stop::Superseded`] if it was edited, deleted, or replaced.
+    pub async fn still_wanted(&self, object: &UserOffboarding) -> Result<(), Stop> {
+        let api: Api<UserOffboarding> = Api::all(self.client.clone());
+        let live = api.get_metadata_opt(&object.name_any()).await?;
+        let same = live.is_some_and(|live| {
+            live.metadata.uid == object.metadata.uid
+                && live.metadata.generation == object.metadata.generation
+                && live.metadata.deletion_timestamp.is_none()
+        });
+        if same { Ok(()) } else { Err(Stop::Superseded) }
+    }
+
+    /// Claims a UID for the object: two objects for one UID take turns.
+    ///
+    /// # Errors
+    /// The hold, if another object has it.
+    pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Hold> {
+        let mut claims = lock(&self.claims);
+        if let Some(holder) = claims.get(&uid) {
+            let message = format!("UserOffboarding {holder} works on the same UID at the moment; this one goes on when it is done.");
+            return Err(Hold::wait(Reason::Queued, Again::After(Duration::from_secs(2)), message));
+        }
+        claims.insert(uid, object.name_any());
+        Ok(Claim { uid, claims: self.claims.clone() })
+    }
+
+    /// Counts a failure of the object, and says how long to wait: a second, doubling up to the longest backoff.
+    pub fn backoff(&self, object_uid: &str) -> Duration {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(object_uid.to_owned()).or_default();
+        let wait = self.settings.backoff_first.saturating_mul(1 << (*count).min(20));
+        *count = count.saturating_add(1);
+        wait.min(self.settings.backoff_longest).mul_f64(fastrand::f64().mul_add(0.2, 0.9))
+    }
+
+    /// Forgets the failures of the object.
+    pub fn recovered(&self, object_uid: &str) {
+        lock(&self.failures).remove(object_uid);
+    }
+
+    /// Notes that a binding was removed.
+    pub fn note_removal(&self, key: &BindingKey) {
+        let mut removals = lock(&self.removals);
+        let now = Instant::now();
+        removals.retain(|_, times| times.last().is_some_and(|t| now - *t < RESTORES.1));
+        removals.entry(key.clone()).or_default().push(now);
+    }
+
+    /// Whether a binding was removed so often lately that something must be restoring it.
+    pub fn keeps_returning(&self, key: &BindingKey) -> bool {
+        let removals = lock(&self.removals);
+        removals.get(key).is_some_and(|times| times.iter().filter(|t| t.elapsed() < RESTORES.1).count() >= RESTORES.0)
+    }
+
+    /// When the object is to be polled next; `first` is for one that is not known yet.
+    pub fn next_poll(&self, object_uid: &str, first: impl FnOnce() -> Duration) -> Instant {
+        *lock(&self.next_polls).entry(object_uid.to_owned()).or_insert_with(|| Instant::now() + first())
+    }
+
+    /// Starts the time to the object's next poll anew.
+    pub fn polled(&self, object_uid: &str) {
+        lock(&self.next_polls).insert(object_uid.to_owned(), Instant::now() + self.settings.poll_interval);
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, object_uid: &str) {
+        lock(&self.failures).remove(object_uid);
+        lock(&self.next_polls).remove(object_uid);
+    }
+}
+
+/// A UID that one object works on; ends when it is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    uid: UidKey,
+    claims: Arc<Mutex<HashMap<UidKey, String>>>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        lock(&self.claims).remove(&self.uid);
+    }
+}
+
+/// An answer that is good for a while. Errors are not kept.
+struct Cached<T>(tokio::sync::Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Cached(tokio::sync::Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Cached<T> {
+    async fn get<E>(&self, ask: impl AsyncFnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut kept = self.0.lock().await;
+        if let Some((when, value)) = &*kept
+            && when.elapsed() < CACHE_FOR
+        {
+            return Ok(value.clone());
+        }
+        let value = ask().await?;
+        *kept = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+}
+
+/// The silences of closed days, by logstore and day.
+#[derive(Debug, Default)]
+pub struct SettledDays(Mutex<HashMap<(Place, i64), Vec<Silence>>>);
+
+/// Days of logstores that are kept: a year of one, or the longest window of two.
+const SETTLED_DAYS: usize = 366;
+
+impl SettledDays {
+    /// What is known of a day.
+    pub fn get(&self, place: &Place, day: i64) -> Option<Vec<Silence>> {
+        lock(&self.0).get(&(place.clone(), day)).cloned()
+    }
+
+    /// Keeps what was found out about a day; the oldest day makes room.
+    pub fn put(&self, place: &Place, day: i64, silences: Vec<Silence>) {
+        let mut days = lock(&self.0);
+        days.insert((place.clone(), day), silences);
+        if days.len() > SETTLED_DAYS
+            && let Some(oldest) = days.keys().min_by_key(|(_, day)| *day).cloned()
+        {
+            days.remove(&oldest);
+        }
+    }
+}
+
+/// A panic while one of these locks is held would be a bug; what they guard stays usable all the same.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,286 @@
+//! Step 3: whether it may go on. Two chains of small gates, in the order of what a person should read first. Pure.
+//!
+//! [`guards`] are about the identity, and hold everything; [`gates`] are about the first effect of a run.
+
+use super::{
+    activity::Activity,
+    hold::{Again, Hold},
+    identity::Identity,
+    observe::Facts,
+    plan::Plan,
+};
+use crate::api::{
+    ActivityState, Approval, CertState, ConditionStatus as Is, ConditionType as Condition, Enforcement, IdentityType,
+    KubeconfigPolicy, Mode, OnUncertainty, Reason,
+};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+/// What a run may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Go {
+    /// The reason of `Approved`.
+    pub reason: Reason,
+}
+
+impl Go {
+    /// Whether ACK's own guard against purging active users is to be switched off: only when a person said so.
+    pub fn force(self) -> bool {
+        matches!(self.reason, Reason::OverrideActive | Reason::OverrideUnknown | Reason::WaitExpired)
+    }
+}
+
+/// Whether this identity may be touched at all.
+///
+/// # Errors
+/// The first guard that holds.
+pub fn guards(facts: &Facts) -> Result<(), Hold> {
+    let chain: [fn(&Facts) -> Option<Hold>; 7] = [
+        protected,
+        caller_unknown,
+        wrong_account,
+        identity_unknown,
+        type_mismatch,
+        name_mismatch,
+        access_returned,
+    ];
+    chain.into_iter().find_map(|guard| guard(facts)).map_or(Ok(()), Err)
+}
+
+fn protected(facts: &Facts) -> Option<Hold> {
+    let uid = facts.uid.as_str();
+    let own = |caller: &crate::alibaba::sts::CallerIdentity| {
+        [&caller.user_id, &caller.role_id].into_iter().flatten().any(|id| id == uid)
+    };
+    let root = |caller: &crate::alibaba::sts::CallerIdentity| caller.account_id == uid;
+    let why = if uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
+        "it is the Alibaba Cloud account itself, whose access cannot be ended"
+    } else if facts.caller.as_ref().is_ok_and(own) {
+        "it is the identity that this operator works with"
+    } else if facts.protected.iter().any(|p| p == uid) {
+        "it is on the operator's list of protected UIDs (--protected-uids)"
+    } else {
+        return None;
+    };
+    let message = format!("UID {uid} is protected: {why}. Nothing was touched. Delete this UserOffboarding, or correct its UID.");
+    Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
+}
+
+fn caller_unknown(facts: &Facts) -> Option<Hold> {
+    let trouble = facts.caller.as_ref().err()?;
+    Some(trouble.hold().about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
+}
+
+fn wrong_account(facts: &Facts) -> Option<Hold> {
+    let caller = facts.caller.as_ref().ok()?;
+    if caller.account_id == facts.cluster_account {
+        return None;
+    }
+    let message = format!(
+        "The operator's credentials belong to account {}, but cluster {} belongs to account {}: seen from there every \
+         user would look deleted. Nothing was touched. Give the operator credentials of the cluster's account.",
+        caller.account_id, facts.cluster_id, facts.cluster_account
+    );
+    Some(Hold::stall(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
+}
+
+fn identity_unknown(facts: &Facts) -> Option<Hold> {
+    let trouble = facts.identity.as_ref().err()?;
+    Some(trouble.hold().about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
+}
+
+fn type_mismatch(facts: &Facts) -> Option<Hold> {
+    let uid = &facts.uid;
+    let message = match (facts.identity.as_ref().ok()?, facts.spec.identity_type) {
+        (Identity::Role { name }, IdentityType::RamUser) => format!(
+            "UID {uid} is RAM role {name}, not a RAM user. A role is one Kubernetes user that everyone who assumes it \
+             shares (all CloudSSO users of an access configuration included): all of them would lose access. If that \
+             is wanted, set identityType: RamRole."
+        ),
+        (Identity::User { name } | Identity::Recycled { name, .. }, IdentityType::RamRole) => {
+            format!("UID {uid} is RAM user {name}, not a RAM role. Remove identityType: RamRole, or correct the UID.")
+        }
+        _ => return None,
+    };
+    Some(Hold::stall(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
+}
+
+fn name_mismatch(facts: &Facts) -> Option<Hold> {
+    let expected = facts.spec.expected_name.as_ref()?;
+    let uid = &facts.uid;
+    let message = match facts.identity.as_ref().ok()? {
+        Identity::Nowhere { name_belongs_to: Some(other) } if other != uid.as_str() => format!(
+            "Nobody knows UID {uid}, and {expected} has UID {other}: the UID is probably mistyped. Nothing was touched. \
+             Create a UserOffboarding with the right UID, or remove expectedName."
+        ),
+        identity => match identity.name() {
+            Some(name) if name != expected => format!(
+                "UID {uid} belongs to {name}, but expectedName says {expected}. Nothing was touched. Correct whichever \
+                 of the two is wrong (a UID is corrected in a new UserOffboarding)."
+            ),
+            _ => return None,
+        },
+    };
+    Some(Hold::stall(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
+}
+
+/// After the end, under `Once`, what returns is reported and left.
+fn access_returned(facts: &Facts) -> Option<Hold> {
+    facts.status.completed_at.as_ref()?;
+    if facts.spec.enforcement == Enforcement::Continuous || facts.in_progress() || facts.spec.suspend {
+        return None;
+    }
+    let (reason, what) = match facts.bindings.as_slice() {
+        [] if facts.kubeconfig_left() && facts.kubeconfig != Ok(CertState::Unknown) => {
+            (Reason::KubeconfigReissued, "ACK reports a kubeconfig for it in this cluster again".to_owned())
+        }
+        [] => return None,
+        [one] => (Reason::BindingFound, format!("{} names it again", one.key)),
+        [first, rest @ ..] => (Reason::BindingFound, format!("{} and {} more name it again", first.key, rest.len())),
+    };
+    let message = format!(
+        "UID {} had been offboarded, and access returned: {what}. Remove it by hand, or set enforcement: Continuous and \
+         the operator does.",
+        facts.uid
+    );
+    Some(Hold::stall(Reason::AccessReturned, message).about_as(Condition::AccessReturned, Is::True, reason))
+}
+
+/// What was found out for [`gates`].
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The facts.
+    pub facts: &'a Facts,
+    /// What would be removed.
+    pub plan: &'a Plan,
+    /// What the audit log says; `None` when it need not be asked.
+    pub activity: Option<&'a Activity>,
+}
+
+/// Whether the run may have its first effect, or go on with those after it.
+///
+/// Once a run has begun, activity no longer holds it: the leaver's own refused requests must not stop it half-way.
+///
+/// # Errors
+/// The first gate that holds, about `Approved`.
+pub fn gates(case: Case<'_>) -> Result<Go, Hold> {
+    let chain: [fn(Case<'_>) -> Option<Hold>; 5] =
+        [suspended, kubeconfig_unknown, cluster_not_found, waiting_for_inactivity, awaiting_approval];
+    match chain.into_iter().find_map(|gate| gate(case)) {
+        Some(hold) => Err(hold),
+        None => Ok(Go { reason: why_it_may(case) }),
+    }
+}
+
+fn suspended(case: Case<'_>) -> Option<Hold> {
+    let message = "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done.";
+    let hold = Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False);
+    case.facts.spec.suspend.then_some(hold)
+}
+
+/// Whether the audit log is to be asked: not if there is nothing to remove, nor once a run has begun.
+pub fn must_ask_for_activity(facts: &Facts) -> bool {
+    !facts.spec.suspend && !facts.holds_nothing() && !kubeconfig_alone_unknown(facts) && !facts.in_progress()
+}
+
+/// Whether this is a dry run.
+pub fn is_dry_run(facts: &Facts) -> bool {
+    facts.spec.mode == Mode::DryRun
+}
+
+/// Without bindings, all depends on the kubeconfig; with bindings, they can go while ACK does not answer.
+fn kubeconfig_alone_unknown(facts: &Facts) -> bool {
+    facts.bindings.is_empty()
+        && facts.spec.kubeconfig == KubeconfigPolicy::Purge
+        && facts.kubeconfig.is_err()
+        && !facts.in_progress()
+}
+
+fn kubeconfig_unknown(case: Case<'_>) -> Option<Hold> {
+    let trouble = case.facts.kubeconfig.as_ref().err().filter(|_| kubeconfig_alone_unknown(case.facts))?;
+    let (is, reason) =
+        if trouble.forbidden { (Is::False, Reason::Forbidden) } else { (Is::Unknown, Reason::LookupFailed) };
+    Some(trouble.hold().about_as(Condition::KubeconfigPurged, is, reason))
+}
+
+fn cluster_not_found(case: Case<'_>) -> Option<Hold> {
+    let trouble = case.activity?.trouble.as_ref().filter(|t| t.cluster_not_found)?;
+    Some(trouble.hold().about_as(Condition::Inactive, Is::Unknown, Reason::QueryFailed))
+}
+
+fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
+    let activity = case.activity?;
+    let check = &case.facts.spec.activity_check;
+    let proceeds = match activity.state {
+        ActivityState::Inactive => true,
+        ActivityState::Active => check.when_active == OnUncertainty::Proceed,
+        ActivityState::Unknown => check.when_unknown == OnUncertainty::Proceed,
+    };
+    if proceeds || wait_expired(case.facts) {
+        return None;
+    }
+    let (what, unless) = match activity.state {
+        ActivityState::Active => ("goes ahead by itself once the window is quiet", "whenActive: Proceed"),
+        _ => ("goes ahead by itself once the audit log shows a quiet window", "whenUnknown: Proceed"),
+    };
+    let end = wait_end(case.facts).map(|end| format!(", or at {end} (waitAtMostDays)")).unwrap_or_default();
+    let message = format!(
+        "{} Nothing was touched. The operator looks again and {what}{end}. To go ahead now, set activityCheck.{unless}.",
+        activity.message
+    );
+    Some(Hold::wait(Reason::WaitingForInactivity, Again::Recheck, message).about(Condition::Approved, Is::False))
+}
+
+fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
+    let Case { facts, plan, .. } = case;
+    let nothing_to_do = facts.holds_nothing() && !facts.in_progress();
+    if facts.spec.approval == Approval::Automatic || nothing_to_do || is_approved(facts, plan) {
+        return None;
+    }
+    let message = format!(
+        "The plan would {} and waits for approval. To approve it, add its digest to approvedPlans: {}",
+        plan.summary(),
+        plan.digest
+    );
+    Some(Hold::wait(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
+}
+
+/// A plan is approved as a whole by its digest; in the course of a run, what the approved plan held stays approved.
+fn is_approved(facts: &Facts, plan: &Plan) -> bool {
+    if facts.spec.approved_plans.contains(&plan.digest) {
+        return true;
+    }
+    let held = facts.record.fingerprints();
+    facts.in_progress() && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()))
+}
+
+/// The end of the longest wait that the spec allows, if it sets one and the wait has begun.
+fn wait_end(facts: &Facts) -> Option<Timestamp> {
+    let days = facts.spec.activity_check.wait_at_most_days?;
+    let since = facts.status.waiting_since.as_ref()?.0;
+    since.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
+}
+
+fn wait_expired(facts: &Facts) -> bool {
+    wait_end(facts).is_some_and(|end| facts.now >= end)
+}
+
+fn why_it_may(case: Case<'_>) -> Reason {
+    let Case { facts, activity, .. } = case;
+    if activity.is_none() && facts.in_progress() {
+        let reported = crate::api::conditions::find(&facts.status.conditions, Condition::Approved);
+        let reported = reported.filter(|c| c.status == "True").and_then(|c| Reason::parse(&c.reason));
+        if let Some(begun_with) = facts.record.decision().or(reported) {
+            return begun_with;
+        }
+    }
+    match activity.map(|a| a.state) {
+        Some(ActivityState::Active | ActivityState::Unknown) if wait_expired(facts) => Reason::WaitExpired,
+        Some(ActivityState::Active) => Reason::OverrideActive,
+        Some(ActivityState::Unknown) => Reason::OverrideUnknown,
+        _ if facts.spec.approval == Approval::Manual => Reason::PlanApproved,
+        _ => Reason::Automatic,
+    }
+}
+
+#[cfg(test)]
+mod tests;

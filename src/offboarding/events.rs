@@ -1,0 +1,131 @@
+//! An event for each transition: what `kubectl describe` and event exporters show.
+//!
+//! Events are best effort (they expire, and are merged); the record is in the status and in the backups.
+
+use super::context::Context;
+use crate::api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Resource,
+    runtime::events::{Event, EventType},
+};
+
+/// The most that an event's note may hold.
+const NOTE_LIMIT: usize = 1000;
+
+/// Publishes, without waiting for it, an event for each condition that changed between two statuses.
+pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboardingStatus, after: &UserOffboardingStatus) {
+    let events = transitions(before, after);
+    if events.is_empty() {
+        return;
+    }
+    let (recorder, reference) = (ctx.recorder.clone(), object.object_ref(&()));
+    tokio::spawn(async move {
+        for event in events {
+            if let Err(error) = recorder.publish(&event, &reference).await {
+                tracing::debug!(%error, reason = event.reason, "an event could not be published");
+            }
+        }
+    });
+}
+
+/// One event a condition whose status or reason changed. `Ready` speaks only if no other condition has its reason;
+/// `Reconciling`, `Stalled` and `Offboarded` follow from it.
+fn transitions(before: &UserOffboardingStatus, after: &UserOffboardingStatus) -> Vec<Event> {
+    let changed = |type_: ConditionType| {
+        let new = conditions::find(&after.conditions, type_)?;
+        let old = conditions::find(&before.conditions, type_);
+        let request_changed = type_ == ConditionType::Inactive && last_audit_id(before) != last_audit_id(after);
+        let same = old.is_some_and(|old| old.status == new.status && old.reason == new.reason);
+        (!same || request_changed).then_some((type_, new))
+    };
+    let own = |type_: &ConditionType| {
+        !matches!(
+            type_,
+            ConditionType::Ready | ConditionType::Reconciling | ConditionType::Stalled | ConditionType::Offboarded
+        )
+    };
+    let silent = |c: &Condition| {
+        [Reason::Pending, Reason::None, Reason::InProgress].iter().any(|quiet| c.reason == quiet.as_str())
+    };
+    let mut told: Vec<_> =
+        ConditionType::ALL.iter().copied().filter(own).filter_map(changed).filter(|(_, c)| !silent(c)).collect();
+    if let Some((type_, ready)) = changed(ConditionType::Ready).filter(|(_, c)| !silent(c))
+        && !told.iter().any(|(_, c)| c.reason == ready.reason)
+    {
+        told.push((type_, ready));
+    }
+    told.into_iter().map(|(type_, condition)| event(type_, condition, after)).collect()
+}
+
+fn last_audit_id(status: &UserOffboardingStatus) -> Option<&str> {
+    status.activity.as_ref()?.last_audit_id.as_deref()
+}
+
+fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingStatus) -> Event {
+    let note: String = condition.message.chars().take(NOTE_LIMIT / 4).collect();
+    let note = if condition.message.len() <= NOTE_LIMIT { condition.message.clone() } else { note };
+    Event {
+        type_: if is_warning(type_, condition, status) { EventType::Warning } else { EventType::Normal },
+        reason: condition.reason.clone(),
+        note: Some(note),
+        action: type_.as_str().to_owned(),
+        secondary: None,
+    }
+}
+
+/// Waiting and approving are ordinary; what failed, is refused, or looks like an incident is a warning.
+fn is_warning(type_: ConditionType, condition: &Condition, status: &UserOffboardingStatus) -> bool {
+    match type_ {
+        ConditionType::Approved => false,
+        ConditionType::Inactive => {
+            let deleted = status.identity.as_ref().is_some_and(|i| i.state != crate::api::IdentityState::Exists);
+            condition.status == "Unknown" || (condition.status == "False" && deleted)
+        }
+        ConditionType::AccessReturned => condition.status == "True",
+        ConditionType::Ready => {
+            conditions::find(&status.conditions, ConditionType::Stalled).is_some_and(|c| c.status == "True")
+        }
+        _ => condition.status != "True",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ConditionStatus as Is;
+    use k8s_openapi::jiff::Timestamp;
+
+    fn status(list: &[(ConditionType, Is, Reason)]) -> UserOffboardingStatus {
+        let mut status = UserOffboardingStatus::default();
+        for (type_, is, reason) in list {
+            conditions::set(&mut status.conditions, *type_, *is, *reason, "m", None, Timestamp::UNIX_EPOCH);
+        }
+        status
+    }
+
+    #[test]
+    fn each_transition_is_told_once() {
+        let before = status(&[(ConditionType::IdentityResolved, Is::Unknown, Reason::Pending)]);
+        let after = status(&[
+            (ConditionType::IdentityResolved, Is::False, Reason::NameMismatch),
+            (ConditionType::Inactive, Is::Unknown, Reason::Pending),
+            (ConditionType::Ready, Is::False, Reason::NameMismatch),
+            (ConditionType::Stalled, Is::True, Reason::NameMismatch),
+            (ConditionType::Offboarded, Is::False, Reason::NameMismatch),
+        ]);
+        let told: Vec<_> = transitions(&before, &after).into_iter().map(|e| (e.reason, e.type_)).collect();
+        assert_eq!(told, [("NameMismatch".to_owned(), EventType::Warning)]);
+        assert!(transitions(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn ready_speaks_when_nothing_else_does() {
+        let after = status(&[
+            (ConditionType::KubeconfigPurged, Is::True, Reason::Purged),
+            (ConditionType::Ready, Is::True, Reason::Offboarded),
+        ]);
+        let told: Vec<_> = transitions(&UserOffboardingStatus::default(), &after).into_iter().map(|e| e.reason).collect();
+        assert_eq!(told, ["Purged", "Offboarded"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! How a reconcile ends: done, or held by something, with when to look again.
+
+use crate::{
+    alibaba::error::{ApiError, ErrorKind},
+    api::{ConditionStatus, ConditionType, Reason},
+};
+use std::time::Duration;
+
+/// When to look again, unless something wakes the object before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// With exponential backoff: something is expected to change soon.
+    Backoff,
+    /// At the recheck interval (an hour unless set otherwise), with jitter.
+    Recheck,
+    /// At the poll interval (a day unless set otherwise).
+    Poll,
+    /// After this time.
+    After(Duration),
+    /// When the object is edited.
+    OnEdit,
+}
+
+/// A run that came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// `Offboarded`, `NothingToRemove` or `DryRunComplete`.
+    pub reason: Reason,
+    /// What was seen.
+    pub message: String,
+}
+
+/// What keeps a run from its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// Ready's reason.
+    pub reason: Reason,
+    /// What was seen, what it means, and what a person can do.
+    pub message: String,
+    /// The condition that it is about, and its reason there.
+    pub about: Option<(ConditionType, ConditionStatus, Reason)>,
+    /// Only a person can change it.
+    pub stalled: bool,
+    /// When to look again.
+    pub again: Again,
+}
+
+impl Hold {
+    /// Waits for something that changes by itself.
+    pub fn wait(reason: Reason, again: Again, message: impl Into<String>) -> Self {
+        Hold { reason, message: message.into(), about: None, stalled: false, again }
+    }
+
+    /// Waits for a person.
+    pub fn stall(reason: Reason, message: impl Into<String>) -> Self {
+        Hold { reason, message: message.into(), about: None, stalled: true, again: Again::Recheck }
+    }
+
+    /// Says which condition this is about; it gets the same reason and message.
+    pub fn about(self, condition: ConditionType, status: ConditionStatus) -> Self {
+        let reason = self.reason;
+        self.about_as(condition, status, reason)
+    }
+
+    /// Says which condition this is about, under a reason of its own.
+    pub fn about_as(mut self, condition: ConditionType, status: ConditionStatus, reason: Reason) -> Self {
+        self.about = Some((condition, status, reason));
+        self
+    }
+}
+
+/// Why a run stopped.
+#[derive(Debug)]
+pub enum Stop {
+    /// Something holds it: reported in the status.
+    Hold(Hold),
+    /// The object was edited, deleted, or replaced by another of its name: what was observed is void. Nothing is
+    /// reported; the new state of the object is a new reconcile.
+    Superseded,
+}
+
+impl From<Hold> for Stop {
+    fn from(hold: Hold) -> Self {
+        Stop::Hold(hold)
+    }
+}
+
+/// A failure of the API server outside of an effect. The effects tell their failures apart themselves.
+impl From<kube::Error> for Stop {
+    fn from(error: kube::Error) -> Self {
+        Stop::Hold(api_server(&error, "The API server could not be asked"))
+    }
+}
+
+/// The hold for a failed call to the API server; `attempt` says what was tried.
+pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => Hold::stall(
+            Reason::Forbidden,
+            format!("{attempt}: {}. Grant the operator's ServiceAccount this permission (its ClusterRole and Roles are part of the installation).", status.message),
+        ),
+        _ => Hold::wait(Reason::LookupFailed, Again::Backoff, format!("{attempt}: {error}. It is tried again by itself.")),
+    }
+}
+
+/// A question that a cloud service did not answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// A RAM permission is missing.
+    pub forbidden: bool,
+    /// ACK does not know the cluster.
+    pub cluster_not_found: bool,
+    /// What was asked, and what came back.
+    pub message: String,
+}
+
+impl From<ApiError> for Trouble {
+    fn from(error: ApiError) -> Self {
+        Trouble {
+            forbidden: error.kind == ErrorKind::Forbidden,
+            cluster_not_found: error.kind == ErrorKind::ClusterNotFound,
+            message: error.to_string(),
+        }
+    }
+}
+
+impl Trouble {
+    /// The hold for it, without the condition that it is about.
+    pub fn hold(&self) -> Hold {
+        if self.forbidden {
+            Hold::stall(
+                Reason::Forbidden,
+                format!("{}. Add this action to the RAM policy of the operator's role (see the README).", self.message),
+            )
+        } else if self.cluster_not_found {
+            Hold::stall(
+                Reason::ClusterNotFound,
+                format!("{}. Check the operator's cluster ID and region.", self.message),
+            )
+        } else {
+            Hold::wait(Reason::LookupFailed, Again::Backoff, format!("{}. It is tried again by itself.", self.message))
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The main job, a step a file:
+//!
+//! ```text
+//! observe ─▶ plan ─▶ decide ─▶ backup ─▶ remove ─▶ verify ─▶ purge ─▶ confirm ─▶ report
+//! (facts)   (pure)  (pure)   VerifiedBackup       NoBindings
+//! ```
+//!
+//! Every step may stop the run with a [`Hold`]: a reason, a message for a person, and when to look again. What was
+//! done so far is never undone, and found again by the next reconcile in the backups and in the cluster itself.
+
+pub mod activity;
+pub mod afterwards;
+pub mod backup;
+pub mod confirm;
+pub mod context;
+pub mod decide;
+pub mod events;
+pub mod hold;
+pub mod identity;
+pub mod observe;
+pub mod plan;
+pub mod purge;
+pub mod record;
+pub mod remove;
+pub mod report;
+#[cfg(test)]
+mod testing;
+pub mod verify;
+
+use crate::{
+    api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    rbac::subject,
+    uid::Uid,
+};
+use context::Context;
+use decide::Case;
+use hold::{Again, Done, Hold, Stop};
+use kube::{ResourceExt, runtime::controller::Action};
+use observe::Facts;
+use report::Report;
+
+/// Brings one object a step nearer to its end, reports, and says when to look again.
+///
+/// # Errors
+/// When the status could not be written.
+pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Result<Action, Hold> {
+    if let Some(action) = afterwards::still_complete(ctx, &object, uid).await {
+        return Ok(action);
+    }
+    let mut report = Report::begin(object);
+    let outcome = match observe::observe(ctx, &report.object, uid).await {
+        Ok(mut facts) => {
+            let outcome = offboard(ctx, &mut report, &mut facts).await;
+            report.count(ctx, &facts).await.and(outcome)
+        }
+        Err(stop) => Err(stop),
+    };
+    let outcome = match outcome {
+        Ok(done) => Ok(done),
+        Err(Stop::Hold(hold)) => Err(hold),
+        Err(Stop::Superseded) => return Ok(Action::await_change()),
+    };
+    report.finish(outcome.as_ref());
+    match report.write(ctx).await {
+        Ok(()) => Ok(look_again(ctx, &report.object, &outcome)),
+        Err(Stop::Superseded) => Ok(Action::await_change()),
+        Err(Stop::Hold(hold)) => Err(hold),
+    }
+}
+
+/// The flow.
+async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Result<Done, Stop> {
+    report.observed(facts);
+    decide::guards(facts)?;
+    report.identified(facts);
+    let plan = plan::plan(facts);
+    report.planned(&plan);
+    if decide::is_dry_run(facts) && !facts.spec.suspend {
+        if !facts.holds_nothing() {
+            report.activity(&activity::check(ctx, facts).await, facts);
+        }
+        return Ok(report::dry_run(facts, &plan));
+    }
+
+    let in_progress = facts.in_progress();
+    let activity = match decide::must_ask_for_activity(facts) {
+        true => Some(activity::check(ctx, facts).await),
+        false => None,
+    };
+    if let Some(activity) = &activity {
+        report.activity(activity, facts);
+    }
+    let go = decide::gates(Case { facts, plan: &plan, activity: activity.as_ref() })?;
+
+    let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
+    if !facts.holds_nothing() || in_progress {
+        still_restored(ctx, &plan)?;
+        report.started(go, &plan, in_progress);
+        report.write(ctx).await?;
+    }
+    let stored = backup::back_up(ctx, &report.object, facts, &plan, go).await?;
+    report.backed_up(&facts.record, ctx);
+    let purpose = backup::purpose(facts, &plan.digest, go);
+    remove::remove(ctx, &report.object, &mut facts.record, &purpose, &stored).await?;
+    let no_bindings = verify::verify(ctx, &facts.uid).await?;
+    report.bindings_removed(&facts.record);
+    let purge = purge::purge(ctx, report, facts, &plan, go, no_bindings).await?;
+    confirm::confirm(ctx, report, facts, purge).await?;
+    Ok(report::complete(facts))
+}
+
+/// Whether something restores a binding as fast as it is removed: then the operator stops, and names it.
+fn still_restored(ctx: &Context, plan: &plan::Plan) -> Result<(), Hold> {
+    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else { return Ok(()) };
+    let (times, within) = context::RESTORES;
+    let by = item.managed_by.clone().unwrap_or_else(|| "something that leaves no mark on it".to_owned());
+    let message = format!(
+        "{} was removed {times} times within {} minutes, and returned each time: {by} restores it. Remove it there (from Git, \
+         say); the operator looks again every hour.",
+        item.binding.key,
+        within.as_secs() / 60
+    );
+    Err(Hold::stall(Reason::RestoredByManager, message).about(Condition::BindingsRemoved, Is::False))
+}
+
+fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {
+    let object_uid = object.uid().unwrap_or_default();
+    let again = match outcome {
+        Ok(done) if done.reason == Reason::DryRunComplete => Again::Recheck,
+        Ok(_) => Again::Poll,
+        Err(hold) => hold.again,
+    };
+    if again == Again::Backoff {
+        return Action::requeue(ctx.backoff(&object_uid));
+    }
+    ctx.recovered(&object_uid);
+    match again {
+        Again::Recheck | Again::Backoff => {
+            Action::requeue(ctx.settings.recheck_interval.mul_f64(fastrand::f64().mul_add(0.2, 0.9)))
+        }
+        Again::Poll => {
+            ctx.polled(&object_uid);
+            Action::requeue(ctx.settings.poll_interval)
+        }
+        Again::After(time) => Action::requeue(time),
+        Again::OnEdit => Action::await_change(),
+    }
+}

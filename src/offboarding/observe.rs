@@ -1,0 +1,156 @@
+//! Step 1: what is there. Gathers facts, and judges none of them.
+
+use super::{
+    context::Context,
+    hold::{self, Stop, Trouble},
+    identity::{self, Identity},
+    record::{self, Record},
+};
+use crate::{
+    alibaba::{ack::KubeconfigState, sts::CallerIdentity},
+    api::{CertState, KubeconfigPolicy, UserOffboarding, UserOffboardingSpec, UserOffboardingStatus},
+    rbac::{BindingKey, LiveBinding, Match, live, subject},
+    uid::Uid,
+};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+/// How many bindings are read at a time.
+const PARALLEL_READS: usize = 16;
+
+/// Everything that the decisions rest on, as it was at `now`.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When.
+    pub now: Timestamp,
+    /// The RAM identity.
+    pub uid: Uid,
+    /// The UserOffboarding's name.
+    pub object_name: String,
+    /// The UserOffboarding's `metadata.uid`.
+    pub object_uid: String,
+    /// What is asked for.
+    pub spec: UserOffboardingSpec,
+    /// What was reported before.
+    pub status: UserOffboardingStatus,
+    /// The cluster.
+    pub cluster_id: String,
+    /// The account that the cluster belongs to.
+    pub cluster_account: String,
+    /// UIDs that the administrator protects.
+    pub protected: Vec<String>,
+    /// Whose credentials the operator uses.
+    pub caller: Result<CallerIdentity, Trouble>,
+    /// Who the UID is.
+    pub identity: Result<Identity, Trouble>,
+    /// The bindings that name the UID.
+    pub bindings: Vec<LiveBinding>,
+    /// The bindings that bear the UID's name under another kind of subject, and do not name it as well.
+    pub lookalikes: Vec<LiveBinding>,
+    /// The state of the kubeconfig that ACK issued.
+    pub kubeconfig: Result<CertState, Trouble>,
+    /// What was done already.
+    pub record: Record,
+}
+
+impl Facts {
+    /// Whether ACK holds a kubeconfig that the spec wants purged, as far as ACK could be asked.
+    pub fn kubeconfig_left(&self) -> bool {
+        self.spec.kubeconfig == KubeconfigPolicy::Purge && self.kubeconfig.as_ref().is_ok_and(|state| is_left(*state))
+    }
+
+    /// Whether the UID holds nothing here that would be removed.
+    pub fn holds_nothing(&self) -> bool {
+        let no_kubeconfig = match &self.kubeconfig {
+            _ if self.spec.kubeconfig == KubeconfigPolicy::Keep => true,
+            Ok(state) => !is_left(*state),
+            Err(_) => false,
+        };
+        self.bindings.is_empty() && no_kubeconfig
+    }
+
+    /// Whether a run has begun and not come to its end.
+    pub fn in_progress(&self) -> bool {
+        let purge_pending = self.status.purge_requested_at.as_ref().is_some_and(|requested| {
+            self.status.completed_at.as_ref().is_none_or(|completed| requested.0 > completed.0)
+        });
+        purge_pending || self.record.in_progress(&self.status, &self.bindings)
+    }
+}
+
+/// Whether a certificate in this state is still there: `Unknown` is no proof that it is not.
+pub fn is_left(state: CertState) -> bool {
+    matches!(state, CertState::Unexpired | CertState::Expired | CertState::Unknown)
+}
+
+/// Gathers the facts.
+///
+/// # Errors
+/// When the API server cannot be asked. A cloud service that does not answer is a fact.
+pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Result<Facts, Stop> {
+    let object_uid = object.uid().unwrap_or_default();
+    let key = subject::key(uid);
+    let (caller, identity, kubeconfig, found, record) = tokio::join!(
+        ctx.caller(),
+        identity::look_up(ctx, uid),
+        kubeconfig_state(ctx, uid),
+        bindings(ctx, key),
+        record::read(ctx, &object_uid),
+    );
+    let (bindings, lookalikes) = found?;
+    let mut facts = Facts {
+        now: Timestamp::now(),
+        uid: uid.clone(),
+        object_name: object.name_any(),
+        object_uid,
+        spec: object.spec.clone(),
+        status: object.status.clone().unwrap_or_default(),
+        cluster_id: ctx.settings.cluster_id.clone(),
+        cluster_account: ctx.settings.account_id.clone(),
+        protected: ctx.settings.protected_uids.clone(),
+        caller,
+        identity,
+        bindings,
+        lookalikes,
+        kubeconfig,
+        record: record?,
+    };
+    if let (Ok(Identity::Nowhere { .. }), true, true, Some(name)) =
+        (&facts.identity, facts.holds_nothing(), facts.record.is_empty(), &facts.spec.expected_name)
+    {
+        facts.identity = identity::owner_of_name(ctx, name, facts.spec.identity_type).await;
+    }
+    Ok(facts)
+}
+
+/// What ACK says of the kubeconfig of `uid` for this cluster.
+pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, Trouble> {
+    let states = ctx.cloud.ack.list_user_kubeconfig_states(uid).await?;
+    let here = |state: &&KubeconfigState| state.cluster_id == ctx.settings.cluster_id;
+    Ok(states.iter().find(here).map_or(CertState::Absent, |state| state.cert_state.into()))
+}
+
+/// The bindings that name the UID, and those that only bear its name, as they are now.
+pub async fn bindings(ctx: &Context, key: subject::UidKey) -> Result<(Vec<LiveBinding>, Vec<LiveBinding>), Stop> {
+    let named = read(ctx, ctx.index.find(key, Match::User)).await?;
+    let alike = read(ctx, ctx.index.find(key, Match::NameOnly)).await?;
+    // The index may be older than what was read now.
+    let bindings = named.into_iter().filter(|b| !b.names_of(key).is_empty()).collect();
+    let lookalikes = alike.into_iter().filter(|b| b.has_lookalike_of(key) && b.names_of(key).is_empty()).collect();
+    Ok((bindings, lookalikes))
+}
+
+/// Reads bindings, in the order of `keys`; those that are gone are left out.
+pub async fn read(ctx: &Context, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
+    let reads = futures::stream::iter(keys).map(|key| async move { live::fetch(&ctx.client, &key).await });
+    let found: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await.map_err(|error| match error {
+        live::ReadError::Api { key, source } => Stop::Hold(hold::api_server(&source, &format!("Reading {key} failed"))),
+        live::ReadError::Malformed(malformed) => Stop::Hold(hold::Hold::wait(
+            crate::api::Reason::LookupFailed,
+            hold::Again::Backoff,
+            format!("{malformed}. Nothing was changed; it is tried again by itself."),
+        )),
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}

@@ -1,0 +1,128 @@
+//! Step 7: has ACK purge the kubeconfig. ACK's call deletes whatever binding is left, without a precondition: hence
+//! the proof in the arguments.
+
+use super::{
+    backup,
+    context::Context,
+    decide::Go,
+    hold::{Again, Hold, Stop},
+    observe::{self, Facts},
+    plan::Plan,
+    report::Report,
+    verify::NoBindings,
+};
+use crate::{
+    alibaba::error::ErrorKind,
+    api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
+};
+use k8s_openapi::jiff::SignedDuration;
+
+/// What came of the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// The spec keeps the kubeconfig.
+    Kept,
+    /// ACK knows of none.
+    NothingToPurge,
+    /// ACK accepted the purge, in this run or before a restart.
+    Accepted,
+}
+
+/// Has ACK purge the kubeconfig, unless there is none.
+///
+/// The call is made once: what came of a broken answer is read from ACK's state, and the call repeated in the next
+/// reconcile only.
+///
+/// # Errors
+/// When ACK does not answer, refuses, or says that it does not know the certificate's state.
+pub async fn purge(
+    ctx: &Context,
+    report: &mut Report,
+    facts: &mut Facts,
+    plan: &Plan,
+    go: Go,
+    _no_bindings: NoBindings,
+) -> Result<Purge, Stop> {
+    if facts.spec.kubeconfig == KubeconfigPolicy::Keep {
+        return Ok(Purge::Kept);
+    }
+    // The state of the start of this run may be old by now.
+    let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
+        let reason = if trouble.forbidden { Reason::Forbidden } else { Reason::LookupFailed };
+        let is = if trouble.forbidden { Is::False } else { Is::Unknown };
+        trouble.hold().about_as(Condition::KubeconfigPurged, is, reason)
+    })?;
+    report.kubeconfig(state);
+    match state {
+        CertState::Absent | CertState::Removed | CertState::Unissued => {
+            return Ok(if report.purge_requested() { Purge::Accepted } else { Purge::NothingToPurge });
+        }
+        CertState::Unknown => return Err(state_unknown().into()),
+        CertState::Expired | CertState::Unexpired => {}
+    }
+    if report.purge_accepted_within(ctx.settings.recheck_interval) {
+        // ACK accepted it and has not carried it out yet: the next step polls.
+        return Ok(Purge::Accepted);
+    }
+    backup::back_up_lookalikes(ctx, &report.object, facts, plan, go).await?;
+    report.backed_up(&facts.record, ctx);
+    report.purge_requested_now();
+    report.write(ctx).await?;
+    ctx.still_wanted(&report.object).await?;
+    let answer = ctx.cloud.ack.clean_cluster_user_permissions(&facts.cluster_id, &facts.uid, go.force()).await;
+    tracing::info!(uid = %facts.uid, force = go.force(), ok = answer.is_ok(), "asked ACK to purge the kubeconfig");
+    match answer {
+        Ok(()) => {
+            report.purge_accepted_now();
+            report.write(ctx).await?;
+            Ok(Purge::Accepted)
+        }
+        Err(error) => Err(refused(&error).into()),
+    }
+}
+
+fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
+    let about = |hold: Hold, is, reason| hold.about_as(Condition::KubeconfigPurged, is, reason);
+    match error.kind {
+        ErrorKind::Forbidden => {
+            let message = format!(
+                "{error}. The bindings are removed, the kubeconfig is not purged. The operator's role needs the RAM action \
+                 cs:CleanClusterUserPermissions, and must be an RBAC administrator of the cluster."
+            );
+            about(Hold::stall(Reason::Forbidden, message), Is::False, Reason::Forbidden)
+        }
+        ErrorKind::ClusterNotFound => {
+            let message = format!("{error}. Check the operator's cluster ID and region.");
+            about(Hold::stall(Reason::ClusterNotFound, message), Is::False, Reason::RefusedByAck)
+        }
+        ErrorKind::NotFound | ErrorKind::Rejected => {
+            let message = format!(
+                "ACK refused to purge the kubeconfig: {error}. The bindings are removed. ACK has a 7-day guard of its own, \
+                 which may count requests that only mention the UID; the operator asks again every hour. \
+                 activityCheck.whenActive: Proceed lets it insist on a user who is active."
+            );
+            about(Hold::wait(Reason::RefusedByAck, Again::Recheck, message), Is::False, Reason::RefusedByAck)
+        }
+        ErrorKind::Throttled
+        | ErrorKind::Credentials
+        | ErrorKind::Server
+        | ErrorKind::Connection
+        | ErrorKind::TimedOut
+        | ErrorKind::Malformed => {
+            let message = format!(
+                "{error}. Whether ACK purged the kubeconfig is not known; its state is read next, and the purge repeated if \
+                 it is still there."
+            );
+            about(Hold::wait(Reason::NotConfirmed, Again::Backoff, message), Is::Unknown, Reason::NotConfirmed)
+        }
+    }
+}
+
+fn state_unknown() -> Hold {
+    let message = "ACK reports the kubeconfig's state as Unknown, and purges none in that state. The operator asks again.";
+    Hold::wait(Reason::NotConfirmed, Again::Backoff, message)
+        .about(Condition::KubeconfigPurged, Is::Unknown)
+}
+
+/// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
+pub const RESTORABLE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);

@@ -1,0 +1,154 @@
+//! Step 5: removes the bindings that are stored, each in exactly the resourceVersion that is stored.
+
+use super::{
+    backup::{self, VerifiedBackup},
+    context::Context,
+    hold::{Again, Hold, Stop},
+    plan::{self, Item, bindings},
+    record::Record,
+};
+use crate::{
+    api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    rbac::{
+        BindingKey,
+        backup::Purpose,
+        live::{self, Effect},
+        subject,
+    },
+};
+
+/// How often a binding that changes under the operator's hands is backed up and tried again in one reconcile.
+const ATTEMPTS: u32 = 5;
+
+/// What was not removed, and why.
+#[derive(Debug, Default)]
+struct Left {
+    refused: Vec<(BindingKey, String)>,
+    changing: Vec<BindingKey>,
+    shared: Vec<BindingKey>,
+}
+
+/// Removes what `stored` holds. One that is refused does not keep the others from going.
+///
+/// # Errors
+/// When something is left, or when it is not known whether the last change was carried out.
+pub async fn remove(
+    ctx: &Context,
+    object: &UserOffboarding,
+    record: &mut Record,
+    purpose: &Purpose,
+    stored: &VerifiedBackup,
+) -> Result<(), Stop> {
+    let mut left = Left::default();
+    for item in stored.items() {
+        if item.action == BindingAction::RemoveSubject && !ctx.settings.remove_subjects {
+            left.shared.push(item.binding.key.clone());
+        } else if !item.binding.terminating {
+            one(ctx, object, record, purpose, item, &mut left).await?;
+        }
+    }
+    left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
+}
+
+async fn one(
+    ctx: &Context,
+    object: &UserOffboarding,
+    record: &mut Record,
+    purpose: &Purpose,
+    item: &Item,
+    left: &mut Left,
+) -> Result<(), Stop> {
+    let key = &item.binding.key;
+    let mut item = item.clone();
+    for _ in 0..ATTEMPTS {
+        ctx.still_wanted(object).await?;
+        let effect = match item.action {
+            BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
+            BindingAction::RemoveSubject => {
+                live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
+            }
+        };
+        match effect.map_err(|error| broken_off(key, &error))? {
+            Effect::Done => {
+                tracing::info!(binding = %key, action = ?item.action, "removed");
+                ctx.note_removal(key);
+                return Ok(());
+            }
+            Effect::Gone => return Ok(()),
+            Effect::Refused(why) => {
+                left.refused.push((key.clone(), why));
+                return Ok(());
+            }
+            Effect::Conflict => match changed(ctx, object, record, purpose, &item).await? {
+                Changed::Harmlessly(newer) => item = *newer,
+                Changed::NothingToDo => return Ok(()),
+                // Another subject, or another object of this name: the plan did not hold it. It is planned anew.
+                Changed::Materially => break,
+            },
+        }
+    }
+    left.changing.push(key.clone());
+    Ok(())
+}
+
+enum Changed {
+    Harmlessly(Box<Item>),
+    Materially,
+    NothingToDo,
+}
+
+/// Someone changed the binding since it was stored: reads it again, and stores the new version.
+async fn changed(
+    ctx: &Context,
+    object: &UserOffboarding,
+    record: &mut Record,
+    purpose: &Purpose,
+    item: &Item,
+) -> Result<Changed, Stop> {
+    let key = item.binding.key.clone();
+    let Some(binding) = super::observe::read(ctx, vec![key]).await?.pop() else { return Ok(Changed::NothingToDo) };
+    let newer = plan::item(&purpose.uid, binding);
+    if newer.names.is_empty() || newer.binding.terminating {
+        return Ok(Changed::NothingToDo);
+    }
+    if newer.fingerprint != item.fingerprint {
+        return Ok(Changed::Materially);
+    }
+    let stored = backup::store_items(ctx, object, record, purpose, vec![newer]).await?;
+    Ok(stored.items().first().map_or(Changed::Materially, |item| Changed::Harmlessly(Box::new(item.clone()))))
+}
+
+fn broken_off(key: &BindingKey, error: &kube::Error) -> Hold {
+    let message = format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
+    Hold::wait(Reason::LookupFailed, Again::Backoff, message).about_as(Condition::BindingsRemoved, Is::False, Reason::Conflict)
+}
+
+impl Left {
+    fn hold(self, stored: &VerifiedBackup) -> Option<Hold> {
+        let manager = |key: &BindingKey| stored.items().iter().find(|i| i.binding.key == *key)?.managed_by.clone();
+        if let [(key, why), rest @ ..] = self.refused.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(" ({} more were refused)", bindings(rest.len())) };
+            let message = format!(
+                "The API server refused to let the operator remove {key}: {}. The other bindings were removed{more}; the \
+                 kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or remove the \
+                 binding by hand.",
+                why.trim_end_matches('.')
+            );
+            return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+        }
+        if let Some(key) = self.changing.first() {
+            let by = manager(key).map(|m| format!(" (it belongs to {m})")).unwrap_or_default();
+            let message = format!("{key} keeps changing while it is being removed{by}. It is backed up and tried again by itself.");
+            return Some(
+                Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False),
+            );
+        }
+        let [key, ..] = self.shared.as_slice() else { return None };
+        let message = format!(
+            "{} shared with other subjects still name the UID, {key} among them: the operator may not change bindings \
+             (rbac.removeSubjects is false). Remove the subject by hand; the kubeconfig is not purged until then.",
+            bindings(self.shared.len())
+        );
+        Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
+    }
+}

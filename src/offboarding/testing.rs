@@ -1,0 +1,50 @@
+//! Plain data for the tests of the pure steps.
+
+use super::{identity::Identity, observe::Facts, record::Record};
+use crate::{
+    alibaba::sts::CallerIdentity,
+    api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
+    rbac::{BindingKey, BindingKind, LiveBinding},
+};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// UID 100, user "leaver", of the cluster's account, with nothing here.
+pub(super) fn facts() -> Facts {
+    let spec: UserOffboardingSpec = serde_json::from_value(json!({ "uid": "100" })).unwrap();
+    Facts {
+        now: Timestamp::from_second(1_000_000_000).unwrap(),
+        uid: "100".parse().unwrap(),
+        object_name: "left".into(),
+        object_uid: "o-1".into(),
+        spec,
+        status: UserOffboardingStatus::default(),
+        cluster_id: "c1".into(),
+        cluster_account: "1".into(),
+        protected: Vec::new(),
+        caller: Ok(CallerIdentity {
+            account_id: "1".into(),
+            arn: "acs:ram::1:assumed-role/operator/session".into(),
+            identity_type: "AssumedRoleUser".into(),
+            principal_id: "9:session".into(),
+            user_id: None,
+            role_id: Some("9".into()),
+        }),
+        identity: Ok(Identity::User { name: "leaver".into() }),
+        bindings: Vec::new(),
+        lookalikes: Vec::new(),
+        kubeconfig: Ok(CertState::Absent),
+        record: Record::default(),
+    }
+}
+
+/// A RoleBinding `n/NAME` with these subjects.
+pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
+    let key = BindingKey { kind: BindingKind::RoleBinding, namespace: Some("n".into()), name: name.into() };
+    let raw = json!({
+        "metadata": {"name": name, "namespace": "n", "uid": format!("u-{name}"), "resourceVersion": "7"},
+        "roleRef": {"kind": "Role", "name": "r"},
+        "subjects": subjects,
+    });
+    LiveBinding::parse(key, raw).unwrap()
+}

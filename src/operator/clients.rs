@@ -1,0 +1,65 @@
+//! Two clients of the API server, with different patience. (A third, for the lease, comes with leader election.)
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::{path::Path, time::Duration};
+
+/// How long a request may wait for bytes: many times what a healthy API server takes.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The clients.
+#[derive(Clone)]
+pub struct Clients {
+    /// For watches: without a read timeout, as a quiet watch is silent; the watcher has its own.
+    pub watch: Client,
+    /// For everything else: bounded in time. It repeats nothing by itself: kube's default repeats every verb, DELETE
+    /// and POST too, up to 15 times.
+    pub request: Client,
+}
+
+/// The API server cannot be reached as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientsError {
+    /// The kubeconfig.
+    #[error("kubeconfig {path}: {source}")]
+    Kubeconfig {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        source: kube::config::KubeconfigError,
+    },
+    /// Not in a pod.
+    #[error("no --kubeconfig (ACK_OFFBOARDING_KUBECONFIG) was given, and this is not a pod with a ServiceAccount: {0}")]
+    InCluster(#[from] kube::config::InClusterError),
+    /// TLS or proxy settings.
+    #[error("the client of the API server cannot be made: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Connects by the kubeconfig that was named, else by the pod's ServiceAccount. Nothing is inferred: neither
+/// `KUBECONFIG` nor `~/.kube/config` nor kube's debug variables are looked at.
+///
+/// # Errors
+/// When neither serves.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError> {
+    let mut config = match kubeconfig {
+        None => Config::incluster()?,
+        Some(path) => {
+            let failed = |source| ClientsError::Kubeconfig { path: path.display().to_string(), source };
+            let file = Kubeconfig::read_from(path).map_err(failed)?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)?
+        }
+    };
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.default_retry = false;
+    config.read_timeout = None;
+    let watch = Client::try_from(config.clone())?;
+    config.read_timeout = Some(REQUEST_TIMEOUT);
+    config.write_timeout = Some(REQUEST_TIMEOUT);
+    // A connection that was idle in the pool must not count as a slow answer.
+    config.reset_reader_on_write = true;
+    Ok(Clients { watch, request: Client::try_from(config)? })
+}

@@ -1,0 +1,185 @@
+//! Starts everything, and calls the flow whenever an object, or a binding of its UID, changes.
+
+use super::{
+    clients::{self, Clients, ClientsError},
+    settings::{RunArgs, SettingsError},
+};
+use crate::{
+    alibaba::Cloud,
+    api::UserOffboarding,
+    offboarding::{self, context::Context, hold::Hold},
+    rbac::{
+        subject,
+        watch::{BindingIndex, Change},
+    },
+    uid::{InvalidUid, Uid},
+};
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::ObjectMeta,
+    runtime::{
+        Controller, WatchStreamExt, controller,
+        controller::Action,
+        events::{Recorder, Reporter},
+        predicates, reflector,
+        reflector::{ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::Deserialize;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The name under which the operator reports.
+const CONTROLLER: &str = "ack-offboarding-operator";
+
+/// What is kept of each object between reconciles: each of these reads the whole object anew.
+///
+/// An object whose spec or status this version cannot read does not break the watch of all others.
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = "UserOffboarding")]
+struct Watched {
+    metadata: ObjectMeta,
+    spec: WatchedSpec,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct WatchedSpec {
+    uid: String,
+}
+
+/// The operator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The API server.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// The operator's settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The cloud's settings or credentials.
+    #[error(transparent)]
+    Cloud(#[from] crate::alibaba::SettingsError),
+    /// Signals cannot be handled.
+    #[error("the process cannot listen for signals: {0}")]
+    Signals(#[from] std::io::Error),
+}
+
+/// A reconcile that could not report in the status.
+#[derive(Debug, thiserror::Error)]
+enum ReconcileError {
+    #[error("reading UserOffboarding {name}: {source}")]
+    Read { name: String, source: kube::Error },
+    #[error("UserOffboarding {name}: {source}")]
+    Uid { name: String, source: InvalidUid },
+    #[error("UserOffboarding {name}: {}", hold.message)]
+    Report { name: String, hold: Box<Hold> },
+}
+
+/// Runs the operator until it is told to stop by SIGTERM or SIGINT; work in hand is finished first.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(args: &RunArgs) -> Result<(), StartError> {
+    let Clients { watch, request } = clients::connect(args.kubeconfig.as_deref()).await?;
+    let cloud = Cloud::connect(&args.cloud()?)?;
+    let settings = args.complete(&request).await?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        cluster = settings.cluster_id,
+        account = settings.account_id,
+        "the operator starts"
+    );
+    let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
+    let recorder = Recorder::new(request.clone(), reporter);
+    let index = Arc::new(BindingIndex::default());
+    let watching = tokio::spawn(index.clone().run(watch.clone()));
+    let context = Arc::new(Context::new(request, cloud, index.clone(), settings, recorder));
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut stop = Box::pin(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("told to stop");
+    });
+    tokio::select! {
+        () = index.synced() => {}
+        () = &mut stop => return Ok(()),
+    }
+    tracing::info!(bindings = index.len(), "the index is complete");
+    control(watch, context, args.concurrency, stop).await;
+    watching.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn control(
+    watch: Client,
+    context: Arc<Context>,
+    concurrency: u16,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let (reader, writer) = reflector::store();
+    let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        // The operator's own writes to the status are no reason to look again.
+        .predicate_filter(predicates::generation, kube::runtime::PredicateConfig::default());
+    let woken = woken_by_bindings(&context.index, reader.clone());
+    // The controller wants a future that threads can share.
+    let (told, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        stop.await;
+        let _ = told.send(());
+    });
+    Controller::for_stream(objects, reader)
+        .with_config(controller::Config::default().concurrency(concurrency))
+        .reconcile_on(woken)
+        .graceful_shutdown_on(async move {
+            let _ = stopped.await;
+        })
+        .run(reconcile, error_policy, context)
+        .for_each(|outcome| async move {
+            match outcome {
+                Ok((object, action)) => tracing::debug!(object = object.name, ?action, "reconciled"),
+                // A requeue of an object that was deleted meanwhile.
+                Err(controller::Error::ObjectNotFound(object)) => tracing::debug!(object = object.name, "is gone"),
+                Err(error) => tracing::warn!(%error, "a reconcile failed; it is tried again"),
+            }
+        })
+        .await;
+}
+
+/// The objects whose UID's bindings changed.
+fn woken_by_bindings(
+    index: &BindingIndex,
+    objects: Store<Watched>,
+) -> impl futures::Stream<Item = ObjectRef<Watched>> + Send + use<> {
+    index.changes().flat_map(move |change| {
+        let concerned = |object: &Watched| match change {
+            Change::Everything => true,
+            Change::Uid(uid) => subject::uid_in_name(&object.spec.uid) == Some(uid),
+        };
+        let woken = objects.state().into_iter().filter(|o| concerned(o)).map(|o| ObjectRef::from_obj(&*o));
+        stream::iter(woken.collect::<Vec<_>>())
+    })
+}
+
+async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let name = watched.name_any();
+    let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
+    // Live, and not from the watch: decisions rest on the status, which the watch may not have seen yet.
+    let object = api.get_opt(&name).await.map_err(|source| ReconcileError::Read { name: name.clone(), source })?;
+    let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none()) else {
+        ctx.forget(&watched.uid().unwrap_or_default());
+        return Ok(Action::await_change());
+    };
+    let uid: Uid = object.spec.uid.parse().map_err(|source| ReconcileError::Uid { name: name.clone(), source })?;
+    let outcome = offboarding::reconcile(&ctx, object, &uid).await;
+    outcome.map_err(|hold| ReconcileError::Report { name, hold: Box::new(hold) })
+}
+
+#[allow(clippy::needless_pass_by_value)] // The signature that the controller wants.
+fn error_policy(watched: Arc<Watched>, _error: &ReconcileError, ctx: Arc<Context>) -> Action {
+    Action::requeue(ctx.backoff(&watched.uid().unwrap_or_default()))
+}

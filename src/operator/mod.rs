@@ -1,0 +1,5 @@
+//! Process plumbing: settings, clients of the API server, the controller that calls [`crate::offboarding`].
+
+pub mod clients;
+pub mod controller;
+pub mod settings;

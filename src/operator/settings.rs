@@ -1,0 +1,265 @@
+//! Settings: flags and environment variables, completed by what the cluster knows about itself.
+
+use crate::{
+    alibaba::{CloudSettings, CredentialsSource, EndpointOverrides, Network},
+    rbac::fence::FenceNames,
+    uid::Uid,
+};
+use clap::{Args, ValueEnum};
+use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
+use kube::{Api, Client};
+use std::{path::PathBuf, time::Duration};
+
+/// The ConfigMap in `kube-system` in which an ACK cluster says which cluster, of which account, it is.
+const PROFILE: &str = "ack-cluster-profile";
+
+/// Flags and environment variables of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The kubeconfig to use; without it, the pod's ServiceAccount.
+    #[arg(long, env = "ACK_OFFBOARDING_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The ACK cluster's ID; by default what kube-system/ack-cluster-profile says.
+    #[arg(long, env = "ACK_OFFBOARDING_CLUSTER_ID", value_name = "ID")]
+    pub cluster_id: Option<String>,
+
+    /// The ID of the Alibaba Cloud account that the cluster belongs to; by default what kube-system/ack-cluster-profile says.
+    #[arg(long, env = "ACK_OFFBOARDING_ACCOUNT_ID", value_name = "ID")]
+    pub account_id: Option<String>,
+
+    /// The cluster's region, as in cn-hangzhou; by default ALIBABA_CLOUD_STS_REGION, which RRSA sets.
+    #[arg(long, env = "ACK_OFFBOARDING_REGION", value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// The operator's namespace: backups are stored here.
+    #[arg(long, env = "ACK_OFFBOARDING_NAMESPACE", value_name = "NAME", default_value = "ack-offboarding-system")]
+    pub namespace: String,
+
+    /// The ClusterRoleBinding of the fence.
+    #[arg(long, env = "ACK_OFFBOARDING_FENCE_CLUSTER_ROLE_BINDING", value_name = "NAME", default_value = "ack-offboarding-fence")]
+    pub fence_cluster_role_binding: String,
+
+    /// The RoleBinding of the fence, in the operator's namespace.
+    #[arg(long, env = "ACK_OFFBOARDING_FENCE_ROLE_BINDING", value_name = "NAME", default_value = "ack-offboarding-fence")]
+    pub fence_role_binding: String,
+
+    /// Which endpoints of Alibaba Cloud to use.
+    #[arg(long, env = "ACK_OFFBOARDING_NETWORK", value_enum, default_value_t = NetworkArg::Public)]
+    pub network: NetworkArg,
+
+    /// Another endpoint for STS, as a URL. http is allowed for loopback addresses only; so for the others.
+    #[arg(long, env = "ACK_OFFBOARDING_STS_ENDPOINT", value_name = "URL")]
+    pub sts_endpoint: Option<String>,
+
+    /// Another endpoint for IMS.
+    #[arg(long, env = "ACK_OFFBOARDING_IMS_ENDPOINT", value_name = "URL")]
+    pub ims_endpoint: Option<String>,
+
+    /// Another endpoint for RAM.
+    #[arg(long, env = "ACK_OFFBOARDING_RAM_ENDPOINT", value_name = "URL")]
+    pub ram_endpoint: Option<String>,
+
+    /// Another endpoint for Container Service (CS).
+    #[arg(long, env = "ACK_OFFBOARDING_CS_ENDPOINT", value_name = "URL")]
+    pub cs_endpoint: Option<String>,
+
+    /// Where to connect for SLS; the Host header and the signature keep the name of the preset.
+    #[arg(long, env = "ACK_OFFBOARDING_SLS_ENDPOINT", value_name = "URL")]
+    pub sls_endpoint: Option<String>,
+
+    /// Where the credentials come from. `auto` is RRSA where its variables are set, else the keys in the environment.
+    #[arg(long, env = "ACK_OFFBOARDING_CREDENTIALS", value_enum, default_value_t = CredentialsArg::Auto)]
+    pub credentials: CredentialsArg,
+
+    /// UIDs that are never offboarded, separated by commas.
+    #[arg(long, env = "ACK_OFFBOARDING_PROTECTED_UIDS", value_name = "UID", value_delimiter = ',')]
+    pub protected_uids: Vec<Uid>,
+
+    /// Whether the operator may remove subjects from bindings that are shared with others.
+    #[arg(long, env = "ACK_OFFBOARDING_REMOVE_SUBJECTS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub remove_subjects: bool,
+
+    /// How often something that waits is looked at again, as in 1h or 30m.
+    #[arg(long, env = "ACK_OFFBOARDING_RECHECK_INTERVAL", value_name = "TIME", default_value = "1h", value_parser = duration)]
+    pub recheck_interval: Duration,
+
+    /// How often ACK is asked for a reissued kubeconfig after the end.
+    #[arg(long, env = "ACK_OFFBOARDING_POLL_INTERVAL", value_name = "TIME", default_value = "1d", value_parser = duration)]
+    pub poll_interval: Duration,
+
+    /// The longest wait between two tries of something that failed.
+    #[arg(long, env = "ACK_OFFBOARDING_BACKOFF", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub backoff: Duration,
+
+    /// How many objects are worked on at a time.
+    #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub concurrency: u16,
+}
+
+/// A choice of endpoints.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum NetworkArg {
+    /// The public ones.
+    Public,
+    /// Those that a VPC reaches without internet.
+    Vpc,
+}
+
+/// A source of credentials.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CredentialsArg {
+    /// RRSA where its variables are set, else keys from the environment.
+    Auto,
+    /// RAM Roles for Service Accounts: the pod's projected token.
+    Rrsa,
+    /// ALIBABA_CLOUD_ACCESS_KEY_ID, _ACCESS_KEY_SECRET and, for STS, _SECURITY_TOKEN.
+    Env,
+    /// The profile of the Alibaba Cloud CLI.
+    Profile,
+    /// The RAM role of the node.
+    EcsRole,
+}
+
+/// Settings as the flow needs them: complete.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The ACK cluster.
+    pub cluster_id: String,
+    /// The account that it belongs to.
+    pub account_id: String,
+    /// The operator's namespace.
+    pub namespace: String,
+    /// The two fence bindings.
+    pub fence: FenceNames,
+    /// UIDs that are never offboarded.
+    pub protected_uids: Vec<String>,
+    /// Whether subjects may be removed from shared bindings.
+    pub remove_subjects: bool,
+    /// How often something that waits is looked at again.
+    pub recheck_interval: Duration,
+    /// How often ACK is asked after the end.
+    pub poll_interval: Duration,
+    /// The first wait after a failure.
+    pub backoff_first: Duration,
+    /// The longest wait after a failure.
+    pub backoff_longest: Duration,
+}
+
+/// Settings are missing or cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Neither a flag nor the cluster says it.
+    #[error("{what} is not known: set {flag} or {variable}{elsewhere}")]
+    Missing {
+        /// What.
+        what: &'static str,
+        /// The flag.
+        flag: &'static str,
+        /// The variable.
+        variable: &'static str,
+        /// Where else it could have come from, and why it did not.
+        elsewhere: String,
+    },
+}
+
+impl RunArgs {
+    /// Completes the settings by what the cluster says about itself; `client` reads its profile only if needed.
+    ///
+    /// # Errors
+    /// When something is known to nobody.
+    pub async fn complete(&self, client: &Client) -> Result<Settings, SettingsError> {
+        let profile = match (&self.cluster_id, &self.account_id) {
+            (Some(_), Some(_)) => Ok(ConfigMap::default()),
+            _ => Api::<ConfigMap>::namespaced(client.clone(), "kube-system").get(PROFILE).await,
+        };
+        let from_profile = |key: &str| {
+            let value = profile.as_ref().ok()?.data.as_ref()?.get(key)?.trim();
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let why = match &profile {
+            Err(error) => format!("; ConfigMap kube-system/{PROFILE} could not be read: {error}"),
+            Ok(_) => format!("; ConfigMap kube-system/{PROFILE} does not say it"),
+        };
+        let known = |value: &Option<String>, key, what, flag, variable| {
+            let value = value.clone().or_else(|| from_profile(key));
+            value.ok_or(SettingsError::Missing { what, flag, variable, elsewhere: why.clone() })
+        };
+        Ok(Settings {
+            cluster_id: known(&self.cluster_id, "clusterid", "the cluster's ID", "--cluster-id", "ACK_OFFBOARDING_CLUSTER_ID")?,
+            account_id: known(&self.account_id, "uid", "the cluster's account", "--account-id", "ACK_OFFBOARDING_ACCOUNT_ID")?,
+            namespace: self.namespace.clone(),
+            fence: FenceNames {
+                cluster_role_binding: self.fence_cluster_role_binding.clone(),
+                role_binding: self.fence_role_binding.clone(),
+                namespace: self.namespace.clone(),
+            },
+            protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
+            remove_subjects: self.remove_subjects,
+            recheck_interval: self.recheck_interval,
+            poll_interval: self.poll_interval,
+            backoff_first: Duration::from_secs(1).min(self.backoff),
+            backoff_longest: self.backoff,
+        })
+    }
+
+    /// The settings of the cloud clients.
+    ///
+    /// # Errors
+    /// When the region is known to nobody.
+    pub fn cloud(&self) -> Result<CloudSettings, SettingsError> {
+        let from_rrsa = || std::env::var("ALIBABA_CLOUD_STS_REGION").ok().filter(|region| !region.is_empty());
+        let region = self.region.clone().or_else(from_rrsa).ok_or_else(|| SettingsError::Missing {
+            what: "the cluster's region",
+            flag: "--region",
+            variable: "ACK_OFFBOARDING_REGION",
+            elsewhere: " (ALIBABA_CLOUD_STS_REGION, which RRSA sets, is not set either)".to_owned(),
+        })?;
+        let mut settings = CloudSettings::new(region);
+        settings.network = match self.network {
+            NetworkArg::Public => Network::Public,
+            NetworkArg::Vpc => Network::Vpc,
+        };
+        settings.endpoints = EndpointOverrides {
+            sts: self.sts_endpoint.clone(),
+            ims: self.ims_endpoint.clone(),
+            ram: self.ram_endpoint.clone(),
+            ack: self.cs_endpoint.clone(),
+            sls: self.sls_endpoint.clone(),
+        };
+        settings.credentials = match self.credentials {
+            CredentialsArg::Auto => CredentialsSource::Auto,
+            CredentialsArg::Rrsa => CredentialsSource::Rrsa,
+            CredentialsArg::Env => CredentialsSource::Env,
+            CredentialsArg::Profile => CredentialsSource::Profile,
+            CredentialsArg::EcsRole => CredentialsSource::EcsRole,
+        };
+        Ok(settings)
+    }
+}
+
+/// `1h`, `30m`, `1h30m`, `250ms`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = |why: &str| format!("expected a time such as 1h, 30m or 2s{why}");
+    // jiff leaves days out of a time span without a calendar; for intervals a day is 24 hours.
+    let hours = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()).map(|days| format!("{}h", 24 * u64::from(days)));
+    let parsed: SignedDuration = hours.as_deref().unwrap_or(text).parse().map_err(|e| expected(&format!(": {e}")))?;
+    Duration::try_from(parsed).ok().filter(|d| !d.is_zero()).ok_or_else(|| expected(", longer than nothing"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let cases = [("1h", 3600), ("30m", 1800), ("1h30m", 5400), ("1d", 86_400), ("2s", 2)];
+        for (text, seconds) in cases {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for bad in ["", "1", "-1h", "0s", "x", "1w2"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}
