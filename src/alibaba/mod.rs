@@ -1,1 +1,3 @@
-//! The HTTP clients of the Alibaba Cloud services that the operator calls.
+//! Thin clients of the Alibaba Cloud APIs that the operator calls. Knows no Kubernetes.
+
+pub mod sign;
