@@ -1,0 +1,385 @@
+//! The one error of every cloud call: what was attempted, on what, what the service said, and what kind of failure it is.
+
+use std::{fmt, time::Duration};
+
+/// The services that are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Security Token Service, 2015-04-01.
+    Sts,
+    /// Identity Management Service, 2019-08-15.
+    Ims,
+    /// Resource Access Management, 2015-05-01.
+    Ram,
+    /// Container Service, 2015-12-15.
+    Ack,
+    /// Simple Log Service, 0.6.0.
+    Sls,
+}
+
+impl Service {
+    /// The short name, in lower case: a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Service::Sts => "sts",
+            Service::Ims => "ims",
+            Service::Ram => "ram",
+            Service::Ack => "cs",
+            Service::Sls => "sls",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Service::Sts => "STS",
+            Service::Ims => "IMS",
+            Service::Ram => "RAM",
+            Service::Ack => "CS",
+            Service::Sls => "SLS",
+        })
+    }
+}
+
+/// What to do about a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// What was asked for is not there: user, role, project, logstore, index.
+    NotFound,
+    /// CS says that there is no such cluster (`ErrorClusterNotFound`).
+    ClusterNotFound,
+    /// The caller may not do this, by RAM policy or by the cluster's RBAC. A person must grant it.
+    Forbidden,
+    /// Too many calls; see `retry_after`.
+    Throttled,
+    /// The operator's own credentials are missing, wrong, expired or not accepted.
+    Credentials,
+    /// The service failed (5xx).
+    Server,
+    /// No connection, or it broke before the answer was complete. Whether the call took effect is not known.
+    Connection,
+    /// No answer in time. Whether the call took effect is not known.
+    TimedOut,
+    /// The answer is not what the API promises: HTML, empty, truncated, too large, of another shape.
+    Malformed,
+    /// The service refused the call for a reason of its own (any other 4xx), or it could not be built.
+    Rejected,
+}
+
+impl ErrorKind {
+    /// The name: a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::NotFound => "NotFound",
+            ErrorKind::ClusterNotFound => "ClusterNotFound",
+            ErrorKind::Forbidden => "Forbidden",
+            ErrorKind::Throttled => "Throttled",
+            ErrorKind::Credentials => "Credentials",
+            ErrorKind::Server => "Server",
+            ErrorKind::Connection => "Connection",
+            ErrorKind::TimedOut => "TimedOut",
+            ErrorKind::Malformed => "Malformed",
+            ErrorKind::Rejected => "Rejected",
+        }
+    }
+}
+
+/// A failed call.
+///
+/// Guarantees: `message` is at most [`MESSAGE_LIMIT`] characters and a `Display` a few hundred; neither holds a control character,
+/// a secret, a token, a signature, or the string to sign that a service echoes when it disagrees with a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// Whom we asked.
+    pub service: Service,
+    /// The operation's name in the API.
+    pub operation: &'static str,
+    /// On what, as in `user 259083957089437690`; empty if there is nothing to name.
+    pub target: Box<str>,
+    /// The class of the failure.
+    pub kind: ErrorKind,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The service's error code, verbatim.
+    pub code: Option<Box<str>>,
+    /// The service's message, cleaned; or, without an answer, what went wrong.
+    pub message: Box<str>,
+    /// What to quote to Alibaba Cloud's support.
+    pub request_id: Option<Box<str>>,
+    /// The service's hint when to come back; at most a minute.
+    pub retry_after: Option<Duration>,
+}
+
+/// The most characters of a service's message that are kept.
+pub const MESSAGE_LIMIT: usize = 300;
+
+impl ApiError {
+    /// Whether the same call may succeed if it is simply made again: throttled, 5xx, no connection, no answer.
+    ///
+    /// Says nothing about whether it is *safe* to repeat: the purge is not.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Connection | ErrorKind::TimedOut
+        )
+    }
+
+    /// Whether the service's code is this one.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// Whether RAM or IMS says that there is no such user or role.
+    pub(crate) fn says_no_entity(&self) -> bool {
+        self.code
+            .as_deref()
+            .is_some_and(|code| code.starts_with("EntityNotExist"))
+    }
+
+    /// Whether SLS says that the query names a field without an index.
+    /// Source: "key (...) is not config as key value config", in the query syntax page's FAQ.
+    pub fn is_unindexed_field(&self) -> bool {
+        self.service == Service::Sls && self.message.contains("is not config as key value config")
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.service, self.operation)?;
+        if !self.target.is_empty() {
+            write!(f, " ({})", self.target)?;
+        }
+        f.write_str(match self.kind {
+            ErrorKind::NotFound => ": not found",
+            ErrorKind::ClusterNotFound => ": no such cluster",
+            ErrorKind::Forbidden => ": forbidden",
+            ErrorKind::Throttled => ": throttled",
+            ErrorKind::Credentials => ": the operator's credentials do not work",
+            ErrorKind::Server => ": the service failed",
+            ErrorKind::Connection => ": no connection",
+            ErrorKind::TimedOut => ": no answer in time",
+            ErrorKind::Malformed => ": an answer that cannot be understood",
+            ErrorKind::Rejected => ": rejected",
+        })?;
+        match (&self.code, self.message.is_empty()) {
+            (Some(code), false) => write!(f, ": {code}: {}", self.message)?,
+            (Some(code), true) => write!(f, ": {code}")?,
+            (None, false) => write!(f, ": {}", self.message)?,
+            (None, true) => {}
+        }
+        match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => write!(f, " (HTTP {status}, request {id})"),
+            (Some(status), None) => write!(f, " (HTTP {status})"),
+            (None, Some(id)) => write!(f, " (request {id})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// What a service's error answer means.
+///
+/// Sources: the error code pages of CS, RAM, IMS, STS and SLS. A 4xx without any code is no answer of these services (a proxy's page, say),
+/// hence [`ErrorKind::Malformed`].
+pub(crate) fn classify(service: Service, status: u16, code: Option<&str>, message: &str) -> ErrorKind {
+    let Some(code) = code else {
+        return match status {
+            429 => ErrorKind::Throttled,
+            500.. => ErrorKind::Server,
+            _ => ErrorKind::Malformed,
+        };
+    };
+    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
+    if status == 429 || starts(&["Throttling"]) || (service == Service::Sls && code.ends_with("QuotaExceed")) {
+        return ErrorKind::Throttled;
+    }
+    if starts(CREDENTIAL_CODES) {
+        return ErrorKind::Credentials;
+    }
+    if service == Service::Sls && code == "Unauthorized" {
+        // One code for everything: only the message tells a missing permission from a key that is not accepted.
+        let message = message.to_ascii_lowercase().replace(' ', "");
+        let denied = message.contains("deniedbysts") || message.contains("deniedbyram");
+        let about_keys = message.contains("accesskey") || message.contains("securitytoken");
+        return if !denied && about_keys {
+            ErrorKind::Credentials
+        } else {
+            ErrorKind::Forbidden
+        };
+    }
+    match code {
+        "ErrorClusterNotFound" => return ErrorKind::ClusterNotFound,
+        "ProjectNotExist" | "LogStoreNotExist" | "IndexConfigNotExist" => return ErrorKind::NotFound,
+        _ if starts(&["EntityNotExist"]) => return ErrorKind::NotFound,
+        // An endpoint that does not know the operation is no evidence about a user.
+        _ if status == 404 && !starts(&["InvalidAction", "InvalidApi", "InvalidVersion", "InvalidProduct"]) => {
+            return ErrorKind::NotFound;
+        }
+        _ => {}
+    }
+    if status == 403 || starts(&["Forbidden", "NoPermission", "StatusForbidden", "APISERVER_403"]) {
+        return ErrorKind::Forbidden;
+    }
+    if status >= 500
+        || matches!(
+            code,
+            "RequestTimeout" | "ServerBusy" | "ServiceUnavailable" | "InternalError"
+        )
+    {
+        return ErrorKind::Server;
+    }
+    ErrorKind::Rejected
+}
+
+const CREDENTIAL_CODES: &[&str] = &[
+    "InvalidAccessKeyId",
+    "InvalidAccessKeySecret",
+    "InvalidSecurityToken",
+    "MissingSecurityToken",
+    "SecurityTokenExpired",
+    "SignatureDoesNotMatch",
+    "SignatureNotMatch",
+    "IncompleteSignature",
+    "SignatureNonceUsed",
+    "InvalidTimeStamp",
+    "RequestTimeExpired",
+    "AuthenticationFail",
+];
+
+/// Makes text of a stranger fit to show: no control characters, no line breaks, no echoed string to sign, none of `secrets`, and
+/// at most [`MESSAGE_LIMIT`] characters.
+pub(crate) fn clean(text: &str, secrets: &[&str]) -> Box<str> {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
+        text = text.replace(*secret, "[redacted]");
+        text = text.replace(&super::sign::percent_encode(secret), "[redacted]");
+    }
+    // The services' way of saying "your signature is not mine" is to print what they signed, the security token included.
+    let lower = text.to_ascii_lowercase();
+    let marks = [
+        "string to sign",
+        "stringtosign",
+        "canonicalrequest",
+        "canonical request",
+        "authorization:",
+        "signature=",
+    ];
+    if let Some(at) = marks.iter().filter_map(|mark| lower.find(mark)).min() {
+        text.truncate(at);
+        text.push_str("[the echo of what was signed is left out]");
+    }
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let text = words.join(" ");
+    if text.chars().count() <= MESSAGE_LIMIT {
+        return text.into();
+    }
+    let mut short: String = text.chars().take(MESSAGE_LIMIT - 1).collect();
+    short.push('…');
+    short.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_classified_by_code_status_and_message() {
+        use ErrorKind::*;
+        use Service::*;
+        let table = [
+            (Ack, 404, Some("ErrorClusterNotFound"), "", ClusterNotFound),
+            (Ims, 404, Some("EntityNotExist.User"), "", NotFound),
+            (Ram, 404, Some("EntityNotExist.Role"), "", NotFound),
+            (Ims, 404, Some("InvalidAction.NotFound"), "", Rejected),
+            (Ram, 404, Some("InvalidAccessKeyId.NotFound"), "", Credentials),
+            (
+                Ack,
+                403,
+                Some("StatusForbidden"),
+                "STSToken policy Forbidden for action cs:X",
+                Forbidden,
+            ),
+            (Ram, 403, Some("NoPermission"), "", Forbidden),
+            (Ack, 400, Some("ForbiddenQueryClusterNamespace"), "", Forbidden),
+            (Ack, 500, Some("APISERVER_403"), "", Forbidden),
+            (Ram, 400, Some("Throttling.User"), "", Throttled),
+            (Ack, 429, Some("TooMany"), "", Throttled),
+            (Ack, 429, None, "", Throttled),
+            (Sls, 403, Some("ReadQuotaExceed"), "", Throttled),
+            (Sls, 403, Some("ShardReadQuotaExceed"), "", Throttled),
+            (
+                Sls,
+                401,
+                Some("Unauthorized"),
+                "denied by sts or ram, action: log:GetLogStoreLogs",
+                Forbidden,
+            ),
+            (
+                Sls,
+                401,
+                Some("Unauthorized"),
+                "The security token you provided has expired",
+                Credentials,
+            ),
+            (Sls, 401, Some("Unauthorized"), "AccessKeyId not found: x", Credentials),
+            (Sls, 401, Some("SignatureNotMatch"), "", Credentials),
+            (Sls, 404, Some("LogStoreNotExist"), "", NotFound),
+            (Sls, 400, Some("IndexConfigNotExist"), "", NotFound),
+            (Sls, 400, Some("ParameterInvalid"), "", Rejected),
+            (Sls, 503, Some("ServerBusy"), "", Server),
+            (Sts, 400, Some("InvalidTimeStamp.Expired"), "", Credentials),
+            (Ack, 502, None, "", Server),
+            (Ack, 403, None, "", Malformed),
+            (Ack, 404, None, "", Malformed),
+            (Ack, 400, Some("SomethingElse"), "", Rejected),
+        ];
+        for (service, status, code, message, kind) in table {
+            assert_eq!(
+                classify(service, status, code, message),
+                kind,
+                "{service} {status} {code:?} {message}"
+            );
+        }
+    }
+
+    #[test]
+    fn messages_are_bounded_and_hold_no_secret() {
+        let echoed = clean(
+            "Specified signature is not matched with our calculation. server string to sign is:POST\nx-acs-security-token:abc",
+            &[],
+        );
+        assert_eq!(
+            &*echoed,
+            "Specified signature is not matched with our calculation. server [the echo of what was signed is left out]"
+        );
+        assert_eq!(
+            &*clean("token tok+en/== and tok%2Ben%2F%3D%3D\r\n\u{1b}[31m!", &["tok+en/=="]),
+            "token [redacted] and [redacted] [31m!"
+        );
+        assert_eq!(clean(&"ä".repeat(1000), &[]).chars().count(), MESSAGE_LIMIT);
+    }
+
+    #[test]
+    fn an_error_reads_as_one_sentence() {
+        let error = ApiError {
+            service: Service::Ack,
+            operation: "GetClusterAuditProject",
+            target: "cluster c1".into(),
+            kind: ErrorKind::Forbidden,
+            status: Some(403),
+            code: Some("StatusForbidden".into()),
+            message: "RAM policy Forbidden".into(),
+            request_id: Some("R-1".into()),
+            retry_after: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "CS GetClusterAuditProject (cluster c1): forbidden: StatusForbidden: RAM policy Forbidden (HTTP 403, request R-1)"
+        );
+    }
+}
