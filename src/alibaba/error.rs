@@ -130,11 +130,14 @@ impl ApiError {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether RAM or IMS says that there is no such user or role.
+    /// Whether the service that was asked says that there is no such user or role. The kind tells it from the operator's own role that is
+    /// not there, which STS reports with the same code while credentials are fetched.
     pub(crate) fn says_no_entity(&self) -> bool {
-        self.code
-            .as_deref()
-            .is_some_and(|code| code.starts_with("EntityNotExist"))
+        self.kind == ErrorKind::NotFound
+            && self
+                .code
+                .as_deref()
+                .is_some_and(|code| code.starts_with("EntityNotExist"))
     }
 
     /// Whether SLS says that the query names a field without an index.

@@ -102,7 +102,7 @@ impl Ims {
         let query = vec![("UserId", uid.to_string())];
         let call = Call::rpc(Service::Ims, operation, &self.endpoint, query).on(format!("user {uid}"));
         let answer = match self.client.send(&call).await {
-            Err(error) if error.status == Some(404) && error.says_no_entity() => return Ok(None),
+            Err(error) if error.says_no_entity() => return Ok(None),
             answer => answer?,
         };
         let raw = call.json::<Found>(&answer)?.user;

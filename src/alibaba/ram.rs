@@ -145,7 +145,7 @@ impl Ram {
         let query = vec![(parameter, name.to_owned())];
         let call = Call::rpc(Service::Ram, operation, &self.endpoint, query).on(format!("{parameter} {name}"));
         match self.client.send(&call).await {
-            Err(error) if error.status == Some(404) && error.says_no_entity() => Ok(None),
+            Err(error) if error.says_no_entity() => Ok(None),
             answer => call.json(&answer?).map(Some),
         }
     }

@@ -171,7 +171,9 @@ impl Sls {
             ["logstores", logstore, "index"],
         )?;
         let answer = match self.client.send(&call).await {
-            Err(error) if error.has_code("IndexConfigNotExist") => return Ok(None),
+            Err(error) if error.kind == ErrorKind::NotFound && error.has_code("IndexConfigNotExist") => {
+                return Ok(None);
+            }
             answer => answer?,
         };
         let raw: RawIndex = call.json(&answer)?;

@@ -51,6 +51,8 @@ impl Transport {
                 .pool_idle_timeout(Duration::from_secs(30))
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
+                // What may be repeated is decided in one place, and that is not here.
+                .retry(reqwest::retry::never())
         };
         let failed = |error: reqwest::Error| SettingsError::HttpClient(chain(&error.without_url()));
         Ok(Transport {

@@ -218,3 +218,98 @@ impl fmt::Debug for Credentials {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicUsize};
+
+    use reqsign_core::ProvideCredential;
+
+    use super::*;
+
+    /// Counts how often it is asked, and gives numbered credentials that last an hour; or none.
+    #[derive(Clone, Debug, Default)]
+    struct Source {
+        asked: Arc<AtomicUsize>,
+        broken: bool,
+    }
+
+    impl ProvideCredential for Source {
+        type Credential = Credential;
+
+        async fn provide_credential(&self, _: &Context) -> reqsign_core::Result<Option<Credential>> {
+            let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            Ok((!self.broken).then(|| credential(&format!("new{number}"), 3600)))
+        }
+    }
+
+    fn credential(key: &str, seconds: u64) -> Credential {
+        Credential {
+            access_key_id: key.into(),
+            access_key_secret: "secret".into(),
+            security_token: Some("token".into()),
+            expires_in: Some(Timestamp::now() + Duration::from_secs(seconds)),
+        }
+    }
+
+    fn holding(source: &Source, seconds_left: u64) -> Credentials {
+        let provider = Provider {
+            operation: "credentials",
+            target: "test".into(),
+            advice: "nothing there",
+            temporary: true,
+            provider: Box::new(source.clone()),
+        };
+        let credentials = Credentials::new(provider, Context::new());
+        let life = Some(Duration::from_secs(3600));
+        *credentials.held.write().unwrap() = Some(Held {
+            credential: credential("old", seconds_left),
+            life,
+        });
+        credentials
+    }
+
+    #[tokio::test]
+    async fn credentials_are_renewed_ten_minutes_before_they_expire() {
+        for (left, key, asked) in [
+            (3000, "old", 0),
+            (610, "old", 0),
+            (590, "new1", 1),
+            (20, "new1", 1),
+            (0, "new1", 1),
+        ] {
+            let source = Source::default();
+            let credentials = holding(&source, left);
+            assert_eq!(credentials.get().await.unwrap().access_key_id, key, "{left} s left");
+            assert_eq!(credentials.get().await.unwrap().access_key_id, key, "{left} s left");
+            assert_eq!(source.asked.load(Ordering::SeqCst), asked, "{left} s left");
+        }
+    }
+
+    #[tokio::test]
+    async fn old_credentials_serve_while_the_source_fails() {
+        let source = Source {
+            broken: true,
+            ..Source::default()
+        };
+        let credentials = holding(&source, 590);
+        for _ in 0..5 {
+            assert_eq!(credentials.get().await.unwrap().access_key_id, "old");
+        }
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+        let error = holding(&source, 20).get().await.unwrap_err();
+        assert_eq!((error.kind, &*error.message), (ErrorKind::Credentials, "nothing there"));
+    }
+
+    #[tokio::test]
+    async fn rejected_credentials_are_replaced_once_for_all() {
+        let source = Source::default();
+        let credentials = holding(&source, 3000);
+        let old = credentials.get().await.unwrap();
+        let all = futures::future::join_all((0..4).map(|_| credentials.renew(&old))).await;
+        assert!(all.into_iter().all(|one| one.unwrap().unwrap().access_key_id == "new1"));
+        credentials.forget(&old);
+        assert_eq!(credentials.get().await.unwrap().access_key_id, "new1");
+        assert_eq!(source.asked.load(Ordering::SeqCst), 1);
+    }
+}

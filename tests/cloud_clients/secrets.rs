@@ -1,0 +1,55 @@
+//! No secret leaves the clients, and nothing leaves the machine in the clear.
+
+use std::sync::Arc;
+
+use ack_offboarding_operator::alibaba::{Cloud, ErrorKind, Service};
+use tokio::net::TcpListener;
+
+use crate::server::{SECRET, Server, TOKEN, assert_clean, assert_clean_error, reply, uid, user};
+
+#[tokio::test]
+async fn no_secret_reaches_an_error_or_a_debug_output() {
+    let echo = format!("server string to sign is:POST x-acs-security-token:{TOKEN} and {SECRET}");
+    for (status, code) in [
+        (400, "SignatureDoesNotMatch"),
+        (400, "Simulated.Echo"),
+        (500, "InternalError"),
+    ] {
+        let body = format!(r#"{{"Code":"{code}","Message":"{echo}","RequestId":"{SECRET}"}}"#);
+        let server = Server::start(vec![reply(status, body); 4]).await;
+        let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+        assert_eq!((error.service, error.has_code(code)), (Service::Ims, true));
+        assert_clean_error(&error);
+    }
+    let server = Server::start([user()]).await;
+    let (settings, cloud) = (server.settings(), server.cloud());
+    cloud.ims.get_user(&uid()).await.unwrap();
+    assert_clean(&format!("{settings:?} {cloud:?} {cloud:#?}"));
+    assert!(format!("{settings:?}").contains("ALIBABA_CLOUD_ACCESS_KEY_SECRET"));
+}
+
+#[tokio::test]
+async fn plain_http_leaves_no_loopback_host() {
+    let server = Server::start([]).await;
+    let mut settings = server.settings();
+    settings.endpoints.ram = Some("http://ram.example.com".into());
+    let error = Cloud::connect(&settings).unwrap_err().to_string();
+    assert!(
+        error.starts_with(r#"RAM endpoint "http://ram.example.com" cannot be used: http is for loopback"#),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_connection_error_without_an_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server {
+        url: format!("http://{}", listener.local_addr().unwrap()),
+        seen: Arc::default(),
+    };
+    drop(listener);
+    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Connection);
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert_clean_error(&error);
+}
