@@ -4,7 +4,8 @@ use http::Method;
 use serde::Deserialize;
 
 use super::{
-    client::{Call, Client, Repeat, failure, path},
+    call::{Call, Repeat, failure, path},
+    client::Client,
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
 };
@@ -127,8 +128,8 @@ impl Ack {
     /// The states of a user's kubeconfigs, in all clusters. Needs `cs:ListUserKubeConfigStates`.
     ///
     /// # Errors
-    /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes meanwhile) is an error
-    /// of the kind `Malformed`, never a shorter list.
+    /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes
+    /// meanwhile) is an error of the kind `Malformed`, never a shorter list.
     pub async fn list_user_kubeconfig_states(&self, uid: &Uid) -> Result<Vec<KubeconfigState>, ApiError> {
         let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
         let segments = ["users", uid.as_str(), "kubeconfig", "states"];
@@ -170,15 +171,19 @@ impl Ack {
         ))
     }
 
-    /// Has ACK revoke a user's kubeconfig in a cluster, **and delete whatever bindings of the user are left there**, with no precondition.
-    /// Needs `cs:CleanClusterUserPermissions`, and that the caller is an administrator in the cluster's RBAC.
+    /// Has ACK revoke a user's kubeconfig in a cluster, **and delete whatever bindings of the user are left there**,
+    /// with no precondition. Needs `cs:CleanClusterUserPermissions`, and that the caller is an administrator in the
+    /// cluster's RBAC.
     ///
-    /// With `force`, ACK does not check for activity in the last 7 days itself. Source: API page `CleanClusterUserPermissions`.
+    /// With `force`, ACK does not check for activity in the last 7 days itself. Source: API page
+    /// `CleanClusterUserPermissions`.
     ///
-    /// Guarantee: sent at most once, whatever happens, and given up after [`Timeouts::purge`](super::settings::Timeouts).
+    /// Guarantee: sent at most once, whatever happens, and given up after
+    /// [`Timeouts::purge`](super::settings::Timeouts).
     ///
     /// # Errors
-    /// Any [`ApiError`]. After `Connection`, `TimedOut`, `Server` or `Malformed` it may or may not have taken effect: ask for the state.
+    /// Any [`ApiError`]. After `Connection`, `TimedOut`, `Server` or `Malformed` it may or may not have taken effect:
+    /// ask for the state.
     pub async fn clean_cluster_user_permissions(&self, cluster: &str, uid: &Uid, force: bool) -> Result<(), ApiError> {
         let target = format!("user {uid} in cluster {cluster}");
         let segments = ["cluster", cluster, "user", uid.as_str(), "permissions"];

@@ -23,7 +23,8 @@ pub(crate) struct Complaint {
 }
 
 impl Complaint {
-    /// Reads RAM's `Code`, CS's `code` and SLS's `errorCode`, in JSON or XML, and the request ID of the header or the body.
+    /// Reads RAM's `Code`, CS's `code` and SLS's `errorCode`, in JSON or XML, and the request ID of the header or the
+    /// body.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body);
         let json: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
@@ -63,8 +64,9 @@ fn element(text: &str, name: &str) -> Option<String> {
 
 /// How long the service asks us to wait, at most a minute.
 ///
-/// `x-ratelimit-user-api` and `x-ratelimit-user` hold `TimeLeft:<ms>` (the Go SDK reads them), `x-acs-retry-after` a whole number (the Python SDK
-/// reads it; no page states its unit, and the SDK treats it like its own milliseconds), `Retry-After` seconds (RFC 9110; dates are not read).
+/// `x-ratelimit-user-api` and `x-ratelimit-user` hold `TimeLeft:<ms>` (the Go SDK reads them), `x-acs-retry-after` a
+/// whole number (the Python SDK reads it; no page states its unit: taken as milliseconds, since the backoff makes up
+/// for too short a wait), `Retry-After` seconds (RFC 9110; dates are not read).
 pub(crate) fn retry_hint(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let time_left = |name: &str| {

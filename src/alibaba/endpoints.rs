@@ -27,8 +27,8 @@ impl FromStr for Network {
     }
 }
 
-/// A URL for each service that is not where the preset says: `https://host[:port]`, or `http://` for a loopback host only
-/// (`127.0.0.0/8`, `::1`, `localhost`).
+/// A URL for each service that is not where the preset says: `https://host[:port]`, or `http://` for a loopback host
+/// only (`127.0.0.0/8`, `::1`, `localhost`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointOverrides {
     /// Security Token Service; also where RRSA exchanges the OIDC token.
@@ -71,7 +71,8 @@ impl Endpoint {
     /// Parses `https://host[:port]`, or `http://` on a loopback host.
     ///
     /// # Errors
-    /// Names `service`, the URL and what is wrong with it; a URL with a user is not repeated, as it may hold a password.
+    /// Names `service`, the URL and what is wrong with it; a URL with a user is not repeated, as it may hold a
+    /// password.
     pub fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
         if url.contains('@') {
             return Err(invalid(service, "…@…", "an endpoint has no user or password"));

@@ -3,7 +3,7 @@
 //! ```text
 //! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
 //!          │
-//!       client             builds, signs, sends, retries; one error type (error), one reader of answers (answer)
+//!     call, client         one request; signed, sent, retried. One error type (error, classify), one reader of answers (answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
 //!  one source  acs3,sls4  one request, bounded in time and size
@@ -13,6 +13,8 @@
 
 pub mod ack;
 mod answer;
+mod call;
+mod classify;
 mod client;
 pub mod credentials;
 pub mod endpoints;
@@ -52,7 +54,8 @@ impl Cloud {
     /// Makes the clients. Sends nothing yet: whether the credentials work shows at the first call.
     ///
     /// # Errors
-    /// Names the setting that cannot be used, or the variables that the credentials' source lacks. Needs a process-wide TLS provider of `rustls`.
+    /// Names the setting that cannot be used, or the variables that the credentials' source lacks. Needs a
+    /// process-wide TLS provider of `rustls`.
     pub fn connect(settings: &CloudSettings) -> Result<Self, SettingsError> {
         let CloudSettings {
             region,

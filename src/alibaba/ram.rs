@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    client::{Call, Client},
+    call::Call,
+    client::Client,
     endpoints::Endpoint,
     error::{ApiError, Service},
 };
@@ -100,8 +101,8 @@ impl Ram {
     /// All roles of the account.
     ///
     /// # Errors
-    /// Any [`ApiError`]. A list that cannot be whole is an error of the kind `Malformed`, never a shorter list: an empty page that is not the
-    /// last, a missing or repeated marker, too many pages.
+    /// Any [`ApiError`]. A list that cannot be whole is an error of the kind `Malformed`, never a shorter list: an
+    /// empty page that is not the last, a missing or repeated marker, too many pages.
     pub async fn list_roles(&self) -> Result<Vec<Role>, ApiError> {
         self.list("ListRoles", |page: RolesPage| page.roles.role).await
     }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    client::{Call, Client, failure, path},
+    call::{Call, failure, path},
+    client::Client,
     endpoints::SlsEndpoint,
     error::{ApiError, ErrorKind, Service},
     transport::Answer,
@@ -148,7 +149,8 @@ impl Sls {
     /// A logstore's settings. Needs `log:GetLogStore`.
     ///
     /// # Errors
-    /// Any [`ApiError`]; `NotFound` if the project or the logstore does not exist (`ProjectNotExist`, `LogStoreNotExist`).
+    /// Any [`ApiError`]; `NotFound` if the project or the logstore does not exist (`ProjectNotExist`,
+    /// `LogStoreNotExist`).
     pub async fn get_logstore(&self, project: &str, logstore: &str) -> Result<Logstore, ApiError> {
         let call = self.call("GetLogStore", Method::GET, project, logstore, ["logstores", logstore])?;
         let raw: RawLogstore = call.json(&self.client.send(&call).await?)?;
@@ -184,7 +186,8 @@ impl Sls {
         }))
     }
 
-    /// Counts the matching records over time, `from` inclusive, `to` exclusive, in seconds since 1970. Needs `log:GetLogStoreHistogram`.
+    /// Counts the matching records over time, `from` inclusive, `to` exclusive, in seconds since 1970. Needs
+    /// `log:GetLogStoreHistogram`.
     ///
     /// # Errors
     /// As [`get_logstore`](Self::get_logstore).
@@ -233,10 +236,12 @@ impl Sls {
         })
     }
 
-    /// Searches a logstore. Needs `log:GetLogStoreLogs`. An incomplete answer is returned as such: repeat the same request.
+    /// Searches a logstore. Needs `log:GetLogStoreLogs`. An incomplete answer is returned as such: repeat the same
+    /// request.
     ///
     /// # Errors
-    /// As [`get_logstore`](Self::get_logstore); [`ApiError::is_unindexed_field`] if the query names a field without an index.
+    /// As [`get_logstore`](Self::get_logstore); [`ApiError::is_unindexed_field`] if the query names a field without an
+    /// index.
     pub async fn get_logs(&self, project: &str, logstore: &str, query: &LogQuery) -> Result<Logs, ApiError> {
         let mut call = self.call(
             "GetLogsV2",

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use super::{
-    client::{Call, Client},
+    call::Call,
+    client::Client,
     endpoints::Endpoint,
     error::{ApiError, Service},
 };

@@ -1,4 +1,5 @@
-//! Sends one HTTP request and reads its whole answer, bounded in time and size. No retries, no redirects, no URLs in errors.
+//! Sends one HTTP request and reads its whole answer, bounded in time and size. No retries, no redirects, no URLs in
+//! errors.
 
 use std::{error::Error, time::Duration};
 

@@ -14,7 +14,10 @@ use reqsign_core::{Context, time::Timestamp};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::Provider;
-use crate::alibaba::error::{ApiError, ErrorKind, Service, clean};
+use crate::alibaba::{
+    classify::clean,
+    error::{ApiError, ErrorKind, Service},
+};
 
 /// Credentials are renewed when so much of their life is left, or a third of it if that is less.
 const RENEW_BEFORE: Duration = Duration::from_secs(600);
@@ -23,8 +26,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// The credentials of one source.
 ///
-/// Guarantees: at most one request to the source at a time, whose outcome, a failure included, goes to all that wait for it; as long
-/// as the old credentials serve, nobody waits, and a failed renewal is only logged.
+/// Guarantees: at most one request to the source at a time, whose outcome, a failure included, goes to all that wait
+/// for it; as long as the old credentials serve, nobody waits, and a failed renewal is only logged.
 pub(crate) struct Credentials {
     source: Provider,
     context: Context,

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::alibaba::{
     answer::{self, Complaint},
+    classify::{classify, clean},
     endpoints::Endpoint,
-    error::{ApiError, ErrorKind, Service, classify, clean},
+    error::{ApiError, ErrorKind, Service},
     sign::acs3::nonce,
     transport::{Answer, Transport},
 };
@@ -42,9 +43,9 @@ impl FileRead for Files {
 
 /// Sends the sources' requests over the shared client.
 ///
-/// The OIDC source builds `GET /?…&OIDCToken=<token>`: here the token moves to the form body of a POST, so that no URL holds it (the
-/// API takes either). What STS answers is checked here, so that no error can quote it: errors carry an [`ApiError`] as
-/// their source.
+/// The OIDC source builds `GET /?…&OIDCToken=<token>`: here the token moves to the form body of a POST, so that no URL
+/// holds it (the API takes either). What STS answers is checked here, so that no error can quote it: errors carry an
+/// [`ApiError`] as their source.
 pub(super) struct Exchange {
     transport: Transport,
     sts: Endpoint,

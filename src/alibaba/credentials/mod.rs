@@ -1,7 +1,7 @@
 //! Whose credentials the calls are signed with: one source, chosen once.
 //!
-//! Never a chain: a source that fails is reported, and nothing else is tried. (A broken RRSA set-up would otherwise silently become the
-//! node's role.) The sources themselves are those of `reqsign-aliyun-oss`.
+//! Never a chain: a source that fails is reported, and nothing else is tried. (A broken RRSA set-up would otherwise
+//! silently become the node's role.) The sources themselves are those of `reqsign-aliyun-oss`.
 
 mod cache;
 mod exchange;
@@ -34,16 +34,20 @@ const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
 /// Where credentials come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CredentialsSource {
-    /// [`Rrsa`](Self::Rrsa) if its three variables are there, else [`Env`](Self::Env) if its are, else an error. Decided once, at start.
+    /// [`Rrsa`](Self::Rrsa) if its three variables are there, else [`Env`](Self::Env) if its are, else an error.
+    /// Decided once, at start.
     #[default]
     Auto,
-    /// RAM Roles for Service Accounts: the pod's OIDC token is exchanged at STS for a role's temporary credentials. Takes
-    /// `ALIBABA_CLOUD_ROLE_ARN`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN` and `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, as ACK's pod identity webhook sets them;
-    /// the token file is read anew each time. STS is where the endpoint settings say, whatever `ALIBABA_CLOUD_STS_ENDPOINT` says.
+    /// RAM Roles for Service Accounts: the pod's OIDC token is exchanged at STS for a role's temporary credentials.
+    /// Takes `ALIBABA_CLOUD_ROLE_ARN`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN` and `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, as ACK's
+    /// pod identity webhook sets them; the token file is read anew each time. STS is where the endpoint settings say,
+    /// whatever `ALIBABA_CLOUD_STS_ENDPOINT` says.
     Rrsa,
-    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, if temporary, `ALIBABA_CLOUD_SECURITY_TOKEN`.
+    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, if temporary,
+    /// `ALIBABA_CLOUD_SECURITY_TOKEN`.
     Env,
-    /// A profile of the Alibaba Cloud CLI (`~/.aliyun/config.json` or `ALIBABA_CLOUD_CONFIG_FILE`) that holds keys: modes `AK` and `StsToken`.
+    /// A profile of the Alibaba Cloud CLI (`~/.aliyun/config.json` or `ALIBABA_CLOUD_CONFIG_FILE`) that holds keys:
+    /// modes `AK` and `StsToken`.
     Profile {
         /// Its name; else `ALIBABA_CLOUD_PROFILE`, else the file's current one.
         name: Option<String>,

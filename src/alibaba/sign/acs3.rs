@@ -1,6 +1,7 @@
 //! ACS3-HMAC-SHA256: the signature of RAM, IMS, STS and CS.
 //!
-//! Source: the help page "V3 request structure and signature", and the official Go and Python SDKs' `darabonba-openapi`.
+//! Source: the help page "V3 request structure and signature", and the official Go and Python SDKs'
+//! `darabonba-openapi`.
 
 use std::time::Duration;
 
@@ -24,11 +25,12 @@ const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
 /// Signs with ACS3-HMAC-SHA256.
 ///
-/// Signed are `host`, `content-type` and every `x-acs-*`, as the official Go SDK does and the page says. The URI is signed as
-/// it stands: its path already percent-encoded, its query in any order.
+/// Signed are `host`, `content-type` and every `x-acs-*`, as the official Go SDK does and the page says. The URI is
+/// signed as it stands: its path already percent-encoded, its query in any order.
 ///
 /// # Errors
-/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or no `Host`, `CredentialInvalid` without an access key.
+/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or no `Host`, `CredentialInvalid` without an
+/// access key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Acs3Signer;
 

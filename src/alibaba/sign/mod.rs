@@ -1,9 +1,9 @@
 //! The two request signatures of Alibaba Cloud, as signers for the `reqsign-core` framework.
 //!
 //! Both sign only the head of a request. Whoever sends it puts the hash of the body into a header first
-//! ([`acs3::CONTENT_SHA256`], [`sls4::CONTENT_SHA256`]), and the `Host` exactly as it will be sent. The date, and for ACS3
-//! the nonce, are taken from the head where it has them (that is how the golden vectors pin them), else made fresh:
-//! so a request that is repeated must be built, and signed, anew.
+//! ([`acs3::CONTENT_SHA256`], [`sls4::CONTENT_SHA256`]), and the `Host` exactly as it will be sent. The date, and for
+//! ACS3 the nonce, are taken from the head where it has them (that is how the golden vectors pin them), else made
+//! fresh: so a request that is repeated must be built, and signed, anew.
 
 pub mod acs3;
 pub mod sls4;
@@ -41,7 +41,8 @@ fn hmac_sha256(key: &[u8], message: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// The decoded query of a URI that is ready for the wire, sorted by raw key, then by raw value. A `+` is a plus, not a space.
+/// The decoded query of a URI that is ready for the wire, sorted by raw key, then by raw value. A `+` is a plus, not a
+/// space.
 fn sorted_query(parts: &Parts) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
     let decode = |text| {
         percent_decode_str(text)

@@ -23,12 +23,12 @@ const TERMINATOR: &str = "aliyun_v4_request";
 
 /// Signs with SLS4-HMAC-SHA256 for one region.
 ///
-/// Signed are `host`, `content-type`, every `x-log-*` and every `x-acs-*`. The `Host` is `<project>.<region host>` without a port,
-/// whatever address the request is sent to; the sender sets it.
+/// Signed are `host`, `content-type`, every `x-log-*` and every `x-acs-*`. The `Host` is `<project>.<region host>`
+/// without a port, whatever address the request is sent to; the sender sets it.
 ///
 /// # Errors
-/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or an impossible [`DATE`], `CredentialInvalid` without an
-/// access key.
+/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or an impossible [`DATE`], `CredentialInvalid`
+/// without an access key.
 #[derive(Clone, Debug)]
 pub struct Sls4Signer {
     region: String,
