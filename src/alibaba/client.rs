@@ -158,7 +158,8 @@ impl Client {
         let elapsed = started.elapsed();
         match outcome {
             Ok(answer) => {
-                tracing::debug!(service = %call.service, call.operation, answer.status, ?elapsed, "called");
+                let (operation, status) = (call.operation, answer.status);
+                tracing::debug!(service = %call.service, operation, status, ?elapsed, "called");
                 judge(call, answer, &secrets)
             }
             Err(NoAnswer {

@@ -3,7 +3,7 @@
 //! ```text
 //! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
 //!          │
-//!     call, client         one request; signed, sent, retried. One error type (error, classify), one reader of answers (answer)
+//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
 //!  one source  acs3,sls4  one request, bounded in time and size

@@ -136,7 +136,8 @@ struct RawBucket {
 #[derive(Deserialize)]
 struct RawLogs {
     meta: Meta,
-    data: Vec<BTreeMap<String, Value>>,
+    #[serde(default)]
+    data: Option<Vec<BTreeMap<String, Value>>>,
 }
 
 #[derive(Deserialize)]
@@ -254,6 +255,10 @@ impl Sls {
         call.body = Some(body.into());
         let answer = self.client.send(&call).await?;
         let RawLogs { meta, data } = call.json(&answer)?;
+        let data = data.unwrap_or_default();
+        if data.is_empty() && meta.count > 0 {
+            return Err(call.malformed(&answer, "it counts records, and yet has none"));
+        }
         let text = |value| match value {
             Value::String(text) => text,
             other => other.to_string(),

@@ -6,7 +6,7 @@ use ack_offboarding_operator::alibaba::{Cloud, CloudSettings, CredentialsSource,
 
 use crate::server::{OIDC, Reply, SECRET, Server, TOKEN, assert_clean_error, connect, reply, uid};
 
-fn rrsa(server: &Server, token_file: &std::path::Path) -> CloudSettings {
+pub(crate) fn rrsa(server: &Server, token_file: &std::path::Path) -> CloudSettings {
     CloudSettings {
         credentials: CredentialsSource::Auto,
         environment: Environment::from_iter([
@@ -22,7 +22,7 @@ fn rrsa(server: &Server, token_file: &std::path::Path) -> CloudSettings {
     }
 }
 
-fn assumed(key: &str, expiration: &str) -> Reply {
+pub(crate) fn assumed(key: &str, expiration: &str) -> Reply {
     reply(
         200,
         format!(
@@ -31,14 +31,14 @@ fn assumed(key: &str, expiration: &str) -> Reply {
     )
 }
 
-fn caller() -> Reply {
+pub(crate) fn caller() -> Reply {
     let body = r#"{"AccountId":"1","Arn":"acs:ram::1:assumed-role/r/s","IdentityType":"AssumedRoleUser","PrincipalId":"3:s","RoleId":"3"}"#;
     reply(200, body)
 }
 
-const FAR: &str = "2999-01-01T00:00:00Z";
+pub(crate) const FAR: &str = "2999-01-01T00:00:00Z";
 
-fn token_file(token: &str) -> tempfile::NamedTempFile {
+pub(crate) fn token_file(token: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(token.as_bytes()).unwrap();
     file

@@ -1,11 +1,15 @@
 //! No secret leaves the clients, and nothing leaves the machine in the clear.
 
-use std::sync::Arc;
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
 use ack_offboarding_operator::alibaba::{Cloud, ErrorKind, Service};
 use tokio::net::TcpListener;
 
-use crate::server::{SECRET, Server, TOKEN, assert_clean, assert_clean_error, reply, uid, user};
+use crate::credentials::{FAR, assumed, caller, rrsa, token_file};
+use crate::server::{OIDC, Reply, SECRET, Server, TOKEN, assert_clean, assert_clean_error, connect, reply, uid, user};
 
 #[tokio::test]
 async fn no_secret_reaches_an_error_or_a_debug_output() {
@@ -52,4 +56,48 @@ async fn nobody_listening_is_a_connection_error_without_an_url() {
     assert_eq!(error.kind, ErrorKind::Connection);
     assert!(error.to_string().contains("refused"), "{error}");
     assert_clean_error(&error);
+}
+
+/// Keeps what is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_reaches_a_log_at_any_level() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    // Each service repeats all that it was told, and all that it could know.
+    let echo = |words: &str| format!(r#"{{"Code":"Throttling","Message":"{words}"}}"#);
+    let server = Server::start([
+        Reply::Cut,
+        reply(503, echo(OIDC)),
+        assumed("k", FAR),
+        reply(400, echo(&format!("{TOKEN}k {SECRET}"))),
+        Reply::Cut,
+        caller(),
+    ])
+    .await;
+    let file = token_file(OIDC);
+    let mut settings = rrsa(&server, file.path());
+    settings.timeouts.tries = 9;
+    connect(&settings).sts.get_caller_identity().await.unwrap();
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("trying again") && text.contains("called"), "{text}");
+    assert_clean(&text);
 }

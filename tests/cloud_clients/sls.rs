@@ -78,6 +78,8 @@ async fn what_sls_says_is_read() {
         reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Complete"}]"#).with("x-log-progress", "Complete"),
         reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Incomplete"}]"#).with("x-log-progress", "Complete"),
         reply(200, r#"{"meta":{"count":0,"progress":"Incomplete"},"data":[]}"#),
+        reply(200, r#"{"meta":{"count":0,"progress":"Complete"},"data":null}"#),
+        reply(200, r#"{"meta":{"count":2,"progress":"Complete"},"data":[]}"#),
         reply(200, r#"{"meta":{"count":0},"data":[]}"#),
         reply(404, r#"{"errorCode":"LogStoreNotExist","errorMessage":"no"}"#).with("x-log-requestid", "R"),
         reply(400, r#"{"errorCode":"ParameterInvalid","errorMessage":"key (user.username) is not config as key value config"}"#),
@@ -99,6 +101,11 @@ async fn what_sls_says_is_read() {
         Progress::Incomplete
     );
     assert!(!sls.get_logs("p", "l", &query()).await.unwrap().complete);
+    assert!(sls.get_logs("p", "l", &query()).await.unwrap().rows.is_empty());
+    assert_eq!(
+        sls.get_logs("p", "l", &query()).await.unwrap_err().kind,
+        ErrorKind::Malformed
+    );
     assert_eq!(
         sls.get_logs("p", "l", &query()).await.unwrap_err().kind,
         ErrorKind::Malformed
