@@ -81,7 +81,9 @@ async fn no_secret_reaches_a_log_at_any_level() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process: a subscriber of one thread can miss what other tests' threads were first to log. So this
+    // sees their logs too, which must be as clean.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     // Each service repeats all that it was told, and all that it could know.
     let echo = |words: &str| format!(r#"{{"Code":"Throttling","Message":"{words}"}}"#);
     let server = Server::start([
