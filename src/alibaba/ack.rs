@@ -1,0 +1,244 @@
+//! Container Service (CS), 2015-12-15: the audit log's project, kubeconfig states, and the purge.
+
+use http::Method;
+use serde::Deserialize;
+
+use super::{
+    call::{Call, Repeat, failure, path},
+    client::Client,
+    endpoints::Endpoint,
+    error::{ApiError, ErrorKind, Service},
+};
+use crate::uid::Uid;
+
+/// The most that one page can hold. Source: API page `ListUserKubeConfigStates`.
+const PAGE: usize = 100;
+/// A hundred thousand clusters.
+const MOST_PAGES: usize = 1000;
+
+/// Container Service for Kubernetes.
+#[derive(Clone, Debug)]
+pub struct Ack {
+    pub(super) client: Client,
+    pub(super) endpoint: Endpoint,
+}
+
+/// Where a cluster's audit log is. Source: API page `GetClusterAuditProject`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditProject {
+    /// Whether the API server's audit log is collected.
+    pub enabled: bool,
+    /// The SLS project, trimmed (the page's own sample ends in a line feed). The logstore is `audit-<cluster ID>`.
+    pub project: Option<String>,
+}
+
+/// What ACK knows of a user's kubeconfig in one cluster. Source: API page `ListUserKubeConfigStates`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeconfigState {
+    /// The cluster's ID.
+    pub cluster_id: String,
+    /// Its name, for people.
+    pub cluster_name: String,
+    /// The state of the client certificate.
+    pub cert_state: CertState,
+    /// When the certificate expires, as the service writes it.
+    pub cert_expire_time: Option<String>,
+}
+
+/// The state of a kubeconfig's client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CertState {
+    /// Past its time, but issued: to be purged all the same.
+    Expired,
+    /// In force. By the console's help, also when the kubeconfig is gone but bindings are left.
+    Unexpired,
+    /// Never issued.
+    Unissued,
+    /// ACK does not know, or says something that we do not know.
+    Unknown,
+    /// Purged; can be restored from ACK's recycle bin for 30 days.
+    Removed,
+}
+
+impl CertState {
+    fn read(text: &str) -> Self {
+        match text {
+            "Expired" => CertState::Expired,
+            "Unexpired" => CertState::Unexpired,
+            "Unissued" => CertState::Unissued,
+            "Removed" => CertState::Removed,
+            _ => CertState::Unknown,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Audit {
+    audit_enabled: bool,
+    #[serde(default)]
+    sls_project_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct States {
+    page: PageInfo,
+    #[serde(default)]
+    states: Option<Vec<State>>,
+}
+
+#[derive(Deserialize)]
+struct PageInfo {
+    total_count: usize,
+}
+
+#[derive(Deserialize, PartialEq)]
+struct State {
+    cluster_id: String,
+    #[serde(default)]
+    cluster_name: Option<String>,
+    #[serde(default)]
+    cert_state: Option<String>,
+    #[serde(default)]
+    cert_expire_time: Option<String>,
+}
+
+impl Ack {
+    /// The audit project of a cluster. Needs `cs:GetClusterAuditProject`.
+    ///
+    /// # Errors
+    /// Any [`ApiError`].
+    pub async fn get_cluster_audit_project(&self, cluster: &str) -> Result<AuditProject, ApiError> {
+        let call = self.call(
+            "GetClusterAuditProject",
+            Method::GET,
+            ["clusters", cluster, "audit"],
+            format!("cluster {cluster}"),
+        )?;
+        let audit: Audit = call.json(&self.client.send(&call).await?)?;
+        let project = audit
+            .sls_project_name
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty());
+        Ok(AuditProject {
+            enabled: audit.audit_enabled,
+            project,
+        })
+    }
+
+    /// The states of a user's kubeconfigs, in all clusters. Needs `cs:ListUserKubeConfigStates`.
+    ///
+    /// # Errors
+    /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes
+    /// meanwhile) is an error of the kind `Malformed`, never a shorter list.
+    pub async fn list_user_kubeconfig_states(&self, uid: &Uid) -> Result<Vec<KubeconfigState>, ApiError> {
+        let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
+        let segments = ["users", uid.as_str(), "kubeconfig", "states"];
+        let mut all: Vec<State> = Vec::new();
+        let mut before: Option<(usize, usize)> = None;
+        for number in 1..=MOST_PAGES {
+            let mut call = self.call(operation, Method::GET, segments, target.clone())?;
+            call.query = vec![("page_number", number.to_string()), ("page_size", PAGE.to_string())];
+            let answer = self.client.send(&call).await?;
+            let States {
+                page: PageInfo { total_count: total },
+                states,
+            } = call.json(&answer)?;
+            let states = states.unwrap_or_default();
+            if let Some((last_total, start)) = before {
+                if last_total != total {
+                    return Err(call.malformed(&answer, "the list changed while it was read"));
+                }
+                if all.get(start..).is_some_and(|last| last == states.as_slice()) {
+                    return Err(call.malformed(&answer, "it is the same page again"));
+                }
+            }
+            before = Some((total, all.len()));
+            let empty = states.is_empty();
+            all.extend(states);
+            if all.len() >= total {
+                return Ok(all.into_iter().map(KubeconfigState::from).collect());
+            }
+            if empty {
+                return Err(call.malformed(&answer, "it is an empty page, and yet not the last"));
+            }
+        }
+        Err(failure(
+            Service::Ack,
+            operation,
+            &target,
+            ErrorKind::Malformed,
+            "the list does not end",
+        ))
+    }
+
+    /// Has ACK revoke a user's kubeconfig in a cluster, **and delete whatever bindings of the user are left there**,
+    /// with no precondition. Needs `cs:CleanClusterUserPermissions`, and that the caller is an administrator in the
+    /// cluster's RBAC.
+    ///
+    /// With `force`, ACK does not check for activity in the last 7 days itself. Source: API page
+    /// `CleanClusterUserPermissions`.
+    ///
+    /// Guarantee: sent at most once, whatever happens, and given up after
+    /// [`Timeouts::purge`](super::settings::Timeouts).
+    ///
+    /// # Errors
+    /// Any [`ApiError`]. After `Connection`, `TimedOut`, `Server` or `Malformed` it may or may not have taken effect:
+    /// ask for the state.
+    pub async fn clean_cluster_user_permissions(&self, cluster: &str, uid: &Uid, force: bool) -> Result<(), ApiError> {
+        let target = format!("user {uid} in cluster {cluster}");
+        let segments = ["cluster", cluster, "user", uid.as_str(), "permissions"];
+        let mut call = self.call("CleanClusterUserPermissions", Method::DELETE, segments, target)?;
+        call.query = vec![("Force", force.to_string())];
+        call.repeat = Repeat::Never;
+        let answer = self.client.send(&call).await?;
+        // The API promises no body; a page of some proxy is no promise that anything was done.
+        if !answer.body.trim_ascii().is_empty() {
+            call.json::<serde_json::Value>(&answer)?;
+        }
+        Ok(())
+    }
+
+    fn call<const N: usize>(
+        &self,
+        operation: &'static str,
+        method: Method,
+        segments: [&str; N],
+        target: String,
+    ) -> Result<Call, ApiError> {
+        let Some(path) = path(segments) else {
+            return Err(failure(
+                Service::Ack,
+                operation,
+                &target,
+                ErrorKind::Rejected,
+                "this is no ID",
+            ));
+        };
+        Ok(Call::at(
+            Service::Ack,
+            operation,
+            method,
+            &self.endpoint,
+            self.endpoint.host_header(),
+            path,
+        )
+        .on(target))
+    }
+}
+
+impl From<State> for KubeconfigState {
+    fn from(state: State) -> Self {
+        let State {
+            cluster_id,
+            cluster_name,
+            cert_state,
+            cert_expire_time,
+        } = state;
+        KubeconfigState {
+            cluster_id,
+            cluster_name: cluster_name.unwrap_or_default(),
+            cert_state: CertState::read(cert_state.as_deref().unwrap_or_default()),
+            cert_expire_time: cert_expire_time.filter(|time| !time.is_empty()),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Where every call goes through: signed, sent, retried where that is safe, and its answer judged.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use http::{Request, header};
+use reqsign_aliyun_oss::Credential;
+use reqsign_core::{Context, SignRequest};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    answer::{self, Complaint},
+    call::{Call, Repeat},
+    classify::{classify, clean},
+    credentials::Credentials,
+    error::{ApiError, ErrorKind, Service},
+    settings::Timeouts,
+    sign::{acs3::Acs3Signer, sls4::Sls4Signer},
+    transport::{Answer, NoAnswer, Transport},
+};
+
+/// The longest wait between tries, but for a service's own hint.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// Sends calls. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Client(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    credentials: Credentials,
+    sls4: Sls4Signer,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    pub(crate) fn new(transport: Transport, credentials: Credentials, region: &str, timeouts: Timeouts) -> Self {
+        Client(Arc::new(Inner {
+            transport,
+            credentials,
+            sls4: Sls4Signer::new(region),
+            timeouts,
+        }))
+    }
+
+    /// Makes the call; its answer has a 2xx status.
+    ///
+    /// A call that is safe to repeat is repeated, with a new date and nonce, when it may succeed the next time
+    /// ([`ApiError::is_retryable`]), after an exponential delay with jitter or the service's hint, whichever is
+    /// longer, as long as tries and the overall deadline last; and once with other credentials when those used were
+    /// not accepted.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
+        let timeouts = &self.0.timeouts;
+        let deadline = Instant::now() + timeouts.overall;
+        let mut delays = ExponentialBuilder::new()
+            .with_min_delay(timeouts.first_delay)
+            .with_max_delay(LONGEST_DELAY.max(timeouts.first_delay))
+            .with_max_times(timeouts.tries.saturating_sub(1) as usize)
+            .with_jitter()
+            .build();
+        let mut renewed = false;
+        loop {
+            let error = match self.within(deadline, call, self.0.credentials.get()).await {
+                Err(error) => error,
+                Ok(credential) => match self.within(deadline, call, self.attempt(call, &credential)).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) if call.repeat == Repeat::Never => {
+                        if is_rejected(&error) {
+                            self.0.credentials.forget(&credential);
+                        }
+                        return Err(error);
+                    }
+                    Err(error) if is_rejected(&error) && !renewed => {
+                        renewed = true;
+                        match self.within(deadline, call, self.0.credentials.renew(&credential)).await {
+                            Ok(Some(_)) => continue,
+                            Ok(None) => return Err(error),
+                            Err(error) => error,
+                        }
+                    }
+                    Err(error) => error,
+                },
+            };
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            let Some(delay) = delays.next() else { return Err(error) };
+            let delay = delay.max(error.retry_after.unwrap_or_default());
+            if Instant::now() + delay >= deadline {
+                return Err(error);
+            }
+            tracing::debug!(%error, ?delay, "trying again");
+            sleep(delay).await;
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        call: &Call,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        let late = |_| {
+            Err(call.error(
+                ErrorKind::TimedOut,
+                &format!("not done after {:?}", self.0.timeouts.overall),
+            ))
+        };
+        timeout_at(deadline, work).await.unwrap_or_else(late)
+    }
+
+    async fn attempt(&self, call: &Call, credential: &Credential) -> Result<Answer, ApiError> {
+        let mut parts = call.parts()?;
+        let context = Context::new();
+        let signed = if call.service == Service::Sls {
+            self.0
+                .sls4
+                .sign_request(&context, &mut parts, Some(credential), None)
+                .await
+        } else {
+            Acs3Signer
+                .sign_request(&context, &mut parts, Some(credential), None)
+                .await
+        };
+        signed.map_err(|error| {
+            let about_credentials = error.kind() == reqsign_core::ErrorKind::CredentialInvalid;
+            call.error(
+                if about_credentials {
+                    ErrorKind::Credentials
+                } else {
+                    ErrorKind::Rejected
+                },
+                &error.to_string(),
+            )
+        })?;
+        let authorization = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let signature = authorization
+            .and_then(|text| text.rsplit_once("Signature="))
+            .map(|(_, text)| text.to_owned());
+        let token = credential.security_token.as_deref().unwrap_or_default();
+        let secrets = [
+            credential.access_key_secret.as_str(),
+            token,
+            signature.as_deref().unwrap_or_default(),
+        ];
+
+        let timeout = if call.repeat == Repeat::Never {
+            self.0.timeouts.purge
+        } else {
+            self.0.timeouts.attempt
+        };
+        let request = Request::from_parts(parts, call.body.clone().unwrap_or_default());
+        let started = Instant::now();
+        let outcome = self.0.transport.send(request, timeout).await;
+        let elapsed = started.elapsed();
+        match outcome {
+            Ok(answer) => {
+                let (operation, status) = (call.operation, answer.status);
+                tracing::debug!(service = %call.service, operation, status, ?elapsed, "called");
+                judge(call, answer, &secrets)
+            }
+            Err(NoAnswer {
+                kind,
+                message,
+                status,
+                request_id,
+            }) => Err(ApiError {
+                status,
+                message: clean(&message, &secrets),
+                request_id: request_id.map(|id| clean(&id, &secrets)),
+                ..call.error(kind, "")
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("credentials", &self.0.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
+    match answer.status {
+        200..=299 => return Ok(answer),
+        100..=399 => return Err(call.malformed(&answer, "it leads elsewhere, as no API of the service does")),
+        _ => {}
+    }
+    let said = Complaint::read(&answer.headers, &answer.body);
+    let message = said.message.unwrap_or_default();
+    let kind = classify(call.service, answer.status, said.code.as_deref(), &message);
+    let message = match (&said.code, kind) {
+        (None, ErrorKind::Malformed) => clean(
+            "it is no error message of the service; is this the service's endpoint?",
+            &[],
+        ),
+        // These quote what was signed, and nothing else of use.
+        (Some(code), _) if code.starts_with("Signature") => {
+            "the service computes another signature; is the access key's secret right?".into()
+        }
+        _ => clean(&message, secrets),
+    };
+    Err(ApiError {
+        status: Some(answer.status),
+        code: said.code.map(|code| clean(&code, secrets)),
+        message,
+        request_id: said.request_id.map(|id| clean(&id, secrets)),
+        retry_after: answer::retry_hint(&answer.headers)
+            .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Server)),
+        ..call.error(kind, "")
+    })
+}
+
+/// Whether the service did not accept the credentials as such, so that others may do.
+fn is_rejected(error: &ApiError) -> bool {
+    let clock = |code: &str| {
+        code.starts_with("InvalidTimeStamp") || code == "RequestTimeExpired" || code == "SignatureNonceUsed"
+    };
+    error.kind == ErrorKind::Credentials && error.status.is_some() && !error.code.as_deref().is_some_and(clock)
+}

@@ -1,0 +1,323 @@
+//! Where the services are: a preset by region and network, and an override for each of them.
+
+use std::{fmt, net::Ipv4Addr, net::Ipv6Addr, str::FromStr};
+
+use http::{Uri, uri::Authority};
+
+/// From which network the cloud is reached; chooses the preset of host names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The public endpoints.
+    #[default]
+    Public,
+    /// The endpoints inside a VPC, which need no route to the internet.
+    Vpc,
+}
+
+impl FromStr for Network {
+    type Err = InvalidEndpoint;
+
+    /// `Public` or `Vpc`, in any case.
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        match text.to_ascii_lowercase().as_str() {
+            "public" => Ok(Network::Public),
+            "vpc" => Ok(Network::Vpc),
+            _ => Err(invalid("network", text, "it must be Public or Vpc")),
+        }
+    }
+}
+
+/// A URL for each service that is not where the preset says: `https://host[:port]`, or `http://` for a loopback host
+/// only (`127.0.0.0/8`, `::1`, `localhost`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointOverrides {
+    /// Security Token Service; also where RRSA exchanges the OIDC token.
+    pub sts: Option<String>,
+    /// Identity Management Service.
+    pub ims: Option<String>,
+    /// Resource Access Management.
+    pub ram: Option<String>,
+    /// Container Service (CS).
+    pub ack: Option<String>,
+    /// Simple Log Service: only where to connect. The `Host` header and the signature stay `<project>.<preset host>`.
+    pub sls: Option<String>,
+}
+
+/// An endpoint, a region or a network that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} cannot be used: {reason}")]
+pub struct InvalidEndpoint {
+    what: &'static str,
+    value: String,
+    reason: &'static str,
+}
+
+fn invalid(what: &'static str, value: &str, reason: &'static str) -> InvalidEndpoint {
+    InvalidEndpoint {
+        what,
+        value: value.chars().take(200).collect(),
+        reason,
+    }
+}
+
+/// The scheme and authority that requests are sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    https: bool,
+    authority: Authority,
+}
+
+impl Endpoint {
+    /// Parses `https://host[:port]`, or `http://` on a loopback host.
+    ///
+    /// # Errors
+    /// Names `service`, the URL and what is wrong with it; a URL with a user is not repeated, as it may hold a
+    /// password.
+    pub fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
+        if url.contains('@') {
+            return Err(invalid(service, "…@…", "an endpoint has no user or password"));
+        }
+        let wrong = |reason| invalid(service, url, reason);
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| wrong("it is not a URL of the form https://host[:port]"))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(wrong("it is not a URL of the form https://host[:port]"));
+        };
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(wrong("an endpoint has neither path nor query"));
+        }
+        let host_only = authority.as_str() == authority.host();
+        if authority.host().is_empty() || !(host_only || authority.port_u16().is_some_and(|port| port > 0)) {
+            return Err(wrong("it is not a URL of the form https://host[:port]"));
+        }
+        match scheme {
+            "https" => Ok(Endpoint {
+                https: true,
+                authority: authority.clone(),
+            }),
+            "http" if is_loopback(authority.host()) => Ok(Endpoint {
+                https: false,
+                authority: authority.clone(),
+            }),
+            "http" => Err(wrong(
+                "http is for loopback hosts only (127.0.0.0/8, ::1, localhost); use https",
+            )),
+            _ => Err(wrong("the scheme must be https")),
+        }
+    }
+
+    fn preset(what: &'static str, host: &str) -> Result<Self, InvalidEndpoint> {
+        let authority = host.parse().map_err(|_| invalid(what, host, "it makes no host name"))?;
+        Ok(Endpoint { https: true, authority })
+    }
+
+    /// The URL, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority)
+    }
+
+    /// The value of the `Host` header, as HTTP clients send it: with its port, unless that is the scheme's own.
+    pub fn host_header(&self) -> String {
+        match (self.authority.port_u16(), self.https) {
+            (None, _) | (Some(443), true) | (Some(80), false) => self.authority.host().to_owned(),
+            (Some(port), _) => format!("{}:{port}", self.authority.host()),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The five services' endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// Security Token Service.
+    pub sts: Endpoint,
+    /// Identity Management Service: global.
+    pub ims: Endpoint,
+    /// Resource Access Management: global.
+    pub ram: Endpoint,
+    /// Container Service (CS).
+    pub ack: Endpoint,
+    /// Simple Log Service.
+    pub sls: SlsEndpoint,
+}
+
+/// Simple Log Service has a host for each project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlsEndpoint {
+    host: String,
+    connect: Option<Endpoint>,
+}
+
+impl SlsEndpoint {
+    /// The `Host` of a project: what is signed, and where to connect unless that is overridden. No port.
+    pub fn project_host(&self, project: &str) -> String {
+        format!("{project}.{}", self.host)
+    }
+
+    /// Where to connect for a project.
+    ///
+    /// # Errors
+    /// When the project's name makes no host name.
+    pub fn connect(&self, project: &str) -> Result<Endpoint, InvalidEndpoint> {
+        match &self.connect {
+            Some(endpoint) => Ok(endpoint.clone()),
+            None => Endpoint::preset("SLS project", &self.project_host(project)),
+        }
+    }
+}
+
+impl Endpoints {
+    /// The preset of a region and network, with the overrides applied.
+    ///
+    /// Source of the presets: the endpoint pages of the services, and ack-ram-tool. For CS inside a VPC they disagree
+    /// (`cs-anony-vpc` here, `cs-vpc` in older pages), which is one reason for the overrides.
+    ///
+    /// # Errors
+    /// Names the region or the override that cannot be used, and why.
+    pub fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
+        let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if region.is_empty() || region.len() > 40 || !region.bytes().all(named) {
+            return Err(invalid("region", region, "a region is of the form cn-hangzhou"));
+        }
+        let vpc = network == Network::Vpc;
+        let pick = |service, url: &Option<String>, public: &str, private: &str| match url {
+            Some(url) => Endpoint::parse(service, url),
+            None => Endpoint::preset(service, if vpc { private } else { public }),
+        };
+        let local = |prefix: &str| format!("{prefix}.{region}.aliyuncs.com");
+        Ok(Endpoints {
+            sts: pick("STS endpoint", &overrides.sts, &local("sts"), &local("sts-vpc"))?,
+            ims: pick(
+                "IMS endpoint",
+                &overrides.ims,
+                "ims.aliyuncs.com",
+                "ims.vpc-proxy.aliyuncs.com",
+            )?,
+            ram: pick(
+                "RAM endpoint",
+                &overrides.ram,
+                "ram.aliyuncs.com",
+                "ram.vpc-proxy.aliyuncs.com",
+            )?,
+            ack: pick("ACK endpoint", &overrides.ack, &local("cs"), &local("cs-anony-vpc"))?,
+            sls: SlsEndpoint {
+                host: format!("{region}{}.log.aliyuncs.com", if vpc { "-intranet" } else { "" }),
+                connect: overrides
+                    .sls
+                    .as_deref()
+                    .map(|url| Endpoint::parse("SLS endpoint", url))
+                    .transpose()?,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_follow_region_and_network() {
+        let none = EndpointOverrides::default();
+        let public = Endpoints::new("cn-hangzhou", Network::Public, &none).unwrap();
+        assert_eq!(public.sts.url(), "https://sts.cn-hangzhou.aliyuncs.com");
+        assert_eq!(public.ack.url(), "https://cs.cn-hangzhou.aliyuncs.com");
+        assert_eq!(public.ram.host_header(), "ram.aliyuncs.com");
+        assert_eq!(
+            public.sls.project_host("k8s-log-c1"),
+            "k8s-log-c1.cn-hangzhou.log.aliyuncs.com"
+        );
+        let vpc = Endpoints::new("cn-hangzhou", "vpc".parse().unwrap(), &none).unwrap();
+        assert_eq!(vpc.sts.url(), "https://sts-vpc.cn-hangzhou.aliyuncs.com");
+        assert_eq!(vpc.ims.url(), "https://ims.vpc-proxy.aliyuncs.com");
+        assert_eq!(vpc.ack.url(), "https://cs-anony-vpc.cn-hangzhou.aliyuncs.com");
+        assert_eq!(
+            vpc.sls.connect("p").unwrap().url(),
+            "https://p.cn-hangzhou-intranet.log.aliyuncs.com"
+        );
+    }
+
+    #[test]
+    fn an_sls_override_changes_only_where_to_connect() {
+        let overrides = EndpointOverrides {
+            sls: Some("http://127.0.0.1:4567".into()),
+            ..Default::default()
+        };
+        let endpoints = Endpoints::new("cn-hangzhou", Network::Public, &overrides).unwrap();
+        assert_eq!(
+            endpoints.sls.connect("k8s-log-c1").unwrap().url(),
+            "http://127.0.0.1:4567"
+        );
+        assert_eq!(
+            endpoints.sls.project_host("k8s-log-c1"),
+            "k8s-log-c1.cn-hangzhou.log.aliyuncs.com"
+        );
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_hosts_only() {
+        for (good, host) in [
+            ("https://cs.example.com", "cs.example.com"),
+            ("https://cs.example.com:443/", "cs.example.com"),
+            ("https://cs.example.com:8443", "cs.example.com:8443"),
+            ("http://127.0.0.1:4567", "127.0.0.1:4567"),
+            ("http://127.1.2.3:80", "127.1.2.3"),
+            ("http://[::1]:4567", "[::1]:4567"),
+            ("http://LocalHost:1", "LocalHost:1"),
+        ] {
+            assert_eq!(
+                Endpoint::parse("ACK endpoint", good).unwrap().host_header(),
+                host,
+                "{good}"
+            );
+        }
+        for bad in [
+            "http://cs.example.com",
+            "http://10.0.0.1",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://[::2]",
+            "ftp://localhost",
+            "cs.example.com",
+            "/",
+            "",
+            "https://",
+            "https://h/path",
+            "https://h?x=1",
+            "https://u:secret@h",
+            "http://127.1",
+            "https://h:99999",
+            "https://h:",
+            "https://a b",
+        ] {
+            let error = Endpoint::parse("ACK endpoint", bad).unwrap_err().to_string();
+            assert!(
+                error.starts_with("ACK endpoint ") && !error.contains("secret"),
+                "{bad}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_region_is_a_plain_name() {
+        for bad in ["", "cn hangzhou", "evil.com/", "CN", "a@b"] {
+            assert!(
+                Endpoints::new(bad, Network::Public, &EndpointOverrides::default()).is_err(),
+                "{bad}"
+            );
+        }
+    }
+}

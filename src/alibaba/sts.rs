@@ -1,0 +1,58 @@
+//! Security Token Service, 2015-04-01.
+
+use serde::Deserialize;
+
+use super::{
+    call::Call,
+    client::Client,
+    endpoints::Endpoint,
+    error::{ApiError, Service},
+};
+
+/// Who we are.
+#[derive(Clone, Debug)]
+pub struct Sts {
+    pub(super) client: Client,
+    pub(super) endpoint: Endpoint,
+}
+
+/// The identity that the credentials belong to. Source: API page `GetCallerIdentity`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CallerIdentity {
+    /// The Alibaba Cloud account's ID.
+    pub account_id: String,
+    /// As in `acs:ram::<account>:assumed-role/<role>/<session>`.
+    pub arn: String,
+    /// `Account`, `RAMUser` or `AssumedRoleUser`.
+    pub identity_type: String,
+    /// Of a role session, `<role ID>:<session>`.
+    pub principal_id: String,
+    /// The UID, of a RAM user.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// The role's ID, of a role session.
+    #[serde(default)]
+    pub role_id: Option<String>,
+}
+
+impl Sts {
+    /// Asks who the caller is. Needs no permission.
+    ///
+    /// # Errors
+    /// Any [`ApiError`]; an answer without an account's ID is malformed.
+    pub async fn get_caller_identity(&self) -> Result<CallerIdentity, ApiError> {
+        let call = Call::rpc(Service::Sts, "GetCallerIdentity", &self.endpoint, Vec::new());
+        let answer = self.client.send(&call).await?;
+        let caller: CallerIdentity = call.json(&answer)?;
+        if caller.account_id.is_empty() {
+            return Err(call.malformed(&answer, "its AccountId is empty"));
+        }
+        let given = |id: Option<String>| id.filter(|id| !id.is_empty());
+        Ok(CallerIdentity {
+            user_id: given(caller.user_id.clone()),
+            role_id: given(caller.role_id.clone()),
+            ..caller
+        })
+    }
+}

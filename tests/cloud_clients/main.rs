@@ -1,0 +1,10 @@
+//! The cloud clients over the wire, against small servers that answer from a script.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod answers;
+mod credentials;
+mod paging;
+mod retries;
+mod secrets;
+mod server;
+mod sls;
