@@ -1,10 +1,6 @@
 //! After the end: is it still the end? Asked of the index at once, and of ACK once a day.
 
-use super::{
-    context::Context,
-    observe,
-    purge::RESTORABLE_FOR,
-};
+use super::{context::Context, observe, purge::RESTORABLE_FOR};
 use crate::{
     api::{CertState, ConditionType, KubeconfigPolicy, UserOffboarding, conditions},
     rbac::{Match, subject},
@@ -27,7 +23,11 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) 
     if !complete || !ctx.index.find(subject::key(uid), Match::User).is_empty() {
         return None;
     }
-    let restorable = status.kubeconfig.as_ref().and_then(|k| k.restorable_until.as_ref()).map(|t| t.0);
+    let restorable = status
+        .kubeconfig
+        .as_ref()
+        .and_then(|k| k.restorable_until.as_ref())
+        .map(|t| t.0);
     let end = restorable.or_else(|| completed.checked_add(RESTORABLE_FOR).ok())?;
     let now = Timestamp::now();
     if object.spec.kubeconfig == KubeconfigPolicy::Keep || now > end {
@@ -36,7 +36,10 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) 
     let object_uid = object.uid().unwrap_or_default();
     let interval = ctx.settings.poll_interval;
     let next = ctx.next_poll(&object_uid, || until_next(completed, now, interval));
-    if let Some(wait) = next.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
+    if let Some(wait) = next
+        .checked_duration_since(Instant::now())
+        .filter(|wait| !wait.is_zero())
+    {
         return Some(Action::requeue(wait));
     }
     match observe::kubeconfig_state(ctx, uid).await {
@@ -68,6 +71,9 @@ mod tests {
         let at = |s| Timestamp::from_second(s).unwrap();
         let day = Duration::from_secs(86_400);
         assert_eq!(until_next(at(0), at(0), day), day);
-        assert_eq!(until_next(at(0), at(86_400 * 3 + 100), day), Duration::from_secs(86_300));
+        assert_eq!(
+            until_next(at(0), at(86_400 * 3 + 100), day),
+            Duration::from_secs(86_300)
+        );
     }
 }

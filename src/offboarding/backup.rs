@@ -66,7 +66,12 @@ pub async fn back_up_lookalikes(
         names: Vec::new(),
         fingerprint: String::new(),
     };
-    let new = facts.lookalikes.iter().filter(|b| !facts.record.holds(b, StoredAction::Keep)).map(entry).collect();
+    let new = facts
+        .lookalikes
+        .iter()
+        .filter(|b| !facts.record.holds(b, StoredAction::Keep))
+        .map(entry)
+        .collect();
     store(ctx, object, &mut facts.record, &purpose, new).await
 }
 
@@ -99,7 +104,11 @@ pub async fn store_items(
         names: item.names.clone(),
         fingerprint: item.fingerprint.clone(),
     };
-    let new = items.iter().filter(|i| !record.holds(&i.binding, i.stored_action())).map(entry).collect();
+    let new = items
+        .iter()
+        .filter(|i| !record.holds(&i.binding, i.stored_action()))
+        .map(entry)
+        .collect();
     store(ctx, object, record, purpose, new).await?;
     Ok(VerifiedBackup { items })
 }
@@ -112,7 +121,8 @@ async fn store(
     entries: Vec<Entry>,
 ) -> Result<(), Stop> {
     let now = Timestamp::now();
-    let maps = backup::write(purpose, &entries, &ctx.settings.namespace, now).map_err(|e| write_failed(&e.to_string()))?;
+    let maps =
+        backup::write(purpose, &entries, &ctx.settings.namespace, now).map_err(|e| write_failed(&e.to_string()))?;
     for map in maps {
         ctx.still_wanted(object).await?;
         let stored = create(ctx, &map).await?;
@@ -123,7 +133,11 @@ async fn store(
             FormatError::Unreadable { name, what } => verify_failed(&name, &what),
             FormatError::TooLarge { .. } => write_failed(&error.to_string()),
         })?;
-        tracing::info!(config_map = part.config_map, bindings = part.entries.len(), "stored a backup");
+        tracing::info!(
+            config_map = part.config_map,
+            bindings = part.entries.len(),
+            "stored a backup"
+        );
         record.add(part);
     }
     Ok(())
@@ -136,9 +150,19 @@ async fn create(ctx: &Context, map: &ConfigMap) -> Result<ConfigMap, Hold> {
     match api.create(&PostParams::default(), map).await {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => return Err(write_failed(&format!("creating ConfigMap {}/{name}: {error}", ctx.settings.namespace))),
+        Err(error) => {
+            return Err(write_failed(&format!(
+                "creating ConfigMap {}/{name}: {error}",
+                ctx.settings.namespace
+            )));
+        }
     }
-    api.get(&name).await.map_err(|error| write_failed(&format!("reading ConfigMap {}/{name} back: {error}", ctx.settings.namespace)))
+    api.get(&name).await.map_err(|error| {
+        write_failed(&format!(
+            "reading ConfigMap {}/{name} back: {error}",
+            ctx.settings.namespace
+        ))
+    })
 }
 
 fn write_failed(what: &str) -> Hold {

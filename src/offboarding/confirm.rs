@@ -17,7 +17,9 @@ use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Stop> {
     if purge == Purge::Accepted {
         let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
-            trouble.hold().about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
+            trouble
+                .hold()
+                .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
         })?;
         report.kubeconfig(state);
         if observe::is_left(state) {

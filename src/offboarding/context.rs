@@ -76,8 +76,7 @@ impl Context {
     /// # Errors
     /// When STS does not answer.
     pub async fn caller(&self) -> Result<CallerIdentity, Trouble> {
-        let ask = || async { Ok(self.cloud.sts.get_caller_identity().await?) };
-        self.caller.get(ask).await
+        Ok(self.caller.get(|| self.cloud.sts.get_caller_identity()).await?)
     }
 
     /// The name of the role with this ID, if there is one; the roles are listed at most once a minute.
@@ -85,9 +84,12 @@ impl Context {
     /// # Errors
     /// When RAM does not answer.
     pub async fn role_name(&self, id: &Uid) -> Result<Option<String>, Trouble> {
-        let list = || async { Ok(Arc::new(self.cloud.ram.list_roles().await?)) };
+        let list = || async { self.cloud.ram.list_roles().await.map(Arc::new) };
         let roles = self.roles.get(list).await?;
-        Ok(roles.iter().find(|role| role.id == id.as_str()).map(|role| role.name.clone()))
+        Ok(roles
+            .iter()
+            .find(|role| role.id == id.as_str())
+            .map(|role| role.name.clone()))
     }
 
     /// Asked immediately before each effect: is the object still the one that was observed?
@@ -112,11 +114,20 @@ impl Context {
     pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Hold> {
         let mut claims = lock(&self.claims);
         if let Some(holder) = claims.get(&uid) {
-            let message = format!("UserOffboarding {holder} works on the same UID at the moment; this one goes on when it is done.");
-            return Err(Hold::wait(Reason::Queued, Again::After(Duration::from_secs(2)), message));
+            let message = format!(
+                "UserOffboarding {holder} works on the same UID at the moment; this one goes on when it is done."
+            );
+            return Err(Hold::wait(
+                Reason::Queued,
+                Again::After(Duration::from_secs(2)),
+                message,
+            ));
         }
         claims.insert(uid, object.name_any());
-        Ok(Claim { uid, claims: self.claims.clone() })
+        Ok(Claim {
+            uid,
+            claims: self.claims.clone(),
+        })
     }
 
     /// Counts a failure of the object, and says how long to wait: a second, doubling up to the longest backoff.
@@ -125,7 +136,8 @@ impl Context {
         let count = failures.entry(object_uid.to_owned()).or_default();
         let wait = self.settings.backoff_first.saturating_mul(1 << (*count).min(20));
         *count = count.saturating_add(1);
-        wait.min(self.settings.backoff_longest).mul_f64(fastrand::f64().mul_add(0.2, 0.9))
+        wait.min(self.settings.backoff_longest)
+            .mul_f64(fastrand::f64().mul_add(0.2, 0.9))
     }
 
     /// Forgets the failures of the object.
@@ -144,12 +156,16 @@ impl Context {
     /// Whether a binding was removed so often lately that something must be restoring it.
     pub fn keeps_returning(&self, key: &BindingKey) -> bool {
         let removals = lock(&self.removals);
-        removals.get(key).is_some_and(|times| times.iter().filter(|t| t.elapsed() < RESTORES.1).count() >= RESTORES.0)
+        removals
+            .get(key)
+            .is_some_and(|times| times.iter().filter(|t| t.elapsed() < RESTORES.1).count() >= RESTORES.0)
     }
 
     /// When the object is to be polled next; `first` is for one that is not known yet.
     pub fn next_poll(&self, object_uid: &str, first: impl FnOnce() -> Duration) -> Instant {
-        *lock(&self.next_polls).entry(object_uid.to_owned()).or_insert_with(|| Instant::now() + first())
+        *lock(&self.next_polls)
+            .entry(object_uid.to_owned())
+            .or_insert_with(|| Instant::now() + first())
     }
 
     /// Starts the time to the object's next poll anew.

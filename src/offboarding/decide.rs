@@ -25,7 +25,10 @@ pub struct Go {
 impl Go {
     /// Whether ACK's own guard against purging active users is to be switched off: only when a person said so.
     pub fn force(self) -> bool {
-        matches!(self.reason, Reason::OverrideActive | Reason::OverrideUnknown | Reason::WaitExpired)
+        matches!(
+            self.reason,
+            Reason::OverrideActive | Reason::OverrideUnknown | Reason::WaitExpired
+        )
     }
 }
 
@@ -49,7 +52,10 @@ pub fn guards(facts: &Facts) -> Result<(), Hold> {
 fn protected(facts: &Facts) -> Option<Hold> {
     let uid = facts.uid.as_str();
     let own = |caller: &crate::alibaba::sts::CallerIdentity| {
-        [&caller.user_id, &caller.role_id].into_iter().flatten().any(|id| id == uid)
+        [&caller.user_id, &caller.role_id]
+            .into_iter()
+            .flatten()
+            .any(|id| id == uid)
     };
     let root = |caller: &crate::alibaba::sts::CallerIdentity| caller.account_id == uid;
     let why = if uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
@@ -61,13 +67,18 @@ fn protected(facts: &Facts) -> Option<Hold> {
     } else {
         return None;
     };
-    let message = format!("UID {uid} is protected: {why}. Nothing was touched. Delete this UserOffboarding, or correct its UID.");
+    let message =
+        format!("UID {uid} is protected: {why}. Nothing was touched. Delete this UserOffboarding, or correct its UID.");
     Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn caller_unknown(facts: &Facts) -> Option<Hold> {
     let trouble = facts.caller.as_ref().err()?;
-    Some(trouble.hold().about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
+    Some(
+        trouble
+            .hold()
+            .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
+    )
 }
 
 fn wrong_account(facts: &Facts) -> Option<Hold> {
@@ -85,7 +96,11 @@ fn wrong_account(facts: &Facts) -> Option<Hold> {
 
 fn identity_unknown(facts: &Facts) -> Option<Hold> {
     let trouble = facts.identity.as_ref().err()?;
-    Some(trouble.hold().about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
+    Some(
+        trouble
+            .hold()
+            .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
+    )
 }
 
 fn type_mismatch(facts: &Facts) -> Option<Hold> {
@@ -108,7 +123,9 @@ fn name_mismatch(facts: &Facts) -> Option<Hold> {
     let expected = facts.spec.expected_name.as_ref()?;
     let uid = &facts.uid;
     let message = match facts.identity.as_ref().ok()? {
-        Identity::Nowhere { name_belongs_to: Some(other) } if other != uid.as_str() => format!(
+        Identity::Nowhere {
+            name_belongs_to: Some(other),
+        } if other != uid.as_str() => format!(
             "Nobody knows UID {uid}, and {expected} has UID {other}: the UID is probably mistyped. Nothing was touched. \
              Create a UserOffboarding with the right UID, or remove expectedName."
         ),
@@ -130,12 +147,16 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
         return None;
     }
     let (reason, what) = match facts.bindings.as_slice() {
-        [] if facts.kubeconfig_left() && facts.kubeconfig != Ok(CertState::Unknown) => {
-            (Reason::KubeconfigReissued, "ACK reports a kubeconfig for it in this cluster again".to_owned())
-        }
+        [] if facts.kubeconfig_left() && facts.kubeconfig != Ok(CertState::Unknown) => (
+            Reason::KubeconfigReissued,
+            "ACK reports a kubeconfig for it in this cluster again".to_owned(),
+        ),
         [] => return None,
         [one] => (Reason::BindingFound, format!("{} names it again", one.key)),
-        [first, rest @ ..] => (Reason::BindingFound, format!("{} and {} more name it again", first.key, rest.len())),
+        [first, rest @ ..] => (
+            Reason::BindingFound,
+            format!("{} and {} more name it again", first.key, rest.len()),
+        ),
     };
     let message = format!(
         "UID {} had been offboarded, and access returned: {what}. Remove it by hand, or set enforcement: Continuous and \
@@ -163,16 +184,24 @@ pub struct Case<'a> {
 /// # Errors
 /// The first gate that holds, about `Approved`.
 pub fn gates(case: Case<'_>) -> Result<Go, Hold> {
-    let chain: [fn(Case<'_>) -> Option<Hold>; 5] =
-        [suspended, kubeconfig_unknown, cluster_not_found, waiting_for_inactivity, awaiting_approval];
+    let chain: [fn(Case<'_>) -> Option<Hold>; 5] = [
+        suspended,
+        kubeconfig_unknown,
+        cluster_not_found,
+        waiting_for_inactivity,
+        awaiting_approval,
+    ];
     match chain.into_iter().find_map(|gate| gate(case)) {
         Some(hold) => Err(hold),
-        None => Ok(Go { reason: why_it_may(case) }),
+        None => Ok(Go {
+            reason: why_it_may(case),
+        }),
     }
 }
 
 fn suspended(case: Case<'_>) -> Option<Hold> {
-    let message = "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done.";
+    let message =
+        "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done.";
     let hold = Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False);
     case.facts.spec.suspend.then_some(hold)
 }
@@ -196,15 +225,27 @@ fn kubeconfig_alone_unknown(facts: &Facts) -> bool {
 }
 
 fn kubeconfig_unknown(case: Case<'_>) -> Option<Hold> {
-    let trouble = case.facts.kubeconfig.as_ref().err().filter(|_| kubeconfig_alone_unknown(case.facts))?;
-    let (is, reason) =
-        if trouble.forbidden { (Is::False, Reason::Forbidden) } else { (Is::Unknown, Reason::LookupFailed) };
+    let trouble = case
+        .facts
+        .kubeconfig
+        .as_ref()
+        .err()
+        .filter(|_| kubeconfig_alone_unknown(case.facts))?;
+    let (is, reason) = if trouble.forbidden {
+        (Is::False, Reason::Forbidden)
+    } else {
+        (Is::Unknown, Reason::LookupFailed)
+    };
     Some(trouble.hold().about_as(Condition::KubeconfigPurged, is, reason))
 }
 
 fn cluster_not_found(case: Case<'_>) -> Option<Hold> {
     let trouble = case.activity?.trouble.as_ref().filter(|t| t.cluster_not_found)?;
-    Some(trouble.hold().about_as(Condition::Inactive, Is::Unknown, Reason::QueryFailed))
+    Some(
+        trouble
+            .hold()
+            .about_as(Condition::Inactive, Is::Unknown, Reason::QueryFailed),
+    )
 }
 
 fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
@@ -220,9 +261,14 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
     }
     let (what, unless) = match activity.state {
         ActivityState::Active => ("goes ahead by itself once the window is quiet", "whenActive: Proceed"),
-        _ => ("goes ahead by itself once the audit log shows a quiet window", "whenUnknown: Proceed"),
+        _ => (
+            "goes ahead by itself once the audit log shows a quiet window",
+            "whenUnknown: Proceed",
+        ),
     };
-    let end = wait_end(case.facts).map(|end| format!(", or at {end} (waitAtMostDays)")).unwrap_or_default();
+    let end = wait_end(case.facts)
+        .map(|end| format!(", or at {end} (waitAtMostDays)"))
+        .unwrap_or_default();
     let message = format!(
         "{} Nothing was touched. The operator looks again and {what}{end}. To go ahead now, set activityCheck.{unless}.",
         activity.message
@@ -268,7 +314,9 @@ fn why_it_may(case: Case<'_>) -> Reason {
     let Case { facts, activity, .. } = case;
     if activity.is_none() && facts.in_progress() {
         let reported = crate::api::conditions::find(&facts.status.conditions, Condition::Approved);
-        let reported = reported.filter(|c| c.status == "True").and_then(|c| Reason::parse(&c.reason));
+        let reported = reported
+            .filter(|c| c.status == "True")
+            .and_then(|c| Reason::parse(&c.reason));
         if let Some(begun_with) = facts.record.decision().or(reported) {
             return begun_with;
         }

@@ -46,16 +46,25 @@ fn transitions(before: &UserOffboardingStatus, after: &UserOffboardingStatus) ->
         )
     };
     let silent = |c: &Condition| {
-        [Reason::Pending, Reason::None, Reason::InProgress].iter().any(|quiet| c.reason == quiet.as_str())
+        [Reason::Pending, Reason::None, Reason::InProgress]
+            .iter()
+            .any(|quiet| c.reason == quiet.as_str())
     };
-    let mut told: Vec<_> =
-        ConditionType::ALL.iter().copied().filter(own).filter_map(changed).filter(|(_, c)| !silent(c)).collect();
+    let mut told: Vec<_> = ConditionType::ALL
+        .iter()
+        .copied()
+        .filter(own)
+        .filter_map(changed)
+        .filter(|(_, c)| !silent(c))
+        .collect();
     if let Some((type_, ready)) = changed(ConditionType::Ready).filter(|(_, c)| !silent(c))
         && !told.iter().any(|(_, c)| c.reason == ready.reason)
     {
         told.push((type_, ready));
     }
-    told.into_iter().map(|(type_, condition)| event(type_, condition, after)).collect()
+    told.into_iter()
+        .map(|(type_, condition)| event(type_, condition, after))
+        .collect()
 }
 
 fn last_audit_id(status: &UserOffboardingStatus) -> Option<&str> {
@@ -64,9 +73,17 @@ fn last_audit_id(status: &UserOffboardingStatus) -> Option<&str> {
 
 fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingStatus) -> Event {
     let note: String = condition.message.chars().take(NOTE_LIMIT / 4).collect();
-    let note = if condition.message.len() <= NOTE_LIMIT { condition.message.clone() } else { note };
+    let note = if condition.message.len() <= NOTE_LIMIT {
+        condition.message.clone()
+    } else {
+        note
+    };
     Event {
-        type_: if is_warning(type_, condition, status) { EventType::Warning } else { EventType::Normal },
+        type_: if is_warning(type_, condition, status) {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
         reason: condition.reason.clone(),
         note: Some(note),
         action: type_.as_str().to_owned(),
@@ -79,7 +96,10 @@ fn is_warning(type_: ConditionType, condition: &Condition, status: &UserOffboard
     match type_ {
         ConditionType::Approved => false,
         ConditionType::Inactive => {
-            let deleted = status.identity.as_ref().is_some_and(|i| i.state != crate::api::IdentityState::Exists);
+            let deleted = status
+                .identity
+                .as_ref()
+                .is_some_and(|i| i.state != crate::api::IdentityState::Exists);
             condition.status == "Unknown" || (condition.status == "False" && deleted)
         }
         ConditionType::AccessReturned => condition.status == "True",
@@ -99,7 +119,15 @@ mod tests {
     fn status(list: &[(ConditionType, Is, Reason)]) -> UserOffboardingStatus {
         let mut status = UserOffboardingStatus::default();
         for (type_, is, reason) in list {
-            conditions::set(&mut status.conditions, *type_, *is, *reason, "m", None, Timestamp::UNIX_EPOCH);
+            conditions::set(
+                &mut status.conditions,
+                *type_,
+                *is,
+                *reason,
+                "m",
+                None,
+                Timestamp::UNIX_EPOCH,
+            );
         }
         status
     }
@@ -114,7 +142,10 @@ mod tests {
             (ConditionType::Stalled, Is::True, Reason::NameMismatch),
             (ConditionType::Offboarded, Is::False, Reason::NameMismatch),
         ]);
-        let told: Vec<_> = transitions(&before, &after).into_iter().map(|e| (e.reason, e.type_)).collect();
+        let told: Vec<_> = transitions(&before, &after)
+            .into_iter()
+            .map(|e| (e.reason, e.type_))
+            .collect();
         assert_eq!(told, [("NameMismatch".to_owned(), EventType::Warning)]);
         assert!(transitions(&after, &after).is_empty());
     }
@@ -125,7 +156,10 @@ mod tests {
             (ConditionType::KubeconfigPurged, Is::True, Reason::Purged),
             (ConditionType::Ready, Is::True, Reason::Offboarded),
         ]);
-        let told: Vec<_> = transitions(&UserOffboardingStatus::default(), &after).into_iter().map(|e| e.reason).collect();
+        let told: Vec<_> = transitions(&UserOffboardingStatus::default(), &after)
+            .into_iter()
+            .map(|e| e.reason)
+            .collect();
         assert_eq!(told, ["Purged", "Offboarded"]);
     }
 }

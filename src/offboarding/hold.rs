@@ -48,12 +48,24 @@ pub struct Hold {
 impl Hold {
     /// Waits for something that changes by itself.
     pub fn wait(reason: Reason, again: Again, message: impl Into<String>) -> Self {
-        Hold { reason, message: message.into(), about: None, stalled: false, again }
+        Hold {
+            reason,
+            message: message.into(),
+            about: None,
+            stalled: false,
+            again,
+        }
     }
 
     /// Waits for a person.
     pub fn stall(reason: Reason, message: impl Into<String>) -> Self {
-        Hold { reason, message: message.into(), about: None, stalled: true, again: Again::Recheck }
+        Hold {
+            reason,
+            message: message.into(),
+            about: None,
+            stalled: true,
+            again: Again::Recheck,
+        }
     }
 
     /// Says which condition this is about; it gets the same reason and message.
@@ -97,9 +109,16 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => Hold::stall(
             Reason::Forbidden,
-            format!("{attempt}: {}. Grant the operator's ServiceAccount this permission (its ClusterRole and Roles are part of the installation).", status.message),
+            format!(
+                "{attempt}: {}. Grant the operator's ServiceAccount this permission (its ClusterRole and Roles are part of the installation).",
+                status.message
+            ),
         ),
-        _ => Hold::wait(Reason::LookupFailed, Again::Backoff, format!("{attempt}: {error}. It is tried again by itself.")),
+        _ => Hold::wait(
+            Reason::LookupFailed,
+            Again::Backoff,
+            format!("{attempt}: {error}. It is tried again by itself."),
+        ),
     }
 }
 
@@ -130,7 +149,10 @@ impl Trouble {
         if self.forbidden {
             Hold::stall(
                 Reason::Forbidden,
-                format!("{}. Add this action to the RAM policy of the operator's role (see the README).", self.message),
+                format!(
+                    "{}. Add this action to the RAM policy of the operator's role (see the README).",
+                    self.message
+                ),
             )
         } else if self.cluster_not_found {
             Hold::stall(
@@ -138,7 +160,11 @@ impl Trouble {
                 format!("{}. Check the operator's cluster ID and region.", self.message),
             )
         } else {
-            Hold::wait(Reason::LookupFailed, Again::Backoff, format!("{}. It is tried again by itself.", self.message))
+            Hold::wait(
+                Reason::LookupFailed,
+                Again::Backoff,
+                format!("{}. It is tried again by itself.", self.message),
+            )
         }
     }
 }

@@ -48,12 +48,19 @@ impl Identity {
         let (type_, state, deleted_at) = match self {
             Identity::User { .. } => (ResolvedIdentityType::RamUser, IdentityState::Exists, None),
             Identity::Role { .. } => (ResolvedIdentityType::RamRole, IdentityState::Exists, None),
-            Identity::Recycled { deleted_at, .. } => {
-                (ResolvedIdentityType::RamUser, IdentityState::InRecycleBin, deleted_at.map(Time))
-            }
+            Identity::Recycled { deleted_at, .. } => (
+                ResolvedIdentityType::RamUser,
+                IdentityState::InRecycleBin,
+                deleted_at.map(Time),
+            ),
             Identity::Nowhere { .. } => (ResolvedIdentityType::Unknown, IdentityState::NotFound, None),
         };
-        IdentityStatus { type_, name: self.name().map(str::to_owned), state, deleted_at }
+        IdentityStatus {
+            type_,
+            name: self.name().map(str::to_owned),
+            state,
+            deleted_at,
+        }
     }
 }
 
@@ -69,7 +76,12 @@ pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, Trouble> {
         return Ok(Identity::Role { name });
     }
     if let Some(user) = ctx.cloud.ims.get_user_in_recycle_bin(uid).await? {
-        let name = user.user_principal_name.split('@').next().unwrap_or_default().to_owned();
+        let name = user
+            .user_principal_name
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let deleted_at = user.recycled_at.as_deref().and_then(|t| t.parse().ok());
         return Ok(Identity::Recycled { name, deleted_at });
     }

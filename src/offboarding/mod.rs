@@ -90,7 +90,11 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     if let Some(activity) = &activity {
         report.activity(activity, facts);
     }
-    let go = decide::gates(Case { facts, plan: &plan, activity: activity.as_ref() })?;
+    let go = decide::gates(Case {
+        facts,
+        plan: &plan,
+        activity: activity.as_ref(),
+    })?;
 
     let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
     if !facts.holds_nothing() || in_progress {
@@ -111,9 +115,14 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
 
 /// Whether something restores a binding as fast as it is removed: then the operator stops, and names it.
 fn still_restored(ctx: &Context, plan: &plan::Plan) -> Result<(), Hold> {
-    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else { return Ok(()) };
+    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else {
+        return Ok(());
+    };
     let (times, within) = context::RESTORES;
-    let by = item.managed_by.clone().unwrap_or_else(|| "something that leaves no mark on it".to_owned());
+    let by = item
+        .managed_by
+        .clone()
+        .unwrap_or_else(|| "something that leaves no mark on it".to_owned());
     let message = format!(
         "{} was removed {times} times within {} minutes, and returned each time: {by} restores it. Remove it there (from Git, \
          say); the operator looks again every hour.",

@@ -7,7 +7,10 @@ use super::{
     record::{self, Record},
 };
 use crate::{
-    alibaba::{ack::KubeconfigState, sts::CallerIdentity},
+    alibaba::{
+        ack::{self, KubeconfigState},
+        sts::CallerIdentity,
+    },
     api::{CertState, KubeconfigPolicy, UserOffboarding, UserOffboardingSpec, UserOffboardingStatus},
     rbac::{BindingKey, LiveBinding, Match, live, subject},
     uid::Uid,
@@ -73,7 +76,10 @@ impl Facts {
     /// Whether a run has begun and not come to its end.
     pub fn in_progress(&self) -> bool {
         let purge_pending = self.status.purge_requested_at.as_ref().is_some_and(|requested| {
-            self.status.completed_at.as_ref().is_none_or(|completed| requested.0 > completed.0)
+            self.status
+                .completed_at
+                .as_ref()
+                .is_none_or(|completed| requested.0 > completed.0)
         });
         purge_pending || self.record.in_progress(&self.status, &self.bindings)
     }
@@ -116,9 +122,12 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         kubeconfig,
         record: record?,
     };
-    if let (Ok(Identity::Nowhere { .. }), true, true, Some(name)) =
-        (&facts.identity, facts.holds_nothing(), facts.record.is_empty(), &facts.spec.expected_name)
-    {
+    if let (Ok(Identity::Nowhere { .. }), true, true, Some(name)) = (
+        &facts.identity,
+        facts.holds_nothing(),
+        facts.record.is_empty(),
+        &facts.spec.expected_name,
+    ) {
         facts.identity = identity::owner_of_name(ctx, name, facts.spec.identity_type).await;
     }
     Ok(facts)
@@ -128,7 +137,21 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
 pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, Trouble> {
     let states = ctx.cloud.ack.list_user_kubeconfig_states(uid).await?;
     let here = |state: &&KubeconfigState| state.cluster_id == ctx.settings.cluster_id;
-    Ok(states.iter().find(here).map_or(CertState::Absent, |state| state.cert_state.into()))
+    Ok(states
+        .iter()
+        .find(here)
+        .map_or(CertState::Absent, |state| as_reported(state.cert_state)))
+}
+
+/// The API's word for ACK's word: `alibaba` knows no Kubernetes, and `api` knows no cloud.
+fn as_reported(state: ack::CertState) -> CertState {
+    match state {
+        ack::CertState::Unexpired => CertState::Unexpired,
+        ack::CertState::Expired => CertState::Expired,
+        ack::CertState::Unissued => CertState::Unissued,
+        ack::CertState::Removed => CertState::Removed,
+        ack::CertState::Unknown => CertState::Unknown,
+    }
 }
 
 /// The bindings that name the UID, and those that only bear its name, as they are now.
@@ -137,20 +160,29 @@ pub async fn bindings(ctx: &Context, key: subject::UidKey) -> Result<(Vec<LiveBi
     let alike = read(ctx, ctx.index.find(key, Match::NameOnly)).await?;
     // The index may be older than what was read now.
     let bindings = named.into_iter().filter(|b| !b.names_of(key).is_empty()).collect();
-    let lookalikes = alike.into_iter().filter(|b| b.has_lookalike_of(key) && b.names_of(key).is_empty()).collect();
+    let lookalikes = alike
+        .into_iter()
+        .filter(|b| b.has_lookalike_of(key) && b.names_of(key).is_empty())
+        .collect();
     Ok((bindings, lookalikes))
 }
 
 /// Reads bindings, in the order of `keys`; those that are gone are left out.
 pub async fn read(ctx: &Context, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
     let reads = futures::stream::iter(keys).map(|key| async move { live::fetch(&ctx.client, &key).await });
-    let found: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await.map_err(|error| match error {
-        live::ReadError::Api { key, source } => Stop::Hold(hold::api_server(&source, &format!("Reading {key} failed"))),
-        live::ReadError::Malformed(malformed) => Stop::Hold(hold::Hold::wait(
-            crate::api::Reason::LookupFailed,
-            hold::Again::Backoff,
-            format!("{malformed}. Nothing was changed; it is tried again by itself."),
-        )),
-    })?;
+    let found: Vec<_> = reads
+        .buffered(PARALLEL_READS)
+        .try_collect()
+        .await
+        .map_err(|error| match error {
+            live::ReadError::Api { key, source } => {
+                Stop::Hold(hold::api_server(&source, &format!("Reading {key} failed")))
+            }
+            live::ReadError::Malformed(malformed) => Stop::Hold(hold::Hold::wait(
+                crate::api::Reason::LookupFailed,
+                hold::Again::Backoff,
+                format!("{malformed}. Nothing was changed; it is tried again by itself."),
+            )),
+        })?;
     Ok(found.into_iter().flatten().collect())
 }

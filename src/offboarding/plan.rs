@@ -37,20 +37,40 @@ pub struct Item {
 
 /// Plans the removal of every binding that names the UID.
 pub fn plan(facts: &Facts) -> Plan {
-    let mut items: Vec<_> = facts.bindings.iter().map(|binding| item(&facts.uid, binding.clone())).collect();
+    let mut items: Vec<_> = facts
+        .bindings
+        .iter()
+        .map(|binding| item(&facts.uid, binding.clone()))
+        .collect();
     items.sort_by(|a, b| a.binding.key.cmp(&b.binding.key));
     let places: Vec<_> = items.iter().map(place).collect();
     let canonical = json!({ "bindings": places, "clusterID": facts.cluster_id, "uid": facts.uid.as_str() });
-    Plan { digest: format!("sha256:{}", crate::rbac::backup::sha256(canonical.to_string().as_bytes())), items }
+    Plan {
+        digest: format!(
+            "sha256:{}",
+            crate::rbac::backup::sha256(canonical.to_string().as_bytes())
+        ),
+        items,
+    }
 }
 
 /// What is done with one binding: it is deleted if every subject is the leaver, else it loses those that are.
 pub fn item(uid: &Uid, binding: LiveBinding) -> Item {
     let key = subject::key(uid);
-    let action = if binding.is_only_of(key) { BindingAction::Delete } else { BindingAction::RemoveSubject };
+    let action = if binding.is_only_of(key) {
+        BindingAction::Delete
+    } else {
+        BindingAction::RemoveSubject
+    };
     let names = binding.names_of(key).into_iter().map(str::to_owned).collect();
     let managed_by = managed::manager_of(&binding.raw);
-    let mut item = Item { binding, action, names, fingerprint: String::new(), managed_by };
+    let mut item = Item {
+        binding,
+        action,
+        names,
+        fingerprint: String::new(),
+        managed_by,
+    };
     item.fingerprint = crate::rbac::backup::sha256(place(&item).to_string().as_bytes());
     item
 }
@@ -92,7 +112,11 @@ impl Plan {
             action: item.action,
             managed_by: item.managed_by.clone(),
         });
-        PlanStatus { digest: self.digest.clone(), bindings: shown.collect(), total: self.items.len() as u32 }
+        PlanStatus {
+            digest: self.digest.clone(),
+            bindings: shown.collect(),
+            total: self.items.len() as u32,
+        }
     }
 
     /// What it does, in a few words: `delete 3 bindings, remove the subject from 1`.
@@ -103,7 +127,11 @@ impl Plan {
             (0, 0) => "remove no binding".to_owned(),
             (_, 0) => format!("delete {}", bindings(deletes)),
             (0, _) => format!("remove the subject from {}", bindings(shrinks)),
-            _ => format!("delete {}, and remove the subject from {}", bindings(deletes), bindings(shrinks)),
+            _ => format!(
+                "delete {}, and remove the subject from {}",
+                bindings(deletes),
+                bindings(shrinks)
+            ),
         }
     }
 }
@@ -130,15 +158,31 @@ mod tests {
             testing::binding("own", &[user("100"), user("100-1700000000")]),
         ];
         let plan = plan(&facts);
-        let items: Vec<_> = plan.items.iter().map(|i| (i.binding.key.name.as_str(), i.action, i.names.len())).collect();
-        assert_eq!(items, [("own", BindingAction::Delete, 2), ("shared", BindingAction::RemoveSubject, 2)]);
-        assert_eq!(plan.summary(), "delete 1 binding, and remove the subject from 1 binding");
+        let items: Vec<_> = plan
+            .items
+            .iter()
+            .map(|i| (i.binding.key.name.as_str(), i.action, i.names.len()))
+            .collect();
+        assert_eq!(
+            items,
+            [
+                ("own", BindingAction::Delete, 2),
+                ("shared", BindingAction::RemoveSubject, 2)
+            ]
+        );
+        assert_eq!(
+            plan.summary(),
+            "delete 1 binding, and remove the subject from 1 binding"
+        );
     }
 
     #[test]
     fn the_digest_covers_what_is_approved_and_nothing_else() {
         let mut facts = testing::facts();
-        facts.bindings = vec![testing::binding("a", &[user("100")]), testing::binding("b", &[user("100")])];
+        facts.bindings = vec![
+            testing::binding("a", &[user("100")]),
+            testing::binding("b", &[user("100")]),
+        ];
         let digest = |facts: &Facts| plan(facts).digest;
         let first = digest(&facts);
         assert!(first.starts_with("sha256:") && first.len() == 71);
@@ -166,7 +210,9 @@ mod tests {
     #[test]
     fn the_status_shows_a_hundred_bindings_and_counts_all() {
         let mut facts = testing::facts();
-        facts.bindings = (0..150).map(|i| testing::binding(&format!("b{i}"), &[user("100")])).collect();
+        facts.bindings = (0..150)
+            .map(|i| testing::binding(&format!("b{i}"), &[user("100")]))
+            .collect();
         let status = plan(&facts).to_status();
         assert_eq!((status.bindings.len(), status.total), (100, 150));
     }

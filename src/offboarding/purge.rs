@@ -48,14 +48,22 @@ pub async fn purge(
     }
     // The state of the start of this run may be old by now.
     let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
-        let reason = if trouble.forbidden { Reason::Forbidden } else { Reason::LookupFailed };
+        let reason = if trouble.forbidden {
+            Reason::Forbidden
+        } else {
+            Reason::LookupFailed
+        };
         let is = if trouble.forbidden { Is::False } else { Is::Unknown };
         trouble.hold().about_as(Condition::KubeconfigPurged, is, reason)
     })?;
     report.kubeconfig(state);
     match state {
         CertState::Absent | CertState::Removed | CertState::Unissued => {
-            return Ok(if report.purge_requested() { Purge::Accepted } else { Purge::NothingToPurge });
+            return Ok(if report.purge_requested() {
+                Purge::Accepted
+            } else {
+                Purge::NothingToPurge
+            });
         }
         CertState::Unknown => return Err(state_unknown().into()),
         CertState::Expired | CertState::Unexpired => {}
@@ -69,7 +77,11 @@ pub async fn purge(
     report.purge_requested_now();
     report.write(ctx).await?;
     ctx.still_wanted(&report.object).await?;
-    let answer = ctx.cloud.ack.clean_cluster_user_permissions(&facts.cluster_id, &facts.uid, go.force()).await;
+    let answer = ctx
+        .cloud
+        .ack
+        .clean_cluster_user_permissions(&facts.cluster_id, &facts.uid, go.force())
+        .await;
     tracing::info!(uid = %facts.uid, force = go.force(), ok = answer.is_ok(), "asked ACK to purge the kubeconfig");
     match answer {
         Ok(()) => {
@@ -93,7 +105,11 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
         }
         ErrorKind::ClusterNotFound => {
             let message = format!("{error}. Check the operator's cluster ID and region.");
-            about(Hold::stall(Reason::ClusterNotFound, message), Is::False, Reason::RefusedByAck)
+            about(
+                Hold::stall(Reason::ClusterNotFound, message),
+                Is::False,
+                Reason::RefusedByAck,
+            )
         }
         ErrorKind::NotFound | ErrorKind::Rejected => {
             let message = format!(
@@ -101,7 +117,11 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
                  which may count requests that only mention the UID; the operator asks again every hour. \
                  activityCheck.whenActive: Proceed lets it insist on a user who is active."
             );
-            about(Hold::wait(Reason::RefusedByAck, Again::Recheck, message), Is::False, Reason::RefusedByAck)
+            about(
+                Hold::wait(Reason::RefusedByAck, Again::Recheck, message),
+                Is::False,
+                Reason::RefusedByAck,
+            )
         }
         ErrorKind::Throttled
         | ErrorKind::Credentials
@@ -113,15 +133,19 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
                 "{error}. Whether ACK purged the kubeconfig is not known; its state is read next, and the purge repeated if \
                  it is still there."
             );
-            about(Hold::wait(Reason::NotConfirmed, Again::Backoff, message), Is::Unknown, Reason::NotConfirmed)
+            about(
+                Hold::wait(Reason::NotConfirmed, Again::Backoff, message),
+                Is::Unknown,
+                Reason::NotConfirmed,
+            )
         }
     }
 }
 
 fn state_unknown() -> Hold {
-    let message = "ACK reports the kubeconfig's state as Unknown, and purges none in that state. The operator asks again.";
-    Hold::wait(Reason::NotConfirmed, Again::Backoff, message)
-        .about(Condition::KubeconfigPurged, Is::Unknown)
+    let message =
+        "ACK reports the kubeconfig's state as Unknown, and purges none in that state. The operator asks again.";
+    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
 }
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").

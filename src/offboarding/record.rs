@@ -37,16 +37,23 @@ pub struct Counts {
 /// When the backups cannot be listed.
 pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let mut params = ListParams::default().labels(&format!("{}={object_uid}", backup::object_label())).limit(20);
+    let mut params = ListParams::default()
+        .labels(&format!("{}={object_uid}", backup::object_label()))
+        .limit(20);
     let mut parts = Vec::new();
     loop {
         let page = api.list(&params).await.map_err(|error| {
-            Stop::Hold(super::hold::api_server(&error, "Listing the backups of this object failed"))
+            Stop::Hold(super::hold::api_server(
+                &error,
+                "Listing the backups of this object failed",
+            ))
         })?;
         for map in &page.items {
             match backup::read(map) {
                 Ok(part) => parts.push(part),
-                Err(error) => tracing::warn!(%error, "a ConfigMap with the labels of a backup is left out of the record"),
+                Err(error) => {
+                    tracing::warn!(%error, "a ConfigMap with the labels of a backup is left out of the record")
+                }
             }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -82,7 +89,10 @@ impl Record {
 
     /// The fingerprints of all bindings that a carried-out plan held: what was approved stays approved.
     pub fn fingerprints(&self) -> BTreeSet<&str> {
-        self.entries().map(|e| e.fingerprint.as_str()).filter(|f| !f.is_empty()).collect()
+        self.entries()
+            .map(|e| e.fingerprint.as_str())
+            .filter(|f| !f.is_empty())
+            .collect()
     }
 
     /// Why the last plan could be carried out.
@@ -95,12 +105,17 @@ impl Record {
     /// It has when a backup is younger than the last completion. If the status was lost, nobody knows of a
     /// completion: then only the bindings tell, and bindings that were never backed up are a new run.
     pub fn in_progress(&self, status: &UserOffboardingStatus, found: &[LiveBinding]) -> bool {
-        let Some(newest) = self.parts.last().map(|part| part.created) else { return false };
+        let Some(newest) = self.parts.last().map(|part| part.created) else {
+            return false;
+        };
         let completed = status.completed_at.as_ref().map(|t| t.0);
         if completed.is_some_and(|completed| newest <= end_of_second(completed)) {
             return false;
         }
-        let known_start = status.started_at.as_ref().is_some_and(|started| completed.is_none_or(|c| started.0 > c));
+        let known_start = status
+            .started_at
+            .as_ref()
+            .is_some_and(|started| completed.is_none_or(|c| started.0 > c));
         known_start || found.is_empty() || found.iter().any(|b| self.entries().any(|e| e.uid == b.uid))
     }
 
@@ -145,5 +160,9 @@ fn end_of_second(time: Timestamp) -> Timestamp {
 
 /// The names under which the identity is bound, for the search of the audit log.
 pub fn names_in_use<'a>(found: &'a [LiveBinding], record: &'a Record, uid: UidKey) -> BTreeSet<&'a str> {
-    found.iter().flat_map(|b| b.names_of(uid)).chain(record.names()).collect()
+    found
+        .iter()
+        .flat_map(|b| b.names_of(uid))
+        .chain(record.names())
+        .collect()
 }

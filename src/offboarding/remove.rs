@@ -106,7 +106,9 @@ async fn changed(
     item: &Item,
 ) -> Result<Changed, Stop> {
     let key = item.binding.key.clone();
-    let Some(binding) = super::observe::read(ctx, vec![key]).await?.pop() else { return Ok(Changed::NothingToDo) };
+    let Some(binding) = super::observe::read(ctx, vec![key]).await?.pop() else {
+        return Ok(Changed::NothingToDo);
+    };
     let newer = plan::item(&purpose.uid, binding);
     if newer.names.is_empty() || newer.binding.terminating {
         return Ok(Changed::NothingToDo);
@@ -115,19 +117,38 @@ async fn changed(
         return Ok(Changed::Materially);
     }
     let stored = backup::store_items(ctx, object, record, purpose, vec![newer]).await?;
-    Ok(stored.items().first().map_or(Changed::Materially, |item| Changed::Harmlessly(Box::new(item.clone()))))
+    Ok(stored
+        .items()
+        .first()
+        .map_or(Changed::Materially, |item| Changed::Harmlessly(Box::new(item.clone()))))
 }
 
 fn broken_off(key: &BindingKey, error: &kube::Error) -> Hold {
-    let message = format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
-    Hold::wait(Reason::LookupFailed, Again::Backoff, message).about_as(Condition::BindingsRemoved, Is::False, Reason::Conflict)
+    let message =
+        format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
+    Hold::wait(Reason::LookupFailed, Again::Backoff, message).about_as(
+        Condition::BindingsRemoved,
+        Is::False,
+        Reason::Conflict,
+    )
 }
 
 impl Left {
     fn hold(self, stored: &VerifiedBackup) -> Option<Hold> {
-        let manager = |key: &BindingKey| stored.items().iter().find(|i| i.binding.key == *key)?.managed_by.clone();
+        let manager = |key: &BindingKey| {
+            stored
+                .items()
+                .iter()
+                .find(|i| i.binding.key == *key)?
+                .managed_by
+                .clone()
+        };
         if let [(key, why), rest @ ..] = self.refused.as_slice() {
-            let more = if rest.is_empty() { String::new() } else { format!(" ({} more were refused)", bindings(rest.len())) };
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" ({} more were refused)", bindings(rest.len()))
+            };
             let message = format!(
                 "The API server refused to let the operator remove {key}: {}. The other bindings were removed{more}; the \
                  kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or remove the \
@@ -137,8 +158,12 @@ impl Left {
             return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
         }
         if let Some(key) = self.changing.first() {
-            let by = manager(key).map(|m| format!(" (it belongs to {m})")).unwrap_or_default();
-            let message = format!("{key} keeps changing while it is being removed{by}. It is backed up and tried again by itself.");
+            let by = manager(key)
+                .map(|m| format!(" (it belongs to {m})"))
+                .unwrap_or_default();
+            let message = format!(
+                "{key} keeps changing while it is being removed{by}. It is backed up and tried again by itself."
+            );
             return Some(
                 Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False),
             );

@@ -47,7 +47,12 @@ impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
     pub fn begin(object: UserOffboarding) -> Self {
         let written = object.status.clone().unwrap_or_default();
-        let mut report = Report { object, status: written.clone(), written, now: Timestamp::now() };
+        let mut report = Report {
+            object,
+            status: written.clone(),
+            written,
+            now: Timestamp::now(),
+        };
         report.status.observed_generation = report.object.metadata.generation;
         for type_ in Condition::ALL {
             if conditions::find(&report.status.conditions, *type_).is_none() {
@@ -60,7 +65,15 @@ impl Report {
     /// Sets one condition.
     pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
         let generation = self.object.metadata.generation;
-        conditions::set(&mut self.status.conditions, type_, status, reason, message, generation, self.now);
+        conditions::set(
+            &mut self.status.conditions,
+            type_,
+            status,
+            reason,
+            message,
+            generation,
+            self.now,
+        );
     }
 
     /// Says what was found, before anything is judged.
@@ -81,13 +94,19 @@ impl Report {
         }
         let returned = match facts.bindings.first() {
             Some(binding) => Some((Reason::BindingFound, format!("{} names the UID again.", binding.key))),
-            None if facts.kubeconfig_left() => {
-                Some((Reason::KubeconfigReissued, "ACK reports a kubeconfig for the UID again.".to_owned()))
-            }
+            None if facts.kubeconfig_left() => Some((
+                Reason::KubeconfigReissued,
+                "ACK reports a kubeconfig for the UID again.".to_owned(),
+            )),
             None => None,
         };
         if self.status.completed_at.is_none() {
-            self.set(Condition::AccessReturned, Is::False, Reason::None, "The offboarding has not come to its end yet.");
+            self.set(
+                Condition::AccessReturned,
+                Is::False,
+                Reason::None,
+                "The offboarding has not come to its end yet.",
+            );
         } else if let (Some((reason, message)), false) = (returned, facts.in_progress()) {
             self.set(Condition::AccessReturned, Is::True, reason, &message);
         }
@@ -104,20 +123,28 @@ impl Report {
                 Reason::RamRole,
                 format!("UID {uid} is RAM role {name}: everyone who assumes it loses access to this cluster."),
             ),
-            Ok(Identity::Recycled { name, .. }) => {
-                (Is::True, Reason::InRecycleBin, format!("UID {uid} was RAM user {name}, who is in RAM's recycle bin and can be restored there."))
-            }
-            Ok(Identity::Nowhere { .. }) if held => {
-                (Is::True, Reason::DeletedFromRam, format!("RAM does not know UID {uid} any more; it held access to this cluster."))
-            }
+            Ok(Identity::Recycled { name, .. }) => (
+                Is::True,
+                Reason::InRecycleBin,
+                format!("UID {uid} was RAM user {name}, who is in RAM's recycle bin and can be restored there."),
+            ),
+            Ok(Identity::Nowhere { .. }) if held => (
+                Is::True,
+                Reason::DeletedFromRam,
+                format!("RAM does not know UID {uid} any more; it held access to this cluster."),
+            ),
             Ok(Identity::Nowhere { .. }) if facts.kubeconfig.is_ok() => (
                 Is::False,
                 Reason::NothingFound,
-                format!("Nobody knows UID {uid}, and it holds nothing in this cluster. If that is unexpected, check the UID."),
+                format!(
+                    "Nobody knows UID {uid}, and it holds nothing in this cluster. If that is unexpected, check the UID."
+                ),
             ),
-            Ok(Identity::Nowhere { .. }) | Err(_) => {
-                (Is::Unknown, Reason::LookupFailed, format!("It could not be found out whether UID {uid} held anything here."))
-            }
+            Ok(Identity::Nowhere { .. }) | Err(_) => (
+                Is::Unknown,
+                Reason::LookupFailed,
+                format!("It could not be found out whether UID {uid} held anything here."),
+            ),
         };
         self.set(Condition::IdentityResolved, is, reason, &message);
     }
@@ -150,7 +177,9 @@ impl Report {
         let why = match go.reason {
             Reason::PlanApproved => "A person approved the plan.",
             Reason::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
-            Reason::OverrideUnknown => "Nobody can tell whether the identity is active, and the spec says to proceed (whenUnknown).",
+            Reason::OverrideUnknown => {
+                "Nobody can tell whether the identity is active, and the spec says to proceed (whenUnknown)."
+            }
             Reason::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
             _ => "The plan needs no approval.",
         };
@@ -169,25 +198,47 @@ impl Report {
     /// Says where the backups are.
     pub fn backed_up(&mut self, record: &Record, ctx: &Context) {
         if record.is_empty() {
-            return self.set(Condition::BackedUp, Is::True, Reason::NothingToBackUp, "No binding names the UID.");
+            return self.set(
+                Condition::BackedUp,
+                Is::True,
+                Reason::NothingToBackUp,
+                "No binding names the UID.",
+            );
         }
         let stored = record.bindings();
-        let maps: Vec<_> = record.parts.iter().map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map)).collect();
+        let maps: Vec<_> = record
+            .parts
+            .iter()
+            .map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map))
+            .collect();
         let message = format!(
             "{} stored and read back, in {} of namespace {}.",
             bindings(stored as usize),
-            if maps.len() == 1 { "a ConfigMap".to_owned() } else { format!("{} ConfigMaps", maps.len()) },
+            if maps.len() == 1 {
+                "a ConfigMap".to_owned()
+            } else {
+                format!("{} ConfigMaps", maps.len())
+            },
             ctx.settings.namespace
         );
         self.set(Condition::BackedUp, Is::True, Reason::Stored, &message);
-        self.status.backup = Some(BackupStatus { config_maps: maps, bindings: stored });
+        self.status.backup = Some(BackupStatus {
+            config_maps: maps,
+            bindings: stored,
+        });
     }
 
     /// Says that no binding names the UID.
     pub fn bindings_removed(&mut self, record: &Record) {
         let (reason, message) = match record.bindings() {
             0 => (Reason::NothingToRemove, "No binding names the UID.".to_owned()),
-            n => (Reason::Removed, format!("{} removed; a read that is known to be current found none left.", bindings(n as usize))),
+            n => (
+                Reason::Removed,
+                format!(
+                    "{} removed; a read that is known to be current found none left.",
+                    bindings(n as usize)
+                ),
+            ),
         };
         self.set(Condition::BindingsRemoved, Is::True, reason, &message);
     }
@@ -196,7 +247,11 @@ impl Report {
     pub fn kubeconfig(&mut self, state: CertState) {
         let known = self.status.kubeconfig.take();
         let (purged_at, restorable_until) = known.map(|k| (k.purged_at, k.restorable_until)).unwrap_or_default();
-        self.status.kubeconfig = Some(KubeconfigStatus { state, purged_at, restorable_until });
+        self.status.kubeconfig = Some(KubeconfigStatus {
+            state,
+            purged_at,
+            restorable_until,
+        });
     }
 
     /// Notes, before the call, that ACK is asked to purge.
@@ -206,7 +261,10 @@ impl Report {
 
     /// Whether ACK was asked to purge in this run.
     pub fn purge_requested(&self) -> bool {
-        later(self.status.purge_requested_at.as_ref(), self.status.completed_at.as_ref())
+        later(
+            self.status.purge_requested_at.as_ref(),
+            self.status.completed_at.as_ref(),
+        )
     }
 
     /// Notes that ACK accepted the purge.
@@ -220,7 +278,9 @@ impl Report {
 
     /// Whether ACK accepted the purge in this run, and so lately that it may still be at it.
     pub fn purge_accepted_within(&self, time: Duration) -> bool {
-        let Some(accepted) = self.status.kubeconfig.as_ref().and_then(|k| k.purged_at.as_ref()) else { return false };
+        let Some(accepted) = self.status.kubeconfig.as_ref().and_then(|k| k.purged_at.as_ref()) else {
+            return false;
+        };
         later(Some(accepted), self.status.completed_at.as_ref())
             && self.now.duration_since(accepted.0).unsigned_abs() < time
     }
@@ -228,9 +288,18 @@ impl Report {
     /// Says how the kubeconfig's purge ended.
     pub fn purged(&mut self, purge: Purge) {
         let (reason, message) = match purge {
-            Purge::Kept => (Reason::Kept, "The spec keeps the kubeconfig: it still authenticates, and is authorized for nothing by RBAC."),
-            Purge::NothingToPurge => (Reason::NothingToPurge, "ACK knows of no kubeconfig of the UID for this cluster."),
-            Purge::Accepted => (Reason::Purged, "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days."),
+            Purge::Kept => (
+                Reason::Kept,
+                "The spec keeps the kubeconfig: it still authenticates, and is authorized for nothing by RBAC.",
+            ),
+            Purge::NothingToPurge => (
+                Reason::NothingToPurge,
+                "ACK knows of no kubeconfig of the UID for this cluster.",
+            ),
+            Purge::Accepted => (
+                Reason::Purged,
+                "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days.",
+            ),
         };
         if purge == Purge::Accepted
             && !self.purge_accepted_within(Duration::MAX)
@@ -251,8 +320,11 @@ impl Report {
         if !facts.record.is_empty() {
             let (found, lookalikes) = observe::bindings(ctx, subject::key(&facts.uid)).await?;
             let gone = facts.record.counts(&found, &lookalikes);
-            (counts.deleted, counts.subjects_removed, counts.by_ack) = (gone.deleted, gone.subjects_removed, gone.by_ack);
-            if !facts.in_progress() && let Some(before) = &facts.status.removed {
+            (counts.deleted, counts.subjects_removed, counts.by_ack) =
+                (gone.deleted, gone.subjects_removed, gone.by_ack);
+            if !facts.in_progress()
+                && let Some(before) = &facts.status.removed
+            {
                 // What else happens to bindings that were kept, after the end, is not ACK's doing.
                 counts.by_ack = before.by_ack;
             }
@@ -265,7 +337,8 @@ impl Report {
 
     /// A backup that stands is reported, also while something else is in the way.
     fn backed_up_so_far(&mut self, record: &Record, ctx: &Context) {
-        let failed = conditions::find(&self.status.conditions, Condition::BackedUp).is_some_and(|c| c.status == "False");
+        let failed =
+            conditions::find(&self.status.conditions, Condition::BackedUp).is_some_and(|c| c.status == "False");
         if !failed {
             self.backed_up(record, ctx);
         }
@@ -285,15 +358,26 @@ impl Report {
             self.set(Condition::Approved, Is::False, Reason::DryRun, message);
             self.set(Condition::Offboarded, Is::False, *reason, message);
         } else {
-            let was_complete = conditions::find(&self.written.conditions, Condition::Offboarded).is_some_and(|c| c.status == "True");
-            let newer = later(self.status.started_at.as_ref(), self.status.completed_at.as_ref()) || self.purge_requested();
+            let was_complete =
+                conditions::find(&self.written.conditions, Condition::Offboarded).is_some_and(|c| c.status == "True");
+            let newer =
+                later(self.status.started_at.as_ref(), self.status.completed_at.as_ref()) || self.purge_requested();
             if !was_complete || newer {
                 self.status.completed_at = Some(Time(Timestamp::now()));
             }
             self.status.waiting_since = None;
-            let verified = if *reason == Reason::Offboarded { Reason::Verified } else { *reason };
+            let verified = if *reason == Reason::Offboarded {
+                Reason::Verified
+            } else {
+                *reason
+            };
             self.set(Condition::Offboarded, Is::True, verified, message);
-            self.set(Condition::AccessReturned, Is::False, Reason::None, "No access returned since the end.");
+            self.set(
+                Condition::AccessReturned,
+                Is::False,
+                Reason::None,
+                "No access returned since the end.",
+            );
         }
         self.set(Condition::Ready, Is::True, *reason, message);
         self.set(Condition::Reconciling, Is::False, *reason, "");
@@ -301,7 +385,13 @@ impl Report {
     }
 
     fn held(&mut self, hold: &Hold) {
-        let Hold { reason, message, about, stalled, .. } = hold;
+        let Hold {
+            reason,
+            message,
+            about,
+            stalled,
+            ..
+        } = hold;
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
             if *condition == Condition::BindingsRemoved {
@@ -314,10 +404,24 @@ impl Report {
         }
         self.set(Condition::Ready, Is::False, *reason, message);
         self.set(Condition::Offboarded, Is::False, *reason, message);
-        let (reconciling, stuck) = if *stalled { (Is::False, Is::True) } else { (Is::True, Is::False) };
-        self.set(Condition::Reconciling, reconciling, *reason, if *stalled { "" } else { message });
+        let (reconciling, stuck) = if *stalled {
+            (Is::False, Is::True)
+        } else {
+            (Is::True, Is::False)
+        };
+        self.set(
+            Condition::Reconciling,
+            reconciling,
+            *reason,
+            if *stalled { "" } else { message },
+        );
         let stalled_reason = if *stalled { *reason } else { Reason::None };
-        self.set(Condition::Stalled, stuck, stalled_reason, if *stalled { message } else { "" });
+        self.set(
+            Condition::Stalled,
+            stuck,
+            stalled_reason,
+            if *stalled { message } else { "" },
+        );
     }
 
     /// Writes the status, if it says anything new, and publishes an event for each transition.
@@ -380,8 +484,14 @@ pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
         Err(trouble) => format!("; the state of the kubeconfig is not known ({})", trouble.message),
         Ok(_) => String::new(),
     };
-    let message = format!("A dry run: nothing was changed. Carried out, it would {}{kubeconfig}.", plan.summary());
-    Done { reason: Reason::DryRunComplete, message }
+    let message = format!(
+        "A dry run: nothing was changed. Carried out, it would {}{kubeconfig}.",
+        plan.summary()
+    );
+    Done {
+        reason: Reason::DryRunComplete,
+        message,
+    }
 }
 
 /// What the end of a run says.
@@ -389,13 +499,20 @@ pub fn complete(facts: &Facts) -> Done {
     let uid = &facts.uid;
     let purged = facts.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some());
     if facts.record.is_empty() && !purged && facts.kubeconfig.as_ref().is_ok_and(|state| !is_left(*state)) {
-        let message = format!("UID {uid} holds nothing in this cluster: no binding names it, and ACK knows of no kubeconfig.");
-        return Done { reason: Reason::NothingToRemove, message };
+        let message =
+            format!("UID {uid} holds nothing in this cluster: no binding names it, and ACK knows of no kubeconfig.");
+        return Done {
+            reason: Reason::NothingToRemove,
+            message,
+        };
     }
     let kubeconfig = match facts.spec.kubeconfig {
         crate::api::KubeconfigPolicy::Purge => "ACK reports no kubeconfig for it",
         crate::api::KubeconfigPolicy::Keep => "its kubeconfig was kept, as the spec says",
     };
     let message = format!("No binding names UID {uid} any more, and {kubeconfig}.");
-    Done { reason: Reason::Offboarded, message }
+    Done {
+        reason: Reason::Offboarded,
+        message,
+    }
 }

@@ -40,7 +40,11 @@ pub(super) fn facts() -> Facts {
 
 /// A RoleBinding `n/NAME` with these subjects.
 pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
-    let key = BindingKey { kind: BindingKind::RoleBinding, namespace: Some("n".into()), name: name.into() };
+    let key = BindingKey {
+        kind: BindingKind::RoleBinding,
+        namespace: Some("n".into()),
+        name: name.into(),
+    };
     let raw = json!({
         "metadata": {"name": name, "namespace": "n", "uid": format!("u-{name}"), "resourceVersion": "7"},
         "roleRef": {"kind": "Role", "name": "r"},

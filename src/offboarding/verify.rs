@@ -27,11 +27,21 @@ pub async fn verify(ctx: &Context, uid: &Uid) -> Result<NoBindings, Stop> {
     let found = ctx.fence.find(key, Match::User).await;
     let found = found.map_err(|e| hold::api_server(&e, "Verifying that no binding is left failed"))?;
     // A live list may be a moment old when it is read here; what is read now is what counts.
-    let left: Vec<_> = observe::read(ctx, found).await?.into_iter().filter(|b| !b.names_of(key).is_empty()).collect();
-    let Some(first) = left.first() else { return Ok(NoBindings(())) };
+    let left: Vec<_> = observe::read(ctx, found)
+        .await?
+        .into_iter()
+        .filter(|b| !b.names_of(key).is_empty())
+        .collect();
+    let Some(first) = left.first() else {
+        return Ok(NoBindings(()));
+    };
     let names = &first.key;
     if let Some(stuck) = left.iter().find(|b| b.terminating) {
-        let finalizers = stuck.raw.pointer("/metadata/finalizers").map(|f| f.to_string()).unwrap_or_default();
+        let finalizers = stuck
+            .raw
+            .pointer("/metadata/finalizers")
+            .map(|f| f.to_string())
+            .unwrap_or_default();
         let message = format!(
             "{} is deleted but waits for its finalizers {finalizers}, and grants access until they are gone. Find out why \
              whoever set them does not finish.",
@@ -40,6 +50,11 @@ pub async fn verify(ctx: &Context, uid: &Uid) -> Result<NoBindings, Stop> {
         let hold = Hold::wait(Reason::Terminating, Again::Backoff, message);
         return Err(hold.about(Condition::BindingsRemoved, Is::False).into());
     }
-    let message = format!("{} of the UID appeared meanwhile, {names} among them. They are removed next.", bindings(left.len()));
-    Err(Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False).into())
+    let message = format!(
+        "{} of the UID appeared meanwhile, {names} among them. They are removed next.",
+        bindings(left.len())
+    );
+    Err(Hold::wait(Reason::Conflict, Again::Backoff, message)
+        .about(Condition::BindingsRemoved, Is::False)
+        .into())
 }

@@ -48,9 +48,14 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError>
     let mut config = match kubeconfig {
         None => Config::incluster()?,
         Some(path) => {
-            let failed = |source| ClientsError::Kubeconfig { path: path.display().to_string(), source };
+            let failed = |source| ClientsError::Kubeconfig {
+                path: path.display().to_string(),
+                source,
+            };
             let file = Kubeconfig::read_from(path).map_err(failed)?;
-            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(failed)?
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(failed)?
         }
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -61,5 +66,8 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError>
     config.write_timeout = Some(REQUEST_TIMEOUT);
     // A connection that was idle in the pool must not count as a slow answer.
     config.reset_reader_on_write = true;
-    Ok(Clients { watch, request: Client::try_from(config)? })
+    Ok(Clients {
+        watch,
+        request: Client::try_from(config)?,
+    })
 }

@@ -91,7 +91,10 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         account = settings.account_id,
         "the operator starts"
     );
-    let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: std::env::var("HOSTNAME").ok() };
+    let reporter = Reporter {
+        controller: CONTROLLER.to_owned(),
+        instance: std::env::var("HOSTNAME").ok(),
+    };
     let recorder = Recorder::new(request.clone(), reporter);
     let index = Arc::new(BindingIndex::default());
     let watching = tokio::spawn(index.clone().run(watch.clone()));
@@ -160,7 +163,11 @@ fn woken_by_bindings(
             Change::Everything => true,
             Change::Uid(uid) => subject::uid_in_name(&object.spec.uid) == Some(uid),
         };
-        let woken = objects.state().into_iter().filter(|o| concerned(o)).map(|o| ObjectRef::from_obj(&*o));
+        let woken = objects
+            .state()
+            .into_iter()
+            .filter(|o| concerned(o))
+            .map(|o| ObjectRef::from_obj(&*o));
         stream::iter(woken.collect::<Vec<_>>())
     })
 }
@@ -169,14 +176,23 @@ async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, R
     let name = watched.name_any();
     let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
     // Live, and not from the watch: decisions rest on the status, which the watch may not have seen yet.
-    let object = api.get_opt(&name).await.map_err(|source| ReconcileError::Read { name: name.clone(), source })?;
+    let object = api.get_opt(&name).await.map_err(|source| ReconcileError::Read {
+        name: name.clone(),
+        source,
+    })?;
     let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none()) else {
         ctx.forget(&watched.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
-    let uid: Uid = object.spec.uid.parse().map_err(|source| ReconcileError::Uid { name: name.clone(), source })?;
+    let uid: Uid = object.spec.uid.parse().map_err(|source| ReconcileError::Uid {
+        name: name.clone(),
+        source,
+    })?;
     let outcome = offboarding::reconcile(&ctx, object, &uid).await;
-    outcome.map_err(|hold| ReconcileError::Report { name, hold: Box::new(hold) })
+    outcome.map_err(|hold| ReconcileError::Report {
+        name,
+        hold: Box::new(hold),
+    })
 }
 
 #[allow(clippy::needless_pass_by_value)] // The signature that the controller wants.

@@ -5,7 +5,7 @@ use crate::{
     rbac::fence::FenceNames,
     uid::Uid,
 };
-use clap::{Args, ValueEnum};
+use clap::Args;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
 use kube::{Api, Client};
 use std::{path::PathBuf, time::Duration};
@@ -33,20 +33,40 @@ pub struct RunArgs {
     pub region: Option<String>,
 
     /// The operator's namespace: backups are stored here.
-    #[arg(long, env = "ACK_OFFBOARDING_NAMESPACE", value_name = "NAME", default_value = "ack-offboarding-system")]
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_NAMESPACE",
+        value_name = "NAME",
+        default_value = "ack-offboarding-system"
+    )]
     pub namespace: String,
 
     /// The ClusterRoleBinding of the fence.
-    #[arg(long, env = "ACK_OFFBOARDING_FENCE_CLUSTER_ROLE_BINDING", value_name = "NAME", default_value = "ack-offboarding-fence")]
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_FENCE_CLUSTER_ROLE_BINDING",
+        value_name = "NAME",
+        default_value = "ack-offboarding-fence"
+    )]
     pub fence_cluster_role_binding: String,
 
     /// The RoleBinding of the fence, in the operator's namespace.
-    #[arg(long, env = "ACK_OFFBOARDING_FENCE_ROLE_BINDING", value_name = "NAME", default_value = "ack-offboarding-fence")]
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_FENCE_ROLE_BINDING",
+        value_name = "NAME",
+        default_value = "ack-offboarding-fence"
+    )]
     pub fence_role_binding: String,
 
     /// Which endpoints of Alibaba Cloud to use.
-    #[arg(long, env = "ACK_OFFBOARDING_NETWORK", value_enum, default_value_t = NetworkArg::Public)]
-    pub network: NetworkArg,
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_NETWORK",
+        value_name = "public|vpc",
+        default_value = "public"
+    )]
+    pub network: Network,
 
     /// Another endpoint for STS, as a URL. http is allowed for loopback addresses only; so for the others.
     #[arg(long, env = "ACK_OFFBOARDING_STS_ENDPOINT", value_name = "URL")]
@@ -68,12 +88,23 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_SLS_ENDPOINT", value_name = "URL")]
     pub sls_endpoint: Option<String>,
 
-    /// Where the credentials come from. `auto` is RRSA where its variables are set, else the keys in the environment.
-    #[arg(long, env = "ACK_OFFBOARDING_CREDENTIALS", value_enum, default_value_t = CredentialsArg::Auto)]
-    pub credentials: CredentialsArg,
+    /// Where the credentials come from: rrsa, env (keys in the environment), profile[:NAME], ecsrole[:NAME]; auto is
+    /// rrsa where its variables are set, else env.
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_CREDENTIALS",
+        value_name = "SOURCE",
+        default_value = "auto"
+    )]
+    pub credentials: CredentialsSource,
 
     /// UIDs that are never offboarded, separated by commas.
-    #[arg(long, env = "ACK_OFFBOARDING_PROTECTED_UIDS", value_name = "UID", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_PROTECTED_UIDS",
+        value_name = "UID",
+        value_delimiter = ','
+    )]
     pub protected_uids: Vec<Uid>,
 
     /// Whether the operator may remove subjects from bindings that are shared with others.
@@ -95,30 +126,6 @@ pub struct RunArgs {
     /// How many objects are worked on at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
-}
-
-/// A choice of endpoints.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum NetworkArg {
-    /// The public ones.
-    Public,
-    /// Those that a VPC reaches without internet.
-    Vpc,
-}
-
-/// A source of credentials.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CredentialsArg {
-    /// RRSA where its variables are set, else keys from the environment.
-    Auto,
-    /// RAM Roles for Service Accounts: the pod's projected token.
-    Rrsa,
-    /// ALIBABA_CLOUD_ACCESS_KEY_ID, _ACCESS_KEY_SECRET and, for STS, _SECURITY_TOKEN.
-    Env,
-    /// The profile of the Alibaba Cloud CLI.
-    Profile,
-    /// The RAM role of the node.
-    EcsRole,
 }
 
 /// Settings as the flow needs them: complete.
@@ -171,7 +178,11 @@ impl RunArgs {
     pub async fn complete(&self, client: &Client) -> Result<Settings, SettingsError> {
         let profile = match (&self.cluster_id, &self.account_id) {
             (Some(_), Some(_)) => Ok(ConfigMap::default()),
-            _ => Api::<ConfigMap>::namespaced(client.clone(), "kube-system").get(PROFILE).await,
+            _ => {
+                Api::<ConfigMap>::namespaced(client.clone(), "kube-system")
+                    .get(PROFILE)
+                    .await
+            }
         };
         let from_profile = |key: &str| {
             let value = profile.as_ref().ok()?.data.as_ref()?.get(key)?.trim();
@@ -183,11 +194,28 @@ impl RunArgs {
         };
         let known = |value: &Option<String>, key, what, flag, variable| {
             let value = value.clone().or_else(|| from_profile(key));
-            value.ok_or(SettingsError::Missing { what, flag, variable, elsewhere: why.clone() })
+            value.ok_or(SettingsError::Missing {
+                what,
+                flag,
+                variable,
+                elsewhere: why.clone(),
+            })
         };
         Ok(Settings {
-            cluster_id: known(&self.cluster_id, "clusterid", "the cluster's ID", "--cluster-id", "ACK_OFFBOARDING_CLUSTER_ID")?,
-            account_id: known(&self.account_id, "uid", "the cluster's account", "--account-id", "ACK_OFFBOARDING_ACCOUNT_ID")?,
+            cluster_id: known(
+                &self.cluster_id,
+                "clusterid",
+                "the cluster's ID",
+                "--cluster-id",
+                "ACK_OFFBOARDING_CLUSTER_ID",
+            )?,
+            account_id: known(
+                &self.account_id,
+                "uid",
+                "the cluster's account",
+                "--account-id",
+                "ACK_OFFBOARDING_ACCOUNT_ID",
+            )?,
             namespace: self.namespace.clone(),
             fence: FenceNames {
                 cluster_role_binding: self.fence_cluster_role_binding.clone(),
@@ -208,18 +236,23 @@ impl RunArgs {
     /// # Errors
     /// When the region is known to nobody.
     pub fn cloud(&self) -> Result<CloudSettings, SettingsError> {
-        let from_rrsa = || std::env::var("ALIBABA_CLOUD_STS_REGION").ok().filter(|region| !region.is_empty());
-        let region = self.region.clone().or_else(from_rrsa).ok_or_else(|| SettingsError::Missing {
-            what: "the cluster's region",
-            flag: "--region",
-            variable: "ACK_OFFBOARDING_REGION",
-            elsewhere: " (ALIBABA_CLOUD_STS_REGION, which RRSA sets, is not set either)".to_owned(),
-        })?;
-        let mut settings = CloudSettings::new(region);
-        settings.network = match self.network {
-            NetworkArg::Public => Network::Public,
-            NetworkArg::Vpc => Network::Vpc,
+        let from_rrsa = || {
+            std::env::var("ALIBABA_CLOUD_STS_REGION")
+                .ok()
+                .filter(|region| !region.is_empty())
         };
+        let region = self
+            .region
+            .clone()
+            .or_else(from_rrsa)
+            .ok_or_else(|| SettingsError::Missing {
+                what: "the cluster's region",
+                flag: "--region",
+                variable: "ACK_OFFBOARDING_REGION",
+                elsewhere: " (ALIBABA_CLOUD_STS_REGION, which RRSA sets, is not set either)".to_owned(),
+            })?;
+        let mut settings = CloudSettings::new(region);
+        settings.network = self.network;
         settings.endpoints = EndpointOverrides {
             sts: self.sts_endpoint.clone(),
             ims: self.ims_endpoint.clone(),
@@ -227,13 +260,7 @@ impl RunArgs {
             ack: self.cs_endpoint.clone(),
             sls: self.sls_endpoint.clone(),
         };
-        settings.credentials = match self.credentials {
-            CredentialsArg::Auto => CredentialsSource::Auto,
-            CredentialsArg::Rrsa => CredentialsSource::Rrsa,
-            CredentialsArg::Env => CredentialsSource::Env,
-            CredentialsArg::Profile => CredentialsSource::Profile,
-            CredentialsArg::EcsRole => CredentialsSource::EcsRole,
-        };
+        settings.credentials = self.credentials.clone();
         Ok(settings)
     }
 }
@@ -242,9 +269,19 @@ impl RunArgs {
 fn duration(text: &str) -> Result<Duration, String> {
     let expected = |why: &str| format!("expected a time such as 1h, 30m or 2s{why}");
     // jiff leaves days out of a time span without a calendar; for intervals a day is 24 hours.
-    let hours = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok()).map(|days| format!("{}h", 24 * u64::from(days)));
-    let parsed: SignedDuration = hours.as_deref().unwrap_or(text).parse().map_err(|e| expected(&format!(": {e}")))?;
-    Duration::try_from(parsed).ok().filter(|d| !d.is_zero()).ok_or_else(|| expected(", longer than nothing"))
+    let hours = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok())
+        .map(|days| format!("{}h", 24 * u64::from(days)));
+    let parsed: SignedDuration = hours
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|e| expected(&format!(": {e}")))?;
+    Duration::try_from(parsed)
+        .ok()
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| expected(", longer than nothing"))
 }
 
 #[cfg(test)]

@@ -45,8 +45,13 @@ pub enum Effect {
 /// # Errors
 /// When the API server fails, or answers with something else.
 pub async fn fetch(client: &Client, key: &BindingKey) -> Result<Option<LiveBinding>, ReadError> {
-    let failed = |source| ReadError::Api { key: key.clone(), source };
-    let request = http::Request::get(key.path()).body(Vec::new()).map_err(|e| failed(kube::Error::HttpError(e)))?;
+    let failed = |source| ReadError::Api {
+        key: key.clone(),
+        source,
+    };
+    let request = http::Request::get(key.path())
+        .body(Vec::new())
+        .map_err(|e| failed(kube::Error::HttpError(e)))?;
     match client.request::<Value>(request).await {
         Ok(raw) => Ok(Some(LiveBinding::parse(key.clone(), raw)?)),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
@@ -59,15 +64,28 @@ pub async fn fetch(client: &Client, key: &BindingKey) -> Result<Option<LiveBindi
 /// # Errors
 /// When it is not known whether the API server carried it out.
 pub async fn delete(client: &Client, binding: &LiveBinding) -> Result<Effect, kube::Error> {
-    let preconditions =
-        Preconditions { uid: Some(binding.uid.clone()), resource_version: Some(binding.resource_version.clone()) };
-    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let preconditions = Preconditions {
+        uid: Some(binding.uid.clone()),
+        resource_version: Some(binding.resource_version.clone()),
+    };
+    let params = DeleteParams {
+        preconditions: Some(preconditions),
+        ..DeleteParams::default()
+    };
     let name = &binding.key.name;
     match binding.key.kind {
-        BindingKind::ClusterRoleBinding => {
-            effect(Api::<ClusterRoleBinding>::all(client.clone()).delete(name, &params).await.map(drop))
-        }
-        BindingKind::RoleBinding => effect(role_bindings(client, &binding.key).delete(name, &params).await.map(drop)),
+        BindingKind::ClusterRoleBinding => effect(
+            Api::<ClusterRoleBinding>::all(client.clone())
+                .delete(name, &params)
+                .await
+                .map(drop),
+        ),
+        BindingKind::RoleBinding => effect(
+            role_bindings(client, &binding.key)
+                .delete(name, &params)
+                .await
+                .map(drop),
+        ),
     }
 }
 
@@ -83,12 +101,18 @@ pub async fn remove_subjects(client: &Client, binding: &LiveBinding, uid: UidKey
     }));
     let (name, params) = (&binding.key.name, PatchParams::default());
     match binding.key.kind {
-        BindingKind::ClusterRoleBinding => {
-            effect(Api::<ClusterRoleBinding>::all(client.clone()).patch(name, &params, &patch).await.map(drop))
-        }
-        BindingKind::RoleBinding => {
-            effect(role_bindings(client, &binding.key).patch(name, &params, &patch).await.map(drop))
-        }
+        BindingKind::ClusterRoleBinding => effect(
+            Api::<ClusterRoleBinding>::all(client.clone())
+                .patch(name, &params, &patch)
+                .await
+                .map(drop),
+        ),
+        BindingKind::RoleBinding => effect(
+            role_bindings(client, &binding.key)
+                .patch(name, &params, &patch)
+                .await
+                .map(drop),
+        ),
     }
 }
 

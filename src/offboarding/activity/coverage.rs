@@ -36,7 +36,10 @@ pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
     let cluster = &ctx.settings.cluster_id;
     let audit = ctx.cloud.ack.get_cluster_audit_project(cluster).await?;
     match (audit.enabled, audit.project) {
-        (true, Some(project)) => Ok(Place { project, logstore: format!("audit-{cluster}") }),
+        (true, Some(project)) => Ok(Place {
+            project,
+            logstore: format!("audit-{cluster}"),
+        }),
         _ => Err(Doubt::new(
             Reason::AuditDisabled,
             "the cluster's audit log is off. Turn on cluster auditing in the ACK console; the check needs a whole window of it.",
@@ -50,20 +53,29 @@ pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
 /// When a field that the search needs is not indexed.
 pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let asked = ctx.cloud.sls.get_index(&place.project, &place.logstore).await;
-    let index = asked.map_err(|error| missing_or(place, error))?.unwrap_or_default();
+    let none = || Index {
+        full_text: false,
+        keys: Default::default(),
+    };
+    let index = asked.map_err(|error| missing_or(place, error))?.unwrap_or_else(none);
     let missing = if !index.keys.contains(USERNAME) {
         Some(USERNAME)
     } else if index.full_text {
         None
     } else {
         // Without full text, requests from the console and impersonated ones are found in these fields only.
-        [IMPERSONATED, AUTHORIZATION].into_iter().find(|field| !index.keys.contains(*field))
+        [IMPERSONATED, AUTHORIZATION]
+            .into_iter()
+            .find(|field| !index.keys.contains(*field))
     };
     match missing {
         None => Ok(index),
         Some(field) => Err(Doubt::new(
             Reason::FieldNotIndexed,
-            format!("logstore {} has no index on {field}. Add it to the logstore's index in the SLS console.", place.logstore),
+            format!(
+                "logstore {} has no index on {field}. Add it to the logstore's index in the SLS console.",
+                place.logstore
+            ),
         )),
     }
 }
@@ -120,7 +132,9 @@ fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
         let Place { project, logstore } = place;
         return Doubt::new(
             Reason::LogstoreMissing,
-            format!("SLS has no logstore {logstore} in project {project}. Turn cluster auditing off and on again in the ACK console, or restore the logstore."),
+            format!(
+                "SLS has no logstore {logstore} in project {project}. Turn cluster auditing off and on again in the ACK console, or restore the logstore."
+            ),
         );
     }
     error.into()
@@ -134,9 +148,14 @@ fn at(second: i64) -> String {
 async fn silences(ctx: &Context, place: &Place, window: Window) -> Result<Vec<Silence>, Doubt> {
     let first = window.from.div_euclid(DAY) * DAY;
     let days = (0..).map(|n| first + n * DAY).take_while(|day| *day < window.to);
-    let asked = futures::stream::iter(days).map(|day| silences_of_day(ctx, place, day, window.to)).buffered(PARALLEL);
+    let asked = futures::stream::iter(days)
+        .map(|day| silences_of_day(ctx, place, day, window.to))
+        .buffered(PARALLEL);
     let found: Vec<Vec<Silence>> = asked.try_collect().await?;
-    let clipped = found.into_iter().flatten().map(|(from, to)| (from.max(window.from), to.min(window.to)));
+    let clipped = found
+        .into_iter()
+        .flatten()
+        .map(|(from, to)| (from.max(window.from), to.min(window.to)));
     Ok(join(clipped.filter(|(from, to)| from < to)))
 }
 
@@ -158,7 +177,9 @@ async fn ask(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Vec<Sil
     if to - from <= HOUR || histogram.buckets.iter().all(|b| b.to - b.from <= HOUR) {
         return Ok(silent(&histogram.buckets, from, to));
     }
-    let hours = (from..to).step_by(HOUR as usize).map(|start| (start, (start + HOUR).min(to)));
+    let hours = (from..to)
+        .step_by(HOUR as usize)
+        .map(|start| (start, (start + HOUR).min(to)));
     let asked = futures::stream::iter(hours).map(|(start, stop)| async move {
         Ok::<_, Doubt>(silent(&complete(ctx, place, start, stop).await?.buckets, start, stop))
     });
@@ -168,7 +189,11 @@ async fn ask(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Vec<Sil
 
 async fn complete(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Histograms, Doubt> {
     for attempt in 1..=TRIES {
-        let histogram = ctx.cloud.sls.get_histograms(&place.project, &place.logstore, from, to, "*").await;
+        let histogram = ctx
+            .cloud
+            .sls
+            .get_histograms(&place.project, &place.logstore, from, to, "*")
+            .await;
         let histogram = histogram.map_err(|error| missing_or(place, error))?;
         if histogram.progress == Progress::Complete {
             return Ok(histogram);
@@ -177,7 +202,14 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Hi
             tokio::time::sleep(PAUSE).await;
         }
     }
-    Err(Doubt::new(Reason::ResultIncomplete, format!("SLS did not finish counting the records from {} to {}.", at(from), at(to))))
+    Err(Doubt::new(
+        Reason::ResultIncomplete,
+        format!(
+            "SLS did not finish counting the records from {} to {}.",
+            at(from),
+            at(to)
+        ),
+    ))
 }
 
 /// The stretches of `from..to` in which no bucket has a record. What no bucket covers is silent too.
@@ -211,7 +243,12 @@ mod tests {
     use super::*;
 
     fn bucket(from: i64, to: i64, count: u64) -> Bucket {
-        Bucket { from, to, count, progress: Progress::Complete }
+        Bucket {
+            from,
+            to,
+            count,
+            progress: Progress::Complete,
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod search;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
+    alibaba::error::ApiError,
     api::{ActivityState, ActivityStatus, Reason},
     rbac::subject,
 };
@@ -72,15 +73,23 @@ pub struct Doubt {
 impl Doubt {
     /// A doubt with its explanation.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Doubt { reason, message: message.into(), trouble: None }
+        Doubt {
+            reason,
+            message: message.into(),
+            trouble: None,
+        }
     }
 }
 
-impl<T: Into<Trouble>> From<T> for Doubt {
-    fn from(error: T) -> Self {
-        let trouble = error.into();
+impl From<ApiError> for Doubt {
+    fn from(error: ApiError) -> Self {
+        let trouble = Trouble::from(error);
         let message = format!("The audit log could not be asked: {}.", trouble.message);
-        Doubt { reason: Reason::QueryFailed, message, trouble: Some(trouble) }
+        Doubt {
+            reason: Reason::QueryFailed,
+            message,
+            trouble: Some(trouble),
+        }
     }
 }
 
@@ -88,21 +97,42 @@ impl<T: Into<Trouble>> From<T> for Doubt {
 pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
     let window_days = facts.spec.activity_check.window_days;
     let to = facts.now.as_second() - INDEXING_LAG;
-    let window = Window { from: to - i64::from(window_days) * 86_400, to };
+    let window = Window {
+        from: to - i64::from(window_days) * 86_400,
+        to,
+    };
     let mut place = None;
     let outcome = ask(ctx, facts, window, &mut place).await;
     let (state, reason, message, hit, trouble) = match outcome {
-        Ok(Some(hit)) => (ActivityState::Active, Reason::ActiveInWindow, hit.describe(&facts.uid, window_days), Some(hit), None),
+        Ok(Some(hit)) => (
+            ActivityState::Active,
+            Reason::ActiveInWindow,
+            hit.describe(&facts.uid, window_days),
+            Some(hit),
+            None,
+        ),
         Ok(None) => {
             let message = format!("UID {} made no request in the last {}.", facts.uid, days(window_days));
             (ActivityState::Inactive, Reason::NoActivity, message, None, None)
         }
         Err(doubt) => {
-            let message = format!("Nobody can tell whether UID {} was active: {}", facts.uid, doubt.message);
+            let message = format!(
+                "Nobody can tell whether UID {} was active: {}",
+                facts.uid, doubt.message
+            );
             (ActivityState::Unknown, doubt.reason, message, None, doubt.trouble)
         }
     };
-    Activity { state, reason, message, hit, checked_at: facts.now, window_days, place, trouble }
+    Activity {
+        state,
+        reason,
+        message,
+        hit,
+        checked_at: facts.now,
+        window_days,
+        place,
+        trouble,
+    }
 }
 
 async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Place>) -> Result<Option<Hit>, Doubt> {

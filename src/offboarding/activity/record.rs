@@ -37,7 +37,8 @@ pub struct Hit {
 impl Hit {
     /// What was seen, as a sentence.
     pub fn describe(&self, uid: &Uid, window_days: u16) -> String {
-        let part = |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
+        let part =
+            |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
             "UID {uid} was active in the last {}: at {}{}{}{}.",
             days(window_days),
@@ -56,7 +57,10 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
     if !(window.from..window.to).contains(&seconds) {
         return None;
     }
-    let is_name = |field: &str| row.get(field).is_some_and(|name| subject::uid_in_name(name) == Some(uid));
+    let is_name = |field: &str| {
+        row.get(field)
+            .is_some_and(|name| subject::uid_in_name(name) == Some(uid))
+    };
     let is_authorized = || row.get(AUTHORIZATION).is_some_and(|reason| names_user(reason, uid));
     if !(is_name(USERNAME) || is_name(IMPERSONATED) || is_authorized()) {
         return None;
@@ -72,7 +76,10 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
 
 /// Whether an authorizer's reason says `User "<uid>"` or `User "<uid>-<digits>"`.
 fn names_user(reason: &str, uid: UidKey) -> bool {
-    let names = reason.split("User \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let names = reason
+        .split("User \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
     names.into_iter().any(|name| subject::uid_in_name(name) == Some(uid))
 }
 
@@ -85,7 +92,9 @@ fn text(row: &Row, field: &str) -> Option<String> {
 /// `sourceIPs` is a JSON array in a text.
 fn first_ip(ips: &str) -> String {
     let list: Result<Vec<String>, _> = serde_json::from_str(ips);
-    list.ok().and_then(|l| l.into_iter().next()).unwrap_or_else(|| ips.to_owned())
+    list.ok()
+        .and_then(|l| l.into_iter().next())
+        .unwrap_or_else(|| ips.to_owned())
 }
 
 #[cfg(test)]
@@ -102,17 +111,34 @@ mod tests {
 
     #[test]
     fn only_requests_of_the_identity_count() {
-        let reason = |name: &str| format!("RBAC: allowed by RoleBinding \"100-binding/n\" of Role \"r\" to User \"{name}\"");
+        let reason =
+            |name: &str| format!("RBAC: allowed by RoleBinding \"100-binding/n\" of Role \"r\" to User \"{name}\"");
         let cases = [
             (row(&[(USERNAME, "100")]), true),
             (row(&[(USERNAME, "100-1700000000")]), true),
             (row(&[(USERNAME, "1001")]), false),
             (row(&[(USERNAME, "10")]), false),
             (row(&[(USERNAME, "kubernetes-admin"), (IMPERSONATED, "100")]), true),
-            (row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("100"))]), true),
-            (row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("100-17"))]), true),
-            (row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("1001"))]), false),
-            (row(&[(USERNAME, "admin"), (AUTHORIZATION, &reason("admin")), ("objectRef.name", "100")]), false),
+            (
+                row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("100"))]),
+                true,
+            ),
+            (
+                row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("100-17"))]),
+                true,
+            ),
+            (
+                row(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &reason("1001"))]),
+                false,
+            ),
+            (
+                row(&[
+                    (USERNAME, "admin"),
+                    (AUTHORIZATION, &reason("admin")),
+                    ("objectRef.name", "100"),
+                ]),
+                false,
+            ),
             (row(&[(USERNAME, "admin"), ("requestURI", "/rolebindings/100")]), false),
             (row(&[(USERNAME, "100"), ("__time__", "999")]), false),
             (row(&[(USERNAME, "100"), ("__time__", "1000")]), true),
@@ -127,8 +153,16 @@ mod tests {
     #[test]
     fn what_a_hit_says_is_bounded_and_clean() {
         let agent = format!("curl\n{}", "x".repeat(1000));
-        let row = row(&[(USERNAME, "100"), ("sourceIPs", "[\"192.0.2.7\",\"10.0.0.1\"]"), ("userAgent", &agent), ("verb", "get")]);
+        let row = row(&[
+            (USERNAME, "100"),
+            ("sourceIPs", "[\"192.0.2.7\",\"10.0.0.1\"]"),
+            ("userAgent", &agent),
+            ("verb", "get"),
+        ]);
         let hit = hit(&row, 100, WINDOW).unwrap();
-        assert_eq!((hit.source_ip.as_deref(), hit.user_agent.unwrap().len()), (Some("192.0.2.7"), 128));
+        assert_eq!(
+            (hit.source_ip.as_deref(), hit.user_agent.unwrap().len()),
+            (Some("192.0.2.7"), 128)
+        );
     }
 }

@@ -48,15 +48,17 @@ pub async fn latest(
 ) -> Result<Option<Hit>, Doubt> {
     let mut latest: Option<Hit> = None;
     let mut doubt = None;
-    let searches = queries(index, uid, names).into_iter().map(|(query, evidence)| async move {
-        (run(ctx, place, query, subject::key(uid), window).await, evidence)
-    });
+    let searches = queries(index, uid, names)
+        .into_iter()
+        .map(|(query, evidence)| async move { (run(ctx, place, query, subject::key(uid), window).await, evidence) });
     for (outcome, evidence) in futures::future::join_all(searches).await {
         match outcome {
             Ok(Some(hit)) if latest.as_ref().is_none_or(|l| hit.time > l.time) => latest = Some(hit),
             Ok(_) => {}
             Err(problem) if evidence == Evidence::Exact => doubt = Some(problem),
-            Err(problem) => tracing::debug!(message = %problem.message, "a sampled search failed; it would have proved nothing"),
+            Err(problem) => {
+                tracing::debug!(message = %problem.message, "a sampled search failed; it would have proved nothing")
+            }
         }
     }
     match (latest, doubt) {
@@ -73,7 +75,13 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evi
     let all: Vec<&str> = all.into_iter().collect();
     let mut queries = Vec::new();
     for names in all.chunks(NAMES_IN_A_QUERY) {
-        let any = |field: &str| names.iter().map(|name| format!("{field}\"{name}\"")).collect::<Vec<_>>().join(" or ");
+        let any = |field: &str| {
+            names
+                .iter()
+                .map(|name| format!("{field}\"{name}\""))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        };
         for field in [USERNAME, IMPERSONATED, AUTHORIZATION] {
             if index.keys.contains(field) {
                 queries.push((any(&format!("{field}: ")), Evidence::Exact));
@@ -91,7 +99,14 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evi
 async fn run(ctx: &Context, place: &Place, query: String, uid: UidKey, window: Window) -> Result<Option<Hit>, Doubt> {
     let mut offset = 0;
     for _ in 0..MAX_PAGES {
-        let page = LogQuery { from: window.from, to: window.to, query: query.clone(), line: PAGE, offset, reverse: true };
+        let page = LogQuery {
+            from: window.from,
+            to: window.to,
+            query: query.clone(),
+            line: PAGE,
+            offset,
+            reverse: true,
+        };
         let logs = complete(ctx, place, &page, uid, window).await?;
         if let Some(hit) = newest(&logs, uid, window) {
             return Ok(Some(hit));
@@ -103,7 +118,10 @@ async fn run(ctx: &Context, place: &Place, query: String, uid: UidKey, window: W
     }
     Err(Doubt::new(
         Reason::TooManyRecords,
-        format!("the first {} records that mention it are all of others, and there are more.", PAGE * MAX_PAGES),
+        format!(
+            "the first {} records that mention it are all of others, and there are more.",
+            PAGE * MAX_PAGES
+        ),
     ))
 }
 
@@ -118,12 +136,18 @@ async fn complete(ctx: &Context, place: &Place, query: &LogQuery, uid: UidKey, w
             tokio::time::sleep(PAUSE).await;
         }
     }
-    Err(Doubt::new(Reason::ResultIncomplete, format!("SLS did not finish a search of the window in {TRIES} tries.")))
+    Err(Doubt::new(
+        Reason::ResultIncomplete,
+        format!("SLS did not finish a search of the window in {TRIES} tries."),
+    ))
 }
 
 /// The newest request of the identity on a page: SLS orders to the minute only.
 fn newest(logs: &Logs, uid: UidKey, window: Window) -> Option<Hit> {
-    logs.rows.iter().filter_map(|row| record::hit(row, uid, window)).max_by_key(|hit| hit.time)
+    logs.rows
+        .iter()
+        .filter_map(|row| record::hit(row, uid, window))
+        .max_by_key(|hit| hit.time)
 }
 
 #[cfg(test)]
@@ -131,13 +155,20 @@ mod tests {
     use super::*;
 
     fn index(full_text: bool, keys: &[&str]) -> Index {
-        Index { full_text, keys: keys.iter().map(|k| (*k).to_owned()).collect() }
+        Index {
+            full_text,
+            keys: keys.iter().map(|k| (*k).to_owned()).collect(),
+        }
     }
 
     #[test]
     fn every_indexed_field_is_searched_for_every_name() {
         let uid = "100".parse().unwrap();
-        let found = queries(&index(true, &[USERNAME, AUTHORIZATION]), &uid, &BTreeSet::from(["100-17"]));
+        let found = queries(
+            &index(true, &[USERNAME, AUTHORIZATION]),
+            &uid,
+            &BTreeSet::from(["100-17"]),
+        );
         let texts: Vec<_> = found.iter().map(|(q, _)| q.as_str()).collect();
         assert_eq!(
             texts,
@@ -158,6 +189,10 @@ mod tests {
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let found = queries(&index(false, &[USERNAME]), &uid, &names);
         assert!(found.iter().all(|(q, _)| q.matches("user.username").count() <= 30));
-        assert!(names.iter().all(|name| found.iter().any(|(q, _)| q.contains(&format!("\"{name}\"")))));
+        assert!(
+            names
+                .iter()
+                .all(|name| found.iter().any(|(q, _)| q.contains(&format!("\"{name}\""))))
+        );
     }
 }
