@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::{Api, Client};
 
 use super::{
-    Options,
+    Options, aggregation,
     kubeconfig::{self, Credentials},
     pki::{self, Authority, Identity},
     process::Process,
@@ -76,6 +76,8 @@ pub(super) async fn start(
         if options.controller_manager {
             plane.controller_manager = Some(start_controller_manager(binaries, dir, authority, &plane.url)?);
             until_controllers_run(&mut plane, &client).await?;
+        } else {
+            aggregation::fill(&client).await?;
         }
         return Ok(plane);
     }

@@ -12,6 +12,7 @@
 //! reset, pool    clusters that tests take turns with
 //! ```
 
+mod aggregation;
 mod binaries;
 mod control_plane;
 mod kubeconfig;
