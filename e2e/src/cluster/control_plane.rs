@@ -112,6 +112,11 @@ fn write_files(dir: &Path, authority: &Authority) -> anyhow::Result<()> {
 fn start_etcd(binaries: &Path, dir: &Path) -> anyhow::Result<Process> {
     let socket = |name: &str| format!("unix://{}", dir.join(name).display());
     let (client, peer) = (socket("etcd.sock"), socket("etcd-peer.sock"));
+    // sockaddr_un holds 108 bytes on Linux, 104 elsewhere.
+    anyhow::ensure!(
+        peer.len() < 104,
+        "the path of the temporary folder is too long for a socket in it: {dir:?}"
+    );
     let mut command = Command::new(binaries.join("etcd"));
     command
         .args([
