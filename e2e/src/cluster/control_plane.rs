@@ -1,0 +1,287 @@
+//! Starts the components of a control plane and waits until they serve.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::{Api, Client};
+
+use super::{
+    Options, aggregation,
+    kubeconfig::{self, Credentials},
+    pki::{self, Authority, Identity},
+    process::Process,
+    reaper::ScratchDir,
+    wait::eventually,
+};
+
+/// Generous, as a test machine may be busy compiling; 5 s is usual.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The running components. Dropped from top to bottom: an API server whose etcd is gone lingers.
+pub(super) struct ControlPlane {
+    pub(super) controller_manager: Option<Process>,
+    pub(super) apiserver: Process,
+    pub(super) etcd: Process,
+    pub(super) url: String,
+    pub(super) admin: Identity,
+}
+
+/// Why a component ended before it served.
+enum Ended {
+    /// Another process took the port between its choice and its use.
+    PortTaken,
+    /// Anything else, with the end of its log.
+    Failed(anyhow::Error),
+}
+
+/// Starts everything, with its files in `dir`. A port that is taken by someone else in the meantime is chosen anew.
+pub(super) async fn start(
+    binaries: &Path,
+    dir: &ScratchDir,
+    authority: &Authority,
+    options: Options,
+) -> anyhow::Result<ControlPlane> {
+    write_files(dir.path(), authority)?;
+    let mut admin = authority.client("kubernetes-admin", &["system:masters"])?;
+    let dir = dir.path();
+    let mut etcd = start_etcd(binaries, dir)?;
+    for _ in 0..5 {
+        let port = free_port()?;
+        let url = format!("https://127.0.0.1:{port}");
+        let apiserver = start_apiserver(binaries, dir, port)?;
+        let mut plane = ControlPlane {
+            controller_manager: None,
+            apiserver,
+            etcd,
+            url,
+            admin,
+        };
+        let config = kubeconfig::kubeconfig(&plane.url, &authority.pem(), Credentials::Certificate(&plane.admin));
+        let client = kubeconfig::client(&plane.url, authority.der(), &config)?;
+        match until_ready(&mut plane, &client).await {
+            Ok(()) => {}
+            Err(Ended::PortTaken) => {
+                (etcd, admin) = (plane.etcd, plane.admin);
+                continue;
+            }
+            Err(Ended::Failed(error)) => return Err(error),
+        }
+        if options.controller_manager {
+            plane.controller_manager = Some(start_controller_manager(binaries, dir, authority, &plane.url)?);
+            until_controllers_run(&mut plane, &client).await?;
+        } else {
+            aggregation::fill(&client).await?;
+        }
+        return Ok(plane);
+    }
+    bail!("five free ports in a row were taken by another process before kube-apiserver could use them")
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port on loopback")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn write_files(dir: &Path, authority: &Authority) -> anyhow::Result<()> {
+    let serving = authority.server(&["localhost", "127.0.0.1", "kubernetes.default.svc", "10.96.0.1"])?;
+    let tokens = pki::signing_key()?;
+    for (name, content) in [
+        ("ca.crt", authority.pem()),
+        ("apiserver.crt", serving.certificate),
+        ("apiserver.key", serving.key),
+        ("service-accounts.key", tokens.private),
+        ("service-accounts.pub", tokens.public),
+        ("audit-policy.yaml", include_str!("audit-policy.yaml").to_owned()),
+        // There from the beginning, for those who follow it.
+        ("audit.log", String::new()),
+    ] {
+        fs::write(dir.join(name), content).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(())
+}
+
+/// etcd listens on Unix sockets in its folder: no port can be raced for, and no other user can connect. It insists on
+/// addresses with a port to advertise; nobody ever connects to those, as it is the only member of its cluster.
+fn start_etcd(binaries: &Path, dir: &Path) -> anyhow::Result<Process> {
+    let socket = |name: &str| format!("unix://{}", dir.join(name).display());
+    let (client, peer) = (socket("etcd.sock"), socket("etcd-peer.sock"));
+    // sockaddr_un holds 108 bytes on Linux, 104 elsewhere.
+    anyhow::ensure!(
+        peer.len() < 104,
+        "the path of the temporary folder is too long for a socket in it: {dir:?}"
+    );
+    let mut command = Command::new(binaries.join("etcd"));
+    command
+        .args([
+            "--name",
+            "e2e",
+            "--unsafe-no-fsync",
+            "--data-dir",
+            "etcd",
+            "--log-level",
+            "warn",
+        ])
+        .args([
+            "--listen-client-urls",
+            &client,
+            "--advertise-client-urls",
+            "http://127.0.0.1:2379",
+        ])
+        .args([
+            "--listen-peer-urls",
+            &peer,
+            "--initial-advertise-peer-urls",
+            "http://127.0.0.1:2380",
+        ])
+        .args(["--initial-cluster", "e2e=http://127.0.0.1:2380"])
+        .current_dir(dir);
+    Process::spawn("etcd", &command, &dir.join("etcd.log"))
+}
+
+fn start_apiserver(binaries: &Path, dir: &Path, port: u16) -> anyhow::Result<Process> {
+    let mut command = Command::new(binaries.join("kube-apiserver"));
+    command
+        .args(["--etcd-servers", &format!("unix://{}", dir.join("etcd.sock").display())])
+        .args([
+            "--bind-address",
+            "127.0.0.1",
+            "--secure-port",
+            &port.to_string(),
+            "--cert-dir",
+            ".",
+        ])
+        .args(["--external-hostname", "localhost"])
+        .args([
+            "--tls-cert-file",
+            "apiserver.crt",
+            "--tls-private-key-file",
+            "apiserver.key",
+        ])
+        .args(["--client-ca-file", "ca.crt", "--authorization-mode", "RBAC"])
+        .args(["--service-account-issuer", "https://kubernetes.default.svc"])
+        .args(["--service-account-key-file", "service-accounts.pub"])
+        .args(["--service-account-signing-key-file", "service-accounts.key"])
+        // Nobody calls the API server by its Service; the reconciler of its endpoints would only add traffic.
+        .args([
+            "--service-cluster-ip-range",
+            "10.96.0.0/16",
+            "--endpoint-reconciler-type",
+            "none",
+        ])
+        // Blocking: when a request is answered, its record is in the file. 0: never rotated.
+        .args([
+            "--audit-policy-file",
+            "audit-policy.yaml",
+            "--audit-log-path",
+            "audit.log",
+        ])
+        .args(["--audit-log-mode", "blocking", "--audit-log-maxsize", "0"])
+        .args(["--profiling=false", "--event-ttl", "1h"])
+        .current_dir(dir);
+    Process::spawn("kube-apiserver", &command, &dir.join("kube-apiserver.log"))
+}
+
+/// The controllers that tests can notice the lack of: garbage collection, the deletion of namespaces, and what fills them.
+fn start_controller_manager(binaries: &Path, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<Process> {
+    let binary = binaries.join("kube-controller-manager");
+    anyhow::ensure!(
+        binary.is_file(),
+        "{binaries:?} has no kube-controller-manager, which this cluster needs"
+    );
+    let identity = authority.client("system:kube-controller-manager", &[])?;
+    let config = dir.join("kube-controller-manager.kubeconfig");
+    kubeconfig::write(
+        &config,
+        &kubeconfig::kubeconfig(url, &authority.pem(), Credentials::Certificate(&identity)),
+    )?;
+    let controllers = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
+        root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,resourcequota-controller,\
+        validatingadmissionpolicy-status-controller";
+    let mut command = Command::new(binary);
+    command
+        .arg("--kubeconfig")
+        .arg(&config)
+        .args([
+            "--leader-elect=false",
+            "--secure-port",
+            "0",
+            "--use-service-account-credentials",
+        ])
+        .args(["--root-ca-file", "ca.crt", "--controllers", controllers])
+        .current_dir(dir);
+    Process::spawn(
+        "kube-controller-manager",
+        &command,
+        &dir.join("kube-controller-manager.log"),
+    )
+}
+
+/// Waits for `/readyz`, and for the namespaces that the API server makes a moment later.
+async fn until_ready(plane: &mut ControlPlane, client: &Client) -> Result<(), Ended> {
+    let mut port_taken = false;
+    let ready = eventually("a ready kube-apiserver", DEADLINE, async || {
+        still_runs("etcd", &mut plane.etcd)?;
+        still_runs("kube-apiserver", &mut plane.apiserver).inspect_err(|_| {
+            port_taken = plane.apiserver.log_tail(20_000).contains("address already in use");
+        })?;
+        Ok(is_ready(client).await.then_some(()))
+    })
+    .await;
+    ready.map_err(|error| match port_taken {
+        true => Ended::PortTaken,
+        false => Ended::Failed(error.context(format!(
+            "the control plane did not come up; kube-apiserver's last words:\n{}\netcd's:\n{}",
+            plane.apiserver.log_tail(3000),
+            plane.etcd.log_tail(1000)
+        ))),
+    })
+}
+
+/// Whether the API server serves, its built-in roles are stored and its namespaces are made.
+pub(super) async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
+        return false;
+    };
+    if client.request_text(request).await.is_err() {
+        return false;
+    }
+    let namespaces = Api::<Namespace>::all(client.clone());
+    for name in ["default", "kube-system"] {
+        if !matches!(namespaces.get_opt(name).await, Ok(Some(_))) {
+            return false;
+        }
+    }
+    true
+}
+
+async fn until_controllers_run(plane: &mut ControlPlane, client: &Client) -> anyhow::Result<()> {
+    let Some(manager) = &mut plane.controller_manager else {
+        return Ok(());
+    };
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
+    let running = eventually("kube-controller-manager's first work", DEADLINE, async || {
+        still_runs("kube-controller-manager", manager)?;
+        Ok(accounts.get_opt("default").await?)
+    })
+    .await;
+    running.map(drop).with_context(|| {
+        format!(
+            "kube-controller-manager does not work; its last words:\n{}",
+            manager.log_tail(3000)
+        )
+    })
+}
+
+fn still_runs(name: &str, process: &mut Process) -> anyhow::Result<()> {
+    match process.try_wait()? {
+        None => Ok(()),
+        Some(status) => bail!("{name} ended: {status}"),
+    }
+}

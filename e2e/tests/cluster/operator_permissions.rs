@@ -1,0 +1,306 @@
+//! What the API server lets the operator's real token do, and what not.
+
+use ack_offboarding_e2e::cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Secret},
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::json;
+
+use super::{DEADLINE, LEAVER, assert_forbidden, bind_view, cluster, cluster_with_operator, user};
+
+/// What the operator may do to bindings: take subjects out, delete with preconditions, annotate its fences.
+#[tokio::test]
+async fn the_operator_may_remove_access() {
+    let (cluster, operator) = cluster_with_operator().await;
+    let shared = bind_view(&cluster, "shared", &["stays", LEAVER, "stays-too"]).await;
+    let bindings = Api::<RoleBinding>::namespaced(operator.clone(), "team-a");
+
+    let shrink = json!({
+        "metadata": {"resourceVersion": shared.metadata.resource_version},
+        "subjects": [user("stays"), user("stays-too")],
+    });
+    let shrunk = bindings
+        .patch("shared", &PatchParams::default(), &Patch::Merge(&shrink))
+        .await
+        .unwrap();
+    let left: Vec<String> = shrunk
+        .subjects
+        .clone()
+        .unwrap()
+        .into_iter()
+        .map(|subject| subject.name)
+        .collect();
+    assert_eq!(left, ["stays", "stays-too"]);
+    assert_eq!(shrunk.metadata.labels, shared.metadata.labels);
+
+    let stale = bindings
+        .patch("shared", &PatchParams::default(), &Patch::Merge(&shrink))
+        .await;
+    assert!(matches!(stale, Err(kube::Error::Api(status)) if status.is_conflict()));
+
+    let with = |resource_version: &Option<String>| {
+        DeleteParams::default().preconditions(Preconditions {
+            uid: shrunk.metadata.uid.clone(),
+            resource_version: resource_version.clone(),
+        })
+    };
+    let stale = bindings
+        .delete("shared", &with(&shared.metadata.resource_version))
+        .await;
+    assert!(matches!(stale, Err(kube::Error::Api(status)) if status.is_conflict()));
+    bindings
+        .delete("shared", &with(&shrunk.metadata.resource_version))
+        .await
+        .unwrap();
+
+    let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
+    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    fence.patch(FENCE, &PatchParams::default(), &nonce).await.unwrap();
+    Api::<ClusterRoleBinding>::all(operator)
+        .patch(FENCE, &PatchParams::default(), &nonce)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_operator_may_store_and_read_a_backup_but_not_change_it() {
+    let (cluster, operator) = cluster_with_operator().await;
+    let backup = json!({"metadata": {"name": "backup"}, "data": {"a": "b"}, "immutable": false});
+    let backup: ConfigMap = serde_json::from_value(backup).unwrap();
+    let backups = Api::<ConfigMap>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    backups.create(&PostParams::default(), &backup).await.unwrap();
+    backups.get("backup").await.unwrap();
+    let change = Patch::Merge(json!({"data": {"a": "c"}}));
+    assert_forbidden(
+        "patch",
+        backups.patch("backup", &PatchParams::default(), &change).await,
+        "cannot patch",
+    );
+    assert_forbidden(
+        "replace",
+        backups.replace("backup", &PostParams::default(), &backup).await,
+        "cannot update",
+    );
+    assert_forbidden(
+        "delete",
+        backups.delete("backup", &DeleteParams::default()).await,
+        "cannot delete",
+    );
+
+    let elsewhere = Api::<ConfigMap>::namespaced(operator.clone(), "default");
+    assert_forbidden(
+        "list elsewhere",
+        elsewhere.list(&ListParams::default()).await,
+        "cannot list",
+    );
+    let profile = Api::<ConfigMap>::namespaced(operator.clone(), "kube-system");
+    cluster
+        .set_cluster_profile("c0123456789abcdef0123456789abcdef", "1234567890123456")
+        .await
+        .unwrap();
+    assert_eq!(
+        profile.get("ack-cluster-profile").await.unwrap().data.unwrap()["uid"],
+        "1234567890123456"
+    );
+    assert_forbidden(
+        "another",
+        profile.get("extension-apiserver-authentication").await,
+        "cannot get",
+    );
+    let secrets = Api::<Secret>::namespaced(operator, OPERATOR_NAMESPACE);
+    assert_forbidden("read a Secret", secrets.get("any").await, "cannot get");
+}
+
+/// RBAC alone would allow all of these patches, as it has to grant `patch` and `bind`: the admission policy refuses them.
+#[tokio::test]
+async fn the_operator_cannot_promote_anybody() {
+    let (cluster, operator) = cluster_with_operator().await;
+    bind_view(&cluster, "shared", &["stays", LEAVER]).await;
+    let apply = PatchParams::apply("operator").force();
+    let merge = PatchParams::default();
+    let itself = json!({"kind": "ServiceAccount", "name": OPERATOR_SERVICE_ACCOUNT, "namespace": OPERATOR_NAMESPACE});
+    let bindings = Api::<RoleBinding>::namespaced(operator.clone(), "team-a");
+    let cluster_bindings = Api::<ClusterRoleBinding>::all(operator.clone());
+    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+
+    for (what, patch, refusal) in [
+        (
+            "add a subject",
+            json!({"subjects": [user("stays"), user(LEAVER), itself]}),
+            "adds no subject",
+        ),
+        (
+            "replace a subject",
+            json!({"subjects": [user("stays"), user("other")]}),
+            "adds no subject",
+        ),
+        ("replace all subjects", json!({"subjects": [itself]}), "adds no subject"),
+        (
+            "change a subject's kind",
+            json!({"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "stays"}]}),
+            "adds no subject",
+        ),
+        ("change the roleRef", json!({"roleRef": {"name": "cluster-admin"}}), ""),
+        (
+            "change a label",
+            json!({"metadata": {"labels": {"team": "b"}}}),
+            "no label",
+        ),
+        ("remove the labels", json!({"metadata": {"labels": null}}), "no label"),
+        (
+            "change an annotation",
+            json!({"metadata": {"annotations": {"note": "changed"}}}),
+            "no annotation",
+        ),
+        (
+            "add an owner",
+            json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]}}),
+            "no owner",
+        ),
+        (
+            "add a finalizer",
+            json!({"metadata": {"finalizers": ["example.com/hold"]}}),
+            "no finalizer",
+        ),
+        (
+            "shrink and label",
+            json!({"metadata": {"labels": {"x": "y"}}, "subjects": [user("stays")]}),
+            "no label",
+        ),
+    ] {
+        assert_forbidden(
+            what,
+            bindings.patch("shared", &merge, &Patch::Merge(&patch)).await,
+            refusal,
+        );
+    }
+
+    let promote = Patch::Merge(json!({"subjects": [itself]}));
+    let outcome = cluster_bindings.patch("cluster-admin", &merge, &promote).await;
+    assert_forbidden("bind itself to cluster-admin", outcome, "adds no subject");
+    let outcome = fence.patch(FENCE, &merge, &promote).await;
+    assert_forbidden("give a fence a subject", outcome, "adds no subject");
+    let label = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+    assert_forbidden("label a fence", fence.patch(FENCE, &merge, &label).await, "no label");
+    // The name of a fence is worth nothing in another namespace.
+    bind_view(&cluster, FENCE, &["stays"]).await;
+    let annotation = Patch::Merge(json!({"metadata": {"annotations": {"x": "y"}}}));
+    assert_forbidden(
+        "annotate",
+        bindings.patch(FENCE, &merge, &annotation).await,
+        "no annotation",
+    );
+
+    let new = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "new"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [itself],
+    });
+    let typed: RoleBinding = serde_json::from_value(new.clone()).unwrap();
+    assert_forbidden(
+        "create",
+        bindings.create(&PostParams::default(), &typed).await,
+        "cannot create",
+    );
+    assert_forbidden(
+        "create by apply",
+        bindings.patch("new", &apply, &Patch::Apply(&new)).await,
+        "",
+    );
+    assert_forbidden(
+        "replace",
+        bindings.replace("shared", &PostParams::default(), &typed).await,
+        "",
+    );
+
+    let after = Api::<RoleBinding>::namespaced(cluster.admin(), "team-a")
+        .get("shared")
+        .await
+        .unwrap();
+    assert_eq!(after.subjects.unwrap().len(), 2);
+}
+
+/// A second lock: even were `create` granted by mistake, the policy would refuse it.
+#[tokio::test]
+async fn the_operator_creates_no_binding_even_when_rbac_lets_it() {
+    let (cluster, operator) = cluster_with_operator().await;
+    cluster.ensure_namespace("team-a").await.unwrap();
+    let grant = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "a-mistake"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": OPERATOR_SERVICE_ACCOUNT, "namespace": OPERATOR_NAMESPACE}],
+    });
+    Api::<ClusterRoleBinding>::all(cluster.admin())
+        .create(&PostParams::default(), &serde_json::from_value(grant).unwrap())
+        .await
+        .unwrap();
+    let secrets = Api::<Secret>::all(operator.clone());
+    eventually("the mistake to take effect", DEADLINE, async || {
+        Ok(secrets.list(&ListParams::default()).await.ok())
+    })
+    .await
+    .unwrap();
+
+    let new = json!({
+        "metadata": {"name": "new"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+    });
+    let new: RoleBinding = serde_json::from_value(new).unwrap();
+    let bindings = Api::<RoleBinding>::namespaced(operator, "team-a");
+    assert_forbidden(
+        "create",
+        bindings.create(&PostParams::default(), &new).await,
+        "creates no binding",
+    );
+}
+
+/// The admission policy compares every subject with every other, and the API server bounds the work of a policy.
+#[tokio::test]
+async fn a_binding_of_a_thousand_subjects_can_be_shrunk() {
+    let (cluster, operator) = cluster_with_operator().await;
+    let names: Vec<String> = (0..1000)
+        .map(|number| format!("259083957089{number:06}-1717171717"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    bind_view(&cluster, "large", &names).await;
+    let subjects: Vec<_> = names[..999].iter().map(|name| user(name)).collect();
+    let shrink = Patch::Merge(json!({ "subjects": subjects }));
+    let bindings = Api::<RoleBinding>::namespaced(operator, "team-a");
+    let shrunk = bindings.patch("large", &PatchParams::default(), &shrink).await.unwrap();
+    assert_eq!(shrunk.subjects.unwrap().len(), 999);
+}
+
+#[tokio::test]
+async fn without_subject_removal_the_operator_deletes_bindings_but_changes_none() {
+    let cluster = cluster().await;
+    cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();
+    cluster
+        .install_operator_without_subject_removal(OPERATOR_NAMESPACE)
+        .await
+        .unwrap();
+    let operator = cluster
+        .service_account_client(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
+        .await
+        .unwrap();
+    bind_view(&cluster, "shared", &["stays", LEAVER]).await;
+    let bindings = Api::<RoleBinding>::namespaced(operator.clone(), "team-a");
+
+    let shrink = Patch::Merge(json!({"subjects": [user("stays")]}));
+    let outcome = bindings.patch("shared", &PatchParams::default(), &shrink).await;
+    assert_forbidden("shrink", outcome, "cannot patch");
+    bindings.delete("shared", &DeleteParams::default()).await.unwrap();
+    let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
+    Api::<ClusterRoleBinding>::all(operator)
+        .patch(FENCE, &PatchParams::default(), &nonce)
+        .await
+        .unwrap();
+}
