@@ -1,1 +1,3 @@
 //! What the demo, the end-to-end tests and the benchmarks share.
+
+pub mod simulator;
