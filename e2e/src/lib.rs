@@ -1,3 +1,4 @@
 //! What the demo, the end-to-end tests and the benchmarks share.
 
 pub mod cluster;
+pub mod simulator;

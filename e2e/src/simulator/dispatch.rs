@@ -1,0 +1,316 @@
+//! From a request to its answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::calls::{Call, Calls, Operation, Service};
+use super::faults::{self, Fault, FaultKind};
+use super::message::{Incoming, Refusal, Reply, percent_decode};
+use super::services::{cs, ims, ram, sls, sts};
+use super::sign::{self, Nonces};
+use super::world::{AccessKey, World};
+use super::{lock, now, purge, random_hex};
+
+/// Everything that a running simulator holds.
+pub(crate) struct State {
+    pub(crate) world: Mutex<World>,
+    pub(crate) calls: Calls,
+    pub(crate) faults: Mutex<Vec<Fault>>,
+    pub(crate) kubeconfigs: Mutex<HashMap<String, PathBuf>>,
+    nonces: Nonces,
+}
+
+/// How a request ends.
+pub(crate) enum Outcome {
+    Answer(Reply),
+    /// The answer breaks off in the middle.
+    Truncated(Reply),
+    /// The connection is closed without an answer.
+    Cut,
+}
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    operation: Operation,
+    /// The service whose form errors take, also where the operation is unknown.
+    service: Service,
+    parameters: BTreeMap<String, String>,
+}
+
+impl State {
+    pub(crate) fn new(world: World) -> Arc<Self> {
+        Arc::new(Self {
+            world: Mutex::new(world),
+            calls: Calls::new(),
+            faults: Mutex::default(),
+            kubeconfigs: Mutex::default(),
+            nonces: Nonces::default(),
+        })
+    }
+
+    /// Answers a request, and notes it.
+    pub(crate) async fn handle(self: &Arc<Self>, request: Incoming) -> Outcome {
+        let target = target(&request);
+        let call = self.calls.begin(Call {
+            at: SystemTime::now(),
+            operation: target.operation,
+            method: request.method.clone(),
+            path: request.path.clone(),
+            parameters: target.parameters.clone(),
+            access_key: access_key(&request),
+            status: None,
+            code: None,
+            done: false,
+        });
+        // In a task of its own: a real service finishes what it began, also when the client has gone.
+        let state = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let outcome = state.work(&target, &request).await;
+            let (status, code) = match &outcome {
+                Outcome::Answer(reply) | Outcome::Truncated(reply) => (Some(reply.status), reply.code.clone()),
+                Outcome::Cut => (None, None),
+            };
+            tracing::debug!(operation = ?target.operation, parameters = ?target.parameters, status, code, "call");
+            state.calls.end(call, status, code);
+            outcome
+        });
+        work.await.unwrap_or(Outcome::Cut)
+    }
+
+    async fn work(&self, target: &Target, request: &Incoming) -> Outcome {
+        let id = request_id();
+        let refused = |refusal: &Refusal| Outcome::Answer(finish(refusal.reply(target.service, &id), target.service, &id));
+        let caller = match self.authenticate(target, request) {
+            Ok(caller) => caller,
+            Err(refusal) => return refused(&refusal),
+        };
+        let fault = faults::take(&mut lock(&self.faults), target.operation);
+        match &fault {
+            Some(FaultKind::Hang) => std::future::pending().await,
+            Some(FaultKind::Latency(time)) => tokio::time::sleep(*time).await,
+            Some(FaultKind::CutBefore) => return Outcome::Cut,
+            Some(kind) => {
+                if let Some(reply) = kind.reply(target.service, &id) {
+                    return Outcome::Answer(finish(reply, target.service, &id));
+                }
+            }
+            None => {}
+        }
+        let mut reply = match self.serve(target, request, caller.as_ref(), &id).await {
+            Ok(reply) => finish(reply, target.service, &id),
+            Err(refusal) => return refused(&refusal),
+        };
+        match fault {
+            Some(FaultKind::CutAfter) => Outcome::Cut,
+            Some(FaultKind::TruncatedBody) => Outcome::Truncated(reply),
+            Some(FaultKind::EmptyBody) => {
+                reply.body.clear();
+                Outcome::Answer(reply)
+            }
+            _ => Outcome::Answer(reply),
+        }
+    }
+
+    /// Who sent it; nobody, for the one operation that is not signed.
+    fn authenticate(&self, target: &Target, request: &Incoming) -> Result<Option<AccessKey>, Refusal> {
+        let world = lock(&self.world);
+        match (target.operation, target.service) {
+            (Operation::StsAssumeRoleWithOidc, _) => Ok(None),
+            (_, Service::Sls) => sign::sls4(request, &world, now()).map(Some),
+            _ => sign::acs3(request, &world, &self.nonces, now()).map(Some),
+        }
+    }
+
+    async fn serve(
+        &self,
+        target: &Target,
+        request: &Incoming,
+        caller: Option<&AccessKey>,
+        id: &str,
+    ) -> Result<Reply, Refusal> {
+        use Operation as O;
+        let parameter = |name: &str| target.parameters.get(name).map_or("", String::as_str);
+        let (Some(caller), O::CsCleanClusterUserPermissions) = (caller, target.operation) else {
+            let mut world = lock(&self.world);
+            let world = &mut *world;
+            let rpc = request.parameters();
+            let (project, logstore) = (parameter("project"), parameter("logstore"));
+            let mut answer = match target.operation {
+                O::StsGetCallerIdentity => caller.map(|caller| sts::get_caller_identity(world, caller)).unwrap_or_default(),
+                O::StsAssumeRoleWithOidc => sts::assume_role_with_oidc(world, &rpc)?,
+                O::ImsGetUser => ims::get_user(world, &rpc)?,
+                O::ImsGetUserInRecycleBin => ims::get_user_in_recycle_bin(world, &rpc)?,
+                O::RamListRoles => ram::list_roles(world, &rpc)?,
+                O::RamListUsers => ram::list_users(world, &rpc)?,
+                O::RamGetUser => ram::get_user(world, &rpc)?,
+                O::RamGetRole => ram::get_role(world, &rpc)?,
+                O::CsGetClusterAuditProject => cs::get_cluster_audit_project(world, parameter("cluster"))?,
+                O::CsListUserKubeConfigStates => cs::list_user_kube_config_states(world, parameter("uid"), request)?,
+                O::SlsGetLogsV2 => return sls::get_logs_v2(world, project, logstore, request),
+                O::SlsGetLogStore => return sls::get_log_store(world, project, logstore),
+                O::SlsGetIndex => return sls::get_index(world, project, logstore),
+                O::SlsGetHistograms => return sls::get_histograms(world, project, logstore, request),
+                O::CsCleanClusterUserPermissions | O::Unknown => {
+                    return Err(Refusal::new(404, "Simulated.UnknownOperation", "the simulator does not serve this"));
+                }
+            };
+            if matches!(target.service, Service::Sts | Service::Ims | Service::Ram) {
+                answer["RequestId"] = id.into();
+            }
+            return Ok(Reply::json(&answer));
+        };
+        self.purge(parameter("cluster"), parameter("uid"), parameter("force") == "true", caller).await?;
+        Ok(Reply::json(&serde_json::json!({})))
+    }
+
+    async fn purge(&self, cluster: &str, uid: &str, force: bool, caller: &AccessKey) -> Result<(), Refusal> {
+        let matching = {
+            let world = lock(&self.world);
+            purge::check(&world, caller, cluster, uid, force)?;
+            world.purge.matching
+        };
+        let kubeconfig = lock(&self.kubeconfigs).get(cluster).cloned();
+        if let Some(path) = kubeconfig {
+            let deleted = async {
+                let client = client(&path).await?;
+                anyhow::Ok(purge::delete_bindings(client, uid, matching).await?)
+            };
+            let deleted = deleted.await.map_err(|error| {
+                tracing::warn!("the purge of {uid} failed: {error:#}");
+                Refusal::new(500, "InternalError", "the cluster's API server cannot be used")
+            })?;
+            tracing::info!(uid, cluster, deleted, "purged");
+        }
+        purge::revoke(&self.world, cluster, uid);
+        Ok(())
+    }
+}
+
+/// A client for the API server, read anew each time: a test may restart it on another port.
+async fn client(kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.read_timeout = Some(std::time::Duration::from_secs(30));
+    Ok(kube::Client::try_from(config)?)
+}
+
+/// The headers that every answer of the service has.
+fn finish(reply: Reply, service: Service, id: &str) -> Reply {
+    match service {
+        Service::Sls => reply.with_header("x-log-requestid", id).with_header("server", "Tengine"),
+        _ => reply.with_header("x-acs-request-id", id),
+    }
+}
+
+fn request_id() -> String {
+    let hex = random_hex(16).to_uppercase();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The AccessKeyId in an Authorization header.
+fn access_key(request: &Incoming) -> Option<String> {
+    let (_, rest) = request.header("authorization").split_once("Credential=")?;
+    rest.split([',', '/']).next().map(str::to_owned)
+}
+
+/// Finds out what a request is for.
+fn target(request: &Incoming) -> Target {
+    let segments: Vec<String> = request.path.split('/').skip(1).map(percent_decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if let [""] = segments[..] {
+        return rpc_target(request);
+    }
+    if let ["logstores", ..] = segments[..] {
+        return sls_target(request, &segments);
+    }
+    use Operation as O;
+    let (operation, parameters) = match (request.method.as_str(), &segments[..]) {
+        ("GET", ["clusters", cluster, "audit"]) => (O::CsGetClusterAuditProject, vec![("cluster", (*cluster).to_owned())]),
+        ("GET", ["users", uid, "kubeconfig", "states"]) => (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())]),
+        ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
+            // The Python SDK sends True, the Go SDK true.
+            let force = request.query("Force").unwrap_or("false").to_lowercase();
+            let parameters = vec![("cluster", (*cluster).to_owned()), ("uid", (*uid).to_owned()), ("force", force)];
+            (O::CsCleanClusterUserPermissions, parameters)
+        }
+        _ => (O::Unknown, Vec::new()),
+    };
+    // As with the real service, the action and version headers must be those of the path.
+    let name = match operation {
+        O::CsGetClusterAuditProject => "GetClusterAuditProject",
+        O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
+        _ => "CleanClusterUserPermissions",
+    };
+    let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
+    let operation = if fits { operation } else { O::Unknown };
+    Target { operation, service: Service::Cs, parameters: owned(parameters) }
+}
+
+/// The RPC services share the path `/`; the version tells them apart.
+fn rpc_target(request: &Incoming) -> Target {
+    let all = request.parameters();
+    // The legacy form has them among the parameters.
+    let header_or = |header: &str, parameter: &str| match request.header(header) {
+        "" => all.get(parameter).map_or("", String::as_str).to_owned(),
+        value => value.to_owned(),
+    };
+    let (action, version) = (header_or("x-acs-action", "Action"), header_or("x-acs-version", "Version"));
+    let service = match version.as_str() {
+        "2015-04-01" => Service::Sts,
+        "2019-08-15" => Service::Ims,
+        "2015-05-01" => Service::Ram,
+        _ => Service::None,
+    };
+    use Operation as O;
+    let operation = match (service, action.as_str()) {
+        (Service::Sts, "GetCallerIdentity") => O::StsGetCallerIdentity,
+        (Service::Sts, "AssumeRoleWithOIDC") => O::StsAssumeRoleWithOidc,
+        (Service::Ims, "GetUser") => O::ImsGetUser,
+        (Service::Ims, "GetUserInRecycleBin") => O::ImsGetUserInRecycleBin,
+        (Service::Ram, "ListRoles") => O::RamListRoles,
+        (Service::Ram, "ListUsers") => O::RamListUsers,
+        (Service::Ram, "GetUser") => O::RamGetUser,
+        (Service::Ram, "GetRole") => O::RamGetRole,
+        _ => O::Unknown,
+    };
+    let shown = [
+        "UserId", "UserPrincipalName", "UserName", "RoleName", "Marker", "MaxItems", "RoleArn", "OIDCProviderArn",
+        "RoleSessionName", "DurationSeconds",
+    ];
+    let parameters = all.into_iter().filter(|(name, _)| shown.contains(&name.as_str())).collect();
+    Target { operation, service, parameters }
+}
+
+/// SLS: the project is the first label of the host.
+fn sls_target(request: &Incoming, segments: &[&str]) -> Target {
+    use Operation as O;
+    let operation = match (request.method.as_str(), segments) {
+        ("POST", ["logstores", _, "logs"]) => O::SlsGetLogsV2,
+        ("GET", ["logstores", _, "index"]) => O::SlsGetIndex,
+        ("GET", ["logstores", _]) if request.query("type") == Some("histogram") => O::SlsGetHistograms,
+        ("GET", ["logstores", _]) if request.query("type").is_none() => O::SlsGetLogStore,
+        _ => O::Unknown,
+    };
+    let project = request.header("host").split('.').next().unwrap_or("").to_owned();
+    let logstore = segments.get(1).copied().unwrap_or("").to_owned();
+    let mut parameters = vec![("project", project), ("logstore", logstore)];
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    for name in ["query", "from", "to", "offset", "line", "reverse"] {
+        let sent = match &body[name] {
+            serde_json::Value::Null => request.query(name).map(str::to_owned),
+            serde_json::Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        parameters.extend(sent.map(|value| (name, value)));
+    }
+    Target { operation, service: Service::Sls, parameters: owned(parameters) }
+}
+
+fn owned(parameters: Vec<(&str, String)>) -> BTreeMap<String, String> {
+    parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,243 @@
+//! SLS: search over a logstore, and what makes an absence of hits believable.
+
+use std::io::Write;
+use std::ops::Range;
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Map, Value, json};
+
+use crate::simulator::message::{Incoming, Refusal, Reply};
+use crate::simulator::search::{self, DELIMITERS, QueryError, Test, Words};
+use crate::simulator::world::{Heartbeats, Logstore, Record, World};
+
+/// The logstore, or SLS's refusal.
+fn logstore<'a>(world: &'a mut World, project: &str, name: &str) -> Result<&'a mut Logstore, Refusal> {
+    let project_not_exist = || Refusal::new(404, "ProjectNotExist", format!("The Project does not exist : {project}"));
+    let logstores = world.projects.get_mut(project).ok_or_else(project_not_exist)?;
+    let not_exist = || Refusal::new(404, "LogStoreNotExist", format!("logstore {name} does not exist"));
+    logstores.get_mut(name).ok_or_else(not_exist)
+}
+
+/// GetLogStore.
+pub(in crate::simulator) fn get_log_store(world: &mut World, project: &str, name: &str) -> Result<Reply, Refusal> {
+    let logstore = logstore(world, project, name)?;
+    Ok(Reply::json(&json!({
+        "logstoreName": name,
+        "ttl": logstore.ttl_days,
+        "shardCount": 2,
+        "enable_tracking": false,
+        "autoSplit": true,
+        "maxSplitShard": 64,
+        "appendMeta": false,
+        "telemetryType": "",
+        "mode": "standard",
+        "createTime": logstore.created_at,
+        "lastModifyTime": logstore.created_at,
+    })))
+}
+
+/// GetIndex.
+pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &str) -> Result<Reply, Refusal> {
+    let logstore = logstore(world, project, name)?;
+    let not_exist = || Refusal::new(404, "IndexConfigNotExist", "index config doesn't exist");
+    let index = logstore.index.as_ref().ok_or_else(not_exist)?;
+    let token: Vec<String> = DELIMITERS.iter().map(char::to_string).collect();
+    let key = json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
+    let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key.clone())).collect();
+    let mut answer = json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.created_at, "keys": keys});
+    if index.full_text {
+        answer["line"] = json!({"token": token, "caseSensitive": false, "chn": false});
+    }
+    Ok(Reply::json(&answer))
+}
+
+/// GetLogsV2.
+pub(in crate::simulator) fn get_logs_v2(
+    world: &mut World,
+    project: &str,
+    name: &str,
+    request: &Incoming,
+) -> Result<Reply, Refusal> {
+    let accepted = request.header("accept-encoding").to_lowercase();
+    if !["gzip", "lz4"].iter().any(|encoding| accepted.contains(encoding)) {
+        // That the header is required is documented; the code for its absence is not.
+        let message = "the header Accept-Encoding must say lz4 or gzip";
+        return Err(Refusal::new(400, "Simulated.AcceptEncodingMissing", message));
+    }
+    let body: Value = serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::new(400, "Simulated.InvalidBody", format!("the body is not JSON: {error}")))?;
+    let integer = |field: &str| body[field].as_i64();
+    let times = times(integer("from"), integer("to"))?;
+    let line = integer("line").unwrap_or(100);
+    let offset = integer("offset").unwrap_or(0);
+    if !(0..=100).contains(&line) || offset < 0 {
+        return Err(Refusal::new(400, "ParameterInvalid", "line must be from 0 to 100, and offset not be negative"));
+    }
+    let query = body["query"].as_str().unwrap_or("");
+    let logstore = logstore(world, project, name)?;
+    let limit = take_incomplete(logstore);
+    let mut hits = hits(logstore, query, times)?;
+    hits.truncate(limit.unwrap_or(usize::MAX));
+    let complete = limit.is_none();
+    if body["reverse"].as_bool().unwrap_or(false) {
+        hits.reverse();
+    }
+    let total = hits.len();
+    let rows: Vec<_> = hits.into_iter().skip(offset as usize).take(line as usize).map(Hit::into_record).collect();
+    let answer = json!({
+        "meta": {
+            "count": rows.len(),
+            "progress": progress(complete),
+            "processedRows": total,
+            "processedBytes": 0,
+            "elapsedMillisecond": 1,
+            "hasSQL": false,
+            "whereQuery": query,
+            "aggQuery": "",
+            "keys": [],
+            "terms": [],
+            "mode": 0,
+            "limited": 0,
+            "isAccurate": true,
+            "telementryType": "",
+        },
+        "data": rows,
+    });
+    compress(&answer, &accepted)
+}
+
+/// GetHistograms.
+pub(in crate::simulator) fn get_histograms(
+    world: &mut World,
+    project: &str,
+    name: &str,
+    request: &Incoming,
+) -> Result<Reply, Refusal> {
+    let integer = |field: &str| request.query(field).and_then(|text| text.parse().ok());
+    let range = times(integer("from"), integer("to"))?;
+    let chosen = world.histogram_seconds;
+    let logstore = logstore(world, project, name)?;
+    let limit = take_incomplete(logstore);
+    let mut hits = hits(logstore, request.query("query").unwrap_or(""), range.clone())?;
+    hits.truncate(limit.unwrap_or(usize::MAX));
+    let complete = limit.is_none();
+    let width = chosen.unwrap_or_else(|| width(range.end - range.start));
+    let mut intervals = Vec::new();
+    let mut start = range.start;
+    while start < range.end {
+        let end = (start.div_euclid(width) * width + width).min(range.end);
+        // Hits come in the order of time.
+        let count = hits.partition_point(|hit| hit.time() < end) - hits.partition_point(|hit| hit.time() < start);
+        intervals.push(json!({"from": start, "to": end, "count": count, "progress": progress(complete)}));
+        start = end;
+    }
+    Ok(Reply::json(&Value::Array(intervals))
+        .with_header("x-log-progress", progress(complete))
+        .with_header("x-log-count", hits.len().to_string()))
+}
+
+/// The simulator's choice of interval widths: at most sixty of them.
+fn width(seconds: i64) -> i64 {
+    let widths = [1, 5, 15, 60, 300, 900, 1800, 3600, 4 * 3600];
+    widths.into_iter().find(|width| seconds / width <= 60).unwrap_or(86_400)
+}
+
+fn progress(complete: bool) -> &'static str {
+    if complete { "Complete" } else { "Incomplete" }
+}
+
+/// Left-closed, right-open; the same second twice is an error.
+fn times(from: Option<i64>, to: Option<i64>) -> Result<Range<i64>, Refusal> {
+    let missing = || Refusal::new(400, "ParameterInvalid", "from and to must be unix seconds");
+    let times = from.ok_or_else(missing)?..to.ok_or_else(missing)?;
+    if times.is_empty() {
+        return Err(Refusal::new(400, "InvalidTimeRange", "request time range is invalid: from must be less than to"));
+    }
+    Ok(times)
+}
+
+/// A record found: a real one, or a heartbeat of some kind.
+enum Hit<'a> {
+    Record(&'a Record),
+    Heartbeat(Record, i64),
+}
+
+impl Hit<'_> {
+    fn time(&self) -> i64 {
+        match self {
+            Self::Record(record) => record.time(),
+            Self::Heartbeat(_, time) => *time,
+        }
+    }
+
+    fn into_record(self) -> Record {
+        match self {
+            Self::Record(record) => record.clone(),
+            Self::Heartbeat(kind, time) => kind.set("auditID", &format!("heartbeat-{time}")).at(time),
+        }
+    }
+}
+
+/// What a query finds in a logstore, oldest first.
+pub(in crate::simulator) fn found(logstore: &Logstore, query: &str, times: Range<i64>) -> Result<Vec<Record>, Refusal> {
+    Ok(hits(logstore, query, times)?.into_iter().map(Hit::into_record).collect())
+}
+
+fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Vec<Hit<'a>>, Refusal> {
+    let no_index = || Refusal::new(400, "IndexConfigNotExist", "logstore without index config");
+    let index = logstore.index.as_ref().ok_or_else(no_index)?;
+    let query = search::parse(query, index).map_err(|error| match error {
+        QueryError::NotIndexed(_) => Refusal::new(400, "ParameterInvalid", error.to_string()),
+        QueryError::Syntax(_) => Refusal::new(400, "InvalidQueryString", error.to_string()),
+    })?;
+    let times = times.start.max(logstore.oldest())..times.end.min(crate::simulator::now() + 1);
+
+    let records = &logstore.records;
+    let test = Test::compile(&query, index, records.words(), records.indexed().map(|(_, entry)| entry));
+    let real = records
+        .indexed()
+        .filter(|(record, entry)| times.contains(&record.time()) && test.matches(record, entry))
+        .map(|(record, _)| Hit::Record(record));
+
+    // All heartbeats of a kind are equal but for their time, so that one test decides over all of them.
+    let kinds = Heartbeats::kinds();
+    let mut words = Words::default();
+    let entries: Vec<_> = kinds.iter().map(|kind| words.entry(kind)).collect();
+    let test = Test::compile(&query, index, &words, &entries);
+    let found: Vec<bool> = kinds.iter().zip(&entries).map(|(kind, entry)| test.matches(kind, entry)).collect();
+    let beats = logstore.heartbeats.times(times.clone());
+    let beats = beats.into_iter().filter(|(_, kind)| found[*kind]);
+
+    let mut hits: Vec<Hit<'_>> = real.chain(beats.map(|(time, kind)| Hit::Heartbeat(kinds[kind].clone(), time))).collect();
+    hits.sort_by_key(Hit::time);
+    Ok(hits)
+}
+
+/// How many hits this answer may have, if it is to be incomplete.
+fn take_incomplete(logstore: &mut Logstore) -> Option<usize> {
+    let incomplete = logstore.incomplete.as_mut()?;
+    let rows = incomplete.rows;
+    if incomplete.answers != u32::MAX {
+        incomplete.answers = incomplete.answers.saturating_sub(1);
+        if incomplete.answers == 0 {
+            logstore.incomplete = None;
+        }
+    }
+    Some(rows)
+}
+
+/// Compressed as the client asked for, which the service says in headers of its own and not in Content-Encoding.
+fn compress(answer: &Value, accepted: &str) -> Result<Reply, Refusal> {
+    let raw = answer.to_string().into_bytes();
+    let (encoding, body) = if accepted.contains("gzip") {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let body = encoder.write_all(&raw).and_then(|()| encoder.finish());
+        ("gzip", body.map_err(|error| Refusal::new(500, "InternalServerError", error.to_string()))?)
+    } else {
+        ("lz4", lz4_flex::block::compress(&raw))
+    };
+    let size = raw.len().to_string();
+    let headers = vec![("content-type", "application/json".to_owned())];
+    let reply = Reply { status: 200, headers, body, code: None };
+    Ok(reply.with_header("x-log-compresstype", encoding).with_header("x-log-bodyrawsize", size))
+}

@@ -1,0 +1,140 @@
+//! Who signed a request, by code that shares nothing with the operator's signers.
+
+mod acs3;
+mod sls4;
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use hmac::{Hmac, KeyInit, Mac};
+use k8s_openapi::jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::lock;
+use super::message::{Incoming, Refusal};
+use super::world::{AccessKey, World};
+
+/// How far a request's date may be from now. [source: "V3 request structure and signature"; SLS, "error codes"]
+const SKEW_SECONDS: i64 = 15 * 60;
+
+/// The nonces of the last while.
+#[derive(Default)]
+pub(crate) struct Nonces(Mutex<HashMap<String, i64>>);
+
+impl Nonces {
+    /// Notes a nonce. False if it was used before.
+    fn fresh(&self, nonce: &str, now: i64) -> bool {
+        let mut seen = lock(&self.0);
+        seen.retain(|_, at| *at > now - 2 * SKEW_SECONDS);
+        seen.insert(nonce.to_owned(), now).is_none()
+    }
+}
+
+/// Who signed a request for an RPC service or CS.
+pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64) -> Result<AccessKey, Refusal> {
+    let signed = acs3::read(request)?;
+    if !request.header("x-acs-date").parse::<Timestamp>().is_ok_and(|date| near(date, now)) {
+        return Err(Refusal::new(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."));
+    }
+    let key = world
+        .access_keys
+        .iter()
+        .find(|key| key.id == signed.access_key)
+        .ok_or_else(|| Refusal::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."))?;
+    if !signed.is_by(&key.secret, request) {
+        return Err(Refusal::new(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation."));
+    }
+    match token(key, request.header("x-acs-security-token"), now) {
+        Token::Good => {}
+        Token::Expired => {
+            return Err(Refusal::new(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."));
+        }
+        Token::Wrong => {
+            return Err(Refusal::new(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."));
+        }
+    }
+    if !nonces.fresh(request.header("x-acs-signature-nonce"), now) {
+        return Err(Refusal::new(400, "SignatureNonceUsed", "Specified signature nonce was used already."));
+    }
+    Ok(key.clone())
+}
+
+/// Who signed a request for SLS.
+pub(crate) fn sls4(request: &Incoming, world: &World, now: i64) -> Result<AccessKey, Refusal> {
+    let signed = sls4::read(request)?;
+    if !signed.date().is_some_and(|date| near(date, now)) {
+        let message = "The request is expired, or its date and its scope's date differ";
+        return Err(Refusal::new(400, "RequestTimeExpired", message));
+    }
+    let key = world
+        .access_keys
+        .iter()
+        .find(|key| key.id == signed.access_key)
+        .ok_or_else(|| Refusal::new(401, "Unauthorized", format!("AccessKeyId not found: {}", signed.access_key)))?;
+    if !signed.is_by(&key.secret, request) {
+        let message = format!("signature does not match, AccessKeyId: {}", signed.access_key);
+        return Err(Refusal::new(401, "SignatureNotMatch", message));
+    }
+    match token(key, request.header("x-acs-security-token"), now) {
+        Token::Good => Ok(key.clone()),
+        Token::Expired => Err(Refusal::new(401, "SecurityTokenExpired", "security token has expired")),
+        Token::Wrong => Err(Refusal::new(401, "Unauthorized", "the security token is invalid")),
+    }
+}
+
+fn near(date: Timestamp, now: i64) -> bool {
+    (date.as_second() - now).abs() <= SKEW_SECONDS
+}
+
+enum Token {
+    Good,
+    Expired,
+    Wrong,
+}
+
+fn token(key: &AccessKey, sent: &str, now: i64) -> Token {
+    if key.security_token.as_deref().unwrap_or("") != sent {
+        Token::Wrong
+    } else if key.expires_at.is_some_and(|at| at <= now) {
+        Token::Expired
+    } else {
+        Token::Good
+    }
+}
+
+fn sha256_hex(data: &[u8]) -> String {
+    hex::encode(Sha256::digest(data))
+}
+
+fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
+    // HMAC takes a key of any length, so that this cannot fail; an empty result matches no signature.
+    Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec()).unwrap_or_default()
+}
+
+/// RFC 3986: everything but the unreserved characters.
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// The canonical query: sorted by key, values encoded; an empty value is `k=` or, for SLS, `k`.
+fn canonical_query(query: &[(String, String)], equals_when_empty: bool) -> String {
+    let mut pairs: Vec<_> = query.iter().collect();
+    pairs.sort();
+    let join = |(key, value): &(String, String)| match value.as_str() {
+        "" if !equals_when_empty => key.clone(),
+        value => format!("{key}={}", encode(value)),
+    };
+    pairs.into_iter().map(join).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! ACK clusters, the client certificates they issued, and how a purge goes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// An ACK cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// The cluster's ID.
+    pub id: String,
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Its state, such as `running`.
+    #[serde(default = "running")]
+    pub state: String,
+    /// Whether its audit log goes to SLS.
+    #[serde(default = "yes")]
+    pub audit_enabled: bool,
+    /// The SLS project of its audit log; `k8s-log-<cluster id>` when absent.
+    #[serde(default)]
+    pub sls_project: Option<String>,
+    /// The client certificates by UID.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, Certificate>,
+    /// Purged kubeconfigs.
+    #[serde(default)]
+    pub recycle_bin: Vec<RecycledKubeconfig>,
+}
+
+impl Cluster {
+    /// A running cluster with auditing.
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: format!("cluster {id}"),
+            state: running(),
+            audit_enabled: true,
+            sls_project: None,
+            certificates: BTreeMap::new(),
+            recycle_bin: Vec::new(),
+        }
+    }
+
+    /// Gives `uid` a kubeconfig in the given state.
+    pub fn issue(&mut self, uid: &str, state: CertificateState) -> &mut Self {
+        self.certificates.insert(uid.to_owned(), Certificate { state, ..Certificate::default() });
+        self
+    }
+
+    /// The SLS project of its audit log.
+    pub fn project(&self) -> String {
+        self.sls_project.clone().unwrap_or_else(|| format!("k8s-log-{}", self.id))
+    }
+
+    /// The logstore of its audit log.
+    pub fn logstore(&self) -> String {
+        format!("audit-{}", self.id)
+    }
+}
+
+fn running() -> String {
+    "running".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What ACK says of a UID's client certificate in a cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Certificate {
+    /// `cert_state`.
+    pub state: CertificateState,
+    /// `cert_expire_time`.
+    pub expires_at: i64,
+    /// It was purged, but the state still has to be asked for so many times before it says `Removed`.
+    pub removed_after_polls: Option<u32>,
+}
+
+impl Default for Certificate {
+    fn default() -> Self {
+        let expires_at = super::identity::long_ago() + 3 * 365 * 86_400;
+        Self { state: CertificateState::Unexpired, expires_at, removed_after_polls: None }
+    }
+}
+
+/// `cert_state` of ListUserKubeConfigStates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum CertificateState {
+    Unexpired,
+    Expired,
+    Unissued,
+    Unknown,
+    Removed,
+}
+
+/// A kubeconfig that was purged and can be restored for thirty days.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecycledKubeconfig {
+    /// Whose it was.
+    pub uid: String,
+    /// When it was purged.
+    pub purged_at: i64,
+}
+
+/// How CleanClusterUserPermissions behaves where the documentation is silent.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PurgeBehaviour {
+    /// Which bindings it takes for the user's.
+    pub matching: Match,
+    /// What its own check of the audit log counts as activity.
+    pub guard: Guard,
+    /// How many more times ListUserKubeConfigStates says the old state; `4294967295` stands for "until told".
+    pub removed_after_polls: u32,
+}
+
+/// Which bindings a purge deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Match {
+    /// Those with a User subject of that name.
+    #[default]
+    UserSubjects,
+    /// The pessimistic guess: those with any subject of that name, whatever its kind.
+    NameOnly,
+}
+
+/// What counts as activity for the purge's own guard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Guard {
+    /// Requests by the user.
+    #[default]
+    ByUser,
+    /// The pessimistic guess: any record that contains the UID, requests about the user included.
+    AnyMention,
+}

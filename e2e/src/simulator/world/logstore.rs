@@ -1,0 +1,155 @@
+//! An audit logstore: retention, index, records, heartbeats.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Record, Records};
+use crate::simulator::now;
+
+/// An SLS logstore that holds a cluster's audit log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Logstore {
+    /// `ttl`: days that records are kept. Older ones are not found.
+    pub ttl_days: i64,
+    /// `createTime`.
+    pub created_at: i64,
+    /// The index; without one every search fails with IndexConfigNotExist.
+    pub index: Option<Index>,
+    /// Records, besides the heartbeats.
+    pub records: Records,
+    /// What the rest of the cluster does all the time.
+    pub heartbeats: Heartbeats,
+    /// Answers that are not complete, on demand.
+    pub incomplete: Option<Incomplete>,
+}
+
+impl Default for Logstore {
+    fn default() -> Self {
+        Self {
+            ttl_days: 30,
+            created_at: super::identity::long_ago(),
+            index: Some(Index::default()),
+            records: Records::default(),
+            heartbeats: Heartbeats::default(),
+            incomplete: None,
+        }
+    }
+}
+
+impl Logstore {
+    /// The oldest time that a record can still have.
+    pub fn oldest(&self) -> i64 {
+        self.created_at.max(now() - self.ttl_days * 86_400)
+    }
+
+    /// Takes away every record of `times`, heartbeats included: the collector was down.
+    pub fn cut_gap(&mut self, times: Range<i64>) {
+        self.records.retain(|record| !times.contains(&record.time()));
+        self.heartbeats.gaps.push(times);
+    }
+}
+
+/// What is indexed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Index {
+    /// Whether there is a full-text index.
+    pub full_text: bool,
+    /// The fields with an index of their own.
+    pub keys: Vec<String>,
+}
+
+impl Default for Index {
+    /// Full text, and the fields that ACK's audit pages search.
+    fn default() -> Self {
+        let keys = [
+            "auditID",
+            "verb",
+            "stage",
+            "requestURI",
+            "objectRef.resource",
+            "objectRef.subresource",
+            "objectRef.namespace",
+            "objectRef.name",
+            "user.username",
+            "user.groups",
+            "sourceIPs",
+            "userAgent",
+            "responseStatus.code",
+            super::record::REASON,
+            "impersonatedUser.username",
+        ];
+        Self { full_text: true, keys: keys.map(str::to_owned).to_vec() }
+    }
+}
+
+impl Index {
+    /// The same without an index on `field`.
+    pub fn without(mut self, field: &str) -> Self {
+        self.keys.retain(|key| key != field);
+        self
+    }
+}
+
+/// The next answers to GetLogsV2 and GetHistograms say `Incomplete`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incomplete {
+    /// How many answers.
+    pub answers: u32,
+    /// How many of the hits they contain at most.
+    pub rows: usize,
+}
+
+/// Regular records of nodes and controllers, which a live cluster's log always has. They are made when they are asked
+/// for, back to the logstore's retention and up to now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Heartbeats {
+    /// Seconds between two of them; 0 switches them off.
+    pub every_seconds: i64,
+    /// Times without any.
+    pub gaps: Vec<Range<i64>>,
+}
+
+impl Default for Heartbeats {
+    fn default() -> Self {
+        Self { every_seconds: 600, gaps: Vec::new() }
+    }
+}
+
+/// Who makes the heartbeats, in turn.
+const WHO: [(&str, &str, &str, &str); 3] = [
+    ("system:node:cn-hangzhou.192.0.2.20", "nodes", "", "cn-hangzhou.192.0.2.20"),
+    ("system:kube-controller-manager", "leases", "kube-system", "kube-controller-manager"),
+    ("system:kube-scheduler", "leases", "kube-system", "kube-scheduler"),
+];
+
+impl Heartbeats {
+    /// The kinds of heartbeat there are, without a time. A search looks at these instead of at thousands of equal rows.
+    pub(crate) fn kinds() -> Vec<Record> {
+        WHO.iter()
+            .map(|(who, resource, namespace, name)| {
+                Record::by(who)
+                    .requesting("update", resource, namespace, name)
+                    .set("auditID", "heartbeat")
+                    .set("userAgent", "kube-component/v1.33.0 (linux/amd64)")
+            })
+            .collect()
+    }
+
+    /// The times of the heartbeats in `times`, each with its kind.
+    pub(crate) fn times(&self, times: Range<i64>) -> Vec<(i64, usize)> {
+        if self.every_seconds <= 0 {
+            return Vec::new();
+        }
+        let first = times.start.div_euclid(self.every_seconds) + i64::from(times.start % self.every_seconds != 0);
+        (first..)
+            .map(|n| (n * self.every_seconds, n.rem_euclid(WHO.len() as i64) as usize))
+            .take_while(|(time, _)| *time < times.end)
+            .filter(|(time, _)| !self.gaps.iter().any(|gap| gap.contains(time)))
+            .collect()
+    }
+}

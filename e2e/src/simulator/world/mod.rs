@@ -1,0 +1,134 @@
+//! What the simulated cloud knows: plain data, read from a seed file and changed by tests.
+
+mod cluster;
+mod identity;
+mod logstore;
+mod record;
+mod records;
+
+pub use cluster::{Certificate, CertificateState, Cluster, Guard, Match, PurgeBehaviour, RecycledKubeconfig};
+pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, RecycledUser, Role, User};
+pub use logstore::{Heartbeats, Incomplete, Index, Logstore};
+pub use record::Record;
+pub use records::Records;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// One Alibaba Cloud account and everything in it. Times are unix seconds throughout.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// The account's ID, which is also the root account's UID.
+    pub account_id: String,
+    /// The account's default domain: the part of a user principal name after `@`.
+    pub domain: String,
+    /// Who may sign requests, and with what. Temporary credentials are added here as they are issued.
+    pub access_keys: Vec<AccessKey>,
+    /// RAM users.
+    pub users: Vec<User>,
+    /// RAM roles.
+    pub roles: Vec<Role>,
+    /// Deleted RAM users that can still be restored.
+    pub recycle_bin: Vec<RecycledUser>,
+    /// OIDC identity providers, for AssumeRoleWithOIDC.
+    pub oidc_providers: Vec<OidcProvider>,
+    /// How long credentials from AssumeRoleWithOIDC live, whatever the client asks for.
+    pub session_seconds: Option<i64>,
+    /// ACK clusters.
+    pub clusters: Vec<Cluster>,
+    /// SLS projects: logstores by project, then by name.
+    pub projects: BTreeMap<String, BTreeMap<String, Logstore>>,
+    /// How ACK's purge behaves.
+    pub purge: PurgeBehaviour,
+    /// The width of GetHistograms' intervals; chosen by the simulator when absent.
+    pub histogram_seconds: Option<i64>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            account_id: "1000000000000001".to_owned(),
+            domain: "example.onaliyun.com".to_owned(),
+            access_keys: Vec::new(),
+            users: Vec::new(),
+            roles: Vec::new(),
+            recycle_bin: Vec::new(),
+            oidc_providers: Vec::new(),
+            session_seconds: None,
+            clusters: Vec::new(),
+            projects: BTreeMap::new(),
+            purge: PurgeBehaviour::default(),
+            histogram_seconds: None,
+        }
+    }
+}
+
+impl World {
+    /// Reads a seed: YAML, or JSON, which is YAML too.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the seed {}", path.display()))?;
+        Self::from_yaml(&text).with_context(|| format!("in the seed {}", path.display()))
+    }
+
+    /// Reads a seed from YAML or JSON text, and gives every cluster with auditing its logstore.
+    pub fn from_yaml(text: &str) -> anyhow::Result<Self> {
+        let mut world: Self = serde_saphyr::from_str(text)?;
+        for id in world.clusters.iter().map(|c| c.id.clone()).collect::<Vec<_>>() {
+            world.ensure_logstore(&id);
+        }
+        Ok(world)
+    }
+
+    /// Adds a cluster together with its audit logstore.
+    pub fn add_cluster(&mut self, cluster: Cluster) -> &mut Cluster {
+        let id = cluster.id.clone();
+        self.clusters.retain(|c| c.id != id);
+        self.clusters.push(cluster);
+        self.ensure_logstore(&id);
+        let last = self.clusters.len() - 1;
+        &mut self.clusters[last]
+    }
+
+    fn ensure_logstore(&mut self, id: &str) {
+        if let Some(cluster) = self.clusters.iter().find(|c| c.id == id).filter(|c| c.audit_enabled) {
+            let logstores = self.projects.entry(cluster.project()).or_default();
+            logstores.entry(cluster.logstore()).or_default();
+        }
+    }
+
+    /// The cluster of that ID.
+    pub fn cluster(&self, id: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|c| c.id == id)
+    }
+
+    /// The cluster of that ID, to change it.
+    pub fn cluster_mut(&mut self, id: &str) -> Option<&mut Cluster> {
+        self.clusters.iter_mut().find(|c| c.id == id)
+    }
+
+    /// The audit logstore of a cluster.
+    pub fn audit_logstore(&self, cluster: &str) -> Option<&Logstore> {
+        let cluster = self.cluster(cluster)?;
+        self.projects.get(&cluster.project())?.get(&cluster.logstore())
+    }
+
+    /// The audit logstore of a cluster, to change it.
+    pub fn audit_logstore_mut(&mut self, cluster: &str) -> Option<&mut Logstore> {
+        let cluster = self.cluster(cluster)?;
+        let (project, logstore) = (cluster.project(), cluster.logstore());
+        self.projects.get_mut(&project)?.get_mut(&logstore)
+    }
+
+    /// Moves a RAM user to the recycle bin, as deleting it in the console does. False if there is no such user.
+    pub fn delete_user(&mut self, user_id: &str) -> bool {
+        let Some(at) = self.users.iter().position(|u| u.user_id == user_id) else { return false };
+        let user = self.users.remove(at);
+        let principal_name = user.principal_name(&self.domain);
+        self.recycle_bin.push(RecycledUser::new(&user, principal_name));
+        true
+    }
+}
