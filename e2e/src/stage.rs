@@ -1,0 +1,394 @@
+//! A stage on which tests and the demo play: a cluster with the operator's permissions, a simulated cloud that follows
+//! the cluster's audit log, and the real operator binary between the two.
+
+use crate::{
+    cluster::{Cluster, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Process, Signal},
+    simulator::{
+        self, Simulator,
+        world::{AccessKey, CertificateState, Cluster as AckCluster, Principal, Role, User, World},
+    },
+};
+use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus, conditions};
+use anyhow::Context;
+use k8s_openapi::api::{
+    core::v1::ConfigMap,
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+    time::Duration,
+};
+
+use crate::cluster::eventually;
+
+/// The ID of the simulated ACK cluster.
+pub const CLUSTER_ID: &str = "c0123456789abcdef0123456789abcdef";
+/// The account that it belongs to; also the root account's UID.
+pub const ACCOUNT: &str = "1234567890123456";
+/// The ID of the RAM role that the operator works with.
+pub const OPERATOR_ROLE: &str = "300000000000000009";
+/// The operator's AccessKeyId.
+pub const ACCESS_KEY: &str = "LTAI-stage-operator";
+/// The operator's AccessKeySecret: what must never be seen anywhere.
+pub const ACCESS_SECRET: &str = "stage-secret-0123456789abcdef";
+/// The security token of the operator's credentials: what must never be seen anywhere.
+pub const SECURITY_TOKEN: &str = "stage-token/with+special==chars";
+/// The region.
+pub const REGION: &str = "cn-hangzhou";
+/// How long tests wait for something that takes milliseconds on a quiet machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the operator is started.
+#[derive(Clone, Debug)]
+pub struct OperatorOptions {
+    /// Further flags, which come after the usual ones.
+    pub flags: Vec<String>,
+    /// Further environment variables.
+    pub env: Vec<(String, String)>,
+    /// The release build instead of the one that tests use.
+    pub release: bool,
+}
+
+impl Default for OperatorOptions {
+    /// A second instead of an hour between looks, and quick retries.
+    fn default() -> Self {
+        let flags = ["--recheck-interval=1s", "--backoff=500ms", "--poll-interval=1h"];
+        OperatorOptions { flags: flags.map(str::to_owned).into(), env: Vec::new(), release: false }
+    }
+}
+
+/// A stage. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
+pub struct Stage<C> {
+    // Dropped in this order: the operator first, the cluster last.
+    operator: Option<Process>,
+    /// The simulated cloud.
+    pub sim: Simulator,
+    /// The cluster.
+    pub cluster: C,
+    logs: Vec<PathBuf>,
+    admin: Client,
+}
+
+impl<C: Deref<Target = Cluster>> Stage<C> {
+    /// Sets the stage, without the operator: its CRD and permissions, the cluster's profile, and the cloud.
+    ///
+    /// # Errors
+    /// When something cannot be installed or started.
+    pub async fn set(cluster: C) -> anyhow::Result<Self> {
+        cluster.install_operator(OPERATOR_NAMESPACE).await?;
+        cluster.set_cluster_profile(CLUSTER_ID, ACCOUNT).await?;
+        let sim = Simulator::start(simulator::Options { world: world(), https: None, ..simulator::Options::default() })?;
+        sim.attach_cluster(CLUSTER_ID, &cluster.admin_kubeconfig());
+        sim.follow_audit_log(CLUSTER_ID, &cluster.audit_log());
+        let admin = cluster.admin();
+        Ok(Stage { operator: None, sim, cluster, logs: Vec::new(), admin })
+    }
+
+    /// Starts the operator with its own ServiceAccount's token.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub async fn start_operator(&mut self, options: &OperatorOptions) -> anyhow::Result<()> {
+        let kubeconfig = self.cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT).await?;
+        let binary = operator_binary(options.release)?;
+        let url = self.sim.url();
+        let mut command = Command::new(binary);
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--region", REGION]);
+        for service in ["sts", "ims", "ram", "cs", "sls"] {
+            command.arg(format!("--{service}-endpoint={url}"));
+        }
+        command.args(&options.flags);
+        command.env_remove("ACK_OFFBOARDING_CLUSTER_ID");
+        command.env("RUST_LOG", "debug,hyper_util=info,rustls=info,tower=info,h2=info");
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY);
+        command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_SECRET);
+        command.env("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN);
+        command.envs(options.env.iter().map(|(name, value)| (name, value)));
+        let log = self.cluster.dir().join(format!("operator-{}-{}.log", std::process::id(), self.logs.len()));
+        // A cluster of the pool may hold the log of an earlier test under this name.
+        let _ = std::fs::remove_file(&log);
+        self.logs.push(log.clone());
+        self.operator = Some(Process::spawn("operator", &command, &log)?);
+        Ok(())
+    }
+
+    /// The running operator.
+    ///
+    /// # Errors
+    /// When none runs.
+    pub fn operator(&mut self) -> anyhow::Result<&mut Process> {
+        self.operator.as_mut().context("the operator was not started")
+    }
+
+    /// Kills the operator as a power cut would.
+    pub fn kill_operator(&mut self) {
+        if let Some(mut operator) = self.operator.take() {
+            operator.kill();
+        }
+    }
+
+    /// Stops the operator as Kubernetes does, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time, or not successfully.
+    pub async fn stop_operator(&mut self) -> anyhow::Result<()> {
+        let mut operator = self.operator.take().context("the operator was not started")?;
+        operator.signal(Signal::TERM)?;
+        let status = operator.wait(PATIENCE).await?;
+        anyhow::ensure!(status.success(), "the operator ended with {status}");
+        Ok(())
+    }
+
+    /// Everything that the operator logged, over all its starts.
+    pub fn operator_log(&self) -> String {
+        self.logs.iter().map(|log| std::fs::read_to_string(log).unwrap_or_default()).collect()
+    }
+
+    /// The cluster's administrator.
+    pub fn admin(&self) -> Client {
+        self.admin.clone()
+    }
+
+    /// The API of UserOffboardings, for the administrator.
+    pub fn offboardings(&self) -> Api<UserOffboarding> {
+        Api::all(self.admin.clone())
+    }
+
+    /// Applies a UserOffboarding with this spec.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn apply(&self, name: &str, spec: Value) -> anyhow::Result<UserOffboarding> {
+        let object = json!({
+            "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding", "metadata": {"name": name}, "spec": spec,
+        });
+        let params = PatchParams::apply("person").force();
+        Ok(self.offboardings().patch(name, &params, &Patch::Apply(object)).await?)
+    }
+
+    /// The object's status.
+    ///
+    /// # Errors
+    /// When there is no such object.
+    pub async fn status(&self, name: &str) -> anyhow::Result<UserOffboardingStatus> {
+        Ok(self.offboardings().get(name).await?.status.unwrap_or_default())
+    }
+
+    /// Waits until the status is as it should be.
+    ///
+    /// # Errors
+    /// When it is not in time: with the status, and the end of the operator's log.
+    pub async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        mut is_so: impl FnMut(&UserOffboardingStatus) -> bool,
+    ) -> anyhow::Result<UserOffboardingStatus> {
+        let what = format!("{name}: {what}");
+        let outcome = eventually(&what, PATIENCE, async || {
+            let status = self.status(name).await?;
+            Ok(is_so(&status).then_some(status))
+        });
+        match outcome.await {
+            Ok(status) => Ok(status),
+            Err(error) => {
+                let status = self.status(name).await.ok();
+                let status = serde_json::to_string_pretty(&status).unwrap_or_default();
+                let log = self.operator_log();
+                let tail: Vec<_> = log.lines().rev().take(60).collect();
+                let tail: Vec<_> = tail.into_iter().rev().collect();
+                Err(error.context(format!("status: {status}\noperator's log:\n{}", tail.join("\n"))))
+            }
+        }
+    }
+
+    /// Waits until Ready's reason is `reason`, for the current generation.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn wait_for_state(&self, name: &str, reason: &str) -> anyhow::Result<UserOffboardingStatus> {
+        let generation = self.offboardings().get(name).await?.metadata.generation;
+        self.wait_for(name, reason, |s| state(s) == reason && s.observed_generation == generation).await
+    }
+
+    /// Binds subjects to ClusterRole `role` in a namespace, which is made if need be.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn role_binding(&self, namespace: &str, name: &str, role: &str, subjects: &[Value]) -> anyhow::Result<RoleBinding> {
+        self.cluster.ensure_namespace(namespace).await?;
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"team": "a"}},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": subjects,
+        }))?;
+        let api = Api::namespaced(self.admin.clone(), namespace);
+        Ok(api.create(&PostParams::default(), &binding).await?)
+    }
+
+    /// Binds subjects to ClusterRole `role` everywhere.
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn cluster_role_binding(&self, name: &str, role: &str, subjects: &[Value]) -> anyhow::Result<ClusterRoleBinding> {
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": subjects,
+        }))?;
+        Ok(Api::all(self.admin.clone()).create(&PostParams::default(), &binding).await?)
+    }
+
+    /// The bindings in which a User subject bears this name or `<name>-<digits>`, as `Kind namespace/name`.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn bindings_of(&self, uid: &str) -> anyhow::Result<Vec<String>> {
+        let names = |subjects: &Option<Vec<k8s_openapi::api::rbac::v1::Subject>>| {
+            let is_uid = |name: &str| {
+                name == uid
+                    || name.strip_prefix(uid).and_then(|rest| rest.strip_prefix('-')).is_some_and(|ts| {
+                        !ts.is_empty() && ts.bytes().all(|b| b.is_ascii_digit())
+                    })
+            };
+            subjects.iter().flatten().any(|s| s.kind == "User" && is_uid(&s.name))
+        };
+        let all = ListParams::default();
+        let mut found = Vec::new();
+        for binding in Api::<ClusterRoleBinding>::all(self.admin.clone()).list(&all).await? {
+            if names(&binding.subjects) {
+                found.push(format!("ClusterRoleBinding {}", binding.metadata.name.unwrap_or_default()));
+            }
+        }
+        for binding in Api::<RoleBinding>::all(self.admin.clone()).list(&all).await? {
+            if names(&binding.subjects) {
+                let metadata = binding.metadata;
+                found.push(format!("RoleBinding {}/{}", metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The backups in the operator's namespace.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn backups(&self) -> anyhow::Result<Vec<ConfigMap>> {
+        let api: Api<ConfigMap> = Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE);
+        Ok(api.list(&ListParams::default().labels("ack-offboarding.io/object-uid")).await?.items)
+    }
+
+    /// What the API server answers to `GET path` by a client with a certificate of this name: the HTTP status.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn probe(&self, user: &str, path: &str) -> anyhow::Result<u16> {
+        let client = self.cluster.user_client(user, &[])?;
+        probe(&client, path).await
+    }
+
+    /// Deletes a UserOffboarding.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub async fn delete(&self, name: &str) -> anyhow::Result<()> {
+        self.offboardings().delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}
+
+/// What the API server answers to `GET path`: the HTTP status.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn probe(client: &Client, path: &str) -> anyhow::Result<u16> {
+    let request = http::Request::get(path).body(Vec::new())?;
+    match client.request_text(request).await {
+        Ok(_) => Ok(200),
+        Err(kube::Error::Api(status)) => Ok(status.code),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The account of the stage: the operator's role and key, and one cluster with a log of heartbeats.
+pub fn world() -> World {
+    let mut key = AccessKey::new(
+        ACCESS_KEY,
+        ACCESS_SECRET,
+        Principal::AssumedRole { role_id: OPERATOR_ROLE.to_owned(), session: "operator".to_owned() },
+    );
+    key.security_token = Some(SECURITY_TOKEN.to_owned());
+    let mut world = World {
+        account_id: ACCOUNT.to_owned(),
+        access_keys: vec![key],
+        roles: vec![Role::new(OPERATOR_ROLE, "ack-offboarding-operator")],
+        ..World::default()
+    };
+    world.add_cluster(AckCluster::new(CLUSTER_ID));
+    world
+}
+
+/// Adds a RAM user.
+pub fn add_user(sim: &Simulator, uid: &str, name: &str) {
+    sim.edit(|w| w.users.push(User::new(uid, name)));
+}
+
+/// Gives a UID a kubeconfig in the stage's cluster.
+pub fn issue_kubeconfig(sim: &Simulator, uid: &str, state: CertificateState) {
+    sim.edit(|w| w.cluster_mut(CLUSTER_ID).map(|c| c.issue(uid, state).id.clone()));
+}
+
+/// The state of a UID's kubeconfig in the stage's cluster.
+pub fn kubeconfig_state(sim: &Simulator, uid: &str) -> Option<CertificateState> {
+    sim.read(|w| w.cluster(CLUSTER_ID)?.certificates.get(uid).map(|c| c.state))
+}
+
+/// A subject of kind User.
+pub fn user(name: &str) -> Value {
+    json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name})
+}
+
+/// Ready's reason; `""` before the first visit.
+pub fn state(status: &UserOffboardingStatus) -> &str {
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
+    ready.map_or("", |c| c.reason.as_str())
+}
+
+/// `Status/Reason` of a condition; `""` if it is missing.
+pub fn condition(status: &UserOffboardingStatus, type_: &str) -> String {
+    use ack_offboarding_operator::api::ConditionType;
+    let found = ConditionType::parse(type_).and_then(|t| conditions::find(&status.conditions, t));
+    found.map(|c| format!("{}/{}", c.status, c.reason)).unwrap_or_default()
+}
+
+/// The operator's binary, built once for each process if it is not up to date.
+///
+/// # Errors
+/// When it does not build.
+pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
+    static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
+    let built = BUILT[usize::from(release)].get_or_init(|| build(release).map_err(|e| format!("{e:#}")));
+    built.clone().map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
+}
+
+fn build(release: bool) -> anyhow::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
+    // Both packages, so that dependencies have the features that the tests' own build gave them: nothing is built twice.
+    let mut cargo = escargot::CargoBuild::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .package("ack-offboarding-operator")
+        .arg("--package=ack-offboarding-e2e")
+        .bin("ack-offboarding-operator");
+    if release {
+        cargo = cargo.release();
+    }
+    Ok(cargo.run()?.path().to_owned())
+}

@@ -1,0 +1,4 @@
+//! The operator's main job, over the wire: the real binary, a real API server, a cloud that verifies signatures.
+
+mod identities;
+mod support;
