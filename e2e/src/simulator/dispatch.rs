@@ -84,7 +84,8 @@ impl State {
 
     async fn work(&self, target: &Target, request: &Incoming) -> Outcome {
         let id = request_id();
-        let refused = |refusal: &Refusal| Outcome::Answer(finish(refusal.reply(target.service, &id), target.service, &id));
+        let refused =
+            |refusal: &Refusal| Outcome::Answer(finish(refusal.reply(target.service, &id), target.service, &id));
         let caller = match self.authenticate(target, request) {
             Ok(caller) => caller,
             Err(refusal) => return refused(&refusal),
@@ -141,7 +142,9 @@ impl State {
             let rpc = request.parameters();
             let (project, logstore) = (parameter("project"), parameter("logstore"));
             let mut answer = match target.operation {
-                O::StsGetCallerIdentity => caller.map(|caller| sts::get_caller_identity(world, caller)).unwrap_or_default(),
+                O::StsGetCallerIdentity => caller
+                    .map(|caller| sts::get_caller_identity(world, caller))
+                    .unwrap_or_default(),
                 O::StsAssumeRoleWithOidc => sts::assume_role_with_oidc(world, &rpc)?,
                 O::ImsGetUser => ims::get_user(world, &rpc)?,
                 O::ImsGetUserInRecycleBin => ims::get_user_in_recycle_bin(world, &rpc)?,
@@ -156,7 +159,11 @@ impl State {
                 O::SlsGetIndex => return sls::get_index(world, project, logstore),
                 O::SlsGetHistograms => return sls::get_histograms(world, project, logstore, request),
                 O::CsCleanClusterUserPermissions | O::Unknown => {
-                    return Err(Refusal::new(404, "Simulated.UnknownOperation", "the simulator does not serve this"));
+                    return Err(Refusal::new(
+                        404,
+                        "Simulated.UnknownOperation",
+                        "the simulator does not serve this",
+                    ));
                 }
             };
             if matches!(target.service, Service::Sts | Service::Ims | Service::Ram) {
@@ -164,7 +171,13 @@ impl State {
             }
             return Ok(Reply::json(&answer));
         };
-        self.purge(parameter("cluster"), parameter("uid"), parameter("force") == "true", caller).await?;
+        self.purge(
+            parameter("cluster"),
+            parameter("uid"),
+            parameter("force") == "true",
+            caller,
+        )
+        .await?;
         Ok(Reply::json(&serde_json::json!({})))
     }
 
@@ -202,14 +215,23 @@ async fn client(kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
 /// The headers that every answer of the service has.
 fn finish(reply: Reply, service: Service, id: &str) -> Reply {
     match service {
-        Service::Sls => reply.with_header("x-log-requestid", id).with_header("server", "Tengine"),
+        Service::Sls => reply
+            .with_header("x-log-requestid", id)
+            .with_header("server", "Tengine"),
         _ => reply.with_header("x-acs-request-id", id),
     }
 }
 
 fn request_id() -> String {
     let hex = random_hex(16).to_uppercase();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// The AccessKeyId in an Authorization header.
@@ -230,12 +252,20 @@ fn target(request: &Incoming) -> Target {
     }
     use Operation as O;
     let (operation, parameters) = match (request.method.as_str(), &segments[..]) {
-        ("GET", ["clusters", cluster, "audit"]) => (O::CsGetClusterAuditProject, vec![("cluster", (*cluster).to_owned())]),
-        ("GET", ["users", uid, "kubeconfig", "states"]) => (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())]),
+        ("GET", ["clusters", cluster, "audit"]) => {
+            (O::CsGetClusterAuditProject, vec![("cluster", (*cluster).to_owned())])
+        }
+        ("GET", ["users", uid, "kubeconfig", "states"]) => {
+            (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())])
+        }
         ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
             // The Python SDK sends True, the Go SDK true.
             let force = request.query("Force").unwrap_or("false").to_lowercase();
-            let parameters = vec![("cluster", (*cluster).to_owned()), ("uid", (*uid).to_owned()), ("force", force)];
+            let parameters = vec![
+                ("cluster", (*cluster).to_owned()),
+                ("uid", (*uid).to_owned()),
+                ("force", force),
+            ];
             (O::CsCleanClusterUserPermissions, parameters)
         }
         _ => (O::Unknown, Vec::new()),
@@ -248,7 +278,11 @@ fn target(request: &Incoming) -> Target {
     };
     let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
     let operation = if fits { operation } else { O::Unknown };
-    Target { operation, service: Service::Cs, parameters: owned(parameters) }
+    Target {
+        operation,
+        service: Service::Cs,
+        parameters: owned(parameters),
+    }
 }
 
 /// The RPC services share the path `/`; the version tells them apart.
@@ -259,7 +293,10 @@ fn rpc_target(request: &Incoming) -> Target {
         "" => all.get(parameter).map_or("", String::as_str).to_owned(),
         value => value.to_owned(),
     };
-    let (action, version) = (header_or("x-acs-action", "Action"), header_or("x-acs-version", "Version"));
+    let (action, version) = (
+        header_or("x-acs-action", "Action"),
+        header_or("x-acs-version", "Version"),
+    );
     let service = match version.as_str() {
         "2015-04-01" => Service::Sts,
         "2019-08-15" => Service::Ims,
@@ -279,11 +316,26 @@ fn rpc_target(request: &Incoming) -> Target {
         _ => O::Unknown,
     };
     let shown = [
-        "UserId", "UserPrincipalName", "UserName", "RoleName", "Marker", "MaxItems", "RoleArn", "OIDCProviderArn",
-        "RoleSessionName", "DurationSeconds",
+        "UserId",
+        "UserPrincipalName",
+        "UserName",
+        "RoleName",
+        "Marker",
+        "MaxItems",
+        "RoleArn",
+        "OIDCProviderArn",
+        "RoleSessionName",
+        "DurationSeconds",
     ];
-    let parameters = all.into_iter().filter(|(name, _)| shown.contains(&name.as_str())).collect();
-    Target { operation, service, parameters }
+    let parameters = all
+        .into_iter()
+        .filter(|(name, _)| shown.contains(&name.as_str()))
+        .collect();
+    Target {
+        operation,
+        service,
+        parameters,
+    }
 }
 
 /// SLS: the project is the first label of the host.
@@ -308,9 +360,16 @@ fn sls_target(request: &Incoming, segments: &[&str]) -> Target {
         };
         parameters.extend(sent.map(|value| (name, value)));
     }
-    Target { operation, service: Service::Sls, parameters: owned(parameters) }
+    Target {
+        operation,
+        service: Service::Sls,
+        parameters: owned(parameters),
+    }
 }
 
 fn owned(parameters: Vec<(&str, String)>) -> BTreeMap<String, String> {
-    parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
