@@ -21,6 +21,7 @@ mod handle;
 mod message;
 mod oidc;
 mod purge;
+mod route;
 pub mod search;
 mod server;
 mod services;

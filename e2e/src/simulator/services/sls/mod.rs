@@ -286,3 +286,6 @@ fn compress(answer: &Value, accepted: &str) -> Result<Reply, Refusal> {
         .with_header("x-log-compresstype", encoding)
         .with_header("x-log-bodyrawsize", size))
 }
+
+#[cfg(test)]
+mod tests;
