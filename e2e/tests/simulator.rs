@@ -59,7 +59,9 @@ struct Signed {
     nonce: String,
     secret: &'static str,
     access_key: &'static str,
+    /// The body's hash as it is signed, and as the header has it.
     hash: String,
+    header_hash: String,
 }
 
 impl Signed {
@@ -78,6 +80,7 @@ impl Signed {
             nonce,
             secret: "sk",
             access_key: "ak",
+            header_hash: hash.clone(),
             hash,
         }
     }
@@ -111,7 +114,7 @@ impl Signed {
         let headers = [
             ("host", simulator.address().to_string()),
             ("x-acs-action", self.action.to_owned()),
-            ("x-acs-content-sha256", self.hash.clone()),
+            ("x-acs-content-sha256", self.header_hash.clone()),
             ("x-acs-date", date),
             ("x-acs-signature-nonce", self.nonce.clone()),
             ("x-acs-version", self.version.to_owned()),
@@ -182,6 +185,7 @@ async fn a_signed_request_is_answered_and_noted() {
 async fn requests_that_are_not_signed_properly_are_refused() {
     let simulator = simulator();
     let good = Signed::caller_identity;
+    let zeros = || "0".repeat(64);
     let hours = |hours: i64| Timestamp::from_second(Timestamp::now().as_second() + hours * 3600).expect("a time");
     for (what, request, status, code) in [
         (
@@ -196,7 +200,17 @@ async fn requests_that_are_not_signed_properly_are_refused() {
         (
             "hash of another body",
             Signed {
-                hash: "0".repeat(64),
+                hash: zeros(),
+                header_hash: zeros(),
+                ..good()
+            },
+            400,
+            "SignatureDoesNotMatch",
+        ),
+        (
+            "another hash in the header",
+            Signed {
+                header_hash: zeros(),
                 ..good()
             },
             400,

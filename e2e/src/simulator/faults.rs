@@ -43,7 +43,7 @@ impl Fault {
 /// How an operation misbehaves. "Before" means that the request had no effect, "after" that it had.
 #[derive(Debug, Clone)]
 pub enum FaultKind {
-    /// 403 with the service's own code and form.
+    /// 403 with the service's own code and form; SLS answers 401 `Unauthorized`. Before.
     Forbidden,
     /// Throttled.
     Throttled(Throttle),
