@@ -55,6 +55,10 @@ pub struct OperatorOptions {
     pub env: Vec<(String, String)>,
     /// The release build instead of the one that tests use.
     pub release: bool,
+    /// Another URL for the API server: a proxy's.
+    pub api_server: Option<String>,
+    /// Another URL for Container Service: a proxy's.
+    pub cs: Option<String>,
 }
 
 impl Default for OperatorOptions {
@@ -65,6 +69,8 @@ impl Default for OperatorOptions {
             flags: flags.map(str::to_owned).into(),
             env: Vec::new(),
             release: false,
+            api_server: None,
+            cs: None,
         }
     }
 }
@@ -115,8 +121,18 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             .cluster
             .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
             .await?;
+        let kubeconfig = match &options.api_server {
+            None => kubeconfig,
+            Some(url) => {
+                let through_proxy = kubeconfig.with_extension("proxy.yaml");
+                let text = std::fs::read_to_string(&kubeconfig)?.replace(self.cluster.url(), url);
+                anyhow::ensure!(text.contains(url), "the kubeconfig does not name the API server's URL");
+                std::fs::write(&through_proxy, text)?;
+                through_proxy
+            }
+        };
         let binary = operator_binary(options.release)?;
-        let url = self.sim.url();
+        let cloud = self.sim.url();
         let mut command = Command::new(binary);
         command
             .arg("run")
@@ -124,6 +140,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             .arg(kubeconfig)
             .args(["--region", REGION]);
         for service in ["sts", "ims", "ram", "cs", "sls"] {
+            let url = options.cs.as_ref().filter(|_| service == "cs").unwrap_or(&cloud);
             command.arg(format!("--{service}-endpoint={url}"));
         }
         command.args(&options.flags);

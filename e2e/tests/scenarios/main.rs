@@ -3,4 +3,6 @@
 mod activity;
 mod bindings;
 mod identities;
+mod restarts;
+mod secrets;
 mod support;
