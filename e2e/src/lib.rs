@@ -1,5 +1,6 @@
 //! What the demo, the end-to-end tests and the benchmarks share.
 
 pub mod cluster;
+pub mod proxy;
 pub mod simulator;
 pub mod stage;

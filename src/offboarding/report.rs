@@ -149,9 +149,16 @@ impl Report {
         self.set(Condition::IdentityResolved, is, reason, &message);
     }
 
-    /// Says what would be removed.
-    pub fn planned(&mut self, plan: &Plan) {
-        self.status.plan = Some(plan.to_status());
+    /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
+    /// unless it holds something new: what is left of it is no plan of its own.
+    pub fn planned(&mut self, plan: &Plan, facts: &Facts) {
+        let held = facts.record.fingerprints();
+        let rest = (facts.in_progress() || plan.items.is_empty())
+            && !held.is_empty()
+            && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()));
+        if !rest || self.status.plan.is_none() {
+            self.status.plan = Some(plan.to_status());
+        }
     }
 
     /// Says what the audit log says.
