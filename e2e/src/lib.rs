@@ -1,5 +1,7 @@
 //! What the demo, the end-to-end tests and the benchmarks share.
 
 pub mod cluster;
+pub mod demo;
+mod follow;
 pub mod simulator;
 pub mod stage;
