@@ -44,12 +44,18 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let mut world = World::from_file(&arguments.seed)?;
     if let Some(path) = &arguments.jwks {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let jwks: serde_json::Value = serde_json::from_str(&text).context("the key set is not JSON")?;
-        world.oidc_providers.iter_mut().for_each(|provider| provider.jwks = jwks.clone());
+        world
+            .oidc_providers
+            .iter_mut()
+            .for_each(|provider| provider.jwks = jwks.clone());
     }
     let simulator = Simulator::start(Options {
         world,
@@ -70,7 +76,10 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        println!("{}", serde_json::json!({"http": simulator.url(), "https": simulator.https_url()}));
+        println!(
+            "{}",
+            serde_json::json!({"http": simulator.url(), "https": simulator.https_url()})
+        );
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -57,7 +57,9 @@ fn append(state: &State, cluster: &str, lines: &[u8]) {
     let records: Vec<Record> = events
         .filter_map(|line| {
             let event = serde_json::from_slice(line);
-            let event = event.inspect_err(|error| tracing::warn!("a line of the audit log is not JSON: {error}")).ok()?;
+            let event = event
+                .inspect_err(|error| tracing::warn!("a line of the audit log is not JSON: {error}"))
+                .ok()?;
             Record::from_event(&event)
         })
         .collect();

@@ -120,7 +120,10 @@ pub(crate) struct Calls {
 
 impl Calls {
     pub(crate) fn new() -> Self {
-        Self { all: Mutex::new(Vec::new()), changes: watch::Sender::new(0) }
+        Self {
+            all: Mutex::new(Vec::new()),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// Notes a call that has arrived, and says where.

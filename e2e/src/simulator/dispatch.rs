@@ -1,6 +1,6 @@
 //! From a request to its answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -9,7 +9,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use super::calls::{Call, Calls, Operation, Service};
 use super::faults::{self, Fault, FaultKind};
-use super::message::{Incoming, Refusal, Reply, percent_decode};
+use super::message::{Incoming, Refusal, Reply};
+use super::route::{Target, access_key, target};
 use super::services::{cs, ims, ram, sls, sts};
 use super::sign::{self, Nonces};
 use super::world::{AccessKey, World};
@@ -31,15 +32,6 @@ pub(crate) enum Outcome {
     Truncated(Reply),
     /// The connection is closed without an answer.
     Cut,
-}
-
-/// What a request is for.
-#[derive(Debug, PartialEq, Eq)]
-struct Target {
-    operation: Operation,
-    /// The service whose form errors take, also where the operation is unknown.
-    service: Service,
-    parameters: BTreeMap<String, String>,
 }
 
 impl State {
@@ -84,7 +76,8 @@ impl State {
 
     async fn work(&self, target: &Target, request: &Incoming) -> Outcome {
         let id = request_id();
-        let refused = |refusal: &Refusal| Outcome::Answer(finish(refusal.reply(target.service, &id), target.service, &id));
+        let refused =
+            |refusal: &Refusal| Outcome::Answer(finish(refusal.reply(target.service, &id), target.service, &id));
         let caller = match self.authenticate(target, request) {
             Ok(caller) => caller,
             Err(refusal) => return refused(&refusal),
@@ -141,7 +134,9 @@ impl State {
             let rpc = request.parameters();
             let (project, logstore) = (parameter("project"), parameter("logstore"));
             let mut answer = match target.operation {
-                O::StsGetCallerIdentity => caller.map(|caller| sts::get_caller_identity(world, caller)).unwrap_or_default(),
+                O::StsGetCallerIdentity => caller
+                    .map(|caller| sts::get_caller_identity(world, caller))
+                    .unwrap_or_default(),
                 O::StsAssumeRoleWithOidc => sts::assume_role_with_oidc(world, &rpc)?,
                 O::ImsGetUser => ims::get_user(world, &rpc)?,
                 O::ImsGetUserInRecycleBin => ims::get_user_in_recycle_bin(world, &rpc)?,
@@ -156,7 +151,11 @@ impl State {
                 O::SlsGetIndex => return sls::get_index(world, project, logstore),
                 O::SlsGetHistograms => return sls::get_histograms(world, project, logstore, request),
                 O::CsCleanClusterUserPermissions | O::Unknown => {
-                    return Err(Refusal::new(404, "Simulated.UnknownOperation", "the simulator does not serve this"));
+                    return Err(Refusal::new(
+                        404,
+                        "Simulated.UnknownOperation",
+                        "the simulator does not serve this",
+                    ));
                 }
             };
             if matches!(target.service, Service::Sts | Service::Ims | Service::Ram) {
@@ -164,7 +163,13 @@ impl State {
             }
             return Ok(Reply::json(&answer));
         };
-        self.purge(parameter("cluster"), parameter("uid"), parameter("force") == "true", caller).await?;
+        self.purge(
+            parameter("cluster"),
+            parameter("uid"),
+            parameter("force") == "true",
+            caller,
+        )
+        .await?;
         Ok(Reply::json(&serde_json::json!({})))
     }
 
@@ -202,115 +207,21 @@ async fn client(kubeconfig: &std::path::Path) -> anyhow::Result<kube::Client> {
 /// The headers that every answer of the service has.
 fn finish(reply: Reply, service: Service, id: &str) -> Reply {
     match service {
-        Service::Sls => reply.with_header("x-log-requestid", id).with_header("server", "Tengine"),
+        Service::Sls => reply
+            .with_header("x-log-requestid", id)
+            .with_header("server", "Tengine"),
         _ => reply.with_header("x-acs-request-id", id),
     }
 }
 
 fn request_id() -> String {
     let hex = random_hex(16).to_uppercase();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
-/// The AccessKeyId in an Authorization header.
-fn access_key(request: &Incoming) -> Option<String> {
-    let (_, rest) = request.header("authorization").split_once("Credential=")?;
-    rest.split([',', '/']).next().map(str::to_owned)
-}
-
-/// Finds out what a request is for.
-fn target(request: &Incoming) -> Target {
-    let segments: Vec<String> = request.path.split('/').skip(1).map(percent_decode).collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    if let [""] = segments[..] {
-        return rpc_target(request);
-    }
-    if let ["logstores", ..] = segments[..] {
-        return sls_target(request, &segments);
-    }
-    use Operation as O;
-    let (operation, parameters) = match (request.method.as_str(), &segments[..]) {
-        ("GET", ["clusters", cluster, "audit"]) => (O::CsGetClusterAuditProject, vec![("cluster", (*cluster).to_owned())]),
-        ("GET", ["users", uid, "kubeconfig", "states"]) => (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())]),
-        ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
-            // The Python SDK sends True, the Go SDK true.
-            let force = request.query("Force").unwrap_or("false").to_lowercase();
-            let parameters = vec![("cluster", (*cluster).to_owned()), ("uid", (*uid).to_owned()), ("force", force)];
-            (O::CsCleanClusterUserPermissions, parameters)
-        }
-        _ => (O::Unknown, Vec::new()),
-    };
-    // As with the real service, the action and version headers must be those of the path.
-    let name = match operation {
-        O::CsGetClusterAuditProject => "GetClusterAuditProject",
-        O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
-        _ => "CleanClusterUserPermissions",
-    };
-    let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
-    let operation = if fits { operation } else { O::Unknown };
-    Target { operation, service: Service::Cs, parameters: owned(parameters) }
-}
-
-/// The RPC services share the path `/`; the version tells them apart.
-fn rpc_target(request: &Incoming) -> Target {
-    let all = request.parameters();
-    // The legacy form has them among the parameters.
-    let header_or = |header: &str, parameter: &str| match request.header(header) {
-        "" => all.get(parameter).map_or("", String::as_str).to_owned(),
-        value => value.to_owned(),
-    };
-    let (action, version) = (header_or("x-acs-action", "Action"), header_or("x-acs-version", "Version"));
-    let service = match version.as_str() {
-        "2015-04-01" => Service::Sts,
-        "2019-08-15" => Service::Ims,
-        "2015-05-01" => Service::Ram,
-        _ => Service::None,
-    };
-    use Operation as O;
-    let operation = match (service, action.as_str()) {
-        (Service::Sts, "GetCallerIdentity") => O::StsGetCallerIdentity,
-        (Service::Sts, "AssumeRoleWithOIDC") => O::StsAssumeRoleWithOidc,
-        (Service::Ims, "GetUser") => O::ImsGetUser,
-        (Service::Ims, "GetUserInRecycleBin") => O::ImsGetUserInRecycleBin,
-        (Service::Ram, "ListRoles") => O::RamListRoles,
-        (Service::Ram, "ListUsers") => O::RamListUsers,
-        (Service::Ram, "GetUser") => O::RamGetUser,
-        (Service::Ram, "GetRole") => O::RamGetRole,
-        _ => O::Unknown,
-    };
-    let shown = [
-        "UserId", "UserPrincipalName", "UserName", "RoleName", "Marker", "MaxItems", "RoleArn", "OIDCProviderArn",
-        "RoleSessionName", "DurationSeconds",
-    ];
-    let parameters = all.into_iter().filter(|(name, _)| shown.contains(&name.as_str())).collect();
-    Target { operation, service, parameters }
-}
-
-/// SLS: the project is the first label of the host.
-fn sls_target(request: &Incoming, segments: &[&str]) -> Target {
-    use Operation as O;
-    let operation = match (request.method.as_str(), segments) {
-        ("POST", ["logstores", _, "logs"]) => O::SlsGetLogsV2,
-        ("GET", ["logstores", _, "index"]) => O::SlsGetIndex,
-        ("GET", ["logstores", _]) if request.query("type") == Some("histogram") => O::SlsGetHistograms,
-        ("GET", ["logstores", _]) if request.query("type").is_none() => O::SlsGetLogStore,
-        _ => O::Unknown,
-    };
-    let project = request.header("host").split('.').next().unwrap_or("").to_owned();
-    let logstore = segments.get(1).copied().unwrap_or("").to_owned();
-    let mut parameters = vec![("project", project), ("logstore", logstore)];
-    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
-    for name in ["query", "from", "to", "offset", "line", "reverse"] {
-        let sent = match &body[name] {
-            serde_json::Value::Null => request.query(name).map(str::to_owned),
-            serde_json::Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        };
-        parameters.extend(sent.map(|value| (name, value)));
-    }
-    Target { operation, service: Service::Sls, parameters: owned(parameters) }
-}
-
-fn owned(parameters: Vec<(&str, String)>) -> BTreeMap<String, String> {
-    parameters.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }

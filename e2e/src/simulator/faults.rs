@@ -19,7 +19,12 @@ pub struct Fault {
 impl Fault {
     /// A fault that hits every call of `operation`, until it is cleared.
     pub fn new(operation: Operation, kind: FaultKind) -> Self {
-        Self { operation, kind, after: 0, times: None }
+        Self {
+            operation,
+            kind,
+            after: 0,
+            times: None,
+        }
     }
 
     /// It hits so many calls only.
@@ -38,7 +43,7 @@ impl Fault {
 /// How an operation misbehaves. "Before" means that the request had no effect, "after" that it had.
 #[derive(Debug, Clone)]
 pub enum FaultKind {
-    /// 403 with the service's own code and form.
+    /// 403 with the service's own code and form; SLS answers 401 `Unauthorized`. Before.
     Forbidden,
     /// Throttled.
     Throttled(Throttle),
@@ -94,17 +99,29 @@ pub enum Hint {
 impl Throttle {
     /// `Throttling.User`, 400, without a hint.
     pub fn user() -> Self {
-        Self { status: 400, code: "Throttling.User".to_owned(), hint: Hint::None }
+        Self {
+            status: 400,
+            code: "Throttling.User".to_owned(),
+            hint: Hint::None,
+        }
     }
 
     /// `Throttling`, 429, without a hint.
     pub fn plain() -> Self {
-        Self { status: 429, code: "Throttling".to_owned(), hint: Hint::None }
+        Self {
+            status: 429,
+            code: "Throttling".to_owned(),
+            hint: Hint::None,
+        }
     }
 
     /// SLS's `ReadQuotaExceed`, 403.
     pub fn read_quota() -> Self {
-        Self { status: 403, code: "ReadQuotaExceed".to_owned(), hint: Hint::None }
+        Self {
+            status: 403,
+            code: "ReadQuotaExceed".to_owned(),
+            hint: Hint::None,
+        }
     }
 
     /// With a hint.
@@ -139,16 +156,25 @@ impl FaultKind {
             Self::Forbidden => match service {
                 Service::Cs => Refusal::new(403, "StatusForbidden", "RAM policy Forbidden for action (simulated)"),
                 Service::Sls => Refusal::new(401, "Unauthorized", "denied by sts or ram, action: (simulated)"),
-                _ => Refusal::new(403, "NoPermission", "You are not authorized to do this action. (simulated)"),
+                _ => Refusal::new(
+                    403,
+                    "NoPermission",
+                    "You are not authorized to do this action. (simulated)",
+                ),
             },
             Self::Throttled(throttle) => {
-                let refusal = Refusal::new(throttle.status, &throttle.code, "Request was denied due to flow control.");
+                let refusal = Refusal::new(
+                    throttle.status,
+                    &throttle.code,
+                    "Request was denied due to flow control.",
+                );
                 let reply = refusal.reply(service, request_id);
                 return Some(match throttle.hint {
                     Hint::None => reply,
-                    Hint::TimeLeft(ms) => {
-                        reply.with_header("x-ratelimit-user-api", format!("Limit:100,Remain:0,TimeLeft:{ms},Reset:0"))
-                    }
+                    Hint::TimeLeft(ms) => reply.with_header(
+                        "x-ratelimit-user-api",
+                        format!("Limit:100,Remain:0,TimeLeft:{ms},Reset:0"),
+                    ),
                     Hint::RetryAfter(n) => reply.with_header("x-acs-retry-after", n.to_string()),
                 });
             }
@@ -159,12 +185,22 @@ impl FaultKind {
                     (false, 503) => "ServiceUnavailable",
                     (false, _) => "InternalError",
                 };
-                Refusal::new(*status, code, "The request has failed due to a simulated failure of the server.")
+                Refusal::new(
+                    *status,
+                    code,
+                    "The request has failed due to a simulated failure of the server.",
+                )
             }
             Self::Html(status) => {
                 let headers = vec![("content-type", "text/html".to_owned())];
-                let body = format!("<html><head><title>{status}</title></head><body>gateway</body></html>").into_bytes();
-                return Some(Reply { status: *status, headers, body, code: None });
+                let body =
+                    format!("<html><head><title>{status}</title></head><body>gateway</body></html>").into_bytes();
+                return Some(Reply {
+                    status: *status,
+                    headers,
+                    body,
+                    code: None,
+                });
             }
             Self::Custom { status, code, message } => Refusal::new(*status, code, message.as_str()),
             Self::Hang

@@ -35,7 +35,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { world: World::default(), http: loopback, https: Some(loopback), ca_out: None, tls_names: Vec::new() }
+        Self {
+            world: World::default(),
+            http: loopback,
+            https: Some(loopback),
+            ca_out: None,
+            tls_names: Vec::new(),
+        }
     }
 }
 
@@ -51,7 +57,10 @@ pub struct Simulator {
 
 impl std::fmt::Debug for Simulator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Simulator").field("http", &self.http).field("https", &self.https).finish_non_exhaustive()
+        f.debug_struct("Simulator")
+            .field("http", &self.http)
+            .field("https", &self.https)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +99,13 @@ impl Simulator {
             let acceptor = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server_config()?));
             runtime.spawn(server::serve(listener, Some(acceptor), Arc::clone(&state)));
         }
-        Ok(Self { state, http, https, authority, runtime: Some(runtime) })
+        Ok(Self {
+            state,
+            http,
+            https,
+            authority,
+            runtime: Some(runtime),
+        })
     }
 
     /// `http://127.0.0.1:<port>`
@@ -170,13 +185,23 @@ impl Simulator {
     /// Fills the cluster's logstore from the API server's audit file, from an offset in bytes on.
     pub fn follow_audit_log_from(&self, cluster: &str, path: &Path, offset: u64) {
         if let Some(runtime) = &self.runtime {
-            runtime.spawn(audit::follow(Arc::clone(&self.state), cluster.to_owned(), path.to_owned(), offset));
+            runtime.spawn(audit::follow(
+                Arc::clone(&self.state),
+                cluster.to_owned(),
+                path.to_owned(),
+                offset,
+            ));
         }
     }
 
     /// Adds a record to the cluster's logstore. False if it has none.
     pub fn add_record(&self, cluster: &str, record: Record) -> bool {
-        self.edit(|world| world.audit_logstore_mut(cluster).map(|logstore| logstore.records.push(record)).is_some())
+        self.edit(|world| {
+            world
+                .audit_logstore_mut(cluster)
+                .map(|logstore| logstore.records.push(record))
+                .is_some()
+        })
     }
 
     /// Changes the records of which `which` is true, and says how many there were.
@@ -186,7 +211,11 @@ impl Simulator {
         which: impl Fn(&Record) -> bool,
         change: impl Fn(Record) -> Record,
     ) -> usize {
-        self.edit(|world| world.audit_logstore_mut(cluster).map_or(0, |logstore| logstore.records.change(which, change)))
+        self.edit(|world| {
+            world
+                .audit_logstore_mut(cluster)
+                .map_or(0, |logstore| logstore.records.change(which, change))
+        })
     }
 
     /// Makes the records of which `which` is true older, and says how many there were.
@@ -207,7 +236,9 @@ impl Simulator {
         let wait = async {
             loop {
                 let found = self.read(|world| {
-                    world.audit_logstore(cluster).and_then(|logstore| logstore.records.iter().find(|r| which(r)).cloned())
+                    world
+                        .audit_logstore(cluster)
+                        .and_then(|logstore| logstore.records.iter().find(|r| which(r)).cloned())
                 });
                 match found {
                     Some(record) => return record,
@@ -215,13 +246,17 @@ impl Simulator {
                 }
             }
         };
-        tokio::time::timeout(deadline, wait).await.with_context(|| format!("no such record within {deadline:?}"))
+        tokio::time::timeout(deadline, wait)
+            .await
+            .with_context(|| format!("no such record within {deadline:?}"))
     }
 
     /// Finishes a purge whose state was held back, as ACK eventually does.
     pub fn finish_purge(&self, cluster: &str, uid: &str) {
         self.edit(|world| {
-            let certificate = world.cluster_mut(cluster).and_then(|cluster| cluster.certificates.get_mut(uid));
+            let certificate = world
+                .cluster_mut(cluster)
+                .and_then(|cluster| cluster.certificates.get_mut(uid));
             if let Some(certificate) = certificate.filter(|certificate| certificate.removed_after_polls.is_some()) {
                 certificate.removed_after_polls = Some(0);
             }

@@ -27,13 +27,19 @@ impl Incoming {
 
     /// A parameter of the query.
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The parameters of an RPC request: those of the query and those of a form in the body.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         let mut all: BTreeMap<String, String> = self.query.iter().cloned().collect();
-        if self.header("content-type").starts_with("application/x-www-form-urlencoded") {
+        if self
+            .header("content-type")
+            .starts_with("application/x-www-form-urlencoded")
+        {
             all.extend(decode_query(&String::from_utf8_lossy(&self.body)));
         }
         all
@@ -46,7 +52,10 @@ pub(crate) fn decode_query(text: &str) -> Vec<(String, String)> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (percent_decode(&key.replace('+', " ")), percent_decode(&value.replace('+', " ")))
+            (
+                percent_decode(&key.replace('+', " ")),
+                percent_decode(&value.replace('+', " ")),
+            )
         })
         .collect()
 }
@@ -57,7 +66,10 @@ pub(crate) fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%').and_then(|c| u8::from_str_radix(c, 16).ok());
+        let code = text
+            .get(at + 1..at + 3)
+            .filter(|_| bytes[at] == b'%')
+            .and_then(|c| u8::from_str_radix(c, 16).ok());
         out.push(code.unwrap_or(bytes[at]));
         at += if code.is_some() { 3 } else { 1 };
     }
@@ -77,7 +89,12 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn json(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json; charset=utf-8".to_owned())];
-        Self { status: 200, headers, body: body.to_string().into_bytes(), code: None }
+        Self {
+            status: 200,
+            headers,
+            body: body.to_string().into_bytes(),
+            code: None,
+        }
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -96,7 +113,11 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self { status, code: code.to_owned(), message: message.into() }
+        Self {
+            status,
+            code: code.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// The error document in the service's own form.

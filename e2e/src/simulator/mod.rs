@@ -21,6 +21,7 @@ mod handle;
 mod message;
 mod oidc;
 mod purge;
+mod route;
 pub mod search;
 mod server;
 mod services;
@@ -38,12 +39,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Now, in unix seconds.
 pub(crate) fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs() as i64)
 }
 
 /// `unix` seconds as `2026-01-02T03:04:05Z`.
 pub(crate) fn rfc3339(unix: i64) -> String {
-    k8s_openapi::jiff::Timestamp::from_second(unix).unwrap_or_default().to_string()
+    k8s_openapi::jiff::Timestamp::from_second(unix)
+        .unwrap_or_default()
+        .to_string()
 }
 
 /// A test that panics while it holds the lock must not take the whole simulator with it.

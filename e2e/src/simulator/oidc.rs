@@ -25,14 +25,24 @@ pub(crate) fn verify(token: &str, provider: &OidcProvider, now: i64) -> Result<C
         return Err(invalid("not a JSON Web Token"));
     };
     let json = |part: &str| -> Option<Value> { serde_json::from_slice(&decode(part)?).ok() };
-    let (header, body) = json(head).zip(json(claims)).ok_or_else(|| invalid("not a JSON Web Token"))?;
+    let (header, body) = json(head)
+        .zip(json(claims))
+        .ok_or_else(|| invalid("not a JSON Web Token"))?;
     let signature = decode(signature).ok_or_else(|| invalid("the signature is not base64url"))?;
 
     let signed = format!("{head}.{claims}");
     let keys = provider.jwks["keys"].as_array().map_or(&[][..], Vec::as_slice);
-    let candidates = keys.iter().filter(|key| header["kid"].is_null() || key["kid"] == header["kid"]);
-    if !candidates.into_iter().any(|key| is_signed_by(key, &header["alg"], signed.as_bytes(), &signature)) {
-        return Err(refusal("OIDCToken.InvalidSignature", "no key of the provider made the signature"));
+    let candidates = keys
+        .iter()
+        .filter(|key| header["kid"].is_null() || key["kid"] == header["kid"]);
+    if !candidates
+        .into_iter()
+        .any(|key| is_signed_by(key, &header["alg"], signed.as_bytes(), &signature))
+    {
+        return Err(refusal(
+            "OIDCToken.InvalidSignature",
+            "no key of the provider made the signature",
+        ));
     }
 
     if body["iss"] != provider.issuer.as_str() {
@@ -43,7 +53,10 @@ pub(crate) fn verify(token: &str, provider: &OidcProvider, now: i64) -> Result<C
         one => vec![one.clone()],
     };
     if !audiences.iter().any(|audience| *audience == provider.audience.as_str()) {
-        return Err(refusal("OIDCToken.AudienceNotMatch", "the audience is not the provider's"));
+        return Err(refusal(
+            "OIDCToken.AudienceNotMatch",
+            "the audience is not the provider's",
+        ));
     }
     if body["exp"].as_i64().is_none_or(|exp| exp <= now) {
         return Err(refusal("OIDCToken.Expired", "the token is expired"));
@@ -51,13 +64,24 @@ pub(crate) fn verify(token: &str, provider: &OidcProvider, now: i64) -> Result<C
     if body["nbf"].as_i64().is_some_and(|nbf| nbf > now + 60) {
         return Err(invalid("the token is not valid yet"));
     }
-    let subject = body["sub"].as_str().ok_or_else(|| invalid("the token has no subject"))?.to_owned();
-    Ok(Claims { subject, issuer: provider.issuer.clone(), audience: provider.audience.clone() })
+    let subject = body["sub"]
+        .as_str()
+        .ok_or_else(|| invalid("the token has no subject"))?
+        .to_owned();
+    Ok(Claims {
+        subject,
+        issuer: provider.issuer.clone(),
+        audience: provider.audience.clone(),
+    })
 }
 
 /// A refusal of AssumeRoleWithOIDC.
 pub(crate) fn refusal(code: &str, why: &str) -> Refusal {
-    Refusal::new(401, &format!("AuthenticationFail.{code}"), format!("This request is denied: {why}."))
+    Refusal::new(
+        401,
+        &format!("AuthenticationFail.{code}"),
+        format!("This request is denied: {why}."),
+    )
 }
 
 fn decode(part: &str) -> Option<Vec<u8>> {
@@ -69,11 +93,15 @@ fn is_signed_by(key: &Value, algorithm: &Value, signed: &[u8], signature: &[u8])
     let number = |name: &str| key[name].as_str().and_then(decode);
     match (algorithm.as_str(), key["kty"].as_str()) {
         (Some("RS256"), Some("RSA")) => number("n").zip(number("e")).is_some_and(|(n, e)| {
-            RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, signed, signature).is_ok()
+            RsaPublicKeyComponents { n, e }
+                .verify(&RSA_PKCS1_2048_8192_SHA256, signed, signature)
+                .is_ok()
         }),
         (Some("ES256"), Some("EC")) => number("x").zip(number("y")).is_some_and(|(x, y)| {
             let point = [&[4], &x[..], &y[..]].concat();
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed, signature).is_ok()
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                .verify(signed, signature)
+                .is_ok()
         }),
         _ => false,
     }
@@ -91,11 +119,12 @@ mod tests {
     fn provider() -> (OidcProvider, impl Fn(&Value) -> String) {
         let random = SystemRandom::new();
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).expect("the same key");
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+            .expect("the same key");
         let point = pair.public_key().as_ref().to_vec();
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let key = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(&point[1..33]), "y": encode(&point[33..])});
+        let key =
+            json!({"kty": "EC", "crv": "P-256", "kid": "k1", "x": encode(&point[1..33]), "y": encode(&point[33..])});
         let provider = OidcProvider {
             arn: "acs:ram::1000000000000001:oidc-provider/ack-rrsa-c1".to_owned(),
             issuer: "https://kubernetes.default.svc".to_owned(),
@@ -115,7 +144,10 @@ mod tests {
     fn only_a_whole_and_current_token_of_the_provider_passes() {
         let (provider, sign) = provider();
         let good = json!({"iss": provider.issuer, "aud": ["sts.aliyuncs.com"], "sub": "system:serviceaccount:a:b", "exp": 200});
-        assert_eq!(verify(&sign(&good), &provider, 100).map(|c| c.subject), Ok("system:serviceaccount:a:b".to_owned()));
+        assert_eq!(
+            verify(&sign(&good), &provider, 100).map(|c| c.subject),
+            Ok("system:serviceaccount:a:b".to_owned())
+        );
         for (change, value, code) in [
             ("iss", json!("https://other"), "AuthenticationFail.OIDCToken.Invalid"),
             ("aud", json!("other"), "AuthenticationFail.OIDCToken.AudienceNotMatch"),
@@ -126,7 +158,11 @@ mod tests {
         ] {
             let mut claims = good.clone();
             claims[change] = value;
-            assert_eq!(verify(&sign(&claims), &provider, 100).map_err(|r| r.code), Err(code.to_owned()), "{claims}");
+            assert_eq!(
+                verify(&sign(&claims), &provider, 100).map_err(|r| r.code),
+                Err(code.to_owned()),
+                "{claims}"
+            );
         }
     }
 

@@ -8,7 +8,9 @@ use kube::{Api, Client, ResourceExt};
 
 use super::message::Refusal;
 use super::services::{cs, sls};
-use super::world::{AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, RecycledKubeconfig, World};
+use super::world::{
+    AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, RecycledKubeconfig, World,
+};
 use super::{lock, now};
 
 /// ACK's own check looks back so far.
@@ -32,7 +34,10 @@ pub(crate) fn check(world: &World, caller: &AccessKey, cluster: &str, uid: &str,
     if own == uid {
         return refuse("CallerItself", "callers cannot clean their own permissions");
     }
-    let state = cluster.certificates.get(uid).map_or(CertificateState::Unissued, |certificate| certificate.state);
+    let state = cluster
+        .certificates
+        .get(uid)
+        .map_or(CertificateState::Unissued, |certificate| certificate.state);
     if !matches!(state, CertificateState::Unexpired | CertificateState::Expired) {
         return refuse("NothingToRevoke", "the kubeconfig's state does not allow it");
     }
@@ -41,11 +46,19 @@ pub(crate) fn check(world: &World, caller: &AccessKey, cluster: &str, uid: &str,
 
 /// ACK's own seven-day check, which also refuses when it cannot look.
 fn guard(world: &World, cluster: &Cluster, uid: &str) -> Result<(), Refusal> {
-    let unknown = |why: &str| Refusal::new(400, "Simulated.UserActivityUnknown", format!("cannot check activity: {why}"));
+    let unknown = |why: &str| {
+        Refusal::new(
+            400,
+            "Simulated.UserActivityUnknown",
+            format!("cannot check activity: {why}"),
+        )
+    };
     if !cluster.audit_enabled {
         return Err(unknown("the audit log is disabled"));
     }
-    let logstore = world.audit_logstore(&cluster.id).ok_or_else(|| unknown("there is no logstore"))?;
+    let logstore = world
+        .audit_logstore(&cluster.id)
+        .ok_or_else(|| unknown("there is no logstore"))?;
     if is_active(logstore, uid, world.purge.guard).map_err(|refusal| unknown(&refusal.message))? {
         let message = "the user accessed the cluster within the last 7 days; use Force to clean nevertheless";
         return Err(Refusal::new(400, "Simulated.UserActive", message));
@@ -86,7 +99,10 @@ fn is_subject(subject: &Subject, uid: &str, matching: Match) -> bool {
 pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> Result<usize, kube::Error> {
     let mut deleted = 0;
     let names = |subjects: &Option<Vec<Subject>>| subjects.iter().flatten().any(|s| is_subject(s, uid, matching));
-    for binding in Api::<RoleBinding>::all(client.clone()).list(&ListParams::default()).await? {
+    for binding in Api::<RoleBinding>::all(client.clone())
+        .list(&ListParams::default())
+        .await?
+    {
         if names(&binding.subjects) {
             let namespace = binding.namespace().unwrap_or_default();
             let api: Api<RoleBinding> = Api::namespaced(client.clone(), &namespace);
@@ -115,8 +131,13 @@ fn gone<T>(result: Result<T, kube::Error>) -> Result<bool, kube::Error> {
 pub(crate) fn revoke(world: &std::sync::Mutex<World>, cluster: &str, uid: &str) {
     let mut world = lock(world);
     let polls = world.purge.removed_after_polls;
-    let Some(cluster) = world.cluster_mut(cluster) else { return };
-    cluster.recycle_bin.push(RecycledKubeconfig { uid: uid.to_owned(), purged_at: now() });
+    let Some(cluster) = world.cluster_mut(cluster) else {
+        return;
+    };
+    cluster.recycle_bin.push(RecycledKubeconfig {
+        uid: uid.to_owned(),
+        purged_at: now(),
+    });
     if let Some(certificate) = cluster.certificates.get_mut(uid) {
         if polls == 0 {
             certificate.state = CertificateState::Removed;
@@ -137,12 +158,26 @@ mod tests {
 
     fn world() -> (World, AccessKey) {
         let mut world = World::default();
-        world.add_cluster(Cluster::new("c1")).issue(UID, CertificateState::Unexpired);
-        (world, AccessKey::new("ak", "sk", Principal::AssumedRole { role_id: "300000000000000001".to_owned(), session: "s".to_owned() }))
+        world
+            .add_cluster(Cluster::new("c1"))
+            .issue(UID, CertificateState::Unexpired);
+        (
+            world,
+            AccessKey::new(
+                "ak",
+                "sk",
+                Principal::AssumedRole {
+                    role_id: "300000000000000001".to_owned(),
+                    session: "s".to_owned(),
+                },
+            ),
+        )
     }
 
     fn code(world: &World, caller: &AccessKey, cluster: &str, uid: &str, force: bool) -> String {
-        check(world, caller, cluster, uid, force).err().map_or_else(String::new, |refusal| refusal.code)
+        check(world, caller, cluster, uid, force)
+            .err()
+            .map_or_else(String::new, |refusal| refusal.code)
     }
 
     #[test]
@@ -150,9 +185,18 @@ mod tests {
         let (mut world, caller) = world();
         assert_eq!(code(&world, &caller, "c1", UID, true), "");
         assert_eq!(code(&world, &caller, "c2", UID, true), "ErrorClusterNotFound");
-        assert_eq!(code(&world, &caller, "c1", &world.account_id.clone(), true), "Simulated.RootAccount");
-        assert_eq!(code(&world, &caller, "c1", "300000000000000001", true), "Simulated.CallerItself");
-        assert_eq!(code(&world, &caller, "c1", "400000000000000001", true), "Simulated.NothingToRevoke");
+        assert_eq!(
+            code(&world, &caller, "c1", &world.account_id.clone(), true),
+            "Simulated.RootAccount"
+        );
+        assert_eq!(
+            code(&world, &caller, "c1", "300000000000000001", true),
+            "Simulated.CallerItself"
+        );
+        assert_eq!(
+            code(&world, &caller, "c1", "400000000000000001", true),
+            "Simulated.NothingToRevoke"
+        );
         use CertificateState as S;
         for (state, expected) in [
             (S::Expired, ""),
@@ -172,17 +216,37 @@ mod tests {
         let day = Duration::from_secs(86_400);
         let about = Record::by("someone").requesting("delete", "rolebindings", "a", &format!("{UID}-rolebinding"));
         for (record, by_user, any_mention) in [
-            (Record::by(UID).ago(day * 6), "Simulated.UserActive", "Simulated.UserActive"),
-            (Record::by(&format!("{UID}-1700000000")).ago(day), "Simulated.UserActive", "Simulated.UserActive"),
-            (Record::from_console(UID).ago(day), "Simulated.UserActive", "Simulated.UserActive"),
+            (
+                Record::by(UID).ago(day * 6),
+                "Simulated.UserActive",
+                "Simulated.UserActive",
+            ),
+            (
+                Record::by(&format!("{UID}-1700000000")).ago(day),
+                "Simulated.UserActive",
+                "Simulated.UserActive",
+            ),
+            (
+                Record::from_console(UID).ago(day),
+                "Simulated.UserActive",
+                "Simulated.UserActive",
+            ),
             (Record::by(UID).ago(day * 8), "", ""),
             (about.ago(day), "", "Simulated.UserActive"),
         ] {
             for (guard, expected) in [(Guard::ByUser, by_user), (Guard::AnyMention, any_mention)] {
                 let (mut world, caller) = world();
                 world.purge.guard = guard;
-                world.audit_logstore_mut("c1").expect("a logstore").records.push(record.clone());
-                assert_eq!(code(&world, &caller, "c1", UID, false), expected, "{guard:?} {record:?}");
+                world
+                    .audit_logstore_mut("c1")
+                    .expect("a logstore")
+                    .records
+                    .push(record.clone());
+                assert_eq!(
+                    code(&world, &caller, "c1", UID, false),
+                    expected,
+                    "{guard:?} {record:?}"
+                );
                 assert_eq!(code(&world, &caller, "c1", UID, true), "");
             }
         }

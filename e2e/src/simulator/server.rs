@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use futures::stream;
-use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
+use futures::{StreamExt, stream};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming as Body};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,7 +27,10 @@ struct Cut;
 
 /// Takes an address, which must be on loopback: nothing here is meant for a network.
 pub(crate) fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    ensure!(address.ip().is_loopback(), "the simulator listens on loopback only, not on {address}");
+    ensure!(
+        address.ip().is_loopback(),
+        "the simulator listens on loopback only, not on {address}"
+    );
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
@@ -62,7 +65,10 @@ async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Stat
             }
         }
     });
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!("connection: {error}");
     }
 }
@@ -78,31 +84,45 @@ async fn read(request: Request<Body>) -> Result<Incoming, hyper::Error> {
     for (name, value) in &head.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         let entry = incoming.headers.entry(name.as_str().to_owned()).or_default();
-        *entry = if entry.is_empty() { value.into_owned() } else { format!("{entry},{value}") };
+        *entry = if entry.is_empty() {
+            value.into_owned()
+        } else {
+            format!("{entry},{value}")
+        };
     }
     incoming.body = body.collect().await?.to_bytes().to_vec();
     Ok(incoming)
 }
 
-type Answer = Response<BoxBody<Bytes, io::Error>>;
+type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 fn whole(reply: Reply) -> Answer {
-    let body = Full::new(Bytes::from(reply.body.clone())).map_err(|never: Infallible| match never {}).boxed();
+    let body = Full::new(Bytes::from(reply.body.clone()))
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync();
     answer(&reply, body)
 }
 
 /// Announces the whole length, sends half of it, and fails.
 fn half(reply: Reply) -> Answer {
     let half = Bytes::copy_from_slice(&reply.body[..reply.body.len() / 2]);
-    let frames = [Ok(Frame::data(half)), Err(io::Error::other("truncated on purpose"))];
-    let mut response = answer(&reply, StreamBody::new(stream::iter(frames)).boxed());
-    response.headers_mut().insert(http::header::CONTENT_LENGTH, reply.body.len().into());
+    let cut = async {
+        // hyper sends what it has when it has to wait for more; without a pause the client would not even get the head.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        Err(io::Error::other("truncated on purpose"))
+    };
+    let frames = stream::once(async { Ok(Frame::data(half)) }).chain(stream::once(cut));
+    let mut response = answer(&reply, StreamBody::new(frames).boxed_unsync());
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_LENGTH, reply.body.len().into());
     response
 }
 
-fn answer(reply: &Reply, body: BoxBody<Bytes, io::Error>) -> Answer {
+fn answer(reply: &Reply, body: UnsyncBoxBody<Bytes, io::Error>) -> Answer {
     let mut response = Response::new(body);
-    *response.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        http::StatusCode::from_u16(reply.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in &reply.headers {
         // A value that HTTP cannot carry is left out; the simulator makes none.
         if let Ok(value) = value.parse() {

@@ -22,7 +22,9 @@ pub(crate) struct Authority {
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("fallback", &self.fallback).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("fallback", &self.fallback)
+            .finish_non_exhaustive()
     }
 }
 
@@ -32,11 +34,22 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "Alibaba Cloud simulator");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Alibaba Cloud simulator");
         let key = KeyPair::generate()?;
         let pem = params.self_signed(&key)?.pem();
-        let fallback = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).into_iter().chain(names.to_vec()).collect();
-        Ok(Arc::new(Self { issuer: Issuer::new(params, key), pem, fallback, made: Mutex::default() }))
+        let fallback = ["localhost", "127.0.0.1", "::1"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(names.to_vec())
+            .collect();
+        Ok(Arc::new(Self {
+            issuer: Issuer::new(params, key),
+            pem,
+            fallback,
+            made: Mutex::default(),
+        }))
     }
 
     /// The authority's certificate, for `SSL_CERT_FILE`.
@@ -72,8 +85,16 @@ impl ResolvesServerCert for Authority {
         if let Some(known) = made.get(&name) {
             return Some(Arc::clone(known));
         }
-        let names = if name.is_empty() { self.fallback.clone() } else { vec![name.clone()] };
-        let key = Arc::new(self.make(names).inspect_err(|error| tracing::warn!("no certificate for {name}: {error}")).ok()?);
+        let names = if name.is_empty() {
+            self.fallback.clone()
+        } else {
+            vec![name.clone()]
+        };
+        let key = Arc::new(
+            self.make(names)
+                .inspect_err(|error| tracing::warn!("no certificate for {name}: {error}"))
+                .ok()?,
+        );
         made.insert(name, Arc::clone(&key));
         Some(key)
     }

@@ -49,7 +49,11 @@ impl Test {
         words: &Words,
         entries: impl IntoIterator<Item = &'a Entry> + Clone,
     ) -> Self {
-        let each = |all: &[Query]| all.iter().map(|one| Self::compile(one, index, words, entries.clone())).collect();
+        let each = |all: &[Query]| {
+            all.iter()
+                .map(|one| Self::compile(one, index, words, entries.clone()))
+                .collect()
+        };
         let (field, pattern) = match query {
             Query::All => return Self::Always,
             Query::And(all) => return Self::All(each(all)),
@@ -65,7 +69,9 @@ impl Test {
         match (pattern, field) {
             (Pattern::Anything, Some(field)) => Self::Present(field.clone()),
             (Pattern::Anything, None) => Self::Always,
-            (Pattern::Words(all), _) => Self::All(all.iter().map(|word| Self::one(&fields, words.word(word))).collect()),
+            (Pattern::Words(all), _) => {
+                Self::All(all.iter().map(|word| Self::one(&fields, words.word(word))).collect())
+            }
             (Pattern::Phrase(text), _) => {
                 let all = cut(text).map(|word| Self::one(&fields, words.word(&word)));
                 Self::All(all.chain([Self::Phrase(field.clone(), text.clone())]).collect())
@@ -88,11 +94,16 @@ impl Test {
             Self::Never => false,
             Self::Present(field) => record.get(field).is_some(),
             Self::Word(Fields::Every, words) => words.iter().any(|word| entry.has(None, *word)),
-            Self::Word(Fields::These(fields), words) => {
-                fields.iter().any(|field| words.iter().any(|word| entry.has(Some(*field), *word)))
-            }
-            Self::Phrase(Some(field), text) => record.get(field).is_some_and(|value| value.to_lowercase().contains(text)),
-            Self::Phrase(None, text) => record.fields().values().any(|value| value.to_lowercase().contains(text)),
+            Self::Word(Fields::These(fields), words) => fields
+                .iter()
+                .any(|field| words.iter().any(|word| entry.has(Some(*field), *word))),
+            Self::Phrase(Some(field), text) => record
+                .get(field)
+                .is_some_and(|value| value.to_lowercase().contains(text)),
+            Self::Phrase(None, text) => record
+                .fields()
+                .values()
+                .any(|value| value.to_lowercase().contains(text)),
             Self::All(all) => all.iter().all(|test| test.matches(record, entry)),
             Self::Any(all) => all.iter().any(|test| test.matches(record, entry)),
             Self::Not(inner) => !inner.matches(record, entry),
@@ -101,18 +112,18 @@ impl Test {
 }
 
 /// The first hundred of the fitting words that occur where the query looks.
-fn sample<'a>(
-    fitting: &HashMap<u32, &str>,
-    fields: &Fields,
-    entries: impl IntoIterator<Item = &'a Entry>,
-) -> Vec<u32> {
+fn sample<'a>(fitting: &HashMap<u32, &str>, fields: &Fields, entries: impl IntoIterator<Item = &'a Entry>) -> Vec<u32> {
     let mut occurring = BTreeSet::new();
     for (field, word) in entries.into_iter().flat_map(Entry::pairs) {
         if let Some(name) = fitting.get(word).filter(|_| fields.contain(*field)) {
             occurring.insert((*name, *word));
         }
     }
-    occurring.into_iter().take(SAMPLED_WORDS).map(|(_, word)| word).collect()
+    occurring
+        .into_iter()
+        .take(SAMPLED_WORDS)
+        .map(|(_, word)| word)
+        .collect()
 }
 
 /// Whether `word` fits a pattern with `*` (any characters) and `?` (one).

@@ -17,7 +17,9 @@ use super::world::{Index, Record};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
     /// It names a field that has no index of its own.
-    #[error("key ({0}) is not config as key value config, if symbol : is in your log, please wrap : with quotation mark \"")]
+    #[error(
+        "key ({0}) is not config as key value config, if symbol : is in your log, please wrap : with quotation mark \""
+    )]
     NotIndexed(String),
     /// It cannot be read.
     #[error("{0}")]
@@ -71,7 +73,12 @@ pub fn find<'a>(query: &str, records: &'a [Record], index: &Index) -> Result<Vec
     let mut words = Words::default();
     let entries: Vec<Entry> = records.iter().map(|record| words.entry(record)).collect();
     let test = Test::compile(&query, index, &words, &entries);
-    Ok(records.iter().zip(&entries).filter(|(record, entry)| test.matches(record, entry)).map(|(record, _)| record).collect())
+    Ok(records
+        .iter()
+        .zip(&entries)
+        .filter(|(record, entry)| test.matches(record, entry))
+        .map(|(record, _)| record)
+        .collect())
 }
 
 #[cfg(test)]
@@ -87,14 +94,22 @@ mod tests {
             Record::by("system:node:cn-hangzhou.192.0.2.20").set("auditID", "node"),
             Record::from_console(UID).set("auditID", "console"),
             Record::by("kubernetes-admin")
-                .requesting("delete", "clusterrolebindings", "", &format!("{UID}-clusterrolebinding"))
+                .requesting(
+                    "delete",
+                    "clusterrolebindings",
+                    "",
+                    &format!("{UID}-clusterrolebinding"),
+                )
                 .set("auditID", "about"),
         ]
     }
 
     fn found(query: &str, index: &Index) -> Result<String, QueryError> {
         let records = records();
-        let ids: Vec<&str> = find(query, &records, index)?.iter().filter_map(|r| r.get("auditID")).collect();
+        let ids: Vec<&str> = find(query, &records, index)?
+            .iter()
+            .filter_map(|r| r.get("auditID"))
+            .collect();
         Ok(ids.join(" "))
     }
 
@@ -123,11 +138,23 @@ mod tests {
             (r#"user.username: #"system:node""#, "node"),
             ("not user.username: node", "bare suffixed console about"),
             ("verb: get not user.username: node", "bare suffixed console"),
-            ("verb: get and not user.username: node and not user.username: kubernetes-admin", "bare suffixed"),
-            ("user.username: node or verb: delete and user.username: kubernetes-admin", "node about"),
-            ("(user.username: node or verb: delete) and user.username: kubernetes-admin", "about"),
+            (
+                "verb: get and not user.username: node and not user.username: kubernetes-admin",
+                "bare suffixed",
+            ),
+            (
+                "user.username: node or verb: delete and user.username: kubernetes-admin",
+                "node about",
+            ),
+            (
+                "(user.username: node or verb: delete) and user.username: kubernetes-admin",
+                "about",
+            ),
             ("user.username: node OR verb: delete", "node about"),
-            (r#"annotations.authorization.k8s.io/reason: "259083957089437690""#, "console"),
+            (
+                r#"annotations.authorization.k8s.io/reason: "259083957089437690""#,
+                "console",
+            ),
             ("objectRef.namespace: *", "bare suffixed node console"),
             ("kubectl linux", "bare suffixed node console about"),
             ("kubectl/v1.33.0", "bare suffixed node console about"),
@@ -141,32 +168,59 @@ mod tests {
         let not_indexed = |field: &str| QueryError::NotIndexed(field.to_owned());
         let index = Index::default().without("impersonatedUser.username");
         for (query, expected) in [
-            (r#"impersonatedUser.username: "1""#, not_indexed("impersonatedUser.username")),
-            (r#"user.username: "1" or impersonatedUser.username: "1""#, not_indexed("impersonatedUser.username")),
+            (
+                r#"impersonatedUser.username: "1""#,
+                not_indexed("impersonatedUser.username"),
+            ),
+            (
+                r#"user.username: "1" or impersonatedUser.username: "1""#,
+                not_indexed("impersonatedUser.username"),
+            ),
             ("user.username: system:node:x", not_indexed("system")),
         ] {
             assert_eq!(found(query, &index), Err(expected), "{query}");
         }
         let many = vec!["a"; 31].join(" or ");
-        for query in ["(verb: get", "verb:", "and", "*abc", "a | select 1", r#""open"#, "verb: get )", many.as_str()] {
+        for query in [
+            "(verb: get",
+            "verb:",
+            "and",
+            "*abc",
+            "a | select 1",
+            r#""open"#,
+            "verb: get )",
+            many.as_str(),
+        ] {
             assert!(matches!(found(query, &index), Err(QueryError::Syntax(_))), "{query}");
         }
         let message = not_indexed("x").to_string();
-        assert!(message.starts_with("key (x) is not config as key value config"), "{message}");
+        assert!(
+            message.starts_with("key (x) is not config as key value config"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_wildcard_looks_at_a_hundred_words_only() {
-        let records: Vec<Record> = (0..150).map(|n| Record::by(&format!("{UID}-{}", 1_700_000_000 + n))).collect();
+        let records: Vec<Record> = (0..150)
+            .map(|n| Record::by(&format!("{UID}-{}", 1_700_000_000 + n)))
+            .collect();
         let found = find(&format!("user.username: {UID}*"), &records, &Index::default()).expect("a query");
         assert_eq!(found.len(), 100);
         let exact = format!("user.username: {UID}-1700000149");
-        assert_eq!(find(&exact, &records, &Index::default()).expect("a query").len(), 1, "an exact term is not sampled");
+        assert_eq!(
+            find(&exact, &records, &Index::default()).expect("a query").len(),
+            1,
+            "an exact term is not sampled"
+        );
     }
 
     #[test]
     fn without_full_text_only_indexed_fields_are_searched() {
-        let index = Index { full_text: false, keys: vec!["verb".to_owned()] };
+        let index = Index {
+            full_text: false,
+            keys: vec!["verb".to_owned()],
+        };
         assert_eq!(found("259083957089437690", &index).as_deref(), Ok(""));
         assert_eq!(found("delete", &index).as_deref(), Ok("about"));
     }
@@ -177,9 +231,24 @@ mod tests {
         (0..10_000).for_each(|n| records.push(Record::by(&format!("user-{n}"))));
         let started = std::time::Instant::now();
         let query = parse("user.username: user-9999 or kubernetes-admin", &Index::default()).expect("a query");
-        let test = Test::compile(&query, &Index::default(), records.words(), records.indexed().map(|(_, entry)| entry));
-        assert_eq!(records.indexed().filter(|(record, entry)| test.matches(record, entry)).count(), 1);
+        let test = Test::compile(
+            &query,
+            &Index::default(),
+            records.words(),
+            records.indexed().map(|(_, entry)| entry),
+        );
+        assert_eq!(
+            records
+                .indexed()
+                .filter(|(record, entry)| test.matches(record, entry))
+                .count(),
+            1
+        );
         // Generous: an unoptimised build on a busy machine.
-        assert!(started.elapsed() < std::time::Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < std::time::Duration::from_secs(1),
+            "{:?}",
+            started.elapsed()
+        );
     }
 }

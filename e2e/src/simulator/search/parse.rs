@@ -19,7 +19,11 @@ enum Token {
 }
 
 pub(super) fn parse(text: &str) -> Result<Query, QueryError> {
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, conditions: 0 };
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        at: 0,
+        conditions: 0,
+    };
     if parser.tokens.is_empty() {
         return Ok(Query::All);
     }
@@ -156,7 +160,10 @@ impl Parser {
             };
             return Err(QueryError::NotIndexed(name));
         }
-        Ok(Query::Term { field: Some(field), pattern: pattern(&value)? })
+        Ok(Query::Term {
+            field: Some(field),
+            pattern: pattern(&value)?,
+        })
     }
 
     fn value(&mut self) -> Result<Token, QueryError> {

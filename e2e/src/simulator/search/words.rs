@@ -11,7 +11,9 @@ pub(crate) const DELIMITERS: [char; 22] = [
 
 /// The words of `text`, in lower case.
 pub(crate) fn cut(text: &str) -> impl Iterator<Item = String> + '_ {
-    text.split(DELIMITERS).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    text.split(DELIMITERS)
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
 }
 
 /// A record's words: (field, word), sorted.
@@ -66,6 +68,10 @@ impl Words {
 
     /// The words of which `fits` is true.
     pub(crate) fn fitting(&self, fits: impl Fn(&str) -> bool) -> HashMap<u32, &str> {
-        self.words.iter().filter(|(word, _)| fits(word)).map(|(word, id)| (*id, word.as_str())).collect()
+        self.words
+            .iter()
+            .filter(|(word, _)| fits(word))
+            .map(|(word, id)| (*id, word.as_str()))
+            .collect()
     }
 }

@@ -9,15 +9,19 @@ use crate::simulator::world::{CertificateState, Cluster, World};
 
 /// The cluster, or CS's refusal.
 pub(in crate::simulator) fn cluster<'a>(world: &'a World, id: &str) -> Result<&'a Cluster, Refusal> {
-    world.cluster(id).ok_or_else(|| {
-        Refusal::new(404, "ErrorClusterNotFound", format!("cluster not found: {id}"))
-    })
+    world
+        .cluster(id)
+        .ok_or_else(|| Refusal::new(404, "ErrorClusterNotFound", format!("cluster not found: {id}")))
 }
 
 /// GetClusterAuditProject. The documentation's sample has a newline after the project's name.
 pub(in crate::simulator) fn get_cluster_audit_project(world: &World, id: &str) -> Result<Value, Refusal> {
     let cluster = cluster(world, id)?;
-    let project = if cluster.audit_enabled { format!("{}\n", cluster.project()) } else { String::new() };
+    let project = if cluster.audit_enabled {
+        format!("{}\n", cluster.project())
+    } else {
+        String::new()
+    };
     Ok(json!({"audit_enabled": cluster.audit_enabled, "sls_project_name": project}))
 }
 
@@ -31,7 +35,9 @@ pub(in crate::simulator) fn list_user_kube_config_states(
     let size = number(request.query("page_size"), "page_size", 50, 1..=100)?;
     let mut states = Vec::new();
     for cluster in &mut world.clusters {
-        let Some(certificate) = cluster.certificates.get_mut(uid) else { continue };
+        let Some(certificate) = cluster.certificates.get_mut(uid) else {
+            continue;
+        };
         match certificate.removed_after_polls {
             Some(0) => {
                 certificate.state = CertificateState::Removed;

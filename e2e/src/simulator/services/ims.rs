@@ -15,14 +15,23 @@ pub(in crate::simulator) fn get_user(world: &World, parameters: &Parameters) -> 
         let message = "exactly one of UserId, UserPrincipalName and UserAccessKeyId is needed";
         return Err(Refusal::new(400, "Simulated.InvalidParameter", message));
     }
-    let owner = key.and_then(|key| world.access_keys.iter().find(|k| k.id == *key)).map(|key| &key.principal);
+    let owner = key
+        .and_then(|key| world.access_keys.iter().find(|k| k.id == *key))
+        .map(|key| &key.principal);
     let user = world.users.iter().find(|user| {
         Some(&user.user_id) == id
             || Some(&user.principal_name(&world.domain)) == name
-            || owner == Some(&Principal::RamUser { user_id: user.user_id.clone() })
+            || owner
+                == Some(&Principal::RamUser {
+                    user_id: user.user_id.clone(),
+                })
     });
     let user = user.ok_or_else(|| {
-        Refusal::new(404, "EntityNotExist.User", format!("The user does not exist: {}", id.or(name).or(key).map_or("", |s| s)))
+        Refusal::new(
+            404,
+            "EntityNotExist.User",
+            format!("The user does not exist: {}", id.or(name).or(key).map_or("", |s| s)),
+        )
     })?;
     Ok(json!({"User": {
         "UserId": user.user_id,
@@ -38,9 +47,17 @@ pub(in crate::simulator) fn get_user(world: &World, parameters: &Parameters) -> 
 /// GetUserInRecycleBin. No page gives the code for a user who is not there.
 pub(in crate::simulator) fn get_user_in_recycle_bin(world: &World, parameters: &Parameters) -> Result<Value, Refusal> {
     let id = required(parameters, "UserId")?;
-    let user = world.recycle_bin.iter().find(|user| user.user_id == id).ok_or_else(|| {
-        Refusal::new(404, "EntityNotExist.Simulated.UserInRecycleBin", format!("The user is not in the recycle bin: {id}"))
-    })?;
+    let user = world
+        .recycle_bin
+        .iter()
+        .find(|user| user.user_id == id)
+        .ok_or_else(|| {
+            Refusal::new(
+                404,
+                "EntityNotExist.Simulated.UserInRecycleBin",
+                format!("The user is not in the recycle bin: {id}"),
+            )
+        })?;
     Ok(json!({"User": {
         "UserId": user.user_id,
         "UserPrincipalName": user.user_principal_name,

@@ -19,14 +19,34 @@ fn required<'a>(parameters: &'a Parameters, name: &str) -> Result<&'a str, Refus
         .get(name)
         .map(String::as_str)
         .filter(|value| !value.is_empty())
-        .ok_or_else(|| Refusal::new(400, "Simulated.MissingParameter", format!("the parameter {name} is missing")))
+        .ok_or_else(|| {
+            Refusal::new(
+                400,
+                "Simulated.MissingParameter",
+                format!("the parameter {name} is missing"),
+            )
+        })
 }
 
 /// A number parameter within limits, or its default.
-fn number(text: Option<&str>, name: &str, default: usize, limits: std::ops::RangeInclusive<usize>) -> Result<usize, Refusal> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(default) };
-    text.parse().ok().filter(|number| limits.contains(number)).ok_or_else(|| {
-        let message = format!("the parameter {name} must be from {} to {}, not {text}", limits.start(), limits.end());
-        Refusal::new(400, "Simulated.InvalidParameter", message)
-    })
+fn number(
+    text: Option<&str>,
+    name: &str,
+    default: usize,
+    limits: std::ops::RangeInclusive<usize>,
+) -> Result<usize, Refusal> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(default);
+    };
+    text.parse()
+        .ok()
+        .filter(|number| limits.contains(number))
+        .ok_or_else(|| {
+            let message = format!(
+                "the parameter {name} must be from {} to {}, not {text}",
+                limits.start(),
+                limits.end()
+            );
+            Refusal::new(400, "Simulated.InvalidParameter", message)
+        })
 }

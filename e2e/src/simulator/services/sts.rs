@@ -19,7 +19,11 @@ pub(in crate::simulator) fn get_caller_identity(world: &World, caller: &AccessKe
             "UserId": account,
         }),
         Principal::RamUser { user_id } => {
-            let name = world.users.iter().find(|u| u.user_id == *user_id).map_or("unknown", |u| u.user_name.as_str());
+            let name = world
+                .users
+                .iter()
+                .find(|u| u.user_id == *user_id)
+                .map_or("unknown", |u| u.user_name.as_str());
             json!({
                 "AccountId": account,
                 "Arn": format!("acs:ram::{account}:user/{name}"),
@@ -29,7 +33,11 @@ pub(in crate::simulator) fn get_caller_identity(world: &World, caller: &AccessKe
             })
         }
         Principal::AssumedRole { role_id, session } => {
-            let name = world.roles.iter().find(|r| r.role_id == *role_id).map_or("unknown", |r| r.role_name.as_str());
+            let name = world
+                .roles
+                .iter()
+                .find(|r| r.role_id == *role_id)
+                .map_or("unknown", |r| r.role_name.as_str());
             json!({
                 "AccountId": account,
                 "Arn": format!("acs:ram::{account}:assumed-role/{}/{session}", name.to_lowercase()),
@@ -42,12 +50,20 @@ pub(in crate::simulator) fn get_caller_identity(world: &World, caller: &AccessKe
 }
 
 /// AssumeRoleWithOIDC: not signed; the token is what counts.
-pub(in crate::simulator) fn assume_role_with_oidc(world: &mut World, parameters: &Parameters) -> Result<Value, Refusal> {
+pub(in crate::simulator) fn assume_role_with_oidc(
+    world: &mut World,
+    parameters: &Parameters,
+) -> Result<Value, Refusal> {
     let provider_arn = required(parameters, "OIDCProviderArn")?;
     let role_arn = required(parameters, "RoleArn")?;
     let session = required(parameters, "RoleSessionName")?;
     let token = required(parameters, "OIDCToken")?;
-    let asked = number(parameters.get("DurationSeconds").map(String::as_str), "DurationSeconds", 3600, 900..=43_200)?;
+    let asked = number(
+        parameters.get("DurationSeconds").map(String::as_str),
+        "DurationSeconds",
+        3600,
+        900..=43_200,
+    )?;
 
     let no_permission = |why: &str| oidc::refusal("NoPermission", why);
     let provider = world
@@ -61,7 +77,11 @@ pub(in crate::simulator) fn assume_role_with_oidc(world: &mut World, parameters:
         .iter()
         .find(|role| role.arn(&world.account_id) == role_arn.to_lowercase())
         .ok_or_else(|| no_permission("there is no such role"))?;
-    if !role.trust.as_ref().is_some_and(|t| t.provider_arn == provider_arn && t.subject == claims.subject) {
+    if !role
+        .trust
+        .as_ref()
+        .is_some_and(|t| t.provider_arn == provider_arn && t.subject == claims.subject)
+    {
         return Err(no_permission("the role's trust policy does not allow it"));
     }
 
@@ -71,7 +91,10 @@ pub(in crate::simulator) fn assume_role_with_oidc(world: &mut World, parameters:
         secret: random_hex(20),
         security_token: Some(random_hex(64)),
         expires_at: Some(now() + lifetime),
-        principal: Principal::AssumedRole { role_id: role.role_id.clone(), session: session.to_owned() },
+        principal: Principal::AssumedRole {
+            role_id: role.role_id.clone(),
+            session: session.to_owned(),
+        },
     };
     let answer = json!({
         "Credentials": {

@@ -13,7 +13,13 @@ pub(super) struct Signed {
 
 /// Reads the signature, and refuses one that leaves out what must be signed.
 pub(super) fn read(request: &Incoming) -> Result<Signed, Refusal> {
-    let incomplete = |what: &str| Refusal::new(400, "IncompleteSignature", format!("the signature is incomplete: {what}"));
+    let incomplete = |what: &str| {
+        Refusal::new(
+            400,
+            "IncompleteSignature",
+            format!("the signature is incomplete: {what}"),
+        )
+    };
     let rest = request
         .header("authorization")
         .strip_prefix(ALGORITHM)
@@ -25,16 +31,29 @@ pub(super) fn read(request: &Incoming) -> Result<Signed, Refusal> {
             .ok_or_else(|| incomplete(name))
     };
     let headers: Vec<String> = part("SignedHeaders")?.split(';').map(str::to_owned).collect();
-    let required = ["host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", "x-acs-content-sha256"];
+    let required = [
+        "host",
+        "x-acs-action",
+        "x-acs-version",
+        "x-acs-date",
+        "x-acs-signature-nonce",
+        "x-acs-content-sha256",
+    ];
     let sent = request.headers.keys().map(String::as_str);
     // A content type need not be sent without a body, but must be signed when it is.
-    let must_be_signed = sent.filter(|name| name.starts_with("x-acs-") || *name == "content-type").chain(required);
+    let must_be_signed = sent
+        .filter(|name| name.starts_with("x-acs-") || *name == "content-type")
+        .chain(required);
     for name in must_be_signed {
         if !headers.iter().any(|signed| signed == name) || !request.headers.contains_key(name) {
             return Err(incomplete(name));
         }
     }
-    Ok(Signed { access_key: part("Credential")?, headers, signature: part("Signature")? })
+    Ok(Signed {
+        access_key: part("Credential")?,
+        headers,
+        signature: part("Signature")?,
+    })
 }
 
 impl Signed {
@@ -46,7 +65,10 @@ impl Signed {
         }
         let mut names: Vec<&str> = self.headers.iter().map(String::as_str).collect();
         names.sort_unstable();
-        let headers: String = names.iter().map(|name| format!("{name}:{}\n", request.header(name).trim())).collect();
+        let headers: String = names
+            .iter()
+            .map(|name| format!("{name}:{}\n", request.header(name).trim()))
+            .collect();
         let path = if request.path.is_empty() { "/" } else { &request.path };
         let canonical = format!(
             "{}\n{path}\n{}\n{headers}\n{}\n{hash}",

@@ -34,8 +34,16 @@ impl Nonces {
 /// Who signed a request for an RPC service or CS.
 pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64) -> Result<AccessKey, Refusal> {
     let signed = acs3::read(request)?;
-    if !request.header("x-acs-date").parse::<Timestamp>().is_ok_and(|date| near(date, now)) {
-        return Err(Refusal::new(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."));
+    if !request
+        .header("x-acs-date")
+        .parse::<Timestamp>()
+        .is_ok_and(|date| near(date, now))
+    {
+        return Err(Refusal::new(
+            400,
+            "InvalidTimeStamp.Expired",
+            "Specified time stamp or date value is expired.",
+        ));
     }
     let key = world
         .access_keys
@@ -43,19 +51,35 @@ pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64)
         .find(|key| key.id == signed.access_key)
         .ok_or_else(|| Refusal::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."))?;
     if !signed.is_by(&key.secret, request) {
-        return Err(Refusal::new(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation."));
+        return Err(Refusal::new(
+            400,
+            "SignatureDoesNotMatch",
+            "Specified signature does not match our calculation.",
+        ));
     }
     match token(key, request.header("x-acs-security-token"), now) {
         Token::Good => {}
         Token::Expired => {
-            return Err(Refusal::new(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired."));
+            return Err(Refusal::new(
+                400,
+                "InvalidSecurityToken.Expired",
+                "Specified SecurityToken is expired.",
+            ));
         }
         Token::Wrong => {
-            return Err(Refusal::new(400, "InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed."));
+            return Err(Refusal::new(
+                400,
+                "InvalidSecurityToken.Malformed",
+                "Specified SecurityToken is malformed.",
+            ));
         }
     }
     if !nonces.fresh(request.header("x-acs-signature-nonce"), now) {
-        return Err(Refusal::new(400, "SignatureNonceUsed", "Specified signature nonce was used already."));
+        return Err(Refusal::new(
+            400,
+            "SignatureNonceUsed",
+            "Specified signature nonce was used already.",
+        ));
     }
     Ok(key.clone())
 }
@@ -71,7 +95,13 @@ pub(crate) fn sls4(request: &Incoming, world: &World, now: i64) -> Result<Access
         .access_keys
         .iter()
         .find(|key| key.id == signed.access_key)
-        .ok_or_else(|| Refusal::new(401, "Unauthorized", format!("AccessKeyId not found: {}", signed.access_key)))?;
+        .ok_or_else(|| {
+            Refusal::new(
+                401,
+                "Unauthorized",
+                format!("AccessKeyId not found: {}", signed.access_key),
+            )
+        })?;
     if !signed.is_by(&key.secret, request) {
         let message = format!("signature does not match, AccessKeyId: {}", signed.access_key);
         return Err(Refusal::new(401, "SignatureNotMatch", message));
@@ -109,7 +139,9 @@ fn sha256_hex(data: &[u8]) -> String {
 
 fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
     // HMAC takes a key of any length, so that this cannot fail; an empty result matches no signature.
-    Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec()).unwrap_or_default()
+    Hmac::<Sha256>::new_from_slice(key)
+        .map(|mac| mac.chain_update(data).finalize().into_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 /// RFC 3986: everything but the unreserved characters.

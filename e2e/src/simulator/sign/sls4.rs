@@ -23,7 +23,9 @@ pub(super) fn read(request: &Incoming) -> Result<Signed, Refusal> {
         .strip_prefix(ALGORITHM)
         .ok_or_else(|| unauthorized("no Authorization header of SLS4-HMAC-SHA256"))?;
     let part = |name: &str| {
-        let found = rest.split(',').find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+        let found = rest
+            .split(',')
+            .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
         found.ok_or_else(|| unauthorized(name))
     };
     let credential: Vec<&str> = part("Credential")?.split('/').collect();
@@ -43,7 +45,9 @@ impl Signed {
     /// The date that was signed, unless the scope names another day.
     pub(super) fn date(&self) -> Option<Timestamp> {
         let time: DateTime = DateTime::strptime("%Y%m%dT%H%M%SZ", &self.time).ok()?;
-        self.time.starts_with(&self.day).then(|| TimeZone::UTC.to_timestamp(time).ok())?
+        self.time
+            .starts_with(&self.day)
+            .then(|| TimeZone::UTC.to_timestamp(time).ok())?
     }
 
     /// Whether the request, body included, was signed with this secret.
@@ -62,7 +66,10 @@ impl Signed {
             "host" => value.rsplit_once(':').map_or(value, |(host, _)| host).to_owned(),
             _ => value.trim().to_owned(),
         };
-        let headers: String = signed.iter().map(|(name, v)| format!("{name}:{}\n", value(name, v))).collect();
+        let headers: String = signed
+            .iter()
+            .map(|(name, v)| format!("{name}:{}\n", value(name, v)))
+            .collect();
         let names: Vec<&str> = signed.iter().map(|(name, _)| name.as_str()).collect();
         let canonical = format!(
             "{}\n{}\n{}\n{headers}\n{}\n{hash}",
@@ -72,7 +79,11 @@ impl Signed {
             names.join(";"),
         );
         let scope = format!("{}/{}/sls/aliyun_v4_request", self.day, self.region);
-        let to_sign = format!("{ALGORITHM}\n{}\n{scope}\n{}", self.time, sha256_hex(canonical.as_bytes()));
+        let to_sign = format!(
+            "{ALGORITHM}\n{}\n{scope}\n{}",
+            self.time,
+            sha256_hex(canonical.as_bytes())
+        );
         let first = format!("aliyun_v4{secret}").into_bytes();
         let steps = [self.day.as_str(), &self.region, "sls", "aliyun_v4_request"];
         let key = steps.iter().fold(first, |key, step| hmac(&key, step.as_bytes()));

@@ -46,13 +46,21 @@ impl Cluster {
 
     /// Gives `uid` a kubeconfig in the given state.
     pub fn issue(&mut self, uid: &str, state: CertificateState) -> &mut Self {
-        self.certificates.insert(uid.to_owned(), Certificate { state, ..Certificate::default() });
+        self.certificates.insert(
+            uid.to_owned(),
+            Certificate {
+                state,
+                ..Certificate::default()
+            },
+        );
         self
     }
 
     /// The SLS project of its audit log.
     pub fn project(&self) -> String {
-        self.sls_project.clone().unwrap_or_else(|| format!("k8s-log-{}", self.id))
+        self.sls_project
+            .clone()
+            .unwrap_or_else(|| format!("k8s-log-{}", self.id))
     }
 
     /// The logstore of its audit log.
@@ -84,7 +92,11 @@ pub struct Certificate {
 impl Default for Certificate {
     fn default() -> Self {
         let expires_at = super::identity::long_ago() + 3 * 365 * 86_400;
-        Self { state: CertificateState::Unexpired, expires_at, removed_after_polls: None }
+        Self {
+            state: CertificateState::Unexpired,
+            expires_at,
+            removed_after_polls: None,
+        }
     }
 }
 

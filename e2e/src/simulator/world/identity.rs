@@ -48,7 +48,13 @@ pub struct AccessKey {
 impl AccessKey {
     /// A long-lived access key.
     pub fn new(id: &str, secret: &str, principal: Principal) -> Self {
-        Self { id: id.to_owned(), secret: secret.to_owned(), security_token: None, expires_at: None, principal }
+        Self {
+            id: id.to_owned(),
+            secret: secret.to_owned(),
+            security_token: None,
+            expires_at: None,
+            principal,
+        }
     }
 }
 

@@ -81,7 +81,10 @@ impl Default for Index {
             super::record::REASON,
             "impersonatedUser.username",
         ];
-        Self { full_text: true, keys: keys.map(str::to_owned).to_vec() }
+        Self {
+            full_text: true,
+            keys: keys.map(str::to_owned).to_vec(),
+        }
     }
 }
 
@@ -116,14 +119,27 @@ pub struct Heartbeats {
 
 impl Default for Heartbeats {
     fn default() -> Self {
-        Self { every_seconds: 600, gaps: Vec::new() }
+        Self {
+            every_seconds: 600,
+            gaps: Vec::new(),
+        }
     }
 }
 
 /// Who makes the heartbeats, in turn.
 const WHO: [(&str, &str, &str, &str); 3] = [
-    ("system:node:cn-hangzhou.192.0.2.20", "nodes", "", "cn-hangzhou.192.0.2.20"),
-    ("system:kube-controller-manager", "leases", "kube-system", "kube-controller-manager"),
+    (
+        "system:node:cn-hangzhou.192.0.2.20",
+        "nodes",
+        "",
+        "cn-hangzhou.192.0.2.20",
+    ),
+    (
+        "system:kube-controller-manager",
+        "leases",
+        "kube-system",
+        "kube-controller-manager",
+    ),
     ("system:kube-scheduler", "leases", "kube-system", "kube-scheduler"),
 ];
 

@@ -125,7 +125,9 @@ impl World {
 
     /// Moves a RAM user to the recycle bin, as deleting it in the console does. False if there is no such user.
     pub fn delete_user(&mut self, user_id: &str) -> bool {
-        let Some(at) = self.users.iter().position(|u| u.user_id == user_id) else { return false };
+        let Some(at) = self.users.iter().position(|u| u.user_id == user_id) else {
+            return false;
+        };
         let user = self.users.remove(at);
         let principal_name = user.principal_name(&self.domain);
         self.recycle_bin.push(RecycledUser::new(&user, principal_name));

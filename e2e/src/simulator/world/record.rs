@@ -24,7 +24,9 @@ pub(super) const REASON: &str = "annotations.authorization.k8s.io/reason";
 impl Record {
     /// A successful `get pods` by `username`, now.
     pub fn by(username: &str) -> Self {
-        let record = Self { fields: BTreeMap::new() };
+        let record = Self {
+            fields: BTreeMap::new(),
+        };
         record
             .set("auditID", &random_hex(16))
             .set("stage", "ResponseComplete")
@@ -65,9 +67,16 @@ impl Record {
 
     /// What was requested: verb, resource, namespace (`""` for none) and name.
     pub fn requesting(self, verb: &str, resource: &str, namespace: &str, name: &str) -> Self {
-        let scope = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+        let scope = if namespace.is_empty() {
+            String::new()
+        } else {
+            format!("/namespaces/{namespace}")
+        };
         let uri = format!("/api/v1{scope}/{resource}/{name}");
-        let record = self.set("verb", verb).set("objectRef.resource", resource).set("objectRef.name", name);
+        let record = self
+            .set("verb", verb)
+            .set("objectRef.resource", resource)
+            .set("objectRef.name", name);
         let record = record.set("requestURI", &uri);
         if namespace.is_empty() {
             record.without("objectRef.namespace")
@@ -118,13 +127,22 @@ impl Record {
         }
         let time = text("/stageTimestamp").or_else(|| text("/requestReceivedTimestamp"))?;
         let unix = time.parse::<Timestamp>().ok()?.as_second();
-        let mut record = Self { fields: BTreeMap::new() }.set("__time__", &unix.to_string()).set("__source__", "192.0.2.1");
+        let mut record = Self {
+            fields: BTreeMap::new(),
+        }
+        .set("__time__", &unix.to_string())
+        .set("__source__", "192.0.2.1");
         for field in FLATTENED {
             if let Some(value) = text(&format!("/{}", field.replace('.', "/"))) {
                 record = record.set(field, &value);
             }
         }
-        for (name, value) in event.get("annotations").and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in event
+            .get("annotations")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             if let Some(value) = scalar(value) {
                 record = record.set(&format!("annotations.{name}"), &value);
             }

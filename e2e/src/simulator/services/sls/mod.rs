@@ -12,7 +12,13 @@ use crate::simulator::world::{Heartbeats, Logstore, Record, World};
 
 /// The logstore, or SLS's refusal.
 fn logstore<'a>(world: &'a mut World, project: &str, name: &str) -> Result<&'a mut Logstore, Refusal> {
-    let project_not_exist = || Refusal::new(404, "ProjectNotExist", format!("The Project does not exist : {project}"));
+    let project_not_exist = || {
+        Refusal::new(
+            404,
+            "ProjectNotExist",
+            format!("The Project does not exist : {project}"),
+        )
+    };
     let logstores = world.projects.get_mut(project).ok_or_else(project_not_exist)?;
     let not_exist = || Refusal::new(404, "LogStoreNotExist", format!("logstore {name} does not exist"));
     logstores.get_mut(name).ok_or_else(not_exist)
@@ -42,9 +48,11 @@ pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &s
     let not_exist = || Refusal::new(404, "IndexConfigNotExist", "index config doesn't exist");
     let index = logstore.index.as_ref().ok_or_else(not_exist)?;
     let token: Vec<String> = DELIMITERS.iter().map(char::to_string).collect();
-    let key = json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
+    let key =
+        json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
     let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key.clone())).collect();
-    let mut answer = json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.created_at, "keys": keys});
+    let mut answer =
+        json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.created_at, "keys": keys});
     if index.full_text {
         answer["line"] = json!({"token": token, "caseSensitive": false, "chn": false});
     }
@@ -71,7 +79,11 @@ pub(in crate::simulator) fn get_logs_v2(
     let line = integer("line").unwrap_or(100);
     let offset = integer("offset").unwrap_or(0);
     if !(0..=100).contains(&line) || offset < 0 {
-        return Err(Refusal::new(400, "ParameterInvalid", "line must be from 0 to 100, and offset not be negative"));
+        return Err(Refusal::new(
+            400,
+            "ParameterInvalid",
+            "line must be from 0 to 100, and offset not be negative",
+        ));
     }
     let query = body["query"].as_str().unwrap_or("");
     let logstore = logstore(world, project, name)?;
@@ -83,7 +95,12 @@ pub(in crate::simulator) fn get_logs_v2(
         hits.reverse();
     }
     let total = hits.len();
-    let rows: Vec<_> = hits.into_iter().skip(offset as usize).take(line as usize).map(Hit::into_record).collect();
+    let rows: Vec<_> = hits
+        .into_iter()
+        .skip(offset as usize)
+        .take(line as usize)
+        .map(Hit::into_record)
+        .collect();
     let answer = json!({
         "meta": {
             "count": rows.len(),
@@ -151,7 +168,11 @@ fn times(from: Option<i64>, to: Option<i64>) -> Result<Range<i64>, Refusal> {
     let missing = || Refusal::new(400, "ParameterInvalid", "from and to must be unix seconds");
     let times = from.ok_or_else(missing)?..to.ok_or_else(missing)?;
     if times.is_empty() {
-        return Err(Refusal::new(400, "InvalidTimeRange", "request time range is invalid: from must be less than to"));
+        return Err(Refusal::new(
+            400,
+            "InvalidTimeRange",
+            "request time range is invalid: from must be less than to",
+        ));
     }
     Ok(times)
 }
@@ -180,7 +201,10 @@ impl Hit<'_> {
 
 /// What a query finds in a logstore, oldest first.
 pub(in crate::simulator) fn found(logstore: &Logstore, query: &str, times: Range<i64>) -> Result<Vec<Record>, Refusal> {
-    Ok(hits(logstore, query, times)?.into_iter().map(Hit::into_record).collect())
+    Ok(hits(logstore, query, times)?
+        .into_iter()
+        .map(Hit::into_record)
+        .collect())
 }
 
 fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Vec<Hit<'a>>, Refusal> {
@@ -193,7 +217,12 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
     let times = times.start.max(logstore.oldest())..times.end.min(crate::simulator::now() + 1);
 
     let records = &logstore.records;
-    let test = Test::compile(&query, index, records.words(), records.indexed().map(|(_, entry)| entry));
+    let test = Test::compile(
+        &query,
+        index,
+        records.words(),
+        records.indexed().map(|(_, entry)| entry),
+    );
     let real = records
         .indexed()
         .filter(|(record, entry)| times.contains(&record.time()) && test.matches(record, entry))
@@ -204,11 +233,17 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
     let mut words = Words::default();
     let entries: Vec<_> = kinds.iter().map(|kind| words.entry(kind)).collect();
     let test = Test::compile(&query, index, &words, &entries);
-    let found: Vec<bool> = kinds.iter().zip(&entries).map(|(kind, entry)| test.matches(kind, entry)).collect();
+    let found: Vec<bool> = kinds
+        .iter()
+        .zip(&entries)
+        .map(|(kind, entry)| test.matches(kind, entry))
+        .collect();
     let beats = logstore.heartbeats.times(times.clone());
     let beats = beats.into_iter().filter(|(_, kind)| found[*kind]);
 
-    let mut hits: Vec<Hit<'_>> = real.chain(beats.map(|(time, kind)| Hit::Heartbeat(kinds[kind].clone(), time))).collect();
+    let mut hits: Vec<Hit<'_>> = real
+        .chain(beats.map(|(time, kind)| Hit::Heartbeat(kinds[kind].clone(), time)))
+        .collect();
     hits.sort_by_key(Hit::time);
     Ok(hits)
 }
@@ -232,12 +267,25 @@ fn compress(answer: &Value, accepted: &str) -> Result<Reply, Refusal> {
     let (encoding, body) = if accepted.contains("gzip") {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         let body = encoder.write_all(&raw).and_then(|()| encoder.finish());
-        ("gzip", body.map_err(|error| Refusal::new(500, "InternalServerError", error.to_string()))?)
+        (
+            "gzip",
+            body.map_err(|error| Refusal::new(500, "InternalServerError", error.to_string()))?,
+        )
     } else {
         ("lz4", lz4_flex::block::compress(&raw))
     };
     let size = raw.len().to_string();
     let headers = vec![("content-type", "application/json".to_owned())];
-    let reply = Reply { status: 200, headers, body, code: None };
-    Ok(reply.with_header("x-log-compresstype", encoding).with_header("x-log-bodyrawsize", size))
+    let reply = Reply {
+        status: 200,
+        headers,
+        body,
+        code: None,
+    };
+    Ok(reply
+        .with_header("x-log-compresstype", encoding)
+        .with_header("x-log-bodyrawsize", size))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! What a request is for.
+
+use std::collections::BTreeMap;
+
+use super::calls::{Operation, Service};
+use super::message::{Incoming, percent_decode};
+
+/// What a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) operation: Operation,
+    /// The service whose form errors take, also where the operation is unknown.
+    pub(crate) service: Service,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+/// The AccessKeyId in an Authorization header.
+pub(crate) fn access_key(request: &Incoming) -> Option<String> {
+    let (_, rest) = request.header("authorization").split_once("Credential=")?;
+    rest.split([',', '/']).next().map(str::to_owned)
+}
+
+/// Finds out what a request is for.
+pub(crate) fn target(request: &Incoming) -> Target {
+    let segments: Vec<String> = request.path.split('/').skip(1).map(percent_decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if let [""] = segments[..] {
+        return rpc_target(request);
+    }
+    if let ["logstores", ..] = segments[..] {
+        return sls_target(request, &segments);
+    }
+    use Operation as O;
+    let (operation, parameters) = match (request.method.as_str(), &segments[..]) {
+        ("GET", ["clusters", cluster, "audit"]) => {
+            (O::CsGetClusterAuditProject, vec![("cluster", (*cluster).to_owned())])
+        }
+        ("GET", ["users", uid, "kubeconfig", "states"]) => {
+            (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())])
+        }
+        ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
+            // The Python SDK sends True, the Go SDK true.
+            let force = request.query("Force").unwrap_or("false").to_lowercase();
+            let parameters = vec![
+                ("cluster", (*cluster).to_owned()),
+                ("uid", (*uid).to_owned()),
+                ("force", force),
+            ];
+            (O::CsCleanClusterUserPermissions, parameters)
+        }
+        _ => (O::Unknown, Vec::new()),
+    };
+    // As with the real service, the action and version headers must be those of the path.
+    let name = match operation {
+        O::CsGetClusterAuditProject => "GetClusterAuditProject",
+        O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
+        _ => "CleanClusterUserPermissions",
+    };
+    let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
+    let operation = if fits { operation } else { O::Unknown };
+    Target {
+        operation,
+        service: Service::Cs,
+        parameters: owned(parameters),
+    }
+}
+
+/// The RPC services share the path `/`; the version tells them apart.
+fn rpc_target(request: &Incoming) -> Target {
+    let all = request.parameters();
+    // The legacy form has them among the parameters.
+    let header_or = |header: &str, parameter: &str| match request.header(header) {
+        "" => all.get(parameter).map_or("", String::as_str).to_owned(),
+        value => value.to_owned(),
+    };
+    let (action, version) = (
+        header_or("x-acs-action", "Action"),
+        header_or("x-acs-version", "Version"),
+    );
+    let service = match version.as_str() {
+        "2015-04-01" => Service::Sts,
+        "2019-08-15" => Service::Ims,
+        "2015-05-01" => Service::Ram,
+        _ => Service::None,
+    };
+    use Operation as O;
+    let operation = match (service, action.as_str()) {
+        (Service::Sts, "GetCallerIdentity") => O::StsGetCallerIdentity,
+        (Service::Sts, "AssumeRoleWithOIDC") => O::StsAssumeRoleWithOidc,
+        (Service::Ims, "GetUser") => O::ImsGetUser,
+        (Service::Ims, "GetUserInRecycleBin") => O::ImsGetUserInRecycleBin,
+        (Service::Ram, "ListRoles") => O::RamListRoles,
+        (Service::Ram, "ListUsers") => O::RamListUsers,
+        (Service::Ram, "GetUser") => O::RamGetUser,
+        (Service::Ram, "GetRole") => O::RamGetRole,
+        _ => O::Unknown,
+    };
+    let shown = [
+        "UserId",
+        "UserPrincipalName",
+        "UserName",
+        "RoleName",
+        "Marker",
+        "MaxItems",
+        "RoleArn",
+        "OIDCProviderArn",
+        "RoleSessionName",
+        "DurationSeconds",
+    ];
+    let parameters = all
+        .into_iter()
+        .filter(|(name, _)| shown.contains(&name.as_str()))
+        .collect();
+    Target {
+        operation,
+        service,
+        parameters,
+    }
+}
+
+/// SLS: the project is the first label of the host.
+fn sls_target(request: &Incoming, segments: &[&str]) -> Target {
+    use Operation as O;
+    let operation = match (request.method.as_str(), segments) {
+        ("POST", ["logstores", _, "logs"]) => O::SlsGetLogsV2,
+        ("GET", ["logstores", _, "index"]) => O::SlsGetIndex,
+        ("GET", ["logstores", _]) if request.query("type") == Some("histogram") => O::SlsGetHistograms,
+        ("GET", ["logstores", _]) if request.query("type").is_none() => O::SlsGetLogStore,
+        _ => O::Unknown,
+    };
+    let project = request.header("host").split('.').next().unwrap_or("").to_owned();
+    let logstore = segments.get(1).copied().unwrap_or("").to_owned();
+    let mut parameters = vec![("project", project), ("logstore", logstore)];
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    for name in ["query", "from", "to", "offset", "line", "reverse"] {
+        let sent = match &body[name] {
+            serde_json::Value::Null => request.query(name).map(str::to_owned),
+            serde_json::Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        parameters.extend(sent.map(|value| (name, value)));
+    }
+    Target {
+        operation,
+        service: Service::Sls,
+        parameters: owned(parameters),
+    }
+}
+
+fn owned(parameters: Vec<(&str, String)>) -> BTreeMap<String, String> {
+    parameters
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
