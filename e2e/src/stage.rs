@@ -10,9 +10,12 @@ use crate::{
 };
 use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus, conditions};
 use anyhow::Context;
-use k8s_openapi::api::{
-    core::v1::ConfigMap,
-    rbac::v1::{ClusterRoleBinding, RoleBinding},
+use k8s_openapi::{
+    api::{
+        core::v1::ConfigMap,
+        rbac::v1::{ClusterRoleBinding, RoleBinding},
+    },
+    jiff::Timestamp,
 };
 use kube::{
     Api, Client,
@@ -84,6 +87,7 @@ pub struct Stage<C> {
     /// The cluster.
     pub cluster: C,
     logs: Vec<PathBuf>,
+    started: Option<Timestamp>,
     admin: Client,
 }
 
@@ -108,6 +112,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             sim,
             cluster,
             logs: Vec::new(),
+            started: None,
             admin,
         })
     }
@@ -157,8 +162,14 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         // A cluster of the pool may hold the log of an earlier test under this name.
         let _ = std::fs::remove_file(&log);
         self.logs.push(log.clone());
+        self.started = Some(Timestamp::now());
         self.operator = Some(Process::spawn("operator", &command, &log)?);
         Ok(())
+    }
+
+    /// When the operator's process was last started.
+    pub fn operator_started(&self) -> Option<Timestamp> {
+        self.started
     }
 
     /// The running operator.

@@ -177,6 +177,11 @@ impl Simulator {
         lock(&self.state.kubeconfigs).insert(cluster.to_owned(), kubeconfig.to_owned());
     }
 
+    /// Takes back [`attach_cluster`](Self::attach_cluster): purges leave the bindings of the real cluster alone.
+    pub fn detach_cluster(&self, cluster: &str) {
+        lock(&self.state.kubeconfigs).remove(cluster);
+    }
+
     /// Fills the cluster's logstore from the API server's audit file, from the file's present end on.
     pub fn follow_audit_log(&self, cluster: &str, path: &Path) {
         self.follow_audit_log_from(cluster, path, audit::end(path));

@@ -5,4 +5,5 @@ mod bindings;
 mod identities;
 mod restarts;
 mod secrets;
+mod settings;
 mod support;

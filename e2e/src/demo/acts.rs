@@ -1,0 +1,316 @@
+//! What happens, in order.
+
+use std::time::Duration;
+
+use ack_offboarding_operator::api::ConditionType;
+use anyhow::Context;
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+
+use super::{
+    DemoStage,
+    board::{self, Board},
+    cast::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
+    kubectl::kubectl,
+    report::{self, Report},
+    screen::Screen,
+    start_operator,
+};
+use crate::{
+    cluster::eventually,
+    follow::Updates,
+    simulator::world::CertificateState,
+    stage::{CLUSTER_ID, kubeconfig_state, probe},
+};
+
+/// How long the operator may take for what takes it less than a second.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How long the API server's authorizer may take to learn of a binding that came or went: it follows them by watch.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// All acts.
+pub(super) async fn play(stage: &mut DemoStage, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
+    let leaver = stage.cluster.user_client(LEAVER.certificate, &[])?;
+    before(stage, screen, report, &leaver).await?;
+    start_operator(stage, screen).await?;
+    let mut updates = Updates::begin(stage.offboardings()).await?;
+    let names = [LEAVER.name, STILL_ACTIVE.name, MISTYPED];
+    let mut board = Board::new(&names, screen.fits(board::width(names.len())));
+    offboarding(stage, screen, report, &mut board, &mut updates).await?;
+    after(stage, screen, report, &board, &leaver).await?;
+    restore(stage, screen, report, &mut board, &mut updates, &leaver).await?;
+    remove_again(stage, screen, &mut board, &mut updates, &leaver).await
+}
+
+/// Who is there, and that their access works.
+async fn before(stage: &DemoStage, screen: &mut Screen, report: &mut Report, leaver: &Client) -> anyhow::Result<()> {
+    screen.heading("Before: deleting a RAM user ends nothing in the cluster");
+    cast::seed(stage).await?;
+    screen.line(&format!(
+        "leaver        UID {}, deleted from RAM a while ago, with these left:",
+        LEAVER.uid
+    ));
+    for grant in &GRANTS {
+        let shared = if grant.shared { ", shared with colleague" } else { "" };
+        screen.line(&format!("                {}{shared}", grant.binding));
+    }
+    screen.line("                a kubeconfig that ACK issued");
+    screen.line(&format!("colleague     UID {}, stays", COLLEAGUE.uid));
+    screen.line(&format!("still-active  UID {}, said to have left", STILL_ACTIVE.uid));
+    screen.line("");
+    screen.line(&format!(
+        "With the leaver's client certificate, CN={}:",
+        LEAVER.certificate
+    ));
+    let statuses = ask_all(screen, leaver, 200, |_| true).await?;
+    report.leaver_before = report::all(&statuses, 200);
+    let colleague = settled(
+        &stage.cluster.user_client(COLLEAGUE.certificate, &[])?,
+        SHARED_PATH,
+        200,
+    )
+    .await?;
+    screen.check("colleague: list secrets in platform", &colleague.to_string(), "200");
+    let active = cast::be_active(stage).await?;
+    screen.check("still-active: list pods in shop", &active.to_string(), "200");
+    let count = cast::make_quiet(stage).await?;
+    screen.quote(&format!(
+        "These requests went through the API server's audit log into the simulated log service. There, the {count} of the \
+         leaver are now made a month old, as the demo wants a quiet one, and that of still-active an hour old."
+    ));
+    Ok(())
+}
+
+/// The manifests are applied, and the operator does what it should.
+async fn offboarding(
+    stage: &DemoStage,
+    screen: &mut Screen,
+    report: &mut Report,
+    board: &mut Board,
+    updates: &mut Updates,
+) -> anyhow::Result<()> {
+    screen.heading("Offboarding: three manifests, of which only the first should be carried out");
+    for manifest in cast::write_manifests(&stage.cluster.dir().join("manifests"))? {
+        screen.block(&manifest);
+        screen.line("");
+    }
+    screen.command("kubectl apply -f manifests/");
+    screen.block(&kubectl(&stage.cluster, &["apply", "-f", "manifests/"], "").await?);
+    let offboarded = |board: &Board| {
+        board
+            .condition(LEAVER.name, ConditionType::Offboarded)
+            .starts_with("True/")
+    };
+    let mut done_at = None;
+    let outcome = board.follow(updates, DEADLINE, |board, at| {
+        if offboarded(board) {
+            done_at.get_or_insert(at);
+        }
+        done_at.is_some() && decided(board.state(STILL_ACTIVE.name)) && decided(board.state(MISTYPED))
+    });
+    let outcome = outcome.await;
+    report.offboarded = offboarded(board);
+    let known = |name: &str| board.status(name).map(|_| board.state(name).to_owned());
+    report.active_leaver_state = known(STILL_ACTIVE.name);
+    report.mismatch_state = known(MISTYPED);
+    outcome?;
+    let created = created_at(stage).await?;
+    let took = done_at.map(|at: Timestamp| at.duration_since(created).as_millis());
+    report.apply_to_offboarded_ms = took.and_then(|ms| u64::try_from(ms).ok());
+    screen.line("");
+    screen.command("kubectl get useroffboardings");
+    screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
+    Ok(())
+}
+
+/// Whether the operator has come to a decision.
+fn decided(state: &str) -> bool {
+    !state.is_empty() && state != "Pending"
+}
+
+/// When the API server answered the request that created the leaver's object, as its audit log says.
+async fn created_at(stage: &DemoStage) -> anyhow::Result<Timestamp> {
+    let creation = |record: &crate::simulator::Record| {
+        let is = |field: &str, value: &str| record.get(field) == Some(value);
+        is("verb", "create") && is("objectRef.resource", "useroffboardings") && is("objectRef.name", LEAVER.name)
+    };
+    let record = stage
+        .sim
+        .wait_for_record(CLUSTER_ID, creation, DEADLINE)
+        .await
+        .context("the creation")?;
+    let time = record.get("stageTimestamp").context("an audit record without a time")?;
+    Ok(time.parse()?)
+}
+
+/// What is left of everybody's access, and what the operator says about those whom it left alone.
+async fn after(
+    stage: &DemoStage,
+    screen: &mut Screen,
+    report: &mut Report,
+    board: &Board,
+    leaver: &Client,
+) -> anyhow::Result<()> {
+    screen.heading("After: proved with the same certificates");
+    let statuses = ask_all(screen, leaver, 403, |_| true).await?;
+    report.leaver_after = report::all(&statuses, 403);
+    let colleague = settled(
+        &stage.cluster.user_client(COLLEAGUE.certificate, &[])?,
+        SHARED_PATH,
+        200,
+    )
+    .await?;
+    report.colleague_after = Some(colleague);
+    screen.check("colleague: list secrets in platform", &colleague.to_string(), "200");
+    let kubeconfig = |uid| format!("{:?}", kubeconfig_state(&stage.sim, uid));
+    screen.check(
+        "leaver's kubeconfig, as ACK has it",
+        &kubeconfig(LEAVER.uid),
+        &format!("{:?}", Some(CertificateState::Removed)),
+    );
+    screen.line("(In ACK, the purge would have revoked the certificate too. Here it is RBAC alone that refuses it.)");
+    let active = settled(
+        &stage.cluster.user_client(STILL_ACTIVE.certificate, &[])?,
+        cast::ACTIVE_PATH,
+        200,
+    )
+    .await?;
+    screen.check("still-active: list pods in shop", &active.to_string(), "200");
+    screen.line("");
+    for (name, wanted) in [
+        (LEAVER.name, "Offboarded"),
+        (STILL_ACTIVE.name, "WaitingForInactivity"),
+        (MISTYPED, "NameMismatch"),
+    ] {
+        screen.check(&format!("state of {name}"), board.state(name), wanted);
+        let ready = board
+            .status(name)
+            .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+        screen.quote(ready.map_or("", |ready| &ready.message));
+    }
+    Ok(())
+}
+
+/// What was deleted can be had back with kubectl alone, and the operator notices.
+async fn restore(
+    stage: &DemoStage,
+    screen: &mut Screen,
+    report: &mut Report,
+    board: &mut Board,
+    updates: &mut Updates,
+    leaver: &Client,
+) -> anyhow::Result<()> {
+    screen.heading("Return: the backup is a ConfigMap, and kubectl restores it");
+    let backup = board
+        .status(LEAVER.name)
+        .and_then(|status| status.backup.as_ref())
+        .context("no backup in the status")?;
+    let place = backup.config_maps.first().context("the status names no ConfigMap")?;
+    let (namespace, name) = place.split_once('/').context("a ConfigMap without a namespace")?;
+    screen.command(&format!(
+        "kubectl get configmap --namespace {namespace} {name} -o jsonpath='{{.data.deleted\\.yaml}}' | kubectl create -f -"
+    ));
+    let get = [
+        "get",
+        "configmap",
+        "--namespace",
+        namespace,
+        name,
+        "-o",
+        r"jsonpath={.data.deleted\.yaml}",
+    ];
+    let deleted = kubectl(&stage.cluster, &get, "").await?;
+    let created = kubectl(&stage.cluster, &["create", "-f", "-"], &deleted).await?;
+    screen.block(&created);
+    let statuses = ask_all(screen, leaver, 200, |grant| !grant.shared).await?;
+    let found = stage.bindings_of(LEAVER.uid).await?;
+    let back = GRANTS
+        .iter()
+        .filter(|grant| !grant.shared)
+        .all(|grant| found.iter().any(|binding| binding == grant.binding));
+    screen.check("the deleted bindings are back", &back.to_string(), "true");
+    report.restored = back && report::all(&statuses, 200) == Some(200);
+    let returned = |board: &Board| {
+        board
+            .condition(LEAVER.name, ConditionType::AccessReturned)
+            .starts_with("True/")
+    };
+    board.follow(updates, DEADLINE, |board, _| returned(board)).await?;
+    screen.check(
+        "leaver: AccessReturned",
+        &board.condition(LEAVER.name, ConditionType::AccessReturned),
+        "True/BindingFound",
+    );
+    let message = board
+        .status(LEAVER.name)
+        .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
+    screen.quote(message.map_or("", |ready| &ready.message));
+    Ok(())
+}
+
+/// Under `enforcement: Continuous`, access that returns is removed again.
+async fn remove_again(
+    stage: &DemoStage,
+    screen: &mut Screen,
+    board: &mut Board,
+    updates: &mut Updates,
+    leaver: &Client,
+) -> anyhow::Result<()> {
+    screen.heading("And removed again: under Continuous, the operator does it by itself");
+    screen.line(
+        "The certificate has just been used once more, so a careful operator would wait: whenActive overrides that.",
+    );
+    let patch = r#"{"spec":{"enforcement":"Continuous","activityCheck":{"whenActive":"Proceed"}}}"#;
+    screen.command(&format!(
+        "kubectl patch useroffboarding leaver --type merge -p '{patch}'"
+    ));
+    screen.block(
+        &kubectl(
+            &stage.cluster,
+            &["patch", "useroffboarding", LEAVER.name, "--type", "merge", "-p", patch],
+            "",
+        )
+        .await?,
+    );
+    board
+        .follow(updates, DEADLINE, |board, _| board.state(LEAVER.name) == "Offboarded")
+        .await?;
+    ask_all(screen, leaver, 403, |_| true).await?;
+    screen.command("kubectl get useroffboardings");
+    screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
+    Ok(())
+}
+
+/// Makes the request that each of the leaver's bindings allows, and checks the answers.
+async fn ask_all(
+    screen: &mut Screen,
+    leaver: &Client,
+    wanted: u16,
+    which: impl Fn(&cast::Grant) -> bool,
+) -> anyhow::Result<Vec<u16>> {
+    let mut statuses = Vec::new();
+    for grant in GRANTS.iter().filter(|grant| which(grant)) {
+        let status = settled(leaver, grant.path, wanted).await?;
+        screen.check(
+            &format!("leaver: {}", grant.request),
+            &status.to_string(),
+            &wanted.to_string(),
+        );
+        statuses.push(status);
+    }
+    Ok(statuses)
+}
+
+/// The answer's status once it is `wanted`, or the last one if it never is.
+async fn settled(client: &Client, path: &str, wanted: u16) -> anyhow::Result<u16> {
+    let mut last = probe(client, path).await?;
+    let asked = eventually(path, SETTLED, async || {
+        last = probe(client, path).await?;
+        Ok((last == wanted).then_some(()))
+    });
+    match asked.await {
+        Ok(()) => Ok(wanted),
+        // What was observed is what counts.
+        Err(_) => Ok(last),
+    }
+}

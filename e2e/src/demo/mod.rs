@@ -1,0 +1,154 @@
+//! The demo: a real control plane, a simulated cloud, the real operator, and three people of whom only one has really left.
+//!
+//! ```text
+//! cast     who plays: certificates, bindings, manifests
+//! board    the conditions, live                screen   headings, progress, checks
+//! kubectl  what the administrator runs         report   what was observed, as JSON
+//! acts     before, offboarding, after, return
+//! ```
+
+mod acts;
+mod board;
+mod cast;
+mod kubectl;
+mod report;
+mod screen;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+use self::{report::Report, screen::Screen};
+use crate::{
+    cluster::{self, Cluster},
+    stage::{OperatorOptions, Stage, operator_binary},
+};
+
+/// A stage with a cluster of its own.
+type DemoStage = Stage<Box<Cluster>>;
+
+/// Shows on this machine what the operator does: a real API server with a simulated Alibaba Cloud, and nothing left behind.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// Leave everything running until Ctrl-C, and say how to look around.
+    #[arg(long)]
+    pub keep: bool,
+    /// Where to write what was observed, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Plays the demo. Returns whether all that was observed is what it should be.
+///
+/// # Errors
+/// When something that the rest needs cannot be had. The report is written all the same.
+pub async fn play(options: &Options) -> anyhow::Result<bool> {
+    let mut screen = Screen::new();
+    let mut report = Report::default();
+    let begun = Instant::now();
+    let mut stage = None;
+    let mut outcome = async {
+        let stage = stage.insert(set(&screen).await?);
+        acts::play(stage, &mut screen, &mut report).await
+    }
+    .await;
+    if let Some(path) = &options.report {
+        // What broke the demo off is more to the point than what may be wrong with the report.
+        let written = report.write(path);
+        outcome = outcome.and(written);
+    }
+    outcome?;
+    summary(&screen, &report, begun.elapsed());
+    if let (true, Some(stage)) = (options.keep, &stage) {
+        keep(stage, &screen).await?;
+    }
+    Ok(screen.outcome().1.is_empty())
+}
+
+/// Starts the cluster and the cloud, and builds the operator; each says what it does.
+async fn set(screen: &Screen) -> anyhow::Result<DemoStage> {
+    screen.heading("The stage");
+    let step = screen.step(
+        "Building the operator",
+        "a second when nothing has changed, else a minute or two",
+    );
+    tokio::task::spawn_blocking(|| operator_binary(false)).await??;
+    step.done(screen, "built");
+    screen.line("The first run on a machine also builds Kubernetes from source: about 4 minutes, once.");
+    let step = screen.step("Starting etcd and kube-apiserver", "5 s");
+    let cluster = Cluster::start(cluster::Options::default()).await?;
+    step.done(screen, "ready");
+    let step = screen.step(
+        "Installing the CRD and the operator's permissions, and starting the simulated cloud",
+        "2 s",
+    );
+    let stage = Stage::set(Box::new(cluster)).await?;
+    step.done(screen, "ready");
+    Ok(stage)
+}
+
+/// Starts the operator as Kubernetes would: with its own ServiceAccount's token. It looks again each second instead of each hour.
+async fn start_operator(stage: &mut DemoStage, screen: &Screen) -> anyhow::Result<()> {
+    let step = screen.step("Starting the operator", "a second");
+    stage.start_operator(&OperatorOptions::default()).await?;
+    let up = cluster::eventually("the operator's index", Duration::from_secs(60), async || {
+        let ended = stage.operator()?.try_wait()?;
+        anyhow::ensure!(ended.is_none(), "the operator ended: {}", stage.operator_log());
+        Ok(stage.operator_log().contains("the index is complete").then_some(()))
+    });
+    up.await?;
+    step.done(screen, "its index of all bindings is complete");
+    Ok(())
+}
+
+fn summary(screen: &Screen, report: &Report, took: Duration) {
+    screen.heading("Summary");
+    let (checks, failed) = screen.outcome();
+    for failure in failed {
+        screen.line(&format!("[FAIL] {failure}"));
+    }
+    screen.line(&format!(
+        "{} of {checks} observations were as they should be.",
+        checks - failed.len()
+    ));
+    if let Some(ms) = report.apply_to_offboarded_ms {
+        screen.line(&format!(
+            "From `kubectl apply` (the API server's answer) to Offboarded=True: {ms} ms."
+        ));
+    }
+    screen.line(&format!("The demo took {}.", screen::seconds(took)));
+    screen.line("");
+    screen.line("Next:");
+    screen.line("  cargo demo -- --keep               look around in the cluster yourself");
+    screen.line("  cargo scale -- --bindings 100000   the same with 100,000 bindings, measured");
+}
+
+/// Waits for Ctrl-C, after saying what can be done until then.
+async fn keep(stage: &DemoStage, screen: &Screen) -> anyhow::Result<()> {
+    let dir = stage.cluster.dir();
+    let bin = dir.join("bin");
+    std::fs::create_dir_all(&bin).context("a folder for kubectl")?;
+    std::os::unix::fs::symlink(stage.cluster.kubectl().get_program(), bin.join("kubectl"))
+        .context("a link to kubectl")?;
+    let leaver = stage.cluster.user_kubeconfig(cast::LEAVER.certificate, &[])?;
+    screen.heading("Everything runs on, until Ctrl-C. In another terminal:");
+    for command in [
+        format!("export KUBECONFIG={}", stage.cluster.admin_kubeconfig().display()),
+        format!("export PATH={}:$PATH   # for kubectl", bin.display()),
+        "kubectl get useroffboardings".to_owned(),
+        "kubectl describe useroffboarding leaver".to_owned(),
+        "kubectl get configmaps --namespace ack-offboarding-system --show-labels".to_owned(),
+        "kubectl patch useroffboarding still-active --type merge -p '{\"spec\":{\"activityCheck\":{\"whenActive\":\"Proceed\"}}}'".to_owned(),
+        "kubectl get events --sort-by=.lastTimestamp".to_owned(),
+        format!("kubectl --kubeconfig {} get pods --namespace shop   # as the leaver", leaver.display()),
+    ] {
+        screen.line(&format!("  {command}"));
+    }
+    tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+    screen.line("Stopping; nothing is left behind.");
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What a person sees: headings, progress, and what was checked.
+
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+/// Standard output, and whether what was observed so far is what it should be.
+pub(super) struct Screen {
+    /// Whether it can be written over.
+    terminal: bool,
+    checks: usize,
+    failed: Vec<String>,
+}
+
+impl Screen {
+    /// Of this process.
+    pub(super) fn new() -> Self {
+        Screen {
+            terminal: std::io::stdout().is_terminal(),
+            checks: 0,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Whether something of this width can be drawn, and drawn over.
+    pub(super) fn fits(&self, width: usize) -> bool {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout());
+        self.terminal && size.is_ok_and(|size| usize::from(size.ws_col) >= width)
+    }
+
+    /// Begins a part of the demo.
+    pub(super) fn heading(&self, text: &str) {
+        let (bold, plain) = if self.terminal {
+            ("\x1b[1m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        say(&format!("\n{bold}== {text}{plain}"));
+    }
+
+    /// A line of text.
+    pub(super) fn line(&self, text: &str) {
+        say(&format!("   {text}"));
+    }
+
+    /// Text of several lines, such as what a command printed, set off from the rest.
+    pub(super) fn block(&self, text: &str) {
+        for line in text.trim_end().lines() {
+            say(&format!("     | {line}"));
+        }
+    }
+
+    /// What the operator says, broken into lines.
+    pub(super) fn quote(&self, text: &str) {
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if line.len() + word.len() > 104 {
+                say(&format!("          {line}"));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        say(&format!("          {line}"));
+    }
+
+    /// A command that is run.
+    pub(super) fn command(&self, text: &str) {
+        let (cyan, plain) = if self.terminal {
+            ("\x1b[36m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        say(&format!("   {cyan}$ {text}{plain}"));
+    }
+
+    /// Says what is being done and how long that usually takes; [`Step::done`] says how long it took.
+    pub(super) fn step(&self, what: &str, usually: &str) -> Step {
+        self.line(&format!("{what} (usually {usually}) ..."));
+        Step { begun: Instant::now() }
+    }
+
+    /// Notes what was observed, and whether that is what should be.
+    pub(super) fn check(&mut self, what: &str, observed: &str, wanted: &str) {
+        self.checks += 1;
+        if observed == wanted {
+            self.line(&format!("[ok]   {what}: {observed}"));
+        } else {
+            self.line(&format!("[FAIL] {what}: {observed}, and not {wanted}"));
+            self.failed.push(format!("{what}: {observed}, and not {wanted}"));
+        }
+    }
+
+    /// How many checks there were, and those that failed.
+    pub(super) fn outcome(&self) -> (usize, &[String]) {
+        (self.checks, &self.failed)
+    }
+}
+
+/// Something that takes time.
+pub(super) struct Step {
+    begun: Instant,
+}
+
+impl Step {
+    /// It is done.
+    pub(super) fn done(self, screen: &Screen, result: &str) {
+        screen.line(&format!("... {result} after {}", seconds(self.begun.elapsed())));
+    }
+}
+
+/// `4.2 s`
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// Writes a line at once. A reader that went away (`| head`) is no reason to panic.
+pub(super) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
