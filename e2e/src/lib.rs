@@ -3,5 +3,6 @@
 pub mod cluster;
 pub mod demo;
 mod follow;
+pub mod scale;
 pub mod simulator;
 pub mod stage;
