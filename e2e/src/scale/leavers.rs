@@ -1,0 +1,73 @@
+//! Leavers, offboarded one after the other.
+
+use std::time::Duration;
+
+use ack_offboarding_operator::api::ConditionType;
+use anyhow::Context;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+
+use super::{ScaleStage, seed};
+use crate::{
+    follow::Updates,
+    simulator::world::CertificateState,
+    stage::{condition, issue_kubeconfig, kubeconfig_state},
+};
+
+/// For one leaver.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Bindings that each of them has.
+const BINDINGS: u32 = 3;
+
+/// Gives each leaver a kubeconfig, so that the purge is part of what is measured.
+pub(super) fn issue_kubeconfigs(stage: &ScaleStage, count: u32) {
+    (0..count).for_each(|n| issue_kubeconfig(&stage.sim, &seed::leaver(n), CertificateState::Unexpired));
+}
+
+/// Offboards so many leavers. Returns the times from the API server's answer to the watch event with `Offboarded=True`.
+pub(super) async fn offboard(stage: &ScaleStage, count: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut updates = Updates::begin(stage.offboardings()).await?;
+    let mut times = Vec::new();
+    for n in 0..count {
+        let (name, uid) = (format!("leaver-{n}"), seed::leaver(n));
+        stage.apply(&name, json!({"uid": uid})).await?;
+        let applied = Timestamp::now();
+        let done = tokio::time::timeout(DEADLINE, until_offboarded(&mut updates, &name)).await;
+        let done = done.with_context(|| {
+            format!(
+                "{name} was not offboarded within {DEADLINE:?}:\n{}",
+                stage.operator_log()
+            )
+        })??;
+        anyhow::ensure!(
+            kubeconfig_state(&stage.sim, &uid) == Some(CertificateState::Removed),
+            "{name} is offboarded, and its kubeconfig was not purged"
+        );
+        let time = done.duration_since(applied).unsigned_abs();
+        eprintln!("  {name}: {} ms", time.as_millis());
+        times.push(time);
+    }
+    Ok(times)
+}
+
+/// When the event arrived that says so.
+async fn until_offboarded(updates: &mut Updates, name: &str) -> anyhow::Result<Timestamp> {
+    loop {
+        let update = updates.next().await?;
+        let status = update
+            .object
+            .status
+            .as_ref()
+            .filter(|_| update.object.name_any() == name);
+        let Some(status) = status else { continue };
+        if condition(status, ConditionType::Offboarded.as_str()).starts_with("True/") {
+            let removed = status.removed.map_or(0, |removed| removed.total);
+            anyhow::ensure!(
+                removed == BINDINGS,
+                "{name} is offboarded, but {removed} bindings were removed"
+            );
+            return Ok(update.at);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The benchmark: how long the operator takes to know 100,000 bindings, how much memory that costs, and how long it then takes
+//! from an applied object to `Offboarded=True`.
+//!
+//! ```text
+//! seed     bindings as ACK makes them, by 48 connections      list     what reading them all takes at least
+//! process  the operator's memory, and when it was ready       leavers  one after the other, from applied to offboarded
+//! report   the figures as JSON, and the bars they must stay under
+//! ```
+
+mod leavers;
+mod list;
+mod process;
+mod report;
+mod seed;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use self::report::Report;
+use crate::{
+    cluster::{self, Cluster},
+    stage::{CLUSTER_ID, OperatorOptions, Stage, operator_binary},
+};
+
+/// A stage with a cluster of its own.
+type ScaleStage = Stage<Box<Cluster>>;
+
+/// Measures the operator at scale: a real API server, a simulated Alibaba Cloud, the release build with its default settings.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// How many RoleBindings there are, besides those of the leavers.
+    #[arg(long, default_value_t = 100_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub bindings: u32,
+    /// How many leavers are offboarded, one after the other; each has three bindings and a kubeconfig.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub leavers: u32,
+    /// Where to write the figures, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Measures. Returns whether all figures stay under their bars.
+///
+/// # Errors
+/// When something cannot be started or measured.
+pub async fn measure(options: &Options) -> anyhow::Result<bool> {
+    eprintln!("Building the operator (release) ...");
+    tokio::task::spawn_blocking(|| operator_binary(true)).await??;
+    eprintln!(
+        "Starting etcd and kube-apiserver (about 5 s; the first run on a machine builds them: about 4 minutes) ..."
+    );
+    let cluster = Box::new(Cluster::start(cluster::Options::default()).await?);
+    // Before the simulator follows the audit log: it keeps a log service's records, not those of a seeding.
+    seed::bindings(&cluster, options.bindings).await?;
+    seed::leavers(&cluster, options.leavers).await?;
+    let mut stage = Stage::set(cluster).await?;
+    // A simulated purge lists all bindings, which would measure the simulator; how ACK does it, nobody knows.
+    stage.sim.detach_cluster(CLUSTER_ID);
+    leavers::issue_kubeconfigs(&stage, options.leavers);
+
+    let bare_list = list::bare(&stage.admin()).await?;
+    eprintln!(
+        "A bare list, {} a page, takes {} ms.",
+        list::PAGE,
+        bare_list.as_millis()
+    );
+    stage.start_operator(&as_in_production()).await?;
+    let sync = process::until_synced(&mut stage).await?;
+    let rss = process::settled_rss(&mut stage).await?;
+    eprintln!(
+        "The operator's index is complete after {} ms; it takes {} MiB.",
+        sync.as_millis(),
+        rss.mib()
+    );
+    let times = leavers::offboard(&stage, options.leavers).await?;
+    let memory = process::memory(&mut stage)?;
+    eprintln!("After the last leaver, the operator takes {} MiB.", memory.rss.mib());
+    stage.stop_operator().await?;
+
+    let report = Report::new(options.bindings, bare_list, sync, rss, memory.peak, &times);
+    report.print();
+    if let Some(path) = &options.report {
+        report.write(path)?;
+    }
+    Ok(report.meets_its_bars())
+}
+
+/// Nothing but the endpoints differs from the defaults.
+fn as_in_production() -> OperatorOptions {
+    let env = vec![("RUST_LOG".to_owned(), "info".to_owned())];
+    OperatorOptions {
+        flags: Vec::new(),
+        env,
+        release: true,
+    }
+}

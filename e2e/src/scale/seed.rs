@@ -1,0 +1,162 @@
+//! Bindings as ACK makes them, and as people make them with kubectl: about 1.2 kB each.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+
+/// How many requests are under way at a time; each has a connection of its own.
+const CONNECTIONS: usize = 48;
+/// How many namespaces the bindings are spread over.
+const NAMESPACES: u32 = 100;
+/// How many RAM identities they name.
+const IDENTITIES: u32 = 5000;
+/// When the certificates were issued.
+const ISSUED: u32 = 1_700_000_000;
+
+/// The UID of the n-th of those who stay.
+fn uid(n: u32) -> u64 {
+    // Eighteen digits, as RAM's are.
+    200_000_000_000_000_000 + u64::from(n % IDENTITIES) * 7_919_000_011
+}
+
+/// The UID of the n-th leaver.
+pub(super) fn leaver(n: u32) -> String {
+    (290_000_000_000_000_000 + u64::from(n) * 104_729).to_string()
+}
+
+/// Makes the namespaces and so many bindings in them.
+pub(super) async fn bindings(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
+    let client = cluster.admin();
+    let namespaces = (0..NAMESPACES).map(|n| {
+        (
+            "/api/v1/namespaces".to_owned(),
+            json!({"metadata": {"name": namespace(n)}}),
+        )
+    });
+    create(&client, namespaces, "namespaces", NAMESPACES).await?;
+    create(&client, (0..count).map(binding), "bindings", count).await
+}
+
+/// Gives each leaver three bindings: one everywhere, two in namespaces.
+pub(super) async fn leavers(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
+    let all = (0..count).flat_map(|n| {
+        let name = format!("{}-{ISSUED}", leaver(n));
+        let everywhere = object(
+            "ClusterRoleBinding",
+            None,
+            &format!("leaver-{n}-everywhere"),
+            vec![user(&name)],
+        );
+        let in_namespace = |place| {
+            let (namespace, binding) = (namespace(place), format!("leaver-{n}-there"));
+            (
+                path(&namespace),
+                object("RoleBinding", Some(&namespace), &binding, vec![user(&name)]),
+            )
+        };
+        [
+            (format!("{RBAC}/clusterrolebindings"), everywhere),
+            in_namespace(n),
+            in_namespace(n + 1),
+        ]
+    });
+    create(&cluster.admin(), all, "bindings of leavers", 3 * count).await
+}
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+fn namespace(n: u32) -> String {
+    format!("team-{:02}", n % NAMESPACES)
+}
+
+fn path(namespace: &str) -> String {
+    format!("{RBAC}/namespaces/{namespace}/rolebindings")
+}
+
+fn user(name: &str) -> Value {
+    json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name})
+}
+
+fn binding(n: u32) -> (String, Value) {
+    let namespace = namespace(n);
+    let subjects = vec![
+        user(&format!("{}-{}", uid(n), ISSUED + n % IDENTITIES)),
+        json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": format!("team-{}-developers", n % 40)}),
+        json!({"kind": "ServiceAccount", "name": format!("deployer-{}", n % 10), "namespace": namespace}),
+    ];
+    let body = object(
+        "RoleBinding",
+        Some(&namespace),
+        &format!("{}-{n}-rolebinding", uid(n)),
+        subjects,
+    );
+    (path(&namespace), body)
+}
+
+/// A binding that was applied with kubectl, hence with the whole manifest once more in an annotation.
+fn object(kind: &str, namespace: Option<&str>, name: &str, subjects: Vec<Value>) -> Value {
+    let mut object = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/managed-by": "platform", "team": "team", "environment": "production"},
+            "annotations": {},
+        },
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": subjects,
+    });
+    if let Some(namespace) = namespace {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    let applied = object.to_string();
+    object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = applied.into();
+    object
+}
+
+async fn create(
+    client: &Client,
+    objects: impl Iterator<Item = (String, Value)>,
+    what: &str,
+    count: u32,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut requests = stream::iter(objects)
+        .map(|(path, body)| async move {
+            let request = http::Request::post(&path).header("content-type", "application/json");
+            client
+                .request_text(request.body(body.to_string().into_bytes())?)
+                .await
+                .with_context(|| format!("POST {path}"))
+        })
+        .buffer_unordered(CONNECTIONS);
+    let (mut done, tenth) = (0, (count / 10).max(1000));
+    while requests.try_next().await?.is_some() {
+        done += 1;
+        if done % tenth == 0 && done < count {
+            eprintln!(
+                "  {done} of {count} {what}, {:.0} a second",
+                f64::from(done) / begun.elapsed().as_secs_f64()
+            );
+        }
+    }
+    eprintln!("Created {count} {what} in {:.1} s.", begun.elapsed().as_secs_f64());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binding_is_as_large_as_those_in_real_clusters() {
+        let size = binding(4321).1.to_string().len();
+        // The API server adds uid, creationTimestamp, resourceVersion and managedFields.
+        assert!((1000..1300).contains(&size), "{size}");
+    }
+}
