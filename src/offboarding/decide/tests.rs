@@ -99,7 +99,9 @@ fn part(facts: &Facts, seconds_ago: i64, decision: Reason, names: &[&str]) -> St
 #[test]
 fn each_guard_holds_what_it_is_for() {
     type Change = fn(&mut Facts);
-    let cases: [(&str, Change, Option<(Reason, bool)>); 16] = [
+    /// Ready's reason, and whether it is stalled; `None` if nothing holds.
+    type Held = Option<(Reason, bool)>;
+    let cases: [(&str, Change, Held); 16] = [
         ("nothing in the way", |_| {}, None),
         (
             "root by the cluster",
