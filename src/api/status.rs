@@ -180,7 +180,7 @@ pub enum BindingAction {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// The ConfigMaps that hold the backup, as NAMESPACE/NAME.
+    /// The newest 100 ConfigMaps that hold the backup, as NAMESPACE/NAME. All of them bear the object's UID as a label.
     pub config_maps: Vec<String>,
     /// How many bindings they hold.
     pub bindings: u32,

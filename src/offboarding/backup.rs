@@ -3,7 +3,7 @@
 use super::{
     context::Context,
     decide::Go,
-    hold::{Again, Hold, Stop},
+    hold::{self, Again, Hold, Stop},
     observe::Facts,
     plan::{Item, Plan},
     record::Record,
@@ -11,8 +11,9 @@ use super::{
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
     rbac::{
-        LiveBinding,
+        LiveBinding, Match,
         backup::{self, Entry, FormatError, Purpose, StoredAction},
+        subject,
     },
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
@@ -45,10 +46,17 @@ pub async fn back_up(
     go: Go,
 ) -> Result<VerifiedBackup, Stop> {
     let purpose = purpose(facts, &plan.digest, go);
-    store_items(ctx, object, &mut facts.record, &purpose, plan.items.clone()).await
+    let removable = plan
+        .items
+        .iter()
+        .filter(|item| super::remove::may_remove(ctx, item))
+        .cloned()
+        .collect();
+    store_items(ctx, object, &mut facts.record, &purpose, removable).await
 }
 
-/// Backs up bindings that only bear the UID's name: ACK's purge may take them, as nobody knows how it matches.
+/// Backs up bindings that only bear the UID's name: ACK's purge may take them, as nobody knows how it matches. Read
+/// anew, as a binding that the operator took the leaver out of may be one of them now.
 ///
 /// # Errors
 /// As for [`back_up`].
@@ -60,15 +68,20 @@ pub async fn back_up_lookalikes(
     go: Go,
 ) -> Result<(), Stop> {
     let purpose = purpose(facts, &plan.digest, go);
-    let entry = |binding: &LiveBinding| Entry {
-        binding: binding.clone(),
+    let key = subject::key(&facts.uid);
+    let found = ctx.fence.find(key, Match::NameOnly).await;
+    let found = found.map_err(|e| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed"))?;
+    let alike = super::observe::read(ctx, found)
+        .await?
+        .into_iter()
+        .filter(|b| b.has_lookalike_of(key));
+    let entry = |binding: LiveBinding| Entry {
+        binding,
         action: StoredAction::Keep,
         names: Vec::new(),
         fingerprint: String::new(),
     };
-    let new = facts
-        .lookalikes
-        .iter()
+    let new: Vec<_> = alike
         .filter(|b| !facts.record.holds(b, StoredAction::Keep))
         .map(entry)
         .collect();
@@ -175,8 +188,18 @@ fn write_failed(what: &str) -> Hold {
 
 fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
-        "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing was removed. Find out who \
-         made it; after it is deleted, the operator writes the backup anew."
+        "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a backup. Find out \
+         who made or changed it; after it is deleted, the operator writes the backup of what is still there anew."
+    );
+    Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+}
+
+/// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
+/// known then.
+pub fn unreadable(error: &FormatError) -> Hold {
+    let message = format!(
+        "{error}. Nothing more is done while the record of what was done cannot be read. Find out who changed it; keep \
+         a copy before you delete it."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -43,6 +43,7 @@ pub struct Context {
     /// Closed days of audit logs, whose silences are known.
     pub settled_days: SettledDays,
     caller: Cached<CallerIdentity>,
+    cluster_known: tokio::sync::OnceCell<()>,
     roles: Cached<Arc<Vec<Role>>>,
     failures: Mutex<HashMap<String, u32>>,
     claims: Arc<Mutex<HashMap<UidKey, String>>>,
@@ -63,6 +64,7 @@ impl Context {
             recorder,
             settled_days: SettledDays::default(),
             caller: Cached::default(),
+            cluster_known: tokio::sync::OnceCell::new(),
             roles: Cached::default(),
             failures: Mutex::default(),
             claims: Arc::default(),
@@ -77,6 +79,21 @@ impl Context {
     /// When STS does not answer.
     pub async fn caller(&self) -> Result<CallerIdentity, Trouble> {
         Ok(self.caller.get(|| self.cloud.sts.get_caller_identity()).await?)
+    }
+
+    /// Asks ACK, until it has said so once, whether it knows the operator's cluster ID.
+    ///
+    /// # Errors
+    /// When ACK does not answer, or does not know it.
+    pub async fn cluster_exists(&self) -> Result<(), Trouble> {
+        let known = self.cluster_known.get_or_try_init(|| async {
+            self.cloud
+                .ack
+                .get_cluster_audit_project(&self.settings.cluster_id)
+                .await
+                .map(drop)
+        });
+        Ok(known.await.copied()?)
     }
 
     /// The name of the role with this ID, if there is one; the roles are listed at most once a minute.

@@ -10,7 +10,7 @@ use super::{
     plan::Plan,
 };
 use crate::api::{
-    ActivityState, Approval, CertState, ConditionStatus as Is, ConditionType as Condition, Enforcement, IdentityType,
+    ActivityState, Approval, ConditionStatus as Is, ConditionType as Condition, Enforcement, IdentityType,
     KubeconfigPolicy, Mode, OnUncertainty, Reason,
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -67,8 +67,8 @@ fn protected(facts: &Facts) -> Option<Hold> {
     } else {
         return None;
     };
-    let message =
-        format!("UID {uid} is protected: {why}. Nothing was touched. Delete this UserOffboarding, or correct its UID.");
+    let so_far = facts.so_far();
+    let message = format!("UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding, or correct its UID.");
     Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
@@ -88,8 +88,11 @@ fn wrong_account(facts: &Facts) -> Option<Hold> {
     }
     let message = format!(
         "The operator's credentials belong to account {}, but cluster {} belongs to account {}: seen from there every \
-         user would look deleted. Nothing was touched. Give the operator credentials of the cluster's account.",
-        caller.account_id, facts.cluster_id, facts.cluster_account
+         user would look deleted. {} Give the operator credentials of the cluster's account.",
+        caller.account_id,
+        facts.cluster_id,
+        facts.cluster_account,
+        facts.so_far()
     );
     Some(Hold::stall(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
 }
@@ -122,16 +125,17 @@ fn type_mismatch(facts: &Facts) -> Option<Hold> {
 fn name_mismatch(facts: &Facts) -> Option<Hold> {
     let expected = facts.spec.expected_name.as_ref()?;
     let uid = &facts.uid;
+    let so_far = facts.so_far();
     let message = match facts.identity.as_ref().ok()? {
         Identity::Nowhere {
             name_belongs_to: Some(other),
         } if other != uid.as_str() => format!(
-            "Nobody knows UID {uid}, and {expected} has UID {other}: the UID is probably mistyped. Nothing was touched. \
+            "Nobody knows UID {uid}, and {expected} has UID {other}: the UID is probably mistyped. {so_far} \
              Create a UserOffboarding with the right UID, or remove expectedName."
         ),
         identity => match identity.name() {
             Some(name) if name != expected => format!(
-                "UID {uid} belongs to {name}, but expectedName says {expected}. Nothing was touched. Correct whichever \
+                "UID {uid} belongs to {name}, but expectedName says {expected}. {so_far} Correct whichever \
                  of the two is wrong (a UID is corrected in a new UserOffboarding)."
             ),
             _ => return None,
@@ -142,28 +146,20 @@ fn name_mismatch(facts: &Facts) -> Option<Hold> {
 
 /// After the end, under `Once`, what returns is reported and left.
 fn access_returned(facts: &Facts) -> Option<Hold> {
-    facts.status.completed_at.as_ref()?;
-    if facts.spec.enforcement == Enforcement::Continuous || facts.in_progress() || facts.spec.suspend {
+    if facts.spec.enforcement == Enforcement::Continuous || facts.spec.suspend {
         return None;
     }
-    let (reason, what) = match facts.bindings.as_slice() {
-        [] if facts.kubeconfig_left() && facts.kubeconfig != Ok(CertState::Unknown) => (
-            Reason::KubeconfigReissued,
-            "ACK reports a kubeconfig for it in this cluster again".to_owned(),
-        ),
-        [] => return None,
-        [one] => (Reason::BindingFound, format!("{} names it again", one.key)),
-        [first, rest @ ..] => (
-            Reason::BindingFound,
-            format!("{} and {} more name it again", first.key, rest.len()),
-        ),
-    };
+    let (reason, what) = facts.returned()?;
     let message = format!(
         "UID {} had been offboarded, and access returned: {what}. Remove it by hand, or set enforcement: Continuous and \
          the operator does.",
         facts.uid
     );
-    Some(Hold::stall(Reason::AccessReturned, message).about_as(Condition::AccessReturned, Is::True, reason))
+    let hold = Hold {
+        again: Again::Poll,
+        ..Hold::stall(Reason::AccessReturned, message)
+    };
+    Some(hold.about_as(Condition::AccessReturned, Is::True, reason))
 }
 
 /// What was found out for [`gates`].
@@ -207,8 +203,21 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
 }
 
 /// Whether the audit log is to be asked: not if there is nothing to remove, nor once a run has begun.
-pub fn must_ask_for_activity(facts: &Facts) -> bool {
-    !facts.spec.suspend && !facts.holds_nothing() && !kubeconfig_alone_unknown(facts) && !facts.in_progress()
+pub fn must_ask_for_activity(facts: &Facts, plan: &Plan) -> bool {
+    let nothing_to_ask_for = facts.spec.suspend || facts.holds_nothing() || kubeconfig_alone_unknown(facts);
+    !nothing_to_ask_for && (!facts.in_progress() || is_another_grant(facts, plan))
+}
+
+/// Whether a run that was stuck for longer than the window finds a binding that its plan did not hold: an access that
+/// was granted anew, to somebody who may be at work.
+fn is_another_grant(facts: &Facts, plan: &Plan) -> bool {
+    let window = SignedDuration::from_hours(24 * i64::from(facts.spec.activity_check.window_days));
+    let stuck = facts
+        .record
+        .newest()
+        .is_some_and(|newest| facts.now.duration_since(newest) > window);
+    let held = facts.record.fingerprints(&facts.status);
+    stuck && plan.items.iter().any(|item| !held.contains(item.fingerprint.as_str()))
 }
 
 /// Whether this is a dry run.
@@ -270,16 +279,16 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
         .map(|end| format!(", or at {end} (waitAtMostDays)"))
         .unwrap_or_default();
     let message = format!(
-        "{} Nothing was touched. The operator looks again and {what}{end}. To go ahead now, set activityCheck.{unless}.",
-        activity.message
+        "{} {} The operator looks again and {what}{end}. To go ahead now, set activityCheck.{unless}.",
+        activity.message,
+        case.facts.so_far()
     );
     Some(Hold::wait(Reason::WaitingForInactivity, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
     let Case { facts, plan, .. } = case;
-    let nothing_to_do = facts.holds_nothing() && !facts.in_progress();
-    if facts.spec.approval == Approval::Automatic || nothing_to_do || is_approved(facts, plan) {
+    if facts.spec.approval == Approval::Automatic || has_nothing_to_do(facts) || is_approved(facts, plan) {
         return None;
     }
     let message = format!(
@@ -290,12 +299,16 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
     Some(Hold::wait(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
+fn has_nothing_to_do(facts: &Facts) -> bool {
+    facts.holds_nothing() && !facts.in_progress()
+}
+
 /// A plan is approved as a whole by its digest; in the course of a run, what the approved plan held stays approved.
 fn is_approved(facts: &Facts, plan: &Plan) -> bool {
     if facts.spec.approved_plans.contains(&plan.digest) {
         return true;
     }
-    let held = facts.record.fingerprints();
+    let held = facts.record.fingerprints(&facts.status);
     facts.in_progress() && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()))
 }
 
@@ -328,7 +341,7 @@ fn why_it_may(case: Case<'_>) -> Reason {
             // ACK counts the identity as active, and a person says to proceed with an active one.
             return Reason::OverrideActive;
         }
-        if let Some(begun_with) = facts.record.decision().or(reported) {
+        if let Some(begun_with) = facts.record.decision(&facts.status).or(reported) {
             return begun_with;
         }
     }
@@ -336,7 +349,7 @@ fn why_it_may(case: Case<'_>) -> Reason {
         Some(ActivityState::Active | ActivityState::Unknown) if wait_expired(facts) => Reason::WaitExpired,
         Some(ActivityState::Active) => Reason::OverrideActive,
         Some(ActivityState::Unknown) => Reason::OverrideUnknown,
-        _ if facts.spec.approval == Approval::Manual => Reason::PlanApproved,
+        _ if facts.spec.approval == Approval::Manual && !has_nothing_to_do(facts) => Reason::PlanApproved,
         _ => Reason::Automatic,
     }
 }

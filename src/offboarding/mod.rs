@@ -39,6 +39,9 @@ use kube::{ResourceExt, runtime::controller::Action};
 use observe::Facts;
 use report::Report;
 
+/// What was observed is void; an edit wakes the object by itself, but a status that kept changing does not.
+const ANEW: Action = Action::requeue(std::time::Duration::from_secs(1));
+
 /// Brings one object a step nearer to its end, reports, and says when to look again.
 ///
 /// # Errors
@@ -58,12 +61,12 @@ pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Res
     let outcome = match outcome {
         Ok(done) => Ok(done),
         Err(Stop::Hold(hold)) => Err(hold),
-        Err(Stop::Superseded) => return Ok(Action::await_change()),
+        Err(Stop::Superseded) => return Ok(ANEW),
     };
     report.finish(outcome.as_ref());
     match report.write(ctx).await {
         Ok(()) => Ok(look_again(ctx, &report.object, &outcome)),
-        Err(Stop::Superseded) => Ok(Action::await_change()),
+        Err(Stop::Superseded) => Ok(ANEW),
         Err(Stop::Hold(hold)) => Err(hold),
     }
 }
@@ -82,9 +85,8 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         return Ok(report::dry_run(facts, &plan));
     }
 
-    let in_progress = facts.in_progress();
-    still_restored(ctx, &plan)?;
-    let activity = match decide::must_ask_for_activity(facts) {
+    let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
+    let activity = match decide::must_ask_for_activity(facts, &plan) {
         true => Some(activity::check(ctx, facts).await),
         false => None,
     };
@@ -96,16 +98,17 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         plan: &plan,
         activity: activity.as_ref(),
     })?;
+    report.approved(go);
+    still_restored(ctx, &plan)?;
 
-    let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
-    if !facts.holds_nothing() || in_progress {
-        report.started(go, &plan, in_progress);
+    if !facts.holds_nothing() || facts.in_progress() {
+        report.started(&plan, facts.in_progress());
         report.write(ctx).await?;
     }
     let stored = backup::back_up(ctx, &report.object, facts, &plan, go).await?;
     report.backed_up(&facts.record, ctx);
     let purpose = backup::purpose(facts, &plan.digest, go);
-    remove::remove(ctx, &report.object, &mut facts.record, &purpose, &stored).await?;
+    remove::remove(ctx, &report.object, &mut facts.record, &purpose, &plan, &stored).await?;
     let no_bindings = verify::verify(ctx, &facts.uid).await?;
     report.bindings_removed(&facts.record);
     let purge = purge::purge(ctx, report, facts, &plan, go, no_bindings).await?;

@@ -11,7 +11,10 @@ use crate::{
         ack::{self, KubeconfigState},
         sts::CallerIdentity,
     },
-    api::{CertState, KubeconfigPolicy, UserOffboarding, UserOffboardingSpec, UserOffboardingStatus},
+    api::{
+        CertState, ConditionType, KubeconfigPolicy, Reason, UserOffboarding, UserOffboardingSpec,
+        UserOffboardingStatus, conditions,
+    },
     rbac::{BindingKey, LiveBinding, Match, live, subject},
     uid::Uid,
 };
@@ -73,6 +76,44 @@ impl Facts {
         self.bindings.is_empty() && no_kubeconfig
     }
 
+    /// Whether the operator did anything for this object: as its backups tell, or, of a purge alone, its status.
+    pub fn did_something(&self) -> bool {
+        let purged = self.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some());
+        !self.record.is_empty() || purged || self.status.purge_requested_at.is_some()
+    }
+
+    /// What a message says of the effects so far, while something holds the run.
+    pub fn so_far(&self) -> &'static str {
+        if self.did_something() {
+            "Nothing more is touched."
+        } else {
+            "Nothing was touched."
+        }
+    }
+
+    /// What returned after the end, as reason and description; `None` before the end, and once a new run has begun.
+    pub fn returned(&self) -> Option<(Reason, String)> {
+        self.status.completed_at.as_ref()?;
+        if self.in_progress() {
+            return None;
+        }
+        match self.bindings.as_slice() {
+            [] => {
+                let purged = conditions::find(&self.status.conditions, ConditionType::KubeconfigPurged);
+                // One that the spec kept until now was never gone, and `Unknown` is no news.
+                let kept = purged.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::Kept));
+                let reissued = self.kubeconfig_left() && self.kubeconfig != Ok(CertState::Unknown) && !kept;
+                let what = "ACK reports a kubeconfig for it in this cluster again".to_owned();
+                reissued.then_some((Reason::KubeconfigReissued, what))
+            }
+            [one] => Some((Reason::BindingFound, format!("{} names it again", one.key))),
+            [first, rest @ ..] => Some((
+                Reason::BindingFound,
+                format!("{} and {} more name it again", first.key, rest.len()),
+            )),
+        }
+    }
+
     /// Whether a run has begun and not come to its end.
     pub fn in_progress(&self) -> bool {
         let purge_pending = self.status.purge_requested_at.as_ref().is_some_and(|requested| {
@@ -81,7 +122,10 @@ impl Facts {
                 .as_ref()
                 .is_none_or(|completed| requested.0 > completed.0)
         });
-        purge_pending || self.record.in_progress(&self.status, &self.bindings)
+        purge_pending
+            || self
+                .record
+                .in_progress(&self.status, &self.bindings, self.kubeconfig_left())
     }
 }
 
@@ -122,10 +166,10 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         kubeconfig,
         record: record?,
     };
-    if let (Ok(Identity::Nowhere { .. }), true, true, Some(name)) = (
+    if let (Ok(Identity::Nowhere { .. }), true, false, Some(name)) = (
         &facts.identity,
         facts.holds_nothing(),
-        facts.record.is_empty(),
+        facts.did_something(),
         &facts.spec.expected_name,
     ) {
         facts.identity = identity::owner_of_name(ctx, name, facts.spec.identity_type).await;
@@ -137,10 +181,20 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
 pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, Trouble> {
     let states = ctx.cloud.ack.list_user_kubeconfig_states(uid).await?;
     let here = |state: &&KubeconfigState| state.cluster_id == ctx.settings.cluster_id;
-    Ok(states
+    // Should ACK list the cluster twice, the certificate that is still there counts.
+    let worst = states
         .iter()
-        .find(here)
-        .map_or(CertState::Absent, |state| as_reported(state.cert_state)))
+        .filter(here)
+        .map(|s| as_reported(s.cert_state))
+        .max_by_key(|state| is_left(*state));
+    match worst {
+        Some(state) => Ok(state),
+        None => {
+            // A wrong cluster ID is listed for nobody: everybody would look as if they held nothing here.
+            ctx.cluster_exists().await?;
+            Ok(CertState::Absent)
+        }
+    }
 }
 
 /// The API's word for ACK's word: `alibaba` knows no Kubernetes, and `api` knows no cloud.

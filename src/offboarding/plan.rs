@@ -108,7 +108,7 @@ impl Plan {
             kind: item.binding.key.kind.as_str().to_owned(),
             namespace: item.binding.key.namespace.clone(),
             name: item.binding.key.name.clone(),
-            role_ref: item.binding.role_ref.clone(),
+            role_ref: item.binding.role_ref.chars().take(256).collect(),
             action: item.action,
             managed_by: item.managed_by.clone(),
         });

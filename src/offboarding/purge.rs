@@ -59,7 +59,7 @@ pub async fn purge(
     report.kubeconfig(state);
     match state {
         CertState::Absent | CertState::Removed | CertState::Unissued => {
-            return Ok(if report.purge_requested() {
+            return Ok(if report.was_purged() {
                 Purge::Accepted
             } else {
                 Purge::NothingToPurge
@@ -67,6 +67,12 @@ pub async fn purge(
         }
         CertState::Unknown => return Err(state_unknown().into()),
         CertState::Expired | CertState::Unexpired => {}
+    }
+    if facts.kubeconfig.is_ok() && !facts.kubeconfig_left() && !facts.in_progress() {
+        // It was issued since this run looked: activity and approval were not asked with it in mind.
+        let message = "ACK reports a kubeconfig that was not there a moment ago; the checks begin anew.";
+        let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+        return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
     if report.purge_accepted_within(ctx.settings.recheck_interval) {
         // ACK accepted it and has not carried it out yet: the next step polls.

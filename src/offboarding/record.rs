@@ -51,9 +51,7 @@ pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
         for map in &page.items {
             match backup::read(map) {
                 Ok(part) => parts.push(part),
-                Err(error) => {
-                    tracing::warn!(%error, "a ConfigMap with the labels of a backup is left out of the record")
-                }
+                Err(error) => return Err(super::backup::unreadable(&error).into()),
             }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -78,7 +76,10 @@ impl Record {
 
     /// Whether exactly this state of this binding is stored, for this action.
     pub fn holds(&self, binding: &LiveBinding, action: StoredAction) -> bool {
-        let same = |e: &StoredEntry| e.uid == binding.uid && e.resource_version == binding.resource_version;
+        let content = backup::sha256(binding.raw.to_string().as_bytes());
+        let same = |e: &StoredEntry| {
+            e.uid == binding.uid && e.resource_version == binding.resource_version && e.sha256 == content
+        };
         self.entries().any(|e| same(e) && e.action == action)
     }
 
@@ -87,57 +88,78 @@ impl Record {
         self.entries().flat_map(|e| &e.names).map(String::as_str)
     }
 
-    /// The fingerprints of all bindings that a carried-out plan held: what was approved stays approved.
-    pub fn fingerprints(&self) -> BTreeSet<&str> {
-        self.entries()
+    /// The parts that were made since the last completion.
+    fn of_this_run<'a>(&'a self, status: &UserOffboardingStatus) -> impl DoubleEndedIterator<Item = &'a StoredPart> {
+        let end = status.completed_at.as_ref().map(|completed| end_of_second(completed.0));
+        self.parts
+            .iter()
+            .filter(move |part| end.is_none_or(|end| part.created > end))
+    }
+
+    /// The fingerprints of the bindings that the plans of this run held: what was approved stays approved.
+    pub fn fingerprints(&self, status: &UserOffboardingStatus) -> BTreeSet<&str> {
+        let entries = self.of_this_run(status).flat_map(|part| &part.entries);
+        entries
             .map(|e| e.fingerprint.as_str())
             .filter(|f| !f.is_empty())
             .collect()
     }
 
-    /// Why the last plan could be carried out.
-    pub fn decision(&self) -> Option<Reason> {
-        self.parts.last().and_then(|part| Reason::parse(&part.decision))
+    /// Why the last plan of this run could be carried out.
+    pub fn decision(&self, status: &UserOffboardingStatus) -> Option<Reason> {
+        self.of_this_run(status)
+            .next_back()
+            .and_then(|part| Reason::parse(&part.decision))
+    }
+
+    /// When the last part was made.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.parts.last().map(|part| part.created)
     }
 
     /// Whether a run has begun and not come to its end.
     ///
     /// It has when a backup is younger than the last completion. If the status was lost, nobody knows of a
     /// completion: then only the bindings tell, and bindings that were never backed up are a new run.
-    pub fn in_progress(&self, status: &UserOffboardingStatus, found: &[LiveBinding]) -> bool {
-        let Some(newest) = self.parts.last().map(|part| part.created) else {
-            return false;
-        };
-        let completed = status.completed_at.as_ref().map(|t| t.0);
-        if completed.is_some_and(|completed| newest <= end_of_second(completed)) {
+    pub fn in_progress(&self, status: &UserOffboardingStatus, found: &[LiveBinding], kubeconfig_left: bool) -> bool {
+        if self.of_this_run(status).next().is_none() {
             return false;
         }
+        let completed = status.completed_at.as_ref().map(|t| t.0);
         let known_start = status
             .started_at
             .as_ref()
             .is_some_and(|started| completed.is_none_or(|c| started.0 > c));
-        known_start || found.is_empty() || found.iter().any(|b| self.entries().any(|e| e.uid == b.uid))
+        known_start
+            || (found.is_empty() && !kubeconfig_left)
+            || found.iter().any(|b| self.entries().any(|e| e.uid == b.uid))
     }
 
     /// What is gone, given what is left: `found` holds the bindings that name the UID, `lookalikes` those that only
     /// bear its name.
     pub fn counts(&self, found: &[LiveBinding], lookalikes: &[LiveBinding]) -> Counts {
-        let still = |list: &[LiveBinding], uid: &str| list.iter().any(|b| b.uid == uid);
-        let mut seen = BTreeSet::new();
+        let is_in = |list: &[LiveBinding], uid: &str| list.iter().any(|b| b.uid == uid);
         let mut counts = Counts::default();
-        // The last word on a binding counts: an action may have changed with the binding.
+        // The last word on a binding counts: a shared one that we shrank may be one that ACK's purge took.
+        let mut seen = BTreeSet::new();
         for entry in self.parts.iter().rev().flat_map(|part| &part.entries) {
-            if !seen.insert((entry.uid.as_str(), entry.action == StoredAction::Keep)) {
+            if !seen.insert(entry.uid.as_str()) || is_in(found, &entry.uid) {
                 continue;
             }
             match entry.action {
-                StoredAction::Delete if !still(found, &entry.uid) => counts.deleted += 1,
-                StoredAction::RemoveSubject if !still(found, &entry.uid) => counts.subjects_removed += 1,
-                StoredAction::Keep if !still(lookalikes, &entry.uid) => counts.by_ack += 1,
-                _ => {}
+                StoredAction::Delete => counts.deleted += 1,
+                StoredAction::RemoveSubject => counts.subjects_removed += 1,
+                StoredAction::Keep if !is_in(lookalikes, &entry.uid) => counts.by_ack += 1,
+                StoredAction::Keep if self.was_shrunk(&entry.uid) => counts.subjects_removed += 1,
+                StoredAction::Keep => {}
             }
         }
         counts
+    }
+
+    fn was_shrunk(&self, uid: &str) -> bool {
+        self.entries()
+            .any(|e| e.uid == uid && e.action == StoredAction::RemoveSubject)
     }
 
     /// How many bindings are stored.

@@ -4,7 +4,7 @@ use super::{
     backup::{self, VerifiedBackup},
     context::Context,
     hold::{Again, Hold, Stop},
-    plan::{self, Item, bindings},
+    plan::{self, Item, Plan, bindings},
     record::Record,
 };
 use crate::{
@@ -24,6 +24,7 @@ const ATTEMPTS: u32 = 5;
 #[derive(Debug, Default)]
 struct Left {
     refused: Vec<(BindingKey, String)>,
+    failed: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
     shared: Vec<BindingKey>,
 }
@@ -37,17 +38,27 @@ pub async fn remove(
     object: &UserOffboarding,
     record: &mut Record,
     purpose: &Purpose,
+    plan: &Plan,
     stored: &VerifiedBackup,
 ) -> Result<(), Stop> {
-    let mut left = Left::default();
-    for item in stored.items() {
-        if item.action == BindingAction::RemoveSubject && !ctx.settings.remove_subjects {
-            left.shared.push(item.binding.key.clone());
-        } else if !item.binding.terminating {
-            one(ctx, object, record, purpose, item, &mut left).await?;
-        }
+    let kept = plan
+        .items
+        .iter()
+        .filter(|item| !may_remove(ctx, item))
+        .map(|item| item.binding.key.clone());
+    let mut left = Left {
+        shared: kept.collect(),
+        ..Left::default()
+    };
+    for item in stored.items().iter().filter(|item| !item.binding.terminating) {
+        one(ctx, object, record, purpose, item, &mut left).await?;
     }
     left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
+}
+
+/// Whether the operator is allowed to do what the plan says of a binding.
+pub fn may_remove(ctx: &Context, item: &Item) -> bool {
+    item.action == BindingAction::Delete || ctx.settings.remove_subjects
 }
 
 async fn one(
@@ -68,7 +79,16 @@ async fn one(
                 live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
             }
         };
-        match effect.map_err(|error| broken_off(key, &error))? {
+        let effect = match effect {
+            Ok(effect) => effect,
+            // A webhook of one namespace that is down, say: the others must not wait for it.
+            Err(kube::Error::Api(status)) => {
+                left.failed.push((key.clone(), status.message.clone()));
+                return Ok(());
+            }
+            Err(error) => return Err(broken_off(key, &error.to_string()).into()),
+        };
+        match effect {
             Effect::Done => {
                 tracing::info!(binding = %key, action = ?item.action, "removed");
                 ctx.note_removal(key);
@@ -123,14 +143,10 @@ async fn changed(
         .map_or(Changed::Materially, |item| Changed::Harmlessly(Box::new(item.clone()))))
 }
 
-fn broken_off(key: &BindingKey, error: &kube::Error) -> Hold {
+fn broken_off(key: &BindingKey, error: &str) -> Hold {
     let message =
         format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
-    Hold::wait(Reason::LookupFailed, Again::Backoff, message).about_as(
-        Condition::BindingsRemoved,
-        Is::False,
-        Reason::Conflict,
-    )
+    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
 impl Left {
@@ -150,12 +166,15 @@ impl Left {
                 format!(" ({} more were refused)", bindings(rest.len()))
             };
             let message = format!(
-                "The API server refused to let the operator remove {key}: {}. The other bindings were removed{more}; the \
+                "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}; the \
                  kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or remove the \
                  binding by hand.",
                 why.trim_end_matches('.')
             );
             return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+        }
+        if let Some((key, why)) = self.failed.first() {
+            return Some(broken_off(key, why));
         }
         if let Some(key) = self.changing.first() {
             let by = manager(key)

@@ -64,6 +64,9 @@ pub enum StartError {
     /// The cloud's settings or credentials.
     #[error(transparent)]
     Cloud(#[from] crate::alibaba::SettingsError),
+    /// The index of bindings is not kept current any more.
+    #[error("the watch of bindings ended; the process ends too, to be started again")]
+    Index,
     /// Signals cannot be handled.
     #[error("the process cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -100,7 +103,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     };
     let recorder = Recorder::new(request.clone(), reporter);
     let index = Arc::new(BindingIndex::default());
-    let watching = tokio::spawn(index.clone().run(watch.clone()));
+    let mut watching = tokio::spawn(index.clone().run(watch.clone()));
     let context = Arc::new(Context::new(request, cloud, index.clone(), settings, recorder));
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut stop = Box::pin(async move {
@@ -112,7 +115,11 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         () = &mut stop => return Ok(()),
     }
     tracing::info!(bindings = index.len(), "the index is complete");
-    control(watch, context, args.concurrency, stop).await;
+    tokio::select! {
+        () = control(watch, context, args.concurrency, stop) => {}
+        // It ends by a panic only; without it, returned access would go unnoticed.
+        _ = &mut watching => return Err(StartError::Index),
+    }
     watching.abort();
     tracing::info!("stopped");
     Ok(())

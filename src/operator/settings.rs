@@ -156,6 +156,22 @@ pub struct Settings {
 /// Settings are missing or cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// The settings say one thing, and the cluster another.
+    #[error(
+        "{what} is {said} by {flag} or {variable}, but {own} by ConfigMap kube-system/{PROFILE}: leave the setting out, or correct it"
+    )]
+    Contradiction {
+        /// What.
+        what: &'static str,
+        /// What the setting says.
+        said: String,
+        /// What the cluster says.
+        own: String,
+        /// The flag.
+        flag: &'static str,
+        /// The variable.
+        variable: &'static str,
+    },
     /// Neither a flag nor the cluster says it.
     #[error("{what} is not known: set {flag} or {variable}{elsewhere}")]
     Missing {
@@ -171,19 +187,15 @@ pub enum SettingsError {
 }
 
 impl RunArgs {
-    /// Completes the settings by what the cluster says about itself; `client` reads its profile only if needed.
+    /// Completes the settings by what the cluster says about itself, and compares them with it: an operator that takes
+    /// its cluster for another one would read that one's audit log, and purge there.
     ///
     /// # Errors
-    /// When something is known to nobody.
+    /// When something is known to nobody, or the cluster contradicts it.
     pub async fn complete(&self, client: &Client) -> Result<Settings, SettingsError> {
-        let profile = match (&self.cluster_id, &self.account_id) {
-            (Some(_), Some(_)) => Ok(ConfigMap::default()),
-            _ => {
-                Api::<ConfigMap>::namespaced(client.clone(), "kube-system")
-                    .get(PROFILE)
-                    .await
-            }
-        };
+        let profile = Api::<ConfigMap>::namespaced(client.clone(), "kube-system")
+            .get(PROFILE)
+            .await;
         let from_profile = |key: &str| {
             let value = profile.as_ref().ok()?.data.as_ref()?.get(key)?.trim();
             (!value.is_empty()).then(|| value.to_owned())
@@ -193,13 +205,27 @@ impl RunArgs {
             Ok(_) => format!("; ConfigMap kube-system/{PROFILE} does not say it"),
         };
         let known = |value: &Option<String>, key, what, flag, variable| {
-            let value = value.clone().or_else(|| from_profile(key));
-            value.ok_or(SettingsError::Missing {
-                what,
-                flag,
-                variable,
-                elsewhere: why.clone(),
-            })
+            let said = value
+                .as_deref()
+                .map(str::trim)
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned);
+            match (said, from_profile(key)) {
+                (Some(said), Some(own)) if said != own => Err(SettingsError::Contradiction {
+                    what,
+                    said,
+                    own,
+                    flag,
+                    variable,
+                }),
+                (Some(known), _) | (None, Some(known)) => Ok(known),
+                (None, None) => Err(SettingsError::Missing {
+                    what,
+                    flag,
+                    variable,
+                    elsewhere: why.clone(),
+                }),
+            }
         };
         Ok(Settings {
             cluster_id: known(

@@ -7,7 +7,19 @@ use serde_json::Value;
 ///
 /// Labels and annotations are those that Flux (kustomize-controller, helm-controller), Argo CD (label, annotation or
 /// tracking ID) and Helm document.
+///
+/// At most 256 characters: labels are short, annotations and owner references are anybody's text.
 pub fn manager_of(object: &Value) -> Option<String> {
+    Some(
+        named_manager(object)?
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(256)
+            .collect(),
+    )
+}
+
+fn named_manager(object: &Value) -> Option<String> {
     let label = |key: &str| lookup(object, "labels", key);
     let annotation = |key: &str| lookup(object, "annotations", key);
     let qualified = |namespace: Option<&str>, name: &str| match namespace {

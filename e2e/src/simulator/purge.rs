@@ -70,6 +70,7 @@ fn is_active(logstore: &Logstore, uid: &str, guard: Guard) -> Result<bool, Refus
     let records = sls::found(logstore, "", now() - GUARD_SECONDS..now() + 1)?;
     let field = |record: &super::Record, name: &str| record.get(name).map(str::to_owned).unwrap_or_default();
     Ok(records.iter().any(|record| match guard {
+        Guard::Nothing => false,
         Guard::AnyMention => record.fields().values().any(|value| value.contains(uid)),
         Guard::ByUser => {
             is_name_of(&field(record, "user.username"), uid)

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
+/// The widest bucket in which a silence of an hour cannot hide for long.
+const FINE: i64 = HOUR / 2;
 /// A closed day counts as settled this long after its end: late records are indexed by then.
 const SETTLED: i64 = HOUR;
 /// Histograms asked at a time.
@@ -107,7 +109,7 @@ pub async fn covers(ctx: &Context, place: &Place, window: Window) -> Result<(), 
                 place.logstore,
                 at(logstore.created_at),
                 days(needed),
-                at(logstore.created_at + (window.to - window.from))
+                at(logstore.created_at.saturating_add(window.to - window.from))
             ),
         ));
     }
@@ -171,10 +173,10 @@ async fn silences_of_day(ctx: &Context, place: &Place, day: i64, end: i64) -> Re
     Ok(found)
 }
 
-/// Asks for a stretch; where the buckets are wider than an hour, for each hour by itself.
+/// Asks for a stretch; where the buckets are too wide, for each hour by itself.
 async fn ask(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Vec<Silence>, Doubt> {
     let histogram = complete(ctx, place, from, to).await?;
-    if to - from <= HOUR || histogram.buckets.iter().all(|b| b.to - b.from <= HOUR) {
+    if to - from <= HOUR || histogram.buckets.iter().all(|b| b.to - b.from <= FINE) {
         return Ok(silent(&histogram.buckets, from, to));
     }
     let hours = (from..to)

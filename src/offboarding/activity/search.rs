@@ -87,7 +87,11 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evi
                 queries.push((any(&format!("{field}: ")), Evidence::Exact));
             }
         }
-        if index.full_text {
+        // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
+        let all_indexed = [IMPERSONATED, AUTHORIZATION]
+            .iter()
+            .all(|field| index.keys.contains(*field));
+        if index.full_text && !all_indexed {
             queries.push((any(""), Evidence::Exact));
         }
     }

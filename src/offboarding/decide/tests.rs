@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{BindingAction, ConditionStatus, conditions},
+    api::{BindingAction, CertState, ConditionStatus, conditions},
     offboarding::{activity::Doubt, hold::Trouble, plan, testing},
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
@@ -66,6 +66,10 @@ fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, 
         .map_err(|hold| (hold.reason, hold.about.map(|(_, _, reason)| reason)))
 }
 
+fn asks(facts: &Facts) -> bool {
+    must_ask_for_activity(facts, &plan::plan(facts))
+}
+
 fn after(facts: &Facts, seconds: i64) -> Time {
     Time(Timestamp::from_second(facts.now.as_second() + seconds).unwrap())
 }
@@ -86,6 +90,7 @@ fn part(facts: &Facts, seconds_ago: i64, decision: Reason, names: &[&str]) -> St
             },
             names: i.names.clone(),
             fingerprint: i.fingerprint.clone(),
+            sha256: String::new(),
         });
     StoredPart {
         config_map: format!("part-{seconds_ago}"),
@@ -216,6 +221,59 @@ fn access_that_returns_holds_under_once_only() {
 }
 
 #[test]
+fn a_kubeconfig_that_was_kept_until_now_has_not_returned() {
+    let mut facts = testing::facts();
+    facts.status.completed_at = Some(after(&facts, -10));
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    assert_eq!(held(&facts), Some((Reason::AccessReturned, true)));
+    let now = facts.now;
+    let status = &mut facts.status.conditions;
+    conditions::set(
+        status,
+        Condition::KubeconfigPurged,
+        ConditionStatus::True,
+        Reason::Kept,
+        "",
+        None,
+        now,
+    );
+    assert_eq!(held(&facts), None, "Keep was edited to Purge");
+    facts.status.conditions.clear();
+    facts.kubeconfig = Ok(CertState::Unknown);
+    assert_eq!(held(&facts), None, "Unknown is no news");
+}
+
+#[test]
+fn a_run_that_was_stuck_for_a_week_asks_again_about_a_new_grant() {
+    let mut facts = holder();
+    facts.record.add(part(&facts, 8 * DAY, Reason::Automatic, &["a"]));
+    facts.bindings.truncate(1);
+    assert!(facts.in_progress() && !asks(&facts), "what it was about goes on");
+    facts.bindings.push(testing::binding("rehired", &[user("100")]));
+    assert!(asks(&facts));
+    facts.spec.activity_check.window_days = 9;
+    assert!(!asks(&facts));
+}
+
+#[test]
+fn what_an_earlier_run_was_allowed_counts_no_more() {
+    let mut facts = holder();
+    facts.spec.approval = Approval::Manual;
+    facts.record.add(part(&facts, 20, Reason::OverrideActive, &["a", "b"]));
+    facts.status.started_at = Some(after(&facts, -20));
+    facts.status.completed_at = Some(after(&facts, -10));
+    facts.status.purge_requested_at = Some(after(&facts, -5));
+    assert!(facts.in_progress());
+    assert_eq!(
+        gated(&facts, None).unwrap_err().0,
+        Reason::AwaitingApproval,
+        "its approvals"
+    );
+    facts.spec.approval = Approval::Automatic;
+    assert_eq!(gated(&facts, None), Ok(Reason::Automatic), "and its override");
+}
+
+#[test]
 fn an_active_or_unknown_identity_waits_unless_told_otherwise() {
     let waits = Err((Reason::WaitingForInactivity, Some(Reason::WaitingForInactivity)));
     use ActivityState::{Active, Inactive, Unknown};
@@ -302,9 +360,9 @@ fn in_the_course_of_a_run_what_was_approved_stays_approved() {
 #[test]
 fn a_run_that_has_begun_is_not_stopped_by_activity_but_by_suspension() {
     let mut facts = holder();
-    assert!(must_ask_for_activity(&facts));
+    assert!(asks(&facts));
     facts.record.add(part(&facts, 5, Reason::OverrideActive, &["a", "b"]));
-    assert!(!must_ask_for_activity(&facts));
+    assert!(!asks(&facts));
     assert_eq!(
         gated(&facts, None),
         Ok(Reason::OverrideActive),
@@ -330,7 +388,7 @@ fn a_purge_alone_goes_on_as_it_began() {
         None,
         now,
     );
-    assert!(!must_ask_for_activity(&facts));
+    assert!(!asks(&facts));
     assert_eq!(gated(&facts, None), Ok(Reason::OverrideUnknown));
 }
 
@@ -339,6 +397,7 @@ fn a_purge_that_ack_refused_is_forced_only_if_a_person_says_proceed() {
     let mut facts = testing::facts();
     facts.kubeconfig = Ok(CertState::Unexpired);
     facts.record.add(part(&holder(), 5, Reason::Automatic, &["a", "b"]));
+    facts.status.purge_requested_at = Some(after(&facts, -4));
     let now = facts.now;
     let status = &mut facts.status.conditions;
     conditions::set(
@@ -362,10 +421,10 @@ fn after_the_end_everything_is_asked_again() {
     facts.record.add(part(&facts, 20, Reason::OverrideActive, &["a", "b"]));
     facts.status.started_at = Some(after(&facts, -20));
     facts.status.completed_at = Some(after(&facts, -10));
-    assert!(must_ask_for_activity(&facts));
+    assert!(asks(&facts));
     facts.record.add(part(&facts, 5, Reason::Automatic, &["a"]));
     facts.status.started_at = Some(after(&facts, -5));
-    assert!(!must_ask_for_activity(&facts), "a younger backup is a new run");
+    assert!(!asks(&facts), "a younger backup is a new run");
 }
 
 #[test]
@@ -383,12 +442,12 @@ fn with_a_lost_status_only_bindings_that_were_stored_are_a_run() {
 fn what_holds_nothing_needs_neither_activity_nor_approval() {
     let mut facts = testing::facts();
     facts.spec.approval = Approval::Manual;
-    assert!(!must_ask_for_activity(&facts));
+    assert!(!asks(&facts));
     assert!(gated(&facts, None).is_ok());
     facts.kubeconfig = Ok(CertState::Unexpired);
-    assert!(must_ask_for_activity(&facts));
+    assert!(asks(&facts));
     facts.spec.kubeconfig = KubeconfigPolicy::Keep;
-    assert!(!must_ask_for_activity(&facts));
+    assert!(!asks(&facts));
 }
 
 #[test]
@@ -419,4 +478,22 @@ fn what_is_gone_is_counted_by_what_is_left() {
     assert_eq!((counts.deleted, counts.subjects_removed), (0, 0));
     let counts = facts.record.counts(&facts.bindings[1..2], &[]);
     assert_eq!((counts.deleted, counts.subjects_removed), (1, 1));
+}
+
+#[test]
+fn what_acks_purge_took_is_counted_once_and_as_acks() {
+    let mut facts = holder();
+    facts.bindings = vec![testing::binding(
+        "mixed",
+        &[user("100"), json!({"kind": "Group", "name": "100"})],
+    )];
+    facts.record.add(part(&facts, 5, Reason::Automatic, &["mixed"]));
+    let mut kept = part(&facts, 4, Reason::Automatic, &["mixed"]);
+    kept.entries[0].action = StoredAction::Keep;
+    facts.record.add(kept);
+    let shrunk = testing::binding("mixed", &[json!({"kind": "Group", "name": "100"})]);
+    let counts = facts.record.counts(&[], &[shrunk]);
+    assert_eq!((counts.subjects_removed, counts.by_ack), (1, 0), "it is still there");
+    let counts = facts.record.counts(&[], &[]);
+    assert_eq!((counts.subjects_removed, counts.by_ack), (0, 1));
 }

@@ -39,23 +39,16 @@ impl Report {
         if facts.kubeconfig_left() {
             self.no_longer(Condition::KubeconfigPurged, "ACK reports a kubeconfig of the UID.");
         }
-        let returned = match facts.bindings.first() {
-            Some(binding) => Some((Reason::BindingFound, format!("{} names the UID again.", binding.key))),
-            None if facts.kubeconfig_left() => Some((
-                Reason::KubeconfigReissued,
-                "ACK reports a kubeconfig for the UID again.".to_owned(),
-            )),
-            None => None,
-        };
         if self.status.completed_at.is_none() {
+            let message = "The offboarding has not come to its end yet.";
+            self.set(Condition::AccessReturned, Is::False, Reason::None, message);
+        } else if let Some((reason, what)) = facts.returned() {
             self.set(
                 Condition::AccessReturned,
-                Is::False,
-                Reason::None,
-                "The offboarding has not come to its end yet.",
+                Is::True,
+                reason,
+                &format!("UID {}: {what}.", facts.uid),
             );
-        } else if let (Some((reason, message)), false) = (returned, facts.in_progress()) {
-            self.set(Condition::AccessReturned, Is::True, reason, &message);
         }
     }
 
@@ -69,7 +62,7 @@ impl Report {
     pub fn identified(&mut self, facts: &Facts) {
         let uid = &facts.uid;
         let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| is_left(*state));
-        let held = !facts.bindings.is_empty() || kubeconfig || !facts.record.is_empty();
+        let held = !facts.bindings.is_empty() || kubeconfig || facts.did_something();
         let (is, reason, message) = match &facts.identity {
             Ok(Identity::User { name }) => (Is::True, Reason::RamUser, format!("UID {uid} is RAM user {name}.")),
             Ok(Identity::Role { name }) => (
@@ -106,12 +99,17 @@ impl Report {
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
     pub fn planned(&mut self, plan: &Plan, facts: &Facts) {
-        let held = facts.record.fingerprints();
-        let rest = (facts.in_progress() || plan.items.is_empty())
-            && !held.is_empty()
-            && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()));
+        let held = facts.record.fingerprints(&facts.status);
+        let all_held = plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()));
+        let rest = match plan.items.is_empty() {
+            true => !facts.record.is_empty(),
+            false => facts.in_progress() && all_held,
+        };
         if !rest || self.status.plan.is_none() {
             self.status.plan = Some(plan.to_status());
+        }
+        if !all_held {
+            self.no_longer(Condition::BackedUp, "The plan holds bindings that are not stored yet.");
         }
     }
 
@@ -129,6 +127,10 @@ impl Report {
             ActivityState::Active => Is::False,
             ActivityState::Unknown => Is::Unknown,
         };
+        if activity.state == ActivityState::Inactive {
+            // The next wait is a wait of its own.
+            self.status.waiting_since = None;
+        }
         self.set(Condition::Inactive, is, activity.reason, &message);
         self.status.activity = Some(activity.to_status());
     }
@@ -141,8 +143,13 @@ pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
         Err(trouble) => format!("; the state of the kubeconfig is not known ({})", trouble.message),
         Ok(_) => String::new(),
     };
+    let changed = if facts.did_something() {
+        "nothing more is changed"
+    } else {
+        "nothing was changed"
+    };
     let message = format!(
-        "A dry run: nothing was changed. Carried out, it would {}{kubeconfig}.",
+        "A dry run: {changed}. Carried out, it would {}{kubeconfig}.",
         plan.summary()
     );
     Done {
@@ -154,8 +161,7 @@ pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
 /// What the end of a run says.
 pub fn complete(facts: &Facts) -> Done {
     let uid = &facts.uid;
-    let purged = facts.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some());
-    if facts.record.is_empty() && !purged && facts.holds_nothing() {
+    if !facts.did_something() && facts.holds_nothing() {
         let kubeconfig = match facts.spec.kubeconfig {
             KubeconfigPolicy::Purge => "ACK knows of no kubeconfig",
             KubeconfigPolicy::Keep => "its kubeconfig, if it has one, is kept as the spec says",

@@ -11,7 +11,8 @@ use super::{
     hold::{Done, Hold, Stop},
 };
 use crate::api::{
-    ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding, UserOffboardingStatus, conditions,
+    ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
+    UserOffboardingStatus, conditions,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
@@ -26,6 +27,9 @@ const MANAGER: &str = "ack-offboarding-operator";
 /// How often a status write is tried again after an edit that changed neither uid nor generation.
 const WRITE_ATTEMPTS: u32 = 5;
 
+/// The longest message of a condition, in characters.
+const MESSAGE_LIMIT: usize = 4096;
+
 /// The status of one object, while it is being written.
 pub struct Report {
     /// The object that was observed.
@@ -33,6 +37,7 @@ pub struct Report {
     written: UserOffboardingStatus,
     status: UserOffboardingStatus,
     now: Timestamp,
+    newest_backup: Option<Timestamp>,
 }
 
 impl Report {
@@ -44,6 +49,7 @@ impl Report {
             status: written.clone(),
             written,
             now: Timestamp::now(),
+            newest_backup: None,
         };
         report.status.observed_generation = report.object.metadata.generation;
         for type_ in Condition::ALL {
@@ -54,8 +60,9 @@ impl Report {
         report
     }
 
-    /// Sets one condition.
+    /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
     pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
+        let message = &cut(message, MESSAGE_LIMIT);
         let generation = self.object.metadata.generation;
         conditions::set(
             &mut self.status.conditions,
@@ -87,7 +94,10 @@ impl Report {
             let newer =
                 later(self.status.started_at.as_ref(), self.status.completed_at.as_ref()) || self.purge_requested();
             if !was_complete || newer {
-                self.status.completed_at = Some(Time(Timestamp::now()));
+                // Not before anything of this run, whichever node's clock that was written by.
+                let own = [self.status.started_at.as_ref(), self.status.purge_requested_at.as_ref()];
+                let latest = own.into_iter().flatten().map(|t| t.0).chain(self.newest_backup).max();
+                self.status.completed_at = Some(Time(latest.map_or(Timestamp::now(), |t| t.max(Timestamp::now()))));
             }
             self.status.waiting_since = None;
             let verified = if *reason == Reason::Offboarded {
@@ -118,13 +128,22 @@ impl Report {
         } = hold;
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
-            if *condition == Condition::BindingsRemoved {
+            let is_purged = conditions::find(&self.status.conditions, Condition::KubeconfigPurged)
+                .is_some_and(|c| c.status == "True");
+            if *condition == Condition::BindingsRemoved
+                && !is_purged
+                && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
+            {
                 let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
                 self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
             }
         }
         if *reason == Reason::WaitingForInactivity && self.status.waiting_since.is_none() {
             self.status.waiting_since = Some(Time(self.now));
+        }
+        if *reason == Reason::Suspended {
+            // Somebody stopped it: that is not the wait that the spec limits.
+            self.status.waiting_since = None;
         }
         self.set(Condition::Ready, Is::False, *reason, message);
         self.set(Condition::Offboarded, Is::False, *reason, message);
@@ -163,7 +182,11 @@ impl Report {
             let patch = json!({
                 "apiVersion": UserOffboarding::api_version(&()),
                 "kind": UserOffboarding::kind(&()),
-                "metadata": { "name": name, "resourceVersion": self.object.metadata.resource_version },
+                "metadata": {
+                    "name": name,
+                    "uid": self.object.metadata.uid,
+                    "resourceVersion": self.object.metadata.resource_version,
+                },
                 "status": self.status,
             });
             let params = PatchParams::apply(MANAGER).force();
@@ -174,7 +197,7 @@ impl Report {
                     self.written = self.status.clone();
                     return Ok(());
                 }
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(ctx, &api).await?,
+                Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(&api).await?,
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Stop::Superseded),
                 Err(error) => return Err(error.into()),
             }
@@ -182,17 +205,29 @@ impl Report {
         Err(Stop::Superseded)
     }
 
-    /// Someone wrote to the object: if it was neither the spec nor another object, only the resourceVersion changes.
-    async fn refresh(&mut self, ctx: &Context, api: &Api<UserOffboarding>) -> Result<(), Stop> {
-        ctx.still_wanted(&self.object).await?;
-        let live = api.get_metadata(&self.object.name_any()).await?;
+    /// Someone wrote to the object. If it is the same one, with the same spec, and still with the status that was
+    /// written last, only the resourceVersion changes. Read in one piece: two reads could be of two objects.
+    async fn refresh(&mut self, api: &Api<UserOffboarding>) -> Result<(), Stop> {
+        let live = api.get_opt(&self.object.name_any()).await?.ok_or(Stop::Superseded)?;
+        // As they are stored: times lose their fractions there.
+        let stored = |status: &UserOffboardingStatus| serde_json::to_value(status).ok();
+        let same = live.metadata.uid == self.object.metadata.uid
+            && live.metadata.generation == self.object.metadata.generation
+            && live.metadata.deletion_timestamp.is_none()
+            && stored(&live.status.unwrap_or_default()) == stored(&self.written);
+        if !same {
+            return Err(Stop::Superseded);
+        }
         self.object.metadata.resource_version = live.metadata.resource_version;
         Ok(())
     }
+}
 
-    /// The last status that was written.
-    pub fn written(&self) -> &UserOffboardingStatus {
-        &self.written
+/// `text`, if it is longer than `limit` characters without its end.
+fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

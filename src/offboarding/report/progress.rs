@@ -20,9 +20,12 @@ use crate::{
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use std::time::Duration;
 
+/// How many ConfigMaps the status lists.
+const SHOWN: usize = 100;
+
 impl Report {
-    /// Says why the run may go on, and that it does.
-    pub fn started(&mut self, go: Go, plan: &Plan, in_progress: bool) {
+    /// Says why the run may go on.
+    pub fn approved(&mut self, go: Go) {
         let why = match go.reason {
             Reason::PlanApproved => "A person approved the plan.",
             Reason::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
@@ -33,6 +36,16 @@ impl Report {
             _ => "The plan needs no approval.",
         };
         self.set(Condition::Approved, Is::True, go.reason, why);
+        self.status.waiting_since = None;
+    }
+
+    /// Says that the run begins, or goes on. One that is tried again and again says so once only.
+    pub fn started(&mut self, plan: &Plan, in_progress: bool) {
+        let approved =
+            |list: &[_]| conditions::find(list, Condition::Approved).map(|c| (c.status.clone(), c.reason.clone()));
+        if in_progress && approved(&self.written.conditions) == approved(&self.status.conditions) {
+            return;
+        }
         let progress = format!("The operator is about to {}.", plan.summary());
         self.set(Condition::Ready, Is::False, Reason::InProgress, &progress);
         self.set(Condition::Offboarded, Is::False, Reason::InProgress, &progress);
@@ -41,7 +54,6 @@ impl Report {
         if !in_progress || self.status.started_at.is_none() {
             self.status.started_at = Some(Time(self.now));
         }
-        self.status.waiting_since = None;
     }
 
     /// Says where the backups are.
@@ -55,25 +67,30 @@ impl Report {
             );
         }
         let stored = record.bindings();
-        let maps: Vec<_> = record
-            .parts
-            .iter()
-            .map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map))
-            .collect();
+        self.stored(record, ctx);
         let message = format!(
             "{} stored and read back, in {} of namespace {}.",
             bindings(stored as usize),
-            if maps.len() == 1 {
-                "a ConfigMap".to_owned()
-            } else {
-                format!("{} ConfigMaps", maps.len())
+            match record.parts.len() {
+                1 => "a ConfigMap".to_owned(),
+                n => format!("{n} ConfigMaps"),
             },
             ctx.settings.namespace
         );
         self.set(Condition::BackedUp, Is::True, Reason::Stored, &message);
+    }
+
+    /// Lists the backups: the newest ones.
+    fn stored(&mut self, record: &Record, ctx: &Context) {
+        let newest = record.parts.iter().rev().take(SHOWN);
+        let mut config_maps: Vec<_> = newest
+            .map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map))
+            .collect();
+        config_maps.reverse();
+        self.newest_backup = record.parts.last().map(|p| p.created);
         self.status.backup = Some(BackupStatus {
-            config_maps: maps,
-            bindings: stored,
+            config_maps,
+            bindings: record.bindings(),
         });
     }
 
@@ -116,6 +133,11 @@ impl Report {
         )
     }
 
+    /// Whether ACK purged the kubeconfig, in this run or in an earlier one.
+    pub fn was_purged(&self) -> bool {
+        self.purge_requested() || self.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some())
+    }
+
     /// Notes that ACK accepted the purge.
     pub fn purge_accepted_now(&mut self) {
         if let Some(kubeconfig) = &mut self.status.kubeconfig {
@@ -151,6 +173,7 @@ impl Report {
             ),
         };
         if purge == Purge::Accepted
+            && self.purge_requested()
             && !self.purge_accepted_within(Duration::MAX)
             && let Some(requested) = self.status.purge_requested_at.clone()
         {
@@ -177,19 +200,10 @@ impl Report {
                 // What else happens to bindings that were kept, after the end, is not ACK's doing.
                 counts.by_ack = before.by_ack;
             }
-            self.backed_up_so_far(&facts.record, ctx);
+            self.stored(&facts.record, ctx);
         }
         counts.total = counts.deleted + counts.subjects_removed + counts.by_ack;
         self.status.removed = Some(counts);
         Ok(())
-    }
-
-    /// A backup that stands is reported, also while something else is in the way.
-    fn backed_up_so_far(&mut self, record: &Record, ctx: &Context) {
-        let failed =
-            conditions::find(&self.status.conditions, Condition::BackedUp).is_some_and(|c| c.status == "False");
-        if !failed {
-            self.backed_up(record, ctx);
-        }
     }
 }

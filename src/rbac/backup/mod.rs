@@ -108,6 +108,8 @@ pub struct StoredEntry {
     pub names: Vec<String>,
     /// The fingerprint of its place in the plan.
     pub fingerprint: String,
+    /// The sha256 of its content.
+    pub sha256: String,
 }
 
 /// One part of a backup, read back.

@@ -12,8 +12,8 @@ use flate2::read::GzDecoder;
 use k8s_openapi::api::core::v1::ConfigMap;
 use std::io::Read;
 
-/// No part unpacks to more than this: a ConfigMap that claims to is not ours.
-const UNPACK_LIMIT: u64 = 256 * 1024 * 1024;
+/// No part unpacks to more than this: a binding is at most 1.5 MiB at the API server, and stands in a part a few times.
+const UNPACK_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Whether a ConfigMap that was read holds exactly what was written: data, and that it cannot be changed.
 pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
@@ -76,6 +76,7 @@ pub fn read(map: &ConfigMap) -> Result<StoredPart, FormatError> {
             action: e.action,
             names: e.subjects,
             fingerprint: e.fingerprint,
+            sha256: e.sha256,
         })
     };
     let entries = index.bindings.into_iter().map(entry).collect::<Result<_, _>>()?;

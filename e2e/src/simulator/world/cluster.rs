@@ -151,4 +151,6 @@ pub enum Guard {
     ByUser,
     /// The pessimistic guess: any record that contains the UID, requests about the user included.
     AnyMention,
+    /// Nothing: for tests of what the client does by itself.
+    Nothing,
 }
