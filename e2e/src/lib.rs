@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod demo;
 mod follow;
+pub mod proxy;
 pub mod scale;
 pub mod simulator;
 pub mod stage;

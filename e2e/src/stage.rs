@@ -58,13 +58,23 @@ pub struct OperatorOptions {
     pub env: Vec<(String, String)>,
     /// The release build instead of the one that tests use.
     pub release: bool,
+    /// Another URL for the API server: a proxy's.
+    pub api_server: Option<String>,
+    /// Another URL for Container Service: a proxy's.
+    pub cs: Option<String>,
 }
 
 impl Default for OperatorOptions {
     /// A second instead of an hour between looks, and quick retries.
     fn default() -> Self {
         let flags = ["--recheck-interval=1s", "--backoff=500ms", "--poll-interval=1h"];
-        OperatorOptions { flags: flags.map(str::to_owned).into(), env: Vec::new(), release: false }
+        OperatorOptions {
+            flags: flags.map(str::to_owned).into(),
+            env: Vec::new(),
+            release: false,
+            api_server: None,
+            cs: None,
+        }
     }
 }
 
@@ -89,11 +99,22 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     pub async fn set(cluster: C) -> anyhow::Result<Self> {
         cluster.install_operator(OPERATOR_NAMESPACE).await?;
         cluster.set_cluster_profile(CLUSTER_ID, ACCOUNT).await?;
-        let sim = Simulator::start(simulator::Options { world: world(), https: None, ..simulator::Options::default() })?;
+        let sim = Simulator::start(simulator::Options {
+            world: world(),
+            https: None,
+            ..simulator::Options::default()
+        })?;
         sim.attach_cluster(CLUSTER_ID, &cluster.admin_kubeconfig());
         sim.follow_audit_log(CLUSTER_ID, &cluster.audit_log());
         let admin = cluster.admin();
-        Ok(Stage { operator: None, sim, cluster, logs: Vec::new(), started: None, admin })
+        Ok(Stage {
+            operator: None,
+            sim,
+            cluster,
+            logs: Vec::new(),
+            started: None,
+            admin,
+        })
     }
 
     /// Starts the operator with its own ServiceAccount's token.
@@ -101,12 +122,30 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// # Errors
     /// When it cannot be built or started.
     pub async fn start_operator(&mut self, options: &OperatorOptions) -> anyhow::Result<()> {
-        let kubeconfig = self.cluster.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT).await?;
+        let kubeconfig = self
+            .cluster
+            .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
+            .await?;
+        let kubeconfig = match &options.api_server {
+            None => kubeconfig,
+            Some(url) => {
+                let through_proxy = kubeconfig.with_extension("proxy.yaml");
+                let text = std::fs::read_to_string(&kubeconfig)?.replace(self.cluster.url(), url);
+                anyhow::ensure!(text.contains(url), "the kubeconfig does not name the API server's URL");
+                std::fs::write(&through_proxy, text)?;
+                through_proxy
+            }
+        };
         let binary = operator_binary(options.release)?;
-        let url = self.sim.url();
+        let cloud = self.sim.url();
         let mut command = Command::new(binary);
-        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--region", REGION]);
+        command
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(["--region", REGION]);
         for service in ["sts", "ims", "ram", "cs", "sls"] {
+            let url = options.cs.as_ref().filter(|_| service == "cs").unwrap_or(&cloud);
             command.arg(format!("--{service}-endpoint={url}"));
         }
         command.args(&options.flags);
@@ -116,7 +155,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_SECRET);
         command.env("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
-        let log = self.cluster.dir().join(format!("operator-{}-{}.log", std::process::id(), self.logs.len()));
+        let log = self
+            .cluster
+            .dir()
+            .join(format!("operator-{}-{}.log", std::process::id(), self.logs.len()));
         // A cluster of the pool may hold the log of an earlier test under this name.
         let _ = std::fs::remove_file(&log);
         self.logs.push(log.clone());
@@ -159,7 +201,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
 
     /// Everything that the operator logged, over all its starts.
     pub fn operator_log(&self) -> String {
-        self.logs.iter().map(|log| std::fs::read_to_string(log).unwrap_or_default()).collect()
+        self.logs
+            .iter()
+            .map(|log| std::fs::read_to_string(log).unwrap_or_default())
+            .collect()
     }
 
     /// The cluster's administrator.
@@ -213,7 +258,13 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
                 let status = self.status(name).await.ok();
                 let status = serde_json::to_string_pretty(&status).unwrap_or_default();
                 let log = self.operator_log();
-                let tail: Vec<_> = log.lines().rev().take(60).collect();
+                // What the API server's client logs of each request would hide the rest.
+                let lines = log.lines().filter(|line| !line.contains("kube_client"));
+                let tail: Vec<String> = lines
+                    .rev()
+                    .take(25)
+                    .map(|line| line.chars().take(400).collect())
+                    .collect();
                 let tail: Vec<_> = tail.into_iter().rev().collect();
                 Err(error.context(format!("status: {status}\noperator's log:\n{}", tail.join("\n"))))
             }
@@ -226,14 +277,23 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// When it is not in time.
     pub async fn wait_for_state(&self, name: &str, reason: &str) -> anyhow::Result<UserOffboardingStatus> {
         let generation = self.offboardings().get(name).await?.metadata.generation;
-        self.wait_for(name, reason, |s| state(s) == reason && s.observed_generation == generation).await
+        self.wait_for(name, reason, |s| {
+            state(s) == reason && s.observed_generation == generation
+        })
+        .await
     }
 
     /// Binds subjects to ClusterRole `role` in a namespace, which is made if need be.
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn role_binding(&self, namespace: &str, name: &str, role: &str, subjects: &[Value]) -> anyhow::Result<RoleBinding> {
+    pub async fn role_binding(
+        &self,
+        namespace: &str,
+        name: &str,
+        role: &str,
+        subjects: &[Value],
+    ) -> anyhow::Result<RoleBinding> {
         self.cluster.ensure_namespace(namespace).await?;
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {"team": "a"}},
@@ -248,13 +308,20 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     ///
     /// # Errors
     /// When the API server refuses it.
-    pub async fn cluster_role_binding(&self, name: &str, role: &str, subjects: &[Value]) -> anyhow::Result<ClusterRoleBinding> {
+    pub async fn cluster_role_binding(
+        &self,
+        name: &str,
+        role: &str,
+        subjects: &[Value],
+    ) -> anyhow::Result<ClusterRoleBinding> {
         let binding: ClusterRoleBinding = serde_json::from_value(json!({
             "metadata": {"name": name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": subjects,
         }))?;
-        Ok(Api::all(self.admin.clone()).create(&PostParams::default(), &binding).await?)
+        Ok(Api::all(self.admin.clone())
+            .create(&PostParams::default(), &binding)
+            .await?)
     }
 
     /// The bindings in which a User subject bears this name or `<name>-<digits>`, as `Kind namespace/name`.
@@ -265,9 +332,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         let names = |subjects: &Option<Vec<k8s_openapi::api::rbac::v1::Subject>>| {
             let is_uid = |name: &str| {
                 name == uid
-                    || name.strip_prefix(uid).and_then(|rest| rest.strip_prefix('-')).is_some_and(|ts| {
-                        !ts.is_empty() && ts.bytes().all(|b| b.is_ascii_digit())
-                    })
+                    || name
+                        .strip_prefix(uid)
+                        .and_then(|rest| rest.strip_prefix('-'))
+                        .is_some_and(|ts| !ts.is_empty() && ts.bytes().all(|b| b.is_ascii_digit()))
             };
             subjects.iter().flatten().any(|s| s.kind == "User" && is_uid(&s.name))
         };
@@ -275,13 +343,20 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         let mut found = Vec::new();
         for binding in Api::<ClusterRoleBinding>::all(self.admin.clone()).list(&all).await? {
             if names(&binding.subjects) {
-                found.push(format!("ClusterRoleBinding {}", binding.metadata.name.unwrap_or_default()));
+                found.push(format!(
+                    "ClusterRoleBinding {}",
+                    binding.metadata.name.unwrap_or_default()
+                ));
             }
         }
         for binding in Api::<RoleBinding>::all(self.admin.clone()).list(&all).await? {
             if names(&binding.subjects) {
                 let metadata = binding.metadata;
-                found.push(format!("RoleBinding {}/{}", metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default()));
+                found.push(format!(
+                    "RoleBinding {}/{}",
+                    metadata.namespace.unwrap_or_default(),
+                    metadata.name.unwrap_or_default()
+                ));
             }
         }
         Ok(found)
@@ -293,7 +368,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// When they cannot be listed.
     pub async fn backups(&self) -> anyhow::Result<Vec<ConfigMap>> {
         let api: Api<ConfigMap> = Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE);
-        Ok(api.list(&ListParams::default().labels("ack-offboarding.io/object-uid")).await?.items)
+        Ok(api
+            .list(&ListParams::default().labels("ack-offboarding.io/object-uid"))
+            .await?
+            .items)
     }
 
     /// What the API server answers to `GET path` by a client with a certificate of this name: the HTTP status.
@@ -333,7 +411,10 @@ pub fn world() -> World {
     let mut key = AccessKey::new(
         ACCESS_KEY,
         ACCESS_SECRET,
-        Principal::AssumedRole { role_id: OPERATOR_ROLE.to_owned(), session: "operator".to_owned() },
+        Principal::AssumedRole {
+            role_id: OPERATOR_ROLE.to_owned(),
+            session: "operator".to_owned(),
+        },
     );
     key.security_token = Some(SECURITY_TOKEN.to_owned());
     let mut world = World {
@@ -386,11 +467,15 @@ pub fn condition(status: &UserOffboardingStatus, type_: &str) -> String {
 pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
     static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
     let built = BUILT[usize::from(release)].get_or_init(|| build(release).map_err(|e| format!("{e:#}")));
-    built.clone().map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
+    built
+        .clone()
+        .map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
 }
 
 fn build(release: bool) -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace's folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace's folder")?;
     // Both packages, so that dependencies have the features that the tests' own build gave them: nothing is built twice.
     let mut cargo = escargot::CargoBuild::new()
         .manifest_path(root.join("Cargo.toml"))

@@ -25,8 +25,14 @@ async fn start() -> (Lease, Simulator) {
     let cluster = pool::acquire(ClusterOptions::default()).await.expect("a cluster");
     let mut world = World::default();
     world.access_keys.push(AccessKey::new("ak", "sk", Principal::Account));
-    world.add_cluster(world::Cluster::new("c1")).issue(UID, CertificateState::Unexpired);
-    let simulator = Simulator::start(Options { world, ..Options::default() }).expect("a simulator");
+    world
+        .add_cluster(world::Cluster::new("c1"))
+        .issue(UID, CertificateState::Unexpired);
+    let simulator = Simulator::start(Options {
+        world,
+        ..Options::default()
+    })
+    .expect("a simulator");
     simulator.attach_cluster("c1", &cluster.admin_kubeconfig());
     simulator.follow_audit_log("c1", &cluster.audit_log());
     (cluster, simulator)
@@ -58,17 +64,52 @@ async fn left_after_purge(cluster: &Cluster, simulator: &Simulator) -> Vec<Strin
         ("t-other", vec![("User", "300000000000000001")]),
     ] {
         let created = binding("RoleBinding", name, &subjects);
-        bindings.create(&PostParams::default(), &created).await.expect("created");
+        bindings
+            .create(&PostParams::default(), &created)
+            .await
+            .expect("created");
         let created = binding("ClusterRoleBinding", name, &subjects);
-        cluster_bindings.create(&PostParams::default(), &created).await.expect("created");
+        cluster_bindings
+            .create(&PostParams::default(), &created)
+            .await
+            .expect("created");
     }
     let path = format!("/cluster/c1/user/{UID}/permissions");
-    let status = signed::send(simulator, "DELETE", &path, "Force=true", "CleanClusterUserPermissions", "2015-12-15").await;
+    let status = signed::send(
+        simulator,
+        "DELETE",
+        &path,
+        "Force=true",
+        "CleanClusterUserPermissions",
+        "2015-12-15",
+    )
+    .await;
     assert_eq!(status, 200);
     let all = ListParams::default();
-    let left = |names: Vec<String>| names.into_iter().filter(|name| name.starts_with("t-")).collect::<Vec<_>>();
-    let namespaced = left(bindings.list(&all).await.expect("a list").iter().map(ResourceExt::name_any).collect());
-    let cluster_wide = left(cluster_bindings.list(&all).await.expect("a list").iter().map(ResourceExt::name_any).collect());
+    let left = |names: Vec<String>| {
+        names
+            .into_iter()
+            .filter(|name| name.starts_with("t-"))
+            .collect::<Vec<_>>()
+    };
+    let namespaced = left(
+        bindings
+            .list(&all)
+            .await
+            .expect("a list")
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect(),
+    );
+    let cluster_wide = left(
+        cluster_bindings
+            .list(&all)
+            .await
+            .expect("a list")
+            .iter()
+            .map(ResourceExt::name_any)
+            .collect(),
+    );
     assert_eq!(namespaced, cluster_wide);
     namespaced
 }
@@ -76,7 +117,10 @@ async fn left_after_purge(cluster: &Cluster, simulator: &Simulator) -> Vec<Strin
 #[tokio::test]
 async fn a_purge_deletes_every_binding_with_the_user_shared_ones_included() {
     let (cluster, simulator) = start().await;
-    assert_eq!(left_after_purge(&cluster, &simulator).await, ["t-account", "t-group", "t-other"]);
+    assert_eq!(
+        left_after_purge(&cluster, &simulator).await,
+        ["t-account", "t-group", "t-other"]
+    );
     let state = simulator.read(|world| world.cluster("c1").map(|c| c.certificates[UID].state));
     assert_eq!(state, Some(CertificateState::Removed));
 }
@@ -92,10 +136,18 @@ async fn a_pessimistic_purge_deletes_by_name_alone() {
 async fn a_leavers_own_request_arrives_in_the_logstore() {
     let (cluster, simulator) = start().await;
     let leaver = cluster.user_client(LEAVER, &[]).expect("a client");
-    let refused = Api::<Pod>::namespaced(leaver, "default").list(&ListParams::default()).await;
+    let refused = Api::<Pod>::namespaced(leaver, "default")
+        .list(&ListParams::default())
+        .await;
     assert!(refused.is_err(), "the leaver has no permission");
     let by_leaver = |record: &ack_offboarding_e2e::simulator::Record| record.get("user.username") == Some(LEAVER);
-    let record = simulator.wait_for_record("c1", by_leaver, DEADLINE).await.expect("the record");
-    assert_eq!((record.get("verb"), record.get("responseStatus.code")), (Some("list"), Some("403")));
+    let record = simulator
+        .wait_for_record("c1", by_leaver, DEADLINE)
+        .await
+        .expect("the record");
+    assert_eq!(
+        (record.get("verb"), record.get("responseStatus.code")),
+        (Some("list"), Some("403"))
+    );
     assert_eq!(record.get("objectRef.resource"), Some("pods"));
 }

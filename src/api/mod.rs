@@ -2,6 +2,8 @@
 
 pub mod conditions;
 mod crd;
+#[cfg(test)]
+mod reference;
 pub mod spec;
 pub mod status;
 

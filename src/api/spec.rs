@@ -4,6 +4,8 @@
 
 // The derive macro repeats the struct in a scope of its own, where `pub` reaches nobody.
 #![allow(unreachable_pub)]
+// Each printer column has a type of its own; the lint takes them for one attribute written several times.
+#![allow(clippy::duplicated_attributes)]
 
 use super::status::UserOffboardingStatus;
 use kube::{CustomResource, KubeSchema};

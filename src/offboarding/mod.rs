@@ -74,7 +74,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     decide::guards(facts)?;
     report.identified(facts);
     let plan = plan::plan(facts);
-    report.planned(&plan);
+    report.planned(&plan, facts);
     if decide::is_dry_run(facts) && !facts.spec.suspend {
         if !facts.holds_nothing() {
             report.activity(&activity::check(ctx, facts).await, facts);
@@ -83,6 +83,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     }
 
     let in_progress = facts.in_progress();
+    still_restored(ctx, &plan)?;
     let activity = match decide::must_ask_for_activity(facts) {
         true => Some(activity::check(ctx, facts).await),
         false => None,
@@ -98,7 +99,6 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
 
     let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
     if !facts.holds_nothing() || in_progress {
-        still_restored(ctx, &plan)?;
         report.started(go, &plan, in_progress);
         report.write(ctx).await?;
     }

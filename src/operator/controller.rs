@@ -19,7 +19,7 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     core::ObjectMeta,
     runtime::{
-        Controller, WatchStreamExt, controller,
+        Controller, PredicateConfig, WatchStreamExt, controller,
         controller::Action,
         events::{Recorder, Reporter},
         predicates, reflector,
@@ -28,11 +28,14 @@ use kube::{
     },
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The name under which the operator reports.
 const CONTROLLER: &str = "ack-offboarding-operator";
+
+/// How long the generation of an object that does not change is remembered.
+const REMEMBER_GENERATIONS: Duration = Duration::from_secs(365 * 86_400);
 
 /// What is kept of each object between reconciles: each of these reads the whole object anew.
 ///
@@ -126,8 +129,11 @@ async fn control(
         .default_backoff()
         .reflect(writer)
         .applied_objects()
-        // The operator's own writes to the status are no reason to look again.
-        .predicate_filter(predicates::generation, kube::runtime::PredicateConfig::default());
+        // The operator's own writes to the status are no reason to look again, however long ago the last edit was.
+        .predicate_filter(
+            predicates::generation,
+            PredicateConfig::default().ttl(REMEMBER_GENERATIONS),
+        );
     let woken = woken_by_bindings(&context.index, reader.clone());
     // The controller wants a future that threads can share.
     let (told, stopped) = tokio::sync::oneshot::channel();

@@ -2,4 +2,6 @@
 
 pub mod clients;
 pub mod controller;
+#[cfg(test)]
+mod reference;
 pub mod settings;

@@ -98,8 +98,10 @@ fn build(module: &Path, target: &Path) -> anyhow::Result<()> {
          This is done once, and takes 4 to 6 minutes on 2 cores when nothing of it is in Go's own cache.",
         target.display()
     );
-    // Beside the target, so that it can be renamed into place: a folder under the target's name is always complete.
-    let staging = target.with_extension(format!("new-{}", std::process::id()));
+    // Beside the target, so that it can be renamed into place: a folder under the target's name is always complete. The caller
+    // holds the lock, so what is there is of a build that was killed.
+    let staging = target.with_extension("new");
+    let _ = fs::remove_dir_all(&staging);
     fs::create_dir_all(&staging).with_context(|| format!("cannot create {staging:?}"))?;
     let built = compile(module, &staging).and_then(|()| {
         for component in COMPONENTS {
@@ -114,6 +116,8 @@ fn build(module: &Path, target: &Path) -> anyhow::Result<()> {
 }
 
 fn compile(module: &Path, staging: &Path) -> anyhow::Result<()> {
+    // Go's own temporary files too go with this process.
+    let scratch = ScratchDir::new("go-build")?;
     let mut go = Command::new("go");
     go.args([
         "build",
@@ -127,8 +131,8 @@ fn compile(module: &Path, staging: &Path) -> anyhow::Result<()> {
     .arg(staging.join("controlplane"))
     .arg(".")
     .current_dir(module)
-    .env("CGO_ENABLED", "0");
-    let scratch = ScratchDir::new("go-build")?;
+    .env("CGO_ENABLED", "0")
+    .env("GOTMPDIR", scratch.path());
     let mut go = Process::spawn("go build", &go, &scratch.path().join("go.log"))?;
     let begun = Instant::now();
     let mut told = begun;

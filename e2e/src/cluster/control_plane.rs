@@ -1,28 +1,22 @@
-//! Starts the components of a control plane and waits until they serve.
+//! Starts the components of a control plane.
 
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
     path::Path,
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::{Api, Client};
 
 use super::{
     Options, aggregation,
     kubeconfig::{self, Credentials},
     pki::{self, Authority, Identity},
     process::Process,
+    readiness::{self, Ended},
     reaper::ScratchDir,
-    wait::eventually,
 };
-
-/// Generous, as a test machine may be busy compiling; 5 s is usual.
-const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The running components. Dropped from top to bottom: an API server whose etcd is gone lingers.
 pub(super) struct ControlPlane {
@@ -31,14 +25,6 @@ pub(super) struct ControlPlane {
     pub(super) etcd: Process,
     pub(super) url: String,
     pub(super) admin: Identity,
-}
-
-/// Why a component ended before it served.
-enum Ended {
-    /// Another process took the port between its choice and its use.
-    PortTaken,
-    /// Anything else, with the end of its log.
-    Failed(anyhow::Error),
 }
 
 /// Starts everything, with its files in `dir`. A port that is taken by someone else in the meantime is chosen anew.
@@ -65,7 +51,7 @@ pub(super) async fn start(
         };
         let config = kubeconfig::kubeconfig(&plane.url, &authority.pem(), Credentials::Certificate(&plane.admin));
         let client = kubeconfig::client(&plane.url, authority.der(), &config)?;
-        match until_ready(&mut plane, &client).await {
+        match readiness::until_ready(&mut plane, &client).await {
             Ok(()) => {}
             Err(Ended::PortTaken) => {
                 (etcd, admin) = (plane.etcd, plane.admin);
@@ -75,7 +61,7 @@ pub(super) async fn start(
         }
         if options.controller_manager {
             plane.controller_manager = Some(start_controller_manager(binaries, dir, authority, &plane.url)?);
-            until_controllers_run(&mut plane, &client).await?;
+            readiness::until_controllers_run(&mut plane, &client).await?;
         } else {
             aggregation::fill(&client).await?;
         }
@@ -221,67 +207,4 @@ fn start_controller_manager(binaries: &Path, dir: &Path, authority: &Authority, 
         &command,
         &dir.join("kube-controller-manager.log"),
     )
-}
-
-/// Waits for `/readyz`, and for the namespaces that the API server makes a moment later.
-async fn until_ready(plane: &mut ControlPlane, client: &Client) -> Result<(), Ended> {
-    let mut port_taken = false;
-    let ready = eventually("a ready kube-apiserver", DEADLINE, async || {
-        still_runs("etcd", &mut plane.etcd)?;
-        still_runs("kube-apiserver", &mut plane.apiserver).inspect_err(|_| {
-            port_taken = plane.apiserver.log_tail(20_000).contains("address already in use");
-        })?;
-        Ok(is_ready(client).await.then_some(()))
-    })
-    .await;
-    ready.map_err(|error| match port_taken {
-        true => Ended::PortTaken,
-        false => Ended::Failed(error.context(format!(
-            "the control plane did not come up; kube-apiserver's last words:\n{}\netcd's:\n{}",
-            plane.apiserver.log_tail(3000),
-            plane.etcd.log_tail(1000)
-        ))),
-    })
-}
-
-/// Whether the API server serves, its built-in roles are stored and its namespaces are made.
-pub(super) async fn is_ready(client: &Client) -> bool {
-    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
-        return false;
-    };
-    if client.request_text(request).await.is_err() {
-        return false;
-    }
-    let namespaces = Api::<Namespace>::all(client.clone());
-    for name in ["default", "kube-system"] {
-        if !matches!(namespaces.get_opt(name).await, Ok(Some(_))) {
-            return false;
-        }
-    }
-    true
-}
-
-async fn until_controllers_run(plane: &mut ControlPlane, client: &Client) -> anyhow::Result<()> {
-    let Some(manager) = &mut plane.controller_manager else {
-        return Ok(());
-    };
-    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
-    let running = eventually("kube-controller-manager's first work", DEADLINE, async || {
-        still_runs("kube-controller-manager", manager)?;
-        Ok(accounts.get_opt("default").await?)
-    })
-    .await;
-    running.map(drop).with_context(|| {
-        format!(
-            "kube-controller-manager does not work; its last words:\n{}",
-            manager.log_tail(3000)
-        )
-    })
-}
-
-fn still_runs(name: &str, process: &mut Process) -> anyhow::Result<()> {
-    match process.try_wait()? {
-        None => Ok(()),
-        Some(status) => bail!("{name} ended: {status}"),
-    }
 }

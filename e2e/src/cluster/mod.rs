@@ -5,11 +5,13 @@
 //! in about 5 s, takes about 400 MB, and leaves neither a process nor a file behind, in whatever way this process ends.
 //!
 //! ```text
-//! binaries       the components: $KUBEBUILDER_ASSETS, or built once from e2e/controlplane
-//! control_plane  starts them and waits until they serve        pki, kubeconfig   who is who
-//! process, reaper   children that cannot outlive this process  wait              conditions with a deadline
+//! binaries                   the components: $KUBEBUILDER_ASSETS, or built once from e2e/controlplane
+//! control_plane, readiness   starts them, and waits until they serve; aggregation fills view, edit and admin
+//! pki, kubeconfig            who is who
+//! process, reaper            children that cannot outlive this process
+//! wait                       conditions with a deadline
 //! manifests, operator_rbac   what an installed operator may do
-//! reset, pool    clusters that tests take turns with
+//! reset, pool                clusters that tests take turns with
 //! ```
 
 mod aggregation;
@@ -21,6 +23,7 @@ mod operator_rbac;
 mod pki;
 pub mod pool;
 mod process;
+mod readiness;
 mod reaper;
 mod reset;
 mod wait;
@@ -131,7 +134,7 @@ impl Cluster {
 
     /// Whether the API server answers and says that it is ready.
     pub async fn is_ready(&self) -> bool {
-        control_plane::is_ready(&self.admin()).await
+        readiness::is_ready(&self.admin()).await
     }
 
     /// A client with every permission (`system:masters`), for the runtime that this is called in.

@@ -93,5 +93,6 @@ fn as_in_production() -> OperatorOptions {
         flags: Vec::new(),
         env,
         release: true,
+        ..OperatorOptions::default()
     }
 }

@@ -1,28 +1,270 @@
 //! Who the UID is, and what follows from it.
 
-use crate::support::running;
-use ack_offboarding_e2e::{
-    simulator::world::CertificateState,
-    stage::{condition, issue_kubeconfig, kubeconfig_state, user},
+use crate::support::{
+    UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, give_access, make_a_request, message,
+    purges, running, running_with, wait_for_event,
 };
+use ack_offboarding_e2e::{
+    simulator::world::{CertificateState, Role},
+    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, add_user, condition, issue_kubeconfig, user},
+};
+use ack_offboarding_operator::api::{IdentityState, ResolvedIdentityType};
 use serde_json::json;
-
-const UID: &str = "259083957089437690";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_user_is_offboarded() -> anyhow::Result<()> {
     let stage = running().await;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
-    stage.cluster_role_binding("leaver-everywhere", "view", &[user(UID)]).await?;
-    stage.role_binding("team-a", "leaver", "edit", &[user(&format!("{UID}-1700000000"))]).await?;
-
-    stage.apply("left", json!({"uid": UID})).await?;
+    give_access(&stage).await?;
+    // A real certificate that works before; so that it does not count as activity, it was eight days ago.
+    make_a_request(&stage).await?;
+    stage
+        .sim
+        .age_records(CLUSTER_ID, |_| true, std::time::Duration::from_secs(8 * 86_400));
+    stage
+        .apply("left", json!({"uid": UID, "expectedName": "whoever"}))
+        .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
 
-    assert_eq!(condition(&status, "IdentityResolved"), "True/DeletedFromRam");
-    assert_eq!(condition(&status, "Offboarded"), "True/Verified");
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
-    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Removed));
-    println!("{}", serde_json::to_string_pretty(&status)?);
+    assert_gone(&stage, &status).await?;
+    assert_conditions(
+        &status,
+        &[
+            ("IdentityResolved", "True/DeletedFromRam"),
+            ("Inactive", "True/NoActivity"),
+            ("Approved", "True/Automatic"),
+            ("BindingsRemoved", "True/Removed"),
+            ("KubeconfigPurged", "True/Purged"),
+            ("AccessReturned", "False/None"),
+        ],
+    );
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!((removed.deleted, removed.subjects_removed, removed.total), (2, 0, 2));
+    assert_eq!(purges(&stage).len(), 1);
+    wait_for_event(&stage, "left", "Normal Purged").await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_existing_quiet_user_is_offboarded() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_conditions(&status, &[("IdentityResolved", "True/RamUser")]);
+    let identity = status.identity.expect("an identity");
+    assert_eq!(
+        (identity.name.as_deref(), identity.state),
+        (Some("leaver"), IdentityState::Exists)
+    );
+    assert_eq!(
+        purges(&stage)[0].parameter("force"),
+        "false",
+        "ACK's own guard stays on"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_is_offboarded_only_if_the_manifest_says_role() -> anyhow::Result<()> {
+    let stage = running().await;
+    stage.sim.edit(|w| w.roles.push(Role::new(UID, "shared-role")));
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "TypeMismatch").await?;
+    assert_stalled(&status, "TypeMismatch");
+    assert_conditions(&status, &[("IdentityResolved", "False/TypeMismatch")]);
+    assert!(
+        message(&status, "Ready").contains("identityType: RamRole"),
+        "{}",
+        message(&status, "Ready")
+    );
+    assert_untouched(&stage).await?;
+
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "identityType": "RamRole", "expectedName": "shared-role"}),
+        )
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_conditions(&status, &[("IdentityResolved", "True/RamRole")]);
+    assert_gone(&stage, &status).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_said_to_be_a_role_is_held() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "identityType": "RamRole"}))
+        .await?;
+    assert_stalled(&stage.wait_for_state("left", "TypeMismatch").await?, "TypeMismatch");
+    assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_in_the_recycle_bin_is_offboarded() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    stage.sim.edit(|w| assert!(w.delete_user(UID)));
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_conditions(&status, &[("IdentityResolved", "True/InRecycleBin")]);
+    let identity = status.identity.expect("an identity");
+    assert_eq!(
+        (identity.name.as_deref(), identity.state),
+        (Some("leaver"), IdentityState::InRecycleBin)
+    );
+    assert!(identity.deleted_at.is_some());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_uid_nobody_knows_that_holds_nothing_is_no_failure() -> anyhow::Result<()> {
+    let stage = running().await;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "NothingToRemove").await?;
+    assert_conditions(
+        &status,
+        &[
+            ("IdentityResolved", "False/NothingFound"),
+            ("BackedUp", "True/NothingToBackUp"),
+            ("BindingsRemoved", "True/NothingToRemove"),
+            ("KubeconfigPurged", "True/NothingToPurge"),
+            ("Offboarded", "True/NothingToRemove"),
+            ("Ready", "True/NothingToRemove"),
+        ],
+    );
+    assert!(purges(&stage).is_empty() && stage.backups().await?.is_empty());
+    wait_for_event(&stage, "left", "Warning NothingFound").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_name_than_expected_holds_everything() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "somebody-else");
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
+        .await?;
+    let status = stage.wait_for_state("left", "NameMismatch").await?;
+    assert_stalled(&status, "NameMismatch");
+    assert_conditions(
+        &status,
+        &[
+            ("IdentityResolved", "False/NameMismatch"),
+            ("Inactive", "Unknown/Pending"),
+        ],
+    );
+    let text = message(&status, "Ready");
+    assert!(text.contains("somebody-else") && text.contains("leaver"), "{text}");
+    wait_for_event(&stage, "left", "Warning NameMismatch").await?;
+    assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistyped_uid_with_the_right_name_is_held() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    let mistyped = "259083957089437691";
+    stage
+        .apply("left", json!({"uid": mistyped, "expectedName": "leaver"}))
+        .await?;
+    let status = stage.wait_for_state("left", "NameMismatch").await?;
+    assert_stalled(&status, "NameMismatch");
+    let text = message(&status, "Ready");
+    assert!(text.contains(mistyped) && text.contains(UID), "names both: {text}");
+    assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_user_whose_name_was_given_to_another_is_offboarded() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, "200000000000000002", "leaver");
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_root_account_is_never_touched() -> anyhow::Result<()> {
+    let stage = running().await;
+    issue_kubeconfig(&stage.sim, ACCOUNT, CertificateState::Unexpired);
+    stage
+        .cluster_role_binding("root", "cluster-admin", &[user(ACCOUNT)])
+        .await?;
+    stage.apply("left", json!({"uid": ACCOUNT})).await?;
+    let status = stage.wait_for_state("left", "ProtectedIdentity").await?;
+    assert_stalled(&status, "ProtectedIdentity");
+    assert_eq!(
+        status.identity.as_ref().map(|i| i.type_),
+        Some(ResolvedIdentityType::RootAccount)
+    );
+    assert_eq!(stage.bindings_of(ACCOUNT).await?.len(), 1);
+    assert!(purges(&stage).is_empty());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_own_identity_is_never_touched() -> anyhow::Result<()> {
+    let stage = running().await;
+    stage
+        .cluster_role_binding("own", "cluster-admin", &[user(OPERATOR_ROLE)])
+        .await?;
+    stage
+        .apply("left", json!({"uid": OPERATOR_ROLE, "identityType": "RamRole"}))
+        .await?;
+    let status = stage.wait_for_state("left", "ProtectedIdentity").await?;
+    assert_stalled(&status, "ProtectedIdentity");
+    assert_eq!(condition(&status, "IdentityResolved"), "False/ProtectedIdentity");
+    assert_eq!(stage.bindings_of(OPERATOR_ROLE).await?.len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_protected_uid_is_never_touched() -> anyhow::Result<()> {
+    let stage = running_with(&["--protected-uids", "1,259083957089437690"]).await;
+    give_access(&stage).await?;
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "activityCheck": {"whenActive": "Proceed", "whenUnknown": "Proceed"}}),
+        )
+        .await?;
+    assert_stalled(
+        &stage.wait_for_state("left", "ProtectedIdentity").await?,
+        "ProtectedIdentity",
+    );
+    assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_another_account_touch_nothing() -> anyhow::Result<()> {
+    let stage = running_with(&["--account-id=999"]).await;
+    give_access(&stage).await?;
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "activityCheck": {"whenActive": "Proceed", "whenUnknown": "Proceed"}}),
+        )
+        .await?;
+    let status = stage.wait_for_state("left", "WrongAccount").await?;
+    assert_stalled(&status, "WrongAccount");
+    assert_conditions(&status, &[("IdentityResolved", "Unknown/WrongAccount")]);
+    assert!(message(&status, "Ready").contains(ACCOUNT));
+    assert_untouched(&stage).await
 }

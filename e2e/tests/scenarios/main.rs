@@ -1,4 +1,9 @@
 //! The operator's main job, over the wire: the real binary, a real API server, a cloud that verifies signatures.
 
+mod activity;
+mod bindings;
 mod identities;
+mod restarts;
+mod secrets;
+mod settings;
 mod support;

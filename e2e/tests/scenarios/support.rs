@@ -2,8 +2,17 @@
 
 use ack_offboarding_e2e::{
     cluster::{Options, pool},
-    stage::{OperatorOptions, Stage},
+    simulator::{Call, Operation, world::CertificateState},
+    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, Stage, condition, issue_kubeconfig, kubeconfig_state, user},
 };
+use ack_offboarding_operator::api::UserOffboardingStatus;
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, api::ListParams};
+
+/// The leaver of most scenarios.
+pub(crate) const UID: &str = "259083957089437690";
+/// The name in the leaver's client certificate.
+pub(crate) const LEAVER: &str = "259083957089437690-1700000000";
 
 /// A stage on a cluster of the pool.
 pub(crate) type TestStage = Stage<pool::Lease>;
@@ -16,7 +25,150 @@ pub(crate) async fn stage() -> TestStage {
 
 /// A stage with the operator running.
 pub(crate) async fn running() -> TestStage {
+    running_with(&[]).await
+}
+
+/// A stage with the operator running, with further flags.
+pub(crate) async fn running_with(flags: &[&str]) -> TestStage {
     let mut stage = stage().await;
-    stage.start_operator(&OperatorOptions::default()).await.expect("the operator");
+    let mut options = OperatorOptions::default();
+    options.flags.extend(flags.iter().map(|f| (*f).to_owned()));
+    stage.start_operator(&options).await.expect("the operator");
     stage
+}
+
+/// Gives UID what a leaver has: a kubeconfig, a cluster-wide binding and one in a namespace.
+pub(crate) async fn give_access(stage: &TestStage) -> anyhow::Result<()> {
+    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    stage
+        .cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
+        .await?;
+    stage.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
+    Ok(())
+}
+
+/// A real certificate makes a real request, which arrives through the real audit log.
+pub(crate) async fn make_a_request(stage: &TestStage) -> anyhow::Result<()> {
+    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 200);
+    stage
+        .sim
+        .wait_for_record(CLUSTER_ID, |r| r.get("user.username") == Some(LEAVER), PATIENCE)
+        .await?;
+    // The operator leaves the last seconds out, as SLS may not have indexed them.
+    stage
+        .sim
+        .age_records(CLUSTER_ID, |_| true, std::time::Duration::from_secs(60));
+    Ok(())
+}
+
+/// The purges that reached ACK.
+pub(crate) fn purges(stage: &TestStage) -> Vec<Call> {
+    let calls = stage.sim.calls().into_iter();
+    calls
+        .filter(|c| c.operation == Operation::CsCleanClusterUserPermissions)
+        .collect()
+}
+
+/// The access of [`give_access`] is as it was, and nobody tried to change it.
+pub(crate) async fn assert_untouched(stage: &TestStage) -> anyhow::Result<()> {
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"]
+    );
+    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+    assert!(purges(stage).is_empty(), "nobody asked ACK for a purge");
+    assert!(stage.backups().await?.is_empty(), "nothing was begun");
+    Ok(())
+}
+
+/// The access of UID is gone, from the cluster and from ACK, and a backup of it is there.
+pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatus) -> anyhow::Result<()> {
+    assert_conditions(
+        status,
+        &[
+            ("Offboarded", "True/Verified"),
+            ("Ready", "True/Offboarded"),
+            ("BackedUp", "True/Stored"),
+        ],
+    );
+    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Removed));
+    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 403);
+    assert!(!stage.backups().await?.is_empty());
+    Ok(())
+}
+
+/// Asserts conditions, each as `Status/Reason`, and the rules of kstatus.
+pub(crate) fn assert_conditions(status: &UserOffboardingStatus, expected: &[(&str, &str)]) {
+    let all = || {
+        let list = status.conditions.iter();
+        list.map(|c| format!("{} {}/{}: {}", c.type_, c.status, c.reason, c.message))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    for (type_, expected) in expected {
+        assert_eq!(
+            condition(status, type_),
+            *expected,
+            "{type_}; all conditions:\n{}",
+            all()
+        );
+    }
+    assert_eq!(status.conditions.len(), 11, "every condition is set:\n{}", all());
+    let is = |type_: &str| condition(status, type_).starts_with("True/");
+    assert!(!(is("Reconciling") && is("Stalled")), "never both:\n{}", all());
+    assert!(
+        is("Ready") != (is("Reconciling") || is("Stalled")),
+        "one of the three:\n{}",
+        all()
+    );
+}
+
+/// Held for a person: the reason stands in Ready, Stalled and Offboarded.
+pub(crate) fn assert_stalled(status: &UserOffboardingStatus, reason: &str) {
+    let (ready, stalled) = (format!("False/{reason}"), format!("True/{reason}"));
+    assert_conditions(
+        status,
+        &[("Ready", &ready), ("Offboarded", &ready), ("Stalled", &stalled)],
+    );
+}
+
+/// Waiting by itself: the reason stands in Ready, Reconciling and Offboarded.
+pub(crate) fn assert_waiting(status: &UserOffboardingStatus, reason: &str) {
+    let (ready, reconciling) = (format!("False/{reason}"), format!("True/{reason}"));
+    assert_conditions(
+        status,
+        &[("Ready", &ready), ("Offboarded", &ready), ("Reconciling", &reconciling)],
+    );
+}
+
+/// The message of a condition.
+pub(crate) fn message<'a>(status: &'a UserOffboardingStatus, type_: &str) -> &'a str {
+    status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == type_)
+        .map_or("", |c| c.message.as_str())
+}
+
+/// The events about a UserOffboarding, each as `Type Reason: note`.
+pub(crate) async fn events(stage: &TestStage, name: &str) -> anyhow::Result<Vec<String>> {
+    let list = Api::<Event>::namespaced(stage.admin(), "default")
+        .list(&ListParams::default())
+        .await?;
+    let about = |e: &Event| e.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(name);
+    let text = |e: Event| {
+        let part = |p: Option<String>| p.unwrap_or_default();
+        format!("{} {}: {}", part(e.type_), part(e.reason), part(e.note))
+    };
+    Ok(list.items.into_iter().filter(about).map(text).collect())
+}
+
+/// Waits for an event that begins like this.
+pub(crate) async fn wait_for_event(stage: &TestStage, name: &str, start: &str) -> anyhow::Result<String> {
+    let what = format!("an event {start:?} about {name}");
+    ack_offboarding_e2e::cluster::eventually(&what, ack_offboarding_e2e::stage::PATIENCE, async || {
+        Ok(events(stage, name).await?.into_iter().find(|e| e.starts_with(start)))
+    })
+    .await
 }

@@ -1,1 +1,401 @@
-//! Table tests of the gates.
+//! Table tests of the guards and gates: given facts, what holds, and what may go on.
+
+use super::*;
+use crate::{
+    api::{BindingAction, ConditionStatus, conditions},
+    offboarding::{activity::Doubt, hold::Trouble, plan, testing},
+    rbac::{
+        backup::{StoredAction, StoredEntry, StoredPart},
+        subject::RBAC_GROUP,
+    },
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
+
+const DAY: i64 = 86_400;
+
+fn user(name: &str) -> serde_json::Value {
+    json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": name})
+}
+
+/// A user with two bindings.
+fn holder() -> Facts {
+    let mut facts = testing::facts();
+    facts.bindings = vec![
+        testing::binding("a", &[user("100")]),
+        testing::binding("b", &[user("100")]),
+    ];
+    facts
+}
+
+fn activity(state: ActivityState) -> Activity {
+    let facts = testing::facts();
+    Activity {
+        state,
+        reason: Doubt::new(Reason::AuditGap, "").reason,
+        message: "Seen.".into(),
+        hit: None,
+        checked_at: facts.now,
+        window_days: 7,
+        place: None,
+        trouble: None,
+    }
+}
+
+fn trouble(forbidden: bool) -> Trouble {
+    Trouble {
+        forbidden,
+        cluster_not_found: false,
+        message: "asked".into(),
+    }
+}
+
+fn held(facts: &Facts) -> Option<(Reason, bool)> {
+    guards(facts).err().map(|hold| (hold.reason, hold.stalled))
+}
+
+fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, Option<Reason>)> {
+    let plan = plan::plan(facts);
+    let case = Case {
+        facts,
+        plan: &plan,
+        activity,
+    };
+    gates(case)
+        .map(|go| go.reason)
+        .map_err(|hold| (hold.reason, hold.about.map(|(_, _, reason)| reason)))
+}
+
+fn after(facts: &Facts, seconds: i64) -> Time {
+    Time(Timestamp::from_second(facts.now.as_second() + seconds).unwrap())
+}
+
+/// A stored part that holds these bindings of the facts, made this long before now.
+fn part(facts: &Facts, seconds_ago: i64, decision: Reason, names: &[&str]) -> StoredPart {
+    let items = plan::plan(facts).items;
+    let stored = items
+        .iter()
+        .filter(|i| names.contains(&i.binding.key.name.as_str()))
+        .map(|i| StoredEntry {
+            key: i.binding.key.clone(),
+            uid: i.binding.uid.clone(),
+            resource_version: i.binding.resource_version.clone(),
+            action: match i.action {
+                BindingAction::Delete => StoredAction::Delete,
+                BindingAction::RemoveSubject => StoredAction::RemoveSubject,
+            },
+            names: i.names.clone(),
+            fingerprint: i.fingerprint.clone(),
+        });
+    StoredPart {
+        config_map: format!("part-{seconds_ago}"),
+        created: after(facts, -seconds_ago).0,
+        plan_digest: "sha256:x".into(),
+        decision: decision.as_str().into(),
+        entries: stored.collect(),
+    }
+}
+
+#[test]
+fn each_guard_holds_what_it_is_for() {
+    type Change = fn(&mut Facts);
+    /// Ready's reason, and whether it is stalled; `None` if nothing holds.
+    type Held = Option<(Reason, bool)>;
+    let cases: [(&str, Change, Held); 16] = [
+        ("nothing in the way", |_| {}, None),
+        (
+            "root by the cluster",
+            |f| f.uid = "1".parse().unwrap(),
+            Some((Reason::ProtectedIdentity, true)),
+        ),
+        (
+            "root by the caller",
+            |f| {
+                f.cluster_account = "2".into();
+                f.uid = "1".parse().unwrap();
+            },
+            Some((Reason::ProtectedIdentity, true)),
+        ),
+        (
+            "the operator's role",
+            |f| f.uid = "9".parse().unwrap(),
+            Some((Reason::ProtectedIdentity, true)),
+        ),
+        (
+            "on the list",
+            |f| f.protected = vec!["100".into()],
+            Some((Reason::ProtectedIdentity, true)),
+        ),
+        (
+            "on the list, while nobody answers",
+            |f| {
+                f.protected = vec!["100".into()];
+                f.caller = Err(trouble(false));
+            },
+            Some((Reason::ProtectedIdentity, true)),
+        ),
+        (
+            "STS fails",
+            |f| f.caller = Err(trouble(false)),
+            Some((Reason::LookupFailed, false)),
+        ),
+        (
+            "STS forbids",
+            |f| f.caller = Err(trouble(true)),
+            Some((Reason::Forbidden, true)),
+        ),
+        (
+            "another account",
+            |f| f.cluster_account = "2".into(),
+            Some((Reason::WrongAccount, true)),
+        ),
+        (
+            "the lookup fails",
+            |f| f.identity = Err(trouble(false)),
+            Some((Reason::LookupFailed, false)),
+        ),
+        (
+            "the lookup is forbidden",
+            |f| f.identity = Err(trouble(true)),
+            Some((Reason::Forbidden, true)),
+        ),
+        (
+            "a role unasked",
+            |f| f.identity = Ok(Identity::Role { name: "r".into() }),
+            Some((Reason::TypeMismatch, true)),
+        ),
+        (
+            "a user for a role",
+            |f| f.spec.identity_type = IdentityType::RamRole,
+            Some((Reason::TypeMismatch, true)),
+        ),
+        (
+            "another name",
+            |f| f.spec.expected_name = Some("x".into()),
+            Some((Reason::NameMismatch, true)),
+        ),
+        (
+            "the name is another's",
+            |f| {
+                f.spec.expected_name = Some("x".into());
+                f.identity = Ok(Identity::Nowhere {
+                    name_belongs_to: Some("200".into()),
+                });
+            },
+            Some((Reason::NameMismatch, true)),
+        ),
+        (
+            "deleted, name unknown",
+            |f| {
+                f.spec.expected_name = Some("x".into());
+                f.identity = Ok(Identity::Nowhere { name_belongs_to: None });
+            },
+            None,
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let mut facts = holder();
+        change(&mut facts);
+        assert_eq!(held(&facts), expected, "{what}");
+    }
+}
+
+#[test]
+fn access_that_returns_holds_under_once_only() {
+    let mut facts = holder();
+    facts.status.completed_at = Some(after(&facts, -10));
+    assert_eq!(held(&facts), Some((Reason::AccessReturned, true)));
+    facts.spec.enforcement = Enforcement::Continuous;
+    assert_eq!(held(&facts), None);
+    facts.spec.enforcement = Enforcement::Once;
+    facts.bindings.clear();
+    assert_eq!(held(&facts), None);
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    let hold = guards(&facts).unwrap_err();
+    assert_eq!(hold.about.unwrap().2, Reason::KubeconfigReissued);
+}
+
+#[test]
+fn an_active_or_unknown_identity_waits_unless_told_otherwise() {
+    let waits = Err((Reason::WaitingForInactivity, Some(Reason::WaitingForInactivity)));
+    use ActivityState::{Active, Inactive, Unknown};
+    use OnUncertainty::{Proceed, Wait};
+    let cases = [
+        (Inactive, Wait, Wait, Ok(Reason::Automatic)),
+        (Active, Wait, Wait, waits),
+        (Unknown, Wait, Wait, waits),
+        (Active, Proceed, Wait, Ok(Reason::OverrideActive)),
+        (Unknown, Proceed, Wait, waits),
+        (Active, Wait, Proceed, waits),
+        (Unknown, Wait, Proceed, Ok(Reason::OverrideUnknown)),
+    ];
+    for (state, when_active, when_unknown, expected) in cases {
+        let mut facts = holder();
+        (
+            facts.spec.activity_check.when_active,
+            facts.spec.activity_check.when_unknown,
+        ) = (when_active, when_unknown);
+        assert_eq!(
+            gated(&facts, Some(&activity(state))),
+            expected,
+            "{state:?} {when_active:?} {when_unknown:?}"
+        );
+    }
+}
+
+#[test]
+fn the_wait_ends_when_the_spec_says_so() {
+    let mut facts = holder();
+    facts.spec.activity_check.wait_at_most_days = Some(3);
+    for (waited, expected) in [(None, false), (Some(3 * DAY - 1), false), (Some(3 * DAY), true)] {
+        facts.status.waiting_since = waited.map(|seconds| after(&facts, -seconds));
+        let outcome = gated(&facts, Some(&activity(ActivityState::Active)));
+        assert_eq!(outcome == Ok(Reason::WaitExpired), expected, "{waited:?}");
+    }
+    assert!(
+        Go {
+            reason: Reason::WaitExpired
+        }
+        .force()
+            && !Go {
+                reason: Reason::PlanApproved
+            }
+            .force()
+    );
+}
+
+#[test]
+fn approval_is_by_the_whole_digest() {
+    let mut facts = holder();
+    facts.spec.approval = Approval::Manual;
+    let quiet = activity(ActivityState::Inactive);
+    let waits = Err((Reason::AwaitingApproval, Some(Reason::AwaitingApproval)));
+    assert_eq!(gated(&facts, Some(&quiet)), waits);
+    let digest = plan::plan(&facts).digest;
+    facts.spec.approved_plans = vec![digest[..40].to_owned(), "sha256:other".into()];
+    assert_eq!(gated(&facts, Some(&quiet)), waits, "a prefix is no approval");
+    facts.spec.approved_plans.push(digest);
+    assert_eq!(gated(&facts, Some(&quiet)), Ok(Reason::PlanApproved));
+    facts.bindings.push(testing::binding("c", &[user("100")]));
+    assert_eq!(gated(&facts, Some(&quiet)), waits, "the plan changed");
+}
+
+#[test]
+fn in_the_course_of_a_run_what_was_approved_stays_approved() {
+    let mut facts = holder();
+    facts.spec.approval = Approval::Manual;
+    facts.record.add(part(&facts, 5, Reason::PlanApproved, &["a", "b"]));
+    facts.bindings.remove(0);
+    assert_eq!(
+        gated(&facts, None),
+        Ok(Reason::PlanApproved),
+        "the rest of the approved plan"
+    );
+    facts.bindings.push(testing::binding("new", &[user("100")]));
+    assert_eq!(
+        gated(&facts, None).unwrap_err().0,
+        Reason::AwaitingApproval,
+        "a binding that it did not hold"
+    );
+}
+
+#[test]
+fn a_run_that_has_begun_is_not_stopped_by_activity_but_by_suspension() {
+    let mut facts = holder();
+    assert!(must_ask_for_activity(&facts));
+    facts.record.add(part(&facts, 5, Reason::OverrideActive, &["a", "b"]));
+    assert!(!must_ask_for_activity(&facts));
+    assert_eq!(
+        gated(&facts, None),
+        Ok(Reason::OverrideActive),
+        "and goes on as it began"
+    );
+    facts.spec.suspend = true;
+    assert_eq!(gated(&facts, None).unwrap_err().0, Reason::Suspended);
+}
+
+#[test]
+fn a_purge_alone_goes_on_as_it_began() {
+    let mut facts = testing::facts();
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    facts.status.purge_requested_at = Some(after(&facts, -5));
+    let now = facts.now;
+    let status = &mut facts.status.conditions;
+    conditions::set(
+        status,
+        Condition::Approved,
+        ConditionStatus::True,
+        Reason::OverrideUnknown,
+        "",
+        None,
+        now,
+    );
+    assert!(!must_ask_for_activity(&facts));
+    assert_eq!(gated(&facts, None), Ok(Reason::OverrideUnknown));
+}
+
+#[test]
+fn after_the_end_everything_is_asked_again() {
+    let mut facts = holder();
+    facts.spec.enforcement = Enforcement::Continuous;
+    facts.record.add(part(&facts, 20, Reason::OverrideActive, &["a", "b"]));
+    facts.status.started_at = Some(after(&facts, -20));
+    facts.status.completed_at = Some(after(&facts, -10));
+    assert!(must_ask_for_activity(&facts));
+    facts.record.add(part(&facts, 5, Reason::Automatic, &["a"]));
+    facts.status.started_at = Some(after(&facts, -5));
+    assert!(!must_ask_for_activity(&facts), "a younger backup is a new run");
+}
+
+#[test]
+fn with_a_lost_status_only_bindings_that_were_stored_are_a_run() {
+    let mut facts = holder();
+    facts.record.add(part(&facts, 5, Reason::Automatic, &["a"]));
+    assert!(facts.in_progress());
+    facts.bindings.remove(0);
+    assert!(!facts.in_progress(), "b was never backed up: a new run, with all gates");
+    facts.bindings.clear();
+    assert!(facts.in_progress(), "nothing left: the purge may be");
+}
+
+#[test]
+fn what_holds_nothing_needs_neither_activity_nor_approval() {
+    let mut facts = testing::facts();
+    facts.spec.approval = Approval::Manual;
+    assert!(!must_ask_for_activity(&facts));
+    assert!(gated(&facts, None).is_ok());
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    assert!(must_ask_for_activity(&facts));
+    facts.spec.kubeconfig = KubeconfigPolicy::Keep;
+    assert!(!must_ask_for_activity(&facts));
+}
+
+#[test]
+fn without_bindings_all_depends_on_the_kubeconfig() {
+    for (forbidden, reason) in [(false, Reason::LookupFailed), (true, Reason::Forbidden)] {
+        let mut facts = testing::facts();
+        facts.kubeconfig = Err(trouble(forbidden));
+        assert_eq!(gated(&facts, None).unwrap_err().0, reason);
+        facts.bindings = holder().bindings;
+        assert_eq!(
+            gated(&facts, Some(&activity(ActivityState::Inactive))),
+            Ok(Reason::Automatic),
+            "bindings can go"
+        );
+    }
+}
+
+#[test]
+fn what_is_gone_is_counted_by_what_is_left() {
+    let mut facts = holder();
+    facts
+        .bindings
+        .push(testing::binding("shared", &[user("100"), user("200")]));
+    facts
+        .record
+        .add(part(&facts, 5, Reason::Automatic, &["a", "b", "shared"]));
+    let counts = facts.record.counts(&facts.bindings, &[]);
+    assert_eq!((counts.deleted, counts.subjects_removed), (0, 0));
+    let counts = facts.record.counts(&facts.bindings[1..2], &[]);
+    assert_eq!((counts.deleted, counts.subjects_removed), (1, 1));
+}

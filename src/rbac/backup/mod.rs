@@ -10,27 +10,25 @@
 //! The lists are written as JSON, which is YAML that no dialect misreads (a label called `on`, a name like `1e3`).
 //! What does not fit in a ConfigMap is stored gzipped, under the same keys with `.gz`, in `binaryData`.
 
+mod read;
+
+pub use read::{is_same, read};
+
 use super::{
-    binding::{BindingKey, BindingKind, LiveBinding},
+    binding::{BindingKey, LiveBinding},
     subject::RBAC_GROUP,
 };
 use crate::{api::GROUP, uid::Uid};
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::{Compression, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeMap,
-    io::{Read, Write},
-};
+use std::{collections::BTreeMap, io::Write};
 
 /// A part stays under this many bytes of data; the API server refuses a ConfigMap with more than 1 MiB.
 pub const PART_LIMIT: usize = 900 * 1024;
-
-/// No part unpacks to more than this: a ConfigMap that claims to is not ours.
-const UNPACK_LIMIT: u64 = 256 * 1024 * 1024;
 
 const INDEX: &str = "index.json";
 
@@ -349,80 +347,6 @@ fn restorable(binding: &LiveBinding) -> Value {
     manifest
 }
 
-/// Whether a ConfigMap that was read holds exactly what was written: data, and that it cannot be changed.
-pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
-    let own_labels = |map: &ConfigMap| {
-        let label = |key: &str| map.metadata.labels.as_ref().and_then(|l| l.get(key)).cloned();
-        (label(&uid_label()), label(&object_label()))
-    };
-    read.immutable == Some(true)
-        && written.data.clone().unwrap_or_default() == read.data.clone().unwrap_or_default()
-        && written.binary_data.clone().unwrap_or_default() == read.binary_data.clone().unwrap_or_default()
-        && own_labels(written) == own_labels(read)
-}
-
-/// Reads a part, after comparing it with its checksum.
-///
-/// # Errors
-/// When it is not a part, or not whole.
-pub fn read(map: &ConfigMap) -> Result<StoredPart, FormatError> {
-    let name = map.metadata.name.clone().unwrap_or_default();
-    let unreadable = |what: &str| FormatError::Unreadable {
-        name: name.clone(),
-        what: what.to_owned(),
-    };
-    let annotation = |key: &str| {
-        map.metadata
-            .annotations
-            .as_ref()
-            .and_then(|a| a.get(&format!("{GROUP}/{key}")))
-    };
-    if annotation("sha256") != Some(&content_digest(map)) {
-        return Err(unreadable("its data does not match its sha256 annotation"));
-    }
-    let created = annotation("created-at")
-        .and_then(|t| t.parse().ok())
-        .ok_or_else(|| unreadable("it has no time"))?;
-    let plain = map.data.as_ref().and_then(|d| d.get(INDEX)).cloned();
-    let packed = || {
-        map.binary_data
-            .as_ref()?
-            .get(&format!("{INDEX}.gz"))
-            .and_then(|p| gunzip(&p.0))
-    };
-    let index = plain
-        .or_else(packed)
-        .ok_or_else(|| unreadable("it has no index.json"))?;
-    let index: Index = serde_json::from_str(&index).map_err(|e| unreadable(&format!("index.json: {e}")))?;
-    let entry = |e: IndexEntry| {
-        if sha256(e.original.to_string().as_bytes()) != e.sha256 {
-            return Err(unreadable(&format!("the checksum of {} does not match", e.name)));
-        }
-        let kind = BindingKind::parse(&e.kind).ok_or_else(|| unreadable(&format!("unknown kind {}", e.kind)))?;
-        Ok(StoredEntry {
-            key: BindingKey {
-                kind,
-                namespace: e.namespace,
-                name: e.name,
-            },
-            uid: e.uid,
-            resource_version: e.resource_version,
-            action: e.action,
-            names: e.subjects,
-            fingerprint: e.fingerprint,
-        })
-    };
-    let entries = index.bindings.into_iter().map(entry).collect::<Result<_, _>>()?;
-    let PlanId { digest, decision } = index.plan;
-    Ok(StoredPart {
-        config_map: name.clone(),
-        created,
-        plan_digest: digest,
-        decision,
-        entries,
-    })
-}
-
 fn content_digest(map: &ConfigMap) -> String {
     sha256(json!([map.data, map.binary_data]).to_string().as_bytes())
 }
@@ -439,177 +363,5 @@ fn gzip(text: &str) -> Vec<u8> {
     encoder.finish().unwrap_or_default()
 }
 
-fn gunzip(bytes: &[u8]) -> Option<String> {
-    let mut text = String::new();
-    GzDecoder::new(bytes)
-        .take(UNPACK_LIMIT)
-        .read_to_string(&mut text)
-        .ok()?;
-    Some(text)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn purpose() -> Purpose {
-        Purpose {
-            cluster_id: "c1".into(),
-            uid: "100".parse().unwrap(),
-            object_name: "left".into(),
-            object_uid: "o-1".into(),
-            plan_digest: "sha256:0".into(),
-            decision: "Automatic".into(),
-        }
-    }
-
-    fn entry(name: &str, action: StoredAction, padding: &str) -> Entry {
-        let key = BindingKey {
-            kind: BindingKind::RoleBinding,
-            namespace: Some("n".into()),
-            name: name.into(),
-        };
-        let raw = json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "futureField": {"a": [1, null]},
-            "metadata": {"name": name, "namespace": "n", "uid": format!("u-{name}"), "resourceVersion": "7", "managedFields": [{}],
-                         "ownerReferences": [{}], "finalizers": ["x"], "labels": {"on": "1e3"}, "annotations": {"p": padding}},
-            "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "100"}],
-        });
-        let binding = LiveBinding::parse(key, raw).unwrap();
-        Entry {
-            binding,
-            action,
-            names: vec!["100".into()],
-            fingerprint: format!("f-{name}"),
-        }
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn the_same_content_has_the_same_name_and_other_content_another() {
-        let entries = [entry("a", StoredAction::Delete, "")];
-        let first = &write(&purpose(), &entries, "ns", at(1)).unwrap()[0];
-        let again = &write(&purpose(), &entries, "ns", at(2)).unwrap()[0];
-        assert_eq!(
-            (&first.metadata.name, is_same(first, again)),
-            (&again.metadata.name, true)
-        );
-        let other_object = Purpose {
-            object_uid: "o-2".into(),
-            ..purpose()
-        };
-        let other_content = [entry("a", StoredAction::Delete, "x")];
-        for other in [
-            write(&other_object, &entries, "ns", at(1)),
-            write(&purpose(), &other_content, "ns", at(1)),
-        ] {
-            assert_ne!(first.metadata.name, other.unwrap()[0].metadata.name);
-        }
-    }
-
-    #[test]
-    fn a_part_reads_back_as_it_was_written() {
-        let entries = [
-            entry("a", StoredAction::Delete, ""),
-            entry("b", StoredAction::RemoveSubject, ""),
-            entry("c", StoredAction::Keep, ""),
-        ];
-        let map = &write(&purpose(), &entries, "ns", at(5)).unwrap()[0];
-        let part = read(map).unwrap();
-        assert_eq!(
-            (part.created, part.plan_digest.as_str(), part.decision.as_str()),
-            (at(5), "sha256:0", "Automatic")
-        );
-        let stored: Vec<_> = part
-            .entries
-            .iter()
-            .map(|e| (e.key.name.as_str(), e.uid.as_str(), e.action))
-            .collect();
-        assert_eq!(
-            stored,
-            [
-                ("a", "u-a", StoredAction::Delete),
-                ("b", "u-b", StoredAction::RemoveSubject),
-                ("c", "u-c", StoredAction::Keep)
-            ]
-        );
-        let data = map.data.as_ref().unwrap();
-        let deleted: Value = serde_json::from_str(&data["deleted.yaml"]).unwrap();
-        let item = &deleted["items"][0];
-        assert_eq!(
-            (&item["futureField"], &item["metadata"]["labels"]["on"]),
-            (&json!({"a": [1, null]}), &json!("1e3"))
-        );
-        for gone in [
-            "uid",
-            "resourceVersion",
-            "managedFields",
-            "ownerReferences",
-            "finalizers",
-        ] {
-            assert!(item["metadata"].get(gone).is_none(), "{gone}");
-        }
-        let index: Value = serde_json::from_str(&data["index.json"]).unwrap();
-        assert_eq!(
-            index["bindings"][0]["original"], entries[0].binding.raw,
-            "the original is whole"
-        );
-    }
-
-    #[test]
-    fn many_bindings_make_many_parts_and_a_huge_one_is_compressed() {
-        let padding = "x".repeat(100_000);
-        let mut entries: Vec<_> = (0..20)
-            .map(|i| entry(&format!("b{i}"), StoredAction::Delete, &padding))
-            .collect();
-        entries.push(entry("huge", StoredAction::Delete, &"y".repeat(1_400_000)));
-        let parts = write(&purpose(), &entries, "ns", at(1)).unwrap();
-        let size = |map: &ConfigMap| {
-            map.data.iter().flatten().map(|(_, v)| v.len()).sum::<usize>()
-                + map.binary_data.iter().flatten().map(|(_, v)| v.0.len()).sum::<usize>()
-        };
-        assert!(parts.len() > 3 && parts.iter().all(|p| size(p) <= PART_LIMIT));
-        let stored: Vec<_> = parts
-            .iter()
-            .flat_map(|p| read(p).unwrap().entries)
-            .map(|e| e.key.name)
-            .collect();
-        assert_eq!(
-            stored,
-            entries.iter().map(|e| e.binding.key.name.clone()).collect::<Vec<_>>()
-        );
-        assert!(parts.last().unwrap().binary_data.is_some());
-    }
-
-    #[test]
-    fn a_damaged_part_is_refused() {
-        let map = write(&purpose(), &[entry("a", StoredAction::Delete, "")], "ns", at(1))
-            .unwrap()
-            .remove(0);
-        let mut damaged = map.clone();
-        damaged
-            .data
-            .as_mut()
-            .unwrap()
-            .insert("deleted.yaml".into(), "{}".into());
-        assert!(read(&damaged).unwrap_err().to_string().contains("sha256"));
-        assert!(!is_same(&map, &damaged));
-        let mutable = ConfigMap {
-            immutable: None,
-            ..map.clone()
-        };
-        assert!(!is_same(&map, &mutable));
-        assert!(read(&ConfigMap::default()).is_err());
-    }
-
-    #[test]
-    fn what_cannot_be_stored_is_an_error() {
-        let mut random = fastrand::Rng::with_seed(1);
-        let noise: String = (0..40_000).map(|_| format!("{:032x}", random.u128(..))).collect();
-        let error = write(&purpose(), &[entry("a", StoredAction::Delete, &noise)], "ns", at(1)).unwrap_err();
-        assert!(error.to_string().starts_with("RoleBinding n/a takes"), "{error}");
-    }
-}
+mod tests;

@@ -1,0 +1,84 @@
+//! Waits until the components of a control plane serve, and says why they do not.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::{Api, Client};
+
+use super::{control_plane::ControlPlane, process::Process, wait::eventually};
+
+/// Generous, as a test machine may be busy compiling; 5 s is usual.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Why a component ended before it served.
+pub(super) enum Ended {
+    /// Another process took the port between its choice and its use.
+    PortTaken,
+    /// Anything else, with the end of its log.
+    Failed(anyhow::Error),
+}
+
+/// Waits for `/readyz`, and for the namespaces that the API server makes a moment later.
+pub(super) async fn until_ready(plane: &mut ControlPlane, client: &Client) -> Result<(), Ended> {
+    let mut port_taken = false;
+    let ready = eventually("a ready kube-apiserver", DEADLINE, async || {
+        still_runs("etcd", &mut plane.etcd)?;
+        still_runs("kube-apiserver", &mut plane.apiserver).inspect_err(|_| {
+            port_taken = plane.apiserver.log_tail(20_000).contains("address already in use");
+        })?;
+        Ok(is_ready(client).await.then_some(()))
+    })
+    .await;
+    ready.map_err(|error| match port_taken {
+        true => Ended::PortTaken,
+        false => Ended::Failed(error.context(format!(
+            "the control plane did not come up; kube-apiserver's last words:\n{}\netcd's:\n{}",
+            plane.apiserver.log_tail(3000),
+            plane.etcd.log_tail(1000)
+        ))),
+    })
+}
+
+/// Whether the API server serves, its built-in roles are stored and its namespaces are made.
+pub(super) async fn is_ready(client: &Client) -> bool {
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
+        return false;
+    };
+    if client.request_text(request).await.is_err() {
+        return false;
+    }
+    let namespaces = Api::<Namespace>::all(client.clone());
+    for name in ["default", "kube-system"] {
+        if !matches!(namespaces.get_opt(name).await, Ok(Some(_))) {
+            return false;
+        }
+    }
+    true
+}
+
+/// Waits until the controllers have done something.
+pub(super) async fn until_controllers_run(plane: &mut ControlPlane, client: &Client) -> anyhow::Result<()> {
+    let Some(manager) = &mut plane.controller_manager else {
+        return Ok(());
+    };
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
+    let running = eventually("kube-controller-manager's first work", DEADLINE, async || {
+        still_runs("kube-controller-manager", manager)?;
+        Ok(accounts.get_opt("default").await?)
+    })
+    .await;
+    running.map(drop).with_context(|| {
+        format!(
+            "kube-controller-manager does not work; its last words:\n{}",
+            manager.log_tail(3000)
+        )
+    })
+}
+
+fn still_runs(name: &str, process: &mut Process) -> anyhow::Result<()> {
+    match process.try_wait()? {
+        None => Ok(()),
+        Some(status) => bail!("{name} ended: {status}"),
+    }
+}

@@ -1,0 +1,136 @@
+//! A proxy in front of the API server or of the cloud, which can kill the operator right after the upstream carried a
+//! request out, and before the operator hears of it: the worst moment there is.
+
+use anyhow::Context;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::TlsConnector;
+
+/// Where the proxy passes requests on to.
+#[derive(Clone)]
+pub enum Upstream {
+    /// Plain HTTP.
+    Http(SocketAddr),
+    /// TLS, verified by this certificate authority (PEM).
+    Https(SocketAddr, String),
+}
+
+/// What becomes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is passed on.
+    Relay,
+    /// The connection is cut instead.
+    Swallow,
+}
+
+/// Asked about each answer before it is passed on.
+pub type Judge = Arc<dyn Fn(&Method, &Uri, StatusCode) -> Verdict + Send + Sync>;
+
+/// A running proxy; it ends when it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts one on a free loopback port.
+    ///
+    /// # Errors
+    /// When there is no port, or the certificate authority cannot be read.
+    pub async fn start(upstream: Upstream, judge: Judge) -> anyhow::Result<Proxy> {
+        let tls = match &upstream {
+            Upstream::Http(_) => None,
+            Upstream::Https(_, ca) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+                    roots.add(certificate?)?;
+                }
+                let config = ClientConfig::builder()
+                    .with_root_certificates(roots)
+                    .with_no_client_auth();
+                Some(TlsConnector::from(Arc::new(config)))
+            }
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (upstream, tls, judge) = (upstream.clone(), tls.clone(), judge.clone());
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| {
+                        let (upstream, tls, judge) = (upstream.clone(), tls.clone(), judge.clone());
+                        async move { pass_on(request, &upstream, tls.as_ref(), &judge).await }
+                    });
+                    // An error is what a swallowed answer looks like from here.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Ok(Proxy { address, task })
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass_on(
+    request: Request<Incoming>,
+    upstream: &Upstream,
+    tls: Option<&TlsConnector>,
+    judge: &Judge,
+) -> anyhow::Result<Response<Incoming>> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    // The Host header stays: it is signed.
+    let request = Request::from_parts(head, Full::new(body));
+    let response = match (upstream, tls) {
+        (Upstream::Https(address, _), Some(tls)) => {
+            let name = ServerName::IpAddress(address.ip().into());
+            send(tls.connect(name, TcpStream::connect(address).await?).await?, request).await
+        }
+        (Upstream::Http(address) | Upstream::Https(address, _), _) => {
+            send(TcpStream::connect(address).await?, request).await
+        }
+    }
+    .with_context(|| format!("{method} {uri}"))?;
+    match judge(&method, &uri, response.status()) {
+        Verdict::Relay => Ok(response),
+        Verdict::Swallow => anyhow::bail!("the answer to {method} {uri} is swallowed"),
+    }
+}
+
+async fn send<S>(stream: S, request: Request<Full<Bytes>>) -> anyhow::Result<Response<Incoming>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}

@@ -1,0 +1,219 @@
+//! The commands that the documentation gives do what it says: they are taken out of the pages, and run.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use ack_offboarding_e2e::{
+    cluster::{Cluster, Options, pool},
+    simulator::world::CertificateState,
+    stage::{CLUSTER_ID, OperatorOptions, Stage, issue_kubeconfig, user},
+};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const UID: &str = "259083957089437690";
+const NAMESPACE: &str = "ack-offboarding-system";
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The block of shell commands in a page that contains `words`.
+#[track_caller]
+fn commands(page: &str, words: &str) -> String {
+    let text = std::fs::read_to_string(repository().join(page)).unwrap();
+    let blocks = text
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let found: Vec<_> = blocks.filter(|block| block.contains(words)).collect();
+    assert_eq!(found.len(), 1, "{page} has {} blocks with {words:?}", found.len());
+    found[0].to_owned()
+}
+
+/// Runs commands as the cluster's administrator, in a folder; whether they succeeded, and what they printed.
+fn attempt(cluster: &Cluster, folder: &Path, commands: &str) -> (bool, String) {
+    let kubectl = cluster.kubectl();
+    let mut shell = Command::new("bash");
+    let folders = [Path::new(kubectl.get_program()).parent().unwrap().to_owned()];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&path))).unwrap();
+    shell.envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+        .env("PATH", path)
+        .current_dir(folder)
+        .args(["-euo", "pipefail", "-c", commands]);
+    let output = shell.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), printed)
+}
+
+#[track_caller]
+fn run(cluster: &Cluster, folder: &Path, commands: &str) -> String {
+    let (succeeded, printed) = attempt(cluster, folder, commands);
+    assert!(succeeded, "{commands}\n{printed}");
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result<()> {
+    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
+    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": UID});
+    stage.cluster_role_binding("everywhere", "view", &[user(UID)]).await?;
+    stage
+        .role_binding("team-a", "own", "edit", &[user(&format!("{UID}-1700000000"))])
+        .await?;
+    stage
+        .role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(UID)])
+        .await?;
+    stage.role_binding("team-a", "of-a-group", "view", &[group]).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("alice-left", json!({"uid": UID})).await?;
+    stage.wait_for_state("alice-left", "Offboarded").await?;
+    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+
+    let (cluster, page) = (&*stage.cluster, "docs/restore.md");
+    let folder = cluster.dir();
+    let run = |commands: &str| run(cluster, folder, commands);
+    // The operator made two: what it removed, and before the purge, what ACK might take.
+    let named: Vec<String> = serde_json::from_str(&run(&commands(page, "get uo alice-left -o")))?;
+    let listed = run(&commands(page, "ack-offboarding.io/ram-uid="));
+    let names: Vec<_> = named
+        .iter()
+        .map(|name| name.strip_prefix(&format!("{NAMESPACE}/")).unwrap())
+        .collect();
+    assert!(
+        names.len() == 2 && names.iter().all(|name| listed.contains(name)),
+        "{names:?} {listed}"
+    );
+    let with = |words: &str, name: &str| commands(page, words).replace("NAME", name);
+    // No prerequisite: a convenience of the page.
+    if Command::new("jq").arg("--version").output().is_ok() {
+        for name in &names {
+            let sums = run(&with("sha256sum", name));
+            let sums: Vec<_> = sums.split_whitespace().collect();
+            assert_eq!(sums[0], sums[1], "{name}");
+        }
+    }
+
+    run("kubectl delete uo alice-left");
+    // What a backup of something large looks like.
+    let pack = r"kubectl -n NAMESPACE get configmap NAME -o jsonpath='{.data.deleted\.yaml}' | gzip > deleted.yaml.gz
+                 kubectl -n NAMESPACE create configmap packed --from-file=deleted.yaml.gz";
+    run(&pack.replace("NAMESPACE", NAMESPACE).replace("NAME", names[0]));
+    run(&with("gunzip", "packed"));
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        ["ClusterRoleBinding everywhere", "RoleBinding team-a/own"]
+    );
+    run("kubectl delete clusterrolebinding everywhere; kubectl -n team-a delete rolebinding own");
+
+    let created = run(&with(r".data.deleted\.yaml}' | kubectl create", names[0]));
+    assert!(
+        created.contains("everywhere created") && created.contains("own created"),
+        "{created}"
+    );
+    run(&with("--force-conflicts", names[0]));
+    let before = run(&with(r"{.data.shrunk\.yaml}", names[0]));
+    assert!(
+        before.contains("259083957089437777") && before.contains("\"shared\""),
+        "{before}"
+    );
+    run(&commands(page, "kubectl patch rolebinding")
+        .replace("rolebinding NAME -n NAMESPACE", "rolebinding shared -n team-a"));
+    let (succeeded, printed) = attempt(cluster, folder, &with("kept", names[1]));
+    assert!(
+        !succeeded && printed.contains("\"of-a-group\" already exists"),
+        "{printed}"
+    );
+
+    let restored = [
+        "ClusterRoleBinding everywhere",
+        "RoleBinding team-a/own",
+        "RoleBinding team-a/shared",
+    ];
+    assert_eq!(stage.bindings_of(UID).await?, restored);
+    assert_eq!(
+        stage.bindings_of("259083957089437777").await?,
+        ["RoleBinding team-a/shared"]
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
+    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
+    stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+    stage.sim.edit(|world| {
+        world
+            .cluster_mut(CLUSTER_ID)
+            .map(|cluster| cluster.audit_enabled = false)
+    });
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("alice-left", json!({"uid": UID})).await?;
+    stage.wait_for_state("alice-left", "WaitingForInactivity").await?;
+
+    let cluster = &*stage.cluster;
+    let printed = run(
+        cluster,
+        cluster.dir(),
+        &commands("docs/gitops.md", "[?(@.type==\"Ready\")].message"),
+    );
+    assert!(
+        printed.contains("WaitingForInactivity") && printed.contains("audit log is off"),
+        "{printed}"
+    );
+    let digest = run(
+        cluster,
+        cluster.dir(),
+        &commands("docs/gitops.md", "{.status.plan.digest}"),
+    );
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    let described = run(cluster, cluster.dir(), "kubectl describe uo alice-left");
+    assert!(
+        described.contains("Events:") && described.contains("AuditDisabled"),
+        "{described}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_is_installed_as_described() {
+    let cluster = pool::acquire(Options::default()).await.unwrap();
+    let (page, root) = ("docs/install.md", repository());
+    let applied = commands(page, "kubectl apply -f crds/");
+    for line in applied.lines() {
+        assert!(
+            std::fs::read_to_string(root.join("README.md")).unwrap().contains(line),
+            "the README differs: {line}"
+        );
+    }
+    run(&cluster, &root, &applied);
+
+    let start = commands(page, "create token");
+    let kubeconfig = start
+        .lines()
+        .skip_while(|line| !line.starts_with("server="))
+        .take_while(|line| !line.starts_with("export"));
+    let kubeconfig: Vec<_> = kubeconfig.collect();
+    run(&cluster, cluster.dir(), &kubeconfig.join("\n"));
+    let asked = "kubectl --kubeconfig operator.kubeconfig auth";
+    let who = run(&cluster, cluster.dir(), &format!("{asked} whoami"));
+    assert!(
+        who.contains("system:serviceaccount:ack-offboarding-system:ack-offboarding-operator"),
+        "{who}"
+    );
+    assert_eq!(
+        run(&cluster, cluster.dir(), &format!("{asked} can-i list rolebindings -A")).trim(),
+        "yes"
+    );
+
+    let printed = run(
+        &cluster,
+        &root,
+        "kubectl apply --dry-run=server -f docs/deployment.yaml",
+    );
+    assert!(printed.contains("created") && !printed.contains("Warning"), "{printed}");
+}

@@ -1,0 +1,280 @@
+//! Which bindings go, which stay, and what happens when they change under the operator's hands.
+
+use crate::support::{
+    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, give_access, message, purges,
+    running, stage, wait_for_event,
+};
+use ack_offboarding_e2e::{
+    cluster::{FENCE, OPERATOR_NAMESPACE},
+    simulator::{Fault, FaultKind, Operation, world::CertificateState},
+    stage::{OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, state, user},
+};
+use ack_offboarding_operator::api::UserOffboardingStatus;
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{Api, api::DeleteParams};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_binding_loses_the_leaver_and_keeps_the_others() -> anyhow::Result<()> {
+    let stage = running().await;
+    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let colleague = "200000000000000002-1700000000";
+    let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "developers"});
+    let account = json!({"kind": "ServiceAccount", "name": "builder", "namespace": "team-a"});
+    let subjects = [user(UID), user(colleague), group.clone(), user(LEAVER), account.clone()];
+    let before = stage.role_binding("team-a", "shared", "edit", &subjects).await?;
+    assert_eq!(
+        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
+        200
+    );
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+
+    assert_gone(&stage, &status).await?;
+    let after = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .get("shared")
+        .await?;
+    let left = serde_json::to_value(&after.subjects)?;
+    assert_eq!(
+        left,
+        json!([user(colleague), group, account]),
+        "I2: the others keep their access"
+    );
+    assert_eq!(
+        (after.metadata.uid, after.metadata.labels),
+        (before.metadata.uid, before.metadata.labels)
+    );
+    assert_eq!(
+        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
+        200
+    );
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!((removed.deleted, removed.subjects_removed, removed.total), (0, 1, 1));
+    let shrunk = stage.backups().await?[0].data.clone().unwrap_or_default()["shrunk.yaml"].clone();
+    let shrunk: Value = serde_json::from_str(&shrunk)?;
+    assert_eq!(
+        shrunk["items"][0]["subjects"].as_array().map(Vec::len),
+        Some(5),
+        "the backup has all of them"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_and_a_service_account_named_like_the_uid_stay() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": UID});
+    let account = json!({"kind": "ServiceAccount", "name": UID, "namespace": "team-a"});
+    stage
+        .cluster_role_binding("group", "view", std::slice::from_ref(&group))
+        .await?;
+    stage
+        .role_binding("team-a", "account", "view", std::slice::from_ref(&account))
+        .await?;
+    stage
+        .role_binding("team-a", "mixed", "view", &[user(UID), group.clone(), account.clone()])
+        .await?;
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+
+    assert_gone(&stage, &status).await?;
+    let in_namespace = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    assert!(
+        Api::<ClusterRoleBinding>::all(stage.admin())
+            .get_opt("group")
+            .await?
+            .is_some()
+    );
+    assert!(in_namespace.get_opt("account").await?.is_some());
+    assert_eq!(
+        serde_json::to_value(in_namespace.get("mixed").await?.subjects)?,
+        json!([group, account])
+    );
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!((removed.deleted, removed.subjects_removed, removed.by_ack), (2, 1, 0));
+    let kept = stage
+        .backups()
+        .await?
+        .into_iter()
+        .filter_map(|b| b.data?.get("kept.yaml").cloned())
+        .collect::<String>();
+    assert!(
+        kept.contains("\"group\"") && kept.contains("\"account\""),
+        "they were backed up before the purge: {kept}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_uid_that_is_a_prefix_of_another_is_another() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let longer = format!("{UID}1");
+    issue_kubeconfig(&stage.sim, &longer, CertificateState::Unexpired);
+    stage.cluster_role_binding("longer", "view", &[user(&longer)]).await?;
+    stage
+        .role_binding(
+            "team-a",
+            "longer-stamped",
+            "view",
+            &[user(&format!("{longer}-1700000000"))],
+        )
+        .await?;
+    stage
+        .role_binding("team-a", "shorter", "view", &[user(&UID[..UID.len() - 1])])
+        .await?;
+    stage
+        .role_binding(
+            "team-a",
+            "suffixed",
+            "view",
+            &[user(&format!("{UID}-x")), user(&format!("{UID}-"))],
+        )
+        .await?;
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+
+    assert_gone(&stage, &status).await?;
+    assert_eq!(stage.bindings_of(&longer).await?.len(), 2);
+    assert_eq!(kubeconfig_state(&stage.sim, &longer), Some(CertificateState::Unexpired));
+    for name in ["shorter", "suffixed"] {
+        assert!(
+            Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+                .get_opt(name)
+                .await?
+                .is_some(),
+            "{name}"
+        );
+    }
+    assert_eq!(status.removed.unwrap_or_default().total, 2);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_changes_nothing_and_shows_the_plan() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let status = stage.wait_for_state("left", "DryRunComplete").await?;
+    assert_conditions(
+        &status,
+        &[
+            ("Ready", "True/DryRunComplete"),
+            ("Offboarded", "False/DryRunComplete"),
+            ("Approved", "False/DryRun"),
+            ("Inactive", "True/NoActivity"),
+            ("BackedUp", "Unknown/Pending"),
+        ],
+    );
+    let plan = status.plan.expect("a plan");
+    assert_eq!(
+        (
+            plan.total,
+            plan.bindings[0].name.as_str(),
+            plan.bindings[1].name.as_str()
+        ),
+        (2, "leaver-everywhere", "leaver")
+    );
+    assert_untouched(&stage).await?;
+
+    stage.apply("left", json!({"uid": UID, "mode": "Execute"})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_added_during_the_run_goes_before_the_purge() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    // The run is held between plan and verification by a slow lookup of the audit log's histograms.
+    stage.sim.fault(Fault::new(
+        Operation::SlsGetHistograms,
+        FaultKind::Latency(Duration::from_millis(300)),
+    ));
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage
+        .sim
+        .wait_for_call(|c| c.operation == Operation::SlsGetHistograms, PATIENCE)
+        .await?;
+    stage.role_binding("team-b", "late", "edit", &[user(LEAVER)]).await?;
+
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_eq!(
+        status.removed.unwrap_or_default().deleted,
+        3,
+        "the operator removed it, not ACK"
+    );
+    assert_eq!(
+        status.backup.unwrap_or_default().bindings,
+        3,
+        "I1: it was backed up as well"
+    );
+    assert_eq!(purges(&stage).len(), 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_fence_live_lists_prove_the_end() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let params = DeleteParams::default();
+    Api::<ClusterRoleBinding>::all(stage.admin())
+        .delete(FENCE, &params)
+        .await?;
+    Api::<RoleBinding>::namespaced(stage.admin(), OPERATOR_NAMESPACE)
+        .delete(FENCE, &params)
+        .await?;
+    give_access(&stage).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert!(stage.operator_log().contains("listing all bindings instead"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_that_returns_is_reported_under_once() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+
+    stage.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
+    let status = stage.wait_for_state("left", "AccessReturned").await?;
+    assert_stalled(&status, "AccessReturned");
+    assert_conditions(&status, &[("AccessReturned", "True/BindingFound")]);
+    assert!(message(&status, "Ready").contains("RoleBinding team-b/back"));
+    wait_for_event(&stage, "left", "Warning BindingFound").await?;
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/back"], "it is left");
+
+    Api::<RoleBinding>::namespaced(stage.admin(), "team-b")
+        .delete("back", &DeleteParams::default())
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_eq!(condition(&status, "AccessReturned"), "False/None");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_that_returns_is_removed_again_under_continuous() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+        .await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+
+    stage.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
+    let again = |s: &UserOffboardingStatus| state(s) == "Offboarded" && s.removed.unwrap_or_default().deleted == 3;
+    let status = stage.wait_for("left", "the third binding is removed", again).await?;
+    assert_gone(&stage, &status).await?;
+    assert_eq!(condition(&status, "AccessReturned"), "False/None");
+    Ok(())
+}

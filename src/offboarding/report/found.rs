@@ -1,0 +1,178 @@
+//! What was found, planned, and read in the audit log.
+
+use super::Report;
+use crate::{
+    api::{
+        ActivityState, ConditionStatus as Is, ConditionType as Condition, IdentityState, IdentityStatus,
+        KubeconfigPolicy, Reason, ResolvedIdentityType, conditions,
+    },
+    offboarding::{
+        activity::Activity,
+        hold::Done,
+        identity::Identity,
+        observe::{Facts, is_left},
+        plan::Plan,
+    },
+};
+
+impl Report {
+    /// Says what was found, before anything is judged.
+    pub fn observed(&mut self, facts: &Facts) {
+        let is_root = facts.uid.as_str() == facts.cluster_account;
+        self.status.identity = match &facts.identity {
+            _ if is_root => Some(IdentityStatus {
+                type_: ResolvedIdentityType::RootAccount,
+                name: None,
+                state: IdentityState::Exists,
+                deleted_at: None,
+            }),
+            Ok(identity) => Some(identity.to_status()),
+            Err(_) => self.status.identity.take(),
+        };
+        if let Ok(state) = facts.kubeconfig {
+            self.kubeconfig(state);
+        }
+        // What an earlier run said of them holds no more.
+        if !facts.bindings.is_empty() {
+            self.no_longer(Condition::BindingsRemoved, "Bindings name the UID.");
+        }
+        if facts.kubeconfig_left() {
+            self.no_longer(Condition::KubeconfigPurged, "ACK reports a kubeconfig of the UID.");
+        }
+        let returned = match facts.bindings.first() {
+            Some(binding) => Some((Reason::BindingFound, format!("{} names the UID again.", binding.key))),
+            None if facts.kubeconfig_left() => Some((
+                Reason::KubeconfigReissued,
+                "ACK reports a kubeconfig for the UID again.".to_owned(),
+            )),
+            None => None,
+        };
+        if self.status.completed_at.is_none() {
+            self.set(
+                Condition::AccessReturned,
+                Is::False,
+                Reason::None,
+                "The offboarding has not come to its end yet.",
+            );
+        } else if let (Some((reason, message)), false) = (returned, facts.in_progress()) {
+            self.set(Condition::AccessReturned, Is::True, reason, &message);
+        }
+    }
+
+    fn no_longer(&mut self, type_: Condition, message: &str) {
+        if conditions::find(&self.status.conditions, type_).is_some_and(|c| c.status == "True") {
+            self.set(type_, Is::Unknown, Reason::Pending, message);
+        }
+    }
+
+    /// Says who the UID is, once nothing speaks against it.
+    pub fn identified(&mut self, facts: &Facts) {
+        let uid = &facts.uid;
+        let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| is_left(*state));
+        let held = !facts.bindings.is_empty() || kubeconfig || !facts.record.is_empty();
+        let (is, reason, message) = match &facts.identity {
+            Ok(Identity::User { name }) => (Is::True, Reason::RamUser, format!("UID {uid} is RAM user {name}.")),
+            Ok(Identity::Role { name }) => (
+                Is::True,
+                Reason::RamRole,
+                format!("UID {uid} is RAM role {name}: everyone who assumes it loses access to this cluster."),
+            ),
+            Ok(Identity::Recycled { name, .. }) => (
+                Is::True,
+                Reason::InRecycleBin,
+                format!("UID {uid} was RAM user {name}, who is in RAM's recycle bin and can be restored there."),
+            ),
+            Ok(Identity::Nowhere { .. }) if held => (
+                Is::True,
+                Reason::DeletedFromRam,
+                format!("RAM does not know UID {uid} any more; it held access to this cluster."),
+            ),
+            Ok(Identity::Nowhere { .. }) if facts.kubeconfig.is_ok() => (
+                Is::False,
+                Reason::NothingFound,
+                format!(
+                    "Nobody knows UID {uid}, and it holds nothing in this cluster. If that is unexpected, check the UID."
+                ),
+            ),
+            Ok(Identity::Nowhere { .. }) | Err(_) => (
+                Is::Unknown,
+                Reason::LookupFailed,
+                format!("It could not be found out whether UID {uid} held anything here."),
+            ),
+        };
+        self.set(Condition::IdentityResolved, is, reason, &message);
+    }
+
+    /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
+    /// unless it holds something new: what is left of it is no plan of its own.
+    pub fn planned(&mut self, plan: &Plan, facts: &Facts) {
+        let held = facts.record.fingerprints();
+        let rest = (facts.in_progress() || plan.items.is_empty())
+            && !held.is_empty()
+            && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()));
+        if !rest || self.status.plan.is_none() {
+            self.status.plan = Some(plan.to_status());
+        }
+    }
+
+    /// Says what the audit log says.
+    pub fn activity(&mut self, activity: &Activity, facts: &Facts) {
+        let mut message = activity.message.clone();
+        let deleted = matches!(facts.identity, Ok(Identity::Nowhere { .. } | Identity::Recycled { .. }));
+        if deleted && activity.state == ActivityState::Active {
+            message.push_str(
+                " RAM says that this identity is deleted: somebody else holds its kubeconfig. Treat this as an incident.",
+            );
+        }
+        let is = match activity.state {
+            ActivityState::Inactive => Is::True,
+            ActivityState::Active => Is::False,
+            ActivityState::Unknown => Is::Unknown,
+        };
+        self.set(Condition::Inactive, is, activity.reason, &message);
+        self.status.activity = Some(activity.to_status());
+    }
+}
+
+/// What a dry run found.
+pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
+    let kubeconfig = match &facts.kubeconfig {
+        Ok(state) if facts.kubeconfig_left() => format!(", and have ACK purge the kubeconfig ({state:?})"),
+        Err(trouble) => format!("; the state of the kubeconfig is not known ({})", trouble.message),
+        Ok(_) => String::new(),
+    };
+    let message = format!(
+        "A dry run: nothing was changed. Carried out, it would {}{kubeconfig}.",
+        plan.summary()
+    );
+    Done {
+        reason: Reason::DryRunComplete,
+        message,
+    }
+}
+
+/// What the end of a run says.
+pub fn complete(facts: &Facts) -> Done {
+    let uid = &facts.uid;
+    let purged = facts.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some());
+    if facts.record.is_empty() && !purged && facts.holds_nothing() {
+        let kubeconfig = match facts.spec.kubeconfig {
+            KubeconfigPolicy::Purge => "ACK knows of no kubeconfig",
+            KubeconfigPolicy::Keep => "its kubeconfig, if it has one, is kept as the spec says",
+        };
+        let message = format!("UID {uid} holds nothing in this cluster: no binding names it, and {kubeconfig}.");
+        return Done {
+            reason: Reason::NothingToRemove,
+            message,
+        };
+    }
+    let kubeconfig = match facts.spec.kubeconfig {
+        KubeconfigPolicy::Purge => "ACK reports no kubeconfig for it",
+        KubeconfigPolicy::Keep => "its kubeconfig was kept, as the spec says",
+    };
+    let message = format!("No binding names UID {uid} any more, and {kubeconfig}.");
+    Done {
+        reason: Reason::Offboarded,
+        message,
+    }
+}

@@ -1,0 +1,202 @@
+//! Step 9: says what was seen and done, in the status and by events.
+
+mod found;
+mod progress;
+
+pub use found::{complete, dry_run};
+
+use super::{
+    context::Context,
+    events,
+    hold::{Done, Hold, Stop},
+};
+use crate::api::{
+    ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding, UserOffboardingStatus, conditions,
+};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+/// The field manager of the status.
+const MANAGER: &str = "ack-offboarding-operator";
+
+/// How often a status write is tried again after an edit that changed neither uid nor generation.
+const WRITE_ATTEMPTS: u32 = 5;
+
+/// The status of one object, while it is being written.
+pub struct Report {
+    /// The object that was observed.
+    pub object: UserOffboarding,
+    written: UserOffboardingStatus,
+    status: UserOffboardingStatus,
+    now: Timestamp,
+}
+
+impl Report {
+    /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
+    pub fn begin(object: UserOffboarding) -> Self {
+        let written = object.status.clone().unwrap_or_default();
+        let mut report = Report {
+            object,
+            status: written.clone(),
+            written,
+            now: Timestamp::now(),
+        };
+        report.status.observed_generation = report.object.metadata.generation;
+        for type_ in Condition::ALL {
+            if conditions::find(&report.status.conditions, *type_).is_none() {
+                report.set(*type_, Is::Unknown, Reason::Pending, "Not evaluated yet.");
+            }
+        }
+        report
+    }
+
+    /// Sets one condition.
+    pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
+        let generation = self.object.metadata.generation;
+        conditions::set(
+            &mut self.status.conditions,
+            type_,
+            status,
+            reason,
+            message,
+            generation,
+            self.now,
+        );
+    }
+
+    /// Sums up.
+    pub fn finish(&mut self, outcome: Result<&Done, &Hold>) {
+        match outcome {
+            Ok(done) => self.done(done),
+            Err(hold) => self.held(hold),
+        }
+    }
+
+    fn done(&mut self, done: &Done) {
+        let Done { reason, message } = done;
+        if *reason == Reason::DryRunComplete {
+            self.set(Condition::Approved, Is::False, Reason::DryRun, message);
+            self.set(Condition::Offboarded, Is::False, *reason, message);
+        } else {
+            let was_complete =
+                conditions::find(&self.written.conditions, Condition::Offboarded).is_some_and(|c| c.status == "True");
+            let newer =
+                later(self.status.started_at.as_ref(), self.status.completed_at.as_ref()) || self.purge_requested();
+            if !was_complete || newer {
+                self.status.completed_at = Some(Time(Timestamp::now()));
+            }
+            self.status.waiting_since = None;
+            let verified = if *reason == Reason::Offboarded {
+                Reason::Verified
+            } else {
+                *reason
+            };
+            self.set(Condition::Offboarded, Is::True, verified, message);
+            self.set(
+                Condition::AccessReturned,
+                Is::False,
+                Reason::None,
+                "No access returned since the end.",
+            );
+        }
+        self.set(Condition::Ready, Is::True, *reason, message);
+        self.set(Condition::Reconciling, Is::False, *reason, "");
+        self.set(Condition::Stalled, Is::False, Reason::None, "");
+    }
+
+    fn held(&mut self, hold: &Hold) {
+        let Hold {
+            reason,
+            message,
+            about,
+            stalled,
+            ..
+        } = hold;
+        if let Some((condition, is, reason)) = about {
+            self.set(*condition, *is, *reason, message);
+            if *condition == Condition::BindingsRemoved {
+                let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
+                self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
+            }
+        }
+        if *reason == Reason::WaitingForInactivity && self.status.waiting_since.is_none() {
+            self.status.waiting_since = Some(Time(self.now));
+        }
+        self.set(Condition::Ready, Is::False, *reason, message);
+        self.set(Condition::Offboarded, Is::False, *reason, message);
+        let (reconciling, stuck) = if *stalled {
+            (Is::False, Is::True)
+        } else {
+            (Is::True, Is::False)
+        };
+        self.set(
+            Condition::Reconciling,
+            reconciling,
+            *reason,
+            if *stalled { "" } else { message },
+        );
+        let stalled_reason = if *stalled { *reason } else { Reason::None };
+        self.set(
+            Condition::Stalled,
+            stuck,
+            stalled_reason,
+            if *stalled { message } else { "" },
+        );
+    }
+
+    /// Writes the status, if it says anything new, and publishes an event for each transition.
+    ///
+    /// # Errors
+    /// [`Stop::Superseded`] if the object is not the observed one any more.
+    pub async fn write(&mut self, ctx: &Context) -> Result<(), Stop> {
+        if self.status == self.written {
+            return Ok(());
+        }
+        let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
+        let name = self.object.name_any();
+        for _ in 0..WRITE_ATTEMPTS {
+            // With the resourceVersion: by name alone it would land on another object that has taken the name.
+            let patch = json!({
+                "apiVersion": UserOffboarding::api_version(&()),
+                "kind": UserOffboarding::kind(&()),
+                "metadata": { "name": name, "resourceVersion": self.object.metadata.resource_version },
+                "status": self.status,
+            });
+            let params = PatchParams::apply(MANAGER).force();
+            match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
+                Ok(written) => {
+                    self.object.metadata.resource_version = written.metadata.resource_version;
+                    events::publish(ctx, &self.object, &self.written, &self.status);
+                    self.written = self.status.clone();
+                    return Ok(());
+                }
+                Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(ctx, &api).await?,
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Stop::Superseded),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Stop::Superseded)
+    }
+
+    /// Someone wrote to the object: if it was neither the spec nor another object, only the resourceVersion changes.
+    async fn refresh(&mut self, ctx: &Context, api: &Api<UserOffboarding>) -> Result<(), Stop> {
+        ctx.still_wanted(&self.object).await?;
+        let live = api.get_metadata(&self.object.name_any()).await?;
+        self.object.metadata.resource_version = live.metadata.resource_version;
+        Ok(())
+    }
+
+    /// The last status that was written.
+    pub fn written(&self) -> &UserOffboardingStatus {
+        &self.written
+    }
+}
+
+/// Whether `a` is set and later than `b`, or `b` is not set.
+fn later(a: Option<&Time>, b: Option<&Time>) -> bool {
+    a.is_some_and(|a| b.is_none_or(|b| a.0 > b.0))
+}

@@ -1,0 +1,34 @@
+//! Compares the README's table of flags with the command line.
+
+use super::settings::RunArgs;
+use clap::Args;
+use std::collections::BTreeMap;
+
+#[test]
+fn the_readme_lists_every_flag_with_its_variable_and_default() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let rows = readme.lines().filter(|line| line.starts_with("| `--"));
+    let listed: BTreeMap<_, _> = rows
+        .map(|line| {
+            let cells: Vec<_> = line
+                .trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().trim_matches('`'))
+                .collect();
+            (cells[0].to_owned(), (cells[1].to_owned(), cells[2].to_owned()))
+        })
+        .collect();
+    let command = RunArgs::augment_args(clap::Command::new("run"));
+    let flags: BTreeMap<_, _> = command
+        .get_arguments()
+        .map(|flag| {
+            let defaults: Vec<_> = flag.get_default_values().iter().map(|d| d.to_string_lossy()).collect();
+            let variable = flag.get_env().unwrap_or_default().to_string_lossy().into_owned();
+            (
+                format!("--{}", flag.get_long().unwrap_or_default()),
+                (variable, defaults.join(",")),
+            )
+        })
+        .collect();
+    assert_eq!(listed, flags);
+}
