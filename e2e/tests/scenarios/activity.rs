@@ -4,7 +4,10 @@ use crate::support::{
     LEAVER, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access, make_a_request,
     message, purges, running, wait_for_event,
 };
-use ack_offboarding_e2e::stage::{CLUSTER_ID, add_user};
+use ack_offboarding_e2e::{
+    simulator::Record,
+    stage::{CLUSTER_ID, PATIENCE, add_user},
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -50,6 +53,22 @@ async fn an_active_user_waits_and_is_offboarded_once_quiet_without_anyone_touchi
         "nobody touched it"
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_this_very_moment_counts() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    let path = "/api/v1/namespaces/team-a/configmaps";
+    let seen = |r: &Record| r.get("user.username") == Some(LEAVER);
+    assert_eq!(stage.probe(LEAVER, path).await?, 200);
+    stage.sim.wait_for_record(CLUSTER_ID, seen, PATIENCE).await?;
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    assert_conditions(&status, &[("Inactive", "False/ActiveInWindow")]);
+    assert_untouched(&stage).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
