@@ -274,6 +274,11 @@ async fn remove_again(
     board
         .follow(updates, DEADLINE, |board, _| board.state(LEAVER.name) == "Offboarded")
         .await?;
+    screen.check(
+        "leaver: Approved",
+        &board.condition(LEAVER.name, ConditionType::Approved),
+        "True/OverrideActive",
+    );
     ask_all(screen, leaver, 403, |_| true).await?;
     screen.command("kubectl get useroffboardings");
     screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
