@@ -1,4 +1,4 @@
-//! What happens, in order.
+//! What happens, in order; what comes after the end is in [`super::comeback`].
 
 use std::time::Duration;
 
@@ -11,22 +11,20 @@ use super::{
     DemoStage,
     board::{self, Board},
     cast::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
+    comeback::{remove_again, restore},
     kubectl::kubectl,
+    probes::{ask_all, settled},
     report::{self, Report},
     screen::Screen,
     start_operator,
 };
 use crate::{
-    cluster::eventually,
     follow::Updates,
-    simulator::world::CertificateState,
-    stage::{CLUSTER_ID, kubeconfig_state, probe},
+    stage::{CLUSTER_ID, kubeconfig_state},
 };
 
 /// How long the operator may take for what takes it less than a second.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How long the API server's authorizer may take to learn of a binding that came or went: it follows them by watch.
-const SETTLED: Duration = Duration::from_secs(10);
 
 /// All acts.
 pub(super) async fn play(stage: &mut DemoStage, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
@@ -162,11 +160,11 @@ async fn after(
     .await?;
     report.colleague_after = Some(colleague);
     screen.check("colleague: list secrets in platform", &colleague.to_string(), "200");
-    let kubeconfig = |uid| format!("{:?}", kubeconfig_state(&stage.sim, uid));
+    let kubeconfig = kubeconfig_state(&stage.sim, LEAVER.uid).map(|state| format!("{state:?}"));
     screen.check(
-        "leaver's kubeconfig, as ACK has it",
-        &kubeconfig(LEAVER.uid),
-        &format!("{:?}", Some(CertificateState::Removed)),
+        "leaver: state of the kubeconfig in ACK",
+        &kubeconfig.unwrap_or_default(),
+        "Removed",
     );
     screen.line("(In ACK, the purge would have revoked the certificate too. Here it is RBAC alone that refuses it.)");
     let active = settled(
@@ -189,128 +187,4 @@ async fn after(
         screen.quote(ready.map_or("", |ready| &ready.message));
     }
     Ok(())
-}
-
-/// What was deleted can be had back with kubectl alone, and the operator notices.
-async fn restore(
-    stage: &DemoStage,
-    screen: &mut Screen,
-    report: &mut Report,
-    board: &mut Board,
-    updates: &mut Updates,
-    leaver: &Client,
-) -> anyhow::Result<()> {
-    screen.heading("Return: the backup is a ConfigMap, and kubectl restores it");
-    let backup = board
-        .status(LEAVER.name)
-        .and_then(|status| status.backup.as_ref())
-        .context("no backup in the status")?;
-    let place = backup.config_maps.first().context("the status names no ConfigMap")?;
-    let (namespace, name) = place.split_once('/').context("a ConfigMap without a namespace")?;
-    screen.command(&format!(
-        "kubectl get configmap --namespace {namespace} {name} -o jsonpath='{{.data.deleted\\.yaml}}' | kubectl create -f -"
-    ));
-    let get = [
-        "get",
-        "configmap",
-        "--namespace",
-        namespace,
-        name,
-        "-o",
-        r"jsonpath={.data.deleted\.yaml}",
-    ];
-    let deleted = kubectl(&stage.cluster, &get, "").await?;
-    let created = kubectl(&stage.cluster, &["create", "-f", "-"], &deleted).await?;
-    screen.block(&created);
-    let statuses = ask_all(screen, leaver, 200, |grant| !grant.shared).await?;
-    let found = stage.bindings_of(LEAVER.uid).await?;
-    let back = GRANTS
-        .iter()
-        .filter(|grant| !grant.shared)
-        .all(|grant| found.iter().any(|binding| binding == grant.binding));
-    screen.check("the deleted bindings are back", &back.to_string(), "true");
-    report.restored = back && report::all(&statuses, 200) == Some(200);
-    let returned = |board: &Board| {
-        board
-            .condition(LEAVER.name, ConditionType::AccessReturned)
-            .starts_with("True/")
-    };
-    board.follow(updates, DEADLINE, |board, _| returned(board)).await?;
-    screen.check(
-        "leaver: AccessReturned",
-        &board.condition(LEAVER.name, ConditionType::AccessReturned),
-        "True/BindingFound",
-    );
-    let message = board
-        .status(LEAVER.name)
-        .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
-    screen.quote(message.map_or("", |ready| &ready.message));
-    Ok(())
-}
-
-/// Under `enforcement: Continuous`, access that returns is removed again.
-async fn remove_again(
-    stage: &DemoStage,
-    screen: &mut Screen,
-    board: &mut Board,
-    updates: &mut Updates,
-    leaver: &Client,
-) -> anyhow::Result<()> {
-    screen.heading("And removed again: under Continuous, the operator does it by itself");
-    screen.line(
-        "The certificate has just been used once more, so a careful operator would wait: whenActive overrides that.",
-    );
-    let patch = r#"{"spec":{"enforcement":"Continuous","activityCheck":{"whenActive":"Proceed"}}}"#;
-    screen.command(&format!(
-        "kubectl patch useroffboarding leaver --type merge -p '{patch}'"
-    ));
-    screen.block(
-        &kubectl(
-            &stage.cluster,
-            &["patch", "useroffboarding", LEAVER.name, "--type", "merge", "-p", patch],
-            "",
-        )
-        .await?,
-    );
-    board
-        .follow(updates, DEADLINE, |board, _| board.state(LEAVER.name) == "Offboarded")
-        .await?;
-    ask_all(screen, leaver, 403, |_| true).await?;
-    screen.command("kubectl get useroffboardings");
-    screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
-    Ok(())
-}
-
-/// Makes the request that each of the leaver's bindings allows, and checks the answers.
-async fn ask_all(
-    screen: &mut Screen,
-    leaver: &Client,
-    wanted: u16,
-    which: impl Fn(&cast::Grant) -> bool,
-) -> anyhow::Result<Vec<u16>> {
-    let mut statuses = Vec::new();
-    for grant in GRANTS.iter().filter(|grant| which(grant)) {
-        let status = settled(leaver, grant.path, wanted).await?;
-        screen.check(
-            &format!("leaver: {}", grant.request),
-            &status.to_string(),
-            &wanted.to_string(),
-        );
-        statuses.push(status);
-    }
-    Ok(statuses)
-}
-
-/// The answer's status once it is `wanted`, or the last one if it never is.
-async fn settled(client: &Client, path: &str, wanted: u16) -> anyhow::Result<u16> {
-    let mut last = probe(client, path).await?;
-    let asked = eventually(path, SETTLED, async || {
-        last = probe(client, path).await?;
-        Ok((last == wanted).then_some(()))
-    });
-    match asked.await {
-        Ok(()) => Ok(wanted),
-        // What was observed is what counts.
-        Err(_) => Ok(last),
-    }
 }

@@ -4,13 +4,16 @@
 //! cast     who plays: certificates, bindings, manifests
 //! board    the conditions, live                screen   headings, progress, checks
 //! kubectl  what the administrator runs         report   what was observed, as JSON
-//! acts     before, offboarding, after, return
+//! acts     before, offboarding, after          comeback access that returns
+//! probes   requests with the leaver's certificate
 //! ```
 
 mod acts;
 mod board;
 mod cast;
+mod comeback;
 mod kubectl;
+mod probes;
 mod report;
 mod screen;
 

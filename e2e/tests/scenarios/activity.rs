@@ -56,6 +56,22 @@ async fn an_active_user_waits_and_is_offboarded_once_quiet_without_anyone_touchi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_this_very_moment_counts() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    let path = "/api/v1/namespaces/team-a/configmaps";
+    let seen = |r: &Record| r.get("user.username") == Some(LEAVER);
+    assert_eq!(stage.probe(LEAVER, path).await?, 200);
+    stage.sim.wait_for_record(CLUSTER_ID, seen, PATIENCE).await?;
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    assert_conditions(&status, &[("Inactive", "False/ActiveInWindow")]);
+    assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unknown_activity_waits_until_it_is_known() -> anyhow::Result<()> {
     let stage = running().await;
     add_user(&stage.sim, UID, "leaver");

@@ -2,11 +2,11 @@
 
 use crate::support::{
     UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, give_access, make_a_request, message,
-    purges, running, running_with, wait_for_event,
+    purges, running, running_with, stage, wait_for_event,
 };
 use ack_offboarding_e2e::{
     simulator::world::{CertificateState, Role},
-    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, add_user, condition, issue_kubeconfig, user},
+    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, OperatorOptions, add_user, condition, issue_kubeconfig, user},
 };
 use ack_offboarding_operator::api::{IdentityState, ResolvedIdentityType};
 use serde_json::json;
@@ -254,7 +254,9 @@ async fn a_protected_uid_is_never_touched() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_another_account_touch_nothing() -> anyhow::Result<()> {
-    let stage = running_with(&["--account-id=999"]).await;
+    let mut stage = stage().await;
+    stage.cluster.set_cluster_profile(CLUSTER_ID, "999").await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
     give_access(&stage).await?;
     stage
         .apply(

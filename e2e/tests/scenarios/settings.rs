@@ -3,7 +3,7 @@
 use crate::support::{TestStage, stage};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
-    stage::operator_binary,
+    stage::{CLUSTER_ID, operator_binary},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::DeleteParams};
@@ -46,9 +46,23 @@ async fn what_is_missing_is_named_with_flag_and_variable() -> anyhow::Result<()>
         "{text}"
     );
 
+    // I4: an operator that takes its cluster for another one would read that one's audit log, and purge there.
+    let text = said(&[
+        "--kubeconfig",
+        kubeconfig,
+        "--region",
+        "cn-hangzhou",
+        "--cluster-id",
+        "c1",
+    ])?;
+    for part in ["c1", CLUSTER_ID, "--cluster-id", "kube-system/ack-cluster-profile"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+
     let profiles: Api<ConfigMap> = Api::namespaced(stage.admin(), "kube-system");
     profiles.delete("ack-cluster-profile", &DeleteParams::default()).await?;
-    let text = said(&["--kubeconfig", kubeconfig, "--region", "cn-hangzhou"])?;
+    // An empty value, as a chart renders it, is none.
+    let text = said(&["--kubeconfig", kubeconfig, "--region", "cn-hangzhou", "--cluster-id="])?;
     for part in [
         "--cluster-id",
         "ACK_OFFBOARDING_CLUSTER_ID",

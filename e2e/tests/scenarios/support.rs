@@ -1,13 +1,15 @@
 //! What the scenarios share.
 
 use ack_offboarding_e2e::{
-    cluster::{Options, pool},
+    cluster::{FENCE, Options, pool},
     simulator::{Call, Operation, world::CertificateState},
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, Stage, condition, issue_kubeconfig, kubeconfig_state, user},
 };
-use ack_offboarding_operator::api::UserOffboardingStatus;
-use k8s_openapi::api::events::v1::Event;
+use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
+use k8s_openapi::{api::events::v1::Event, jiff::Timestamp};
 use kube::{Api, api::ListParams};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The leaver of most scenarios.
 pub(crate) const UID: &str = "259083957089437690";
@@ -54,7 +56,7 @@ pub(crate) async fn make_a_request(stage: &TestStage) -> anyhow::Result<()> {
         .sim
         .wait_for_record(CLUSTER_ID, |r| r.get("user.username") == Some(LEAVER), PATIENCE)
         .await?;
-    // The operator leaves the last seconds out, as SLS may not have indexed them.
+    // Well inside the window, whatever the clocks and the index do.
     stage
         .sim
         .age_records(CLUSTER_ID, |_| true, std::time::Duration::from_secs(60));
@@ -81,6 +83,48 @@ pub(crate) async fn assert_untouched(stage: &TestStage) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// I1, as the API server's audit log tells: before the operator changed or deleted a binding, it had stored it.
+pub(crate) async fn assert_stored_before_removed(stage: &TestStage) -> anyhow::Result<()> {
+    let log = std::fs::read_to_string(stage.cluster.audit_log())?;
+    let mut stored = BTreeSet::new();
+    let mut removed = 0;
+    let backups = stage.backups().await?;
+    for line in log.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+        let by_operator = text("/user/username").ends_with(":ack-offboarding-operator");
+        if !by_operator || code.is_none_or(|code| code >= 300) || text("/stage") != "ResponseComplete" {
+            continue;
+        }
+        let name = text("/objectRef/name");
+        match (text("/verb"), text("/objectRef/resource")) {
+            // The name of what is created is in the body, which the log does not have: all that is stored by then counts.
+            ("create", "configmaps") => {
+                let time: Timestamp = text("/stageTimestamp").parse()?;
+                for part in backups.iter().map(backup::read).collect::<Result<Vec<_>, _>>()? {
+                    if part.created <= time {
+                        stored.extend(
+                            part.entries
+                                .into_iter()
+                                .map(|e| (e.key.namespace.unwrap_or_default(), e.key.name)),
+                        );
+                    }
+                }
+            }
+            ("delete" | "patch", "rolebindings" | "clusterrolebindings") if name != FENCE => {
+                let key = (text("/objectRef/namespace").to_owned(), name.to_owned());
+                assert!(stored.contains(&key), "I1: {key:?} was removed without a backup");
+                removed += 1;
+            }
+            ("update" | "patch" | "delete", "configmaps") => panic!("I7: a backup was changed: {line}"),
+            _ => {}
+        }
+    }
+    assert!(removed > 0, "the audit log holds the removal");
+    Ok(())
+}
+
 /// The access of UID is gone, from the cluster and from ACK, and a backup of it is there.
 pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatus) -> anyhow::Result<()> {
     assert_conditions(
@@ -95,7 +139,7 @@ pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatu
     assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Removed));
     assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 403);
     assert!(!stage.backups().await?.is_empty());
-    Ok(())
+    assert_stored_before_removed(stage).await
 }
 
 /// Asserts conditions, each as `Status/Reason`, and the rules of kstatus.

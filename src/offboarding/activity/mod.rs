@@ -17,7 +17,8 @@ use crate::{
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use record::Hit;
 
-/// Seconds left out at the end of the window: SLS takes up to 3 s to index a live record.
+/// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
+/// record. What it has indexed of those seconds counts all the same: a request is proof.
 const INDEXING_LAG: i64 = 5;
 
 /// What the audit log says of the window.
@@ -141,7 +142,12 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
     let (index, covered) = tokio::join!(coverage::index(ctx, place), coverage::covers(ctx, place, window));
     let index = index?;
     let names = names_in_use(&facts.bindings, &facts.record, subject::key(&facts.uid));
-    let hit = search::latest(ctx, place, &index, &facts.uid, &names, window).await;
+    let until_now = Window {
+        // The second that has begun included.
+        to: facts.now.as_second() + 1,
+        ..window
+    };
+    let hit = search::latest(ctx, place, &index, &facts.uid, &names, until_now).await;
     match (hit, covered) {
         // A request is proof, whatever the log lacks elsewhere.
         (Ok(Some(hit)), _) => Ok(Some(hit)),
