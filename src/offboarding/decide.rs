@@ -310,6 +310,12 @@ fn wait_expired(facts: &Facts) -> bool {
     wait_end(facts).is_some_and(|end| facts.now >= end)
 }
 
+/// Whether ACK refused the purge of this run.
+fn refused_by_ack(facts: &Facts) -> bool {
+    let purged = crate::api::conditions::find(&facts.status.conditions, Condition::KubeconfigPurged);
+    purged.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::RefusedByAck))
+}
+
 fn why_it_may(case: Case<'_>) -> Reason {
     let Case { facts, activity, .. } = case;
     if activity.is_none() && facts.in_progress() {
@@ -317,6 +323,11 @@ fn why_it_may(case: Case<'_>) -> Reason {
         let reported = reported
             .filter(|c| c.status == "True")
             .and_then(|c| Reason::parse(&c.reason));
+        let insists = facts.spec.activity_check.when_active == OnUncertainty::Proceed;
+        if refused_by_ack(facts) && insists {
+            // ACK counts the identity as active, and a person says to proceed with an active one.
+            return Reason::OverrideActive;
+        }
         if let Some(begun_with) = facts.record.decision().or(reported) {
             return begun_with;
         }

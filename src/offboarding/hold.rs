@@ -150,7 +150,7 @@ impl Trouble {
             Hold::stall(
                 Reason::Forbidden,
                 format!(
-                    "{}. Add this action to the RAM policy of the operator's role (see the README).",
+                    "{}. Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all).",
                     self.message
                 ),
             )

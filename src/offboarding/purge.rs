@@ -115,7 +115,7 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
             let message = format!(
                 "ACK refused to purge the kubeconfig: {error}. The bindings are removed. ACK has a 7-day guard of its own, \
                  which may count requests that only mention the UID; the operator asks again every hour. \
-                 activityCheck.whenActive: Proceed lets it insist on a user who is active."
+                 If you are sure, activityCheck.whenActive: Proceed makes it ask with Force=true."
             );
             about(
                 Hold::wait(Reason::RefusedByAck, Again::Recheck, message),

@@ -171,7 +171,7 @@ impl Left {
         let [key, ..] = self.shared.as_slice() else { return None };
         let message = format!(
             "{} shared with other subjects still name the UID, {key} among them: the operator may not change bindings \
-             (rbac.removeSubjects is false). Remove the subject by hand; the kubeconfig is not purged until then.",
+             (--remove-subjects=false). Remove the subject by hand; the kubeconfig is not purged until then.",
             bindings(self.shared.len())
         );
         Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))

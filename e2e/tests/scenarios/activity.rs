@@ -5,7 +5,7 @@ use crate::support::{
     message, purges, running, wait_for_event,
 };
 use ack_offboarding_e2e::{
-    simulator::Record,
+    simulator::{Record, world::Guard},
     stage::{CLUSTER_ID, PATIENCE, add_user},
 };
 use serde_json::json;
@@ -167,4 +167,50 @@ async fn activity_of_a_deleted_user_is_an_incident() -> anyhow::Result<()> {
         assert!(event.contains(part), "{event}");
     }
     assert_untouched(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_ack_refuses_is_forced_once_a_person_says_proceed() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    // ACK's own guard counts every record that mentions the UID: the operator's backup is one.
+    stage.sim.edit(|w| w.purge.guard = Guard::AnyMention);
+    let mentions = |r: &Record| r.get("requestURI").is_some_and(|uri| uri.contains(UID));
+    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    stage.wait_for_state("left", "Suspended").await?;
+    assert_untouched(&stage).await?;
+    stage.sim.add_record(
+        CLUSTER_ID,
+        Record::by("admin")
+            .set("requestURI", &format!("/x/{UID}"))
+            .ago(Duration::from_secs(60)),
+    );
+    stage.sim.wait_for_record(CLUSTER_ID, mentions, PATIENCE).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "RefusedByAck").await?;
+    assert_waiting(&status, "RefusedByAck");
+    assert_conditions(
+        &status,
+        &[
+            ("KubeconfigPurged", "False/RefusedByAck"),
+            ("BindingsRemoved", "True/Removed"),
+        ],
+    );
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        Vec::<String>::new(),
+        "the bindings are gone all the same"
+    );
+
+    stage
+        .apply("left", json!({"uid": UID, "activityCheck": {"whenActive": "Proceed"}}))
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    let forced: Vec<_> = purges(&stage).iter().map(|c| c.parameter("force").to_owned()).collect();
+    assert_eq!(
+        (forced.first().map(String::as_str), forced.last().map(String::as_str)),
+        (Some("false"), Some("true"))
+    );
+    Ok(())
 }

@@ -335,6 +335,27 @@ fn a_purge_alone_goes_on_as_it_began() {
 }
 
 #[test]
+fn a_purge_that_ack_refused_is_forced_only_if_a_person_says_proceed() {
+    let mut facts = testing::facts();
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    facts.record.add(part(&holder(), 5, Reason::Automatic, &["a", "b"]));
+    let now = facts.now;
+    let status = &mut facts.status.conditions;
+    conditions::set(
+        status,
+        Condition::KubeconfigPurged,
+        ConditionStatus::False,
+        Reason::RefusedByAck,
+        "",
+        None,
+        now,
+    );
+    assert_eq!(gated(&facts, None), Ok(Reason::Automatic));
+    facts.spec.activity_check.when_active = OnUncertainty::Proceed;
+    assert_eq!(gated(&facts, None), Ok(Reason::OverrideActive));
+}
+
+#[test]
 fn after_the_end_everything_is_asked_again() {
     let mut facts = holder();
     facts.spec.enforcement = Enforcement::Continuous;
