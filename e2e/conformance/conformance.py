@@ -142,7 +142,7 @@ class Checks:
 
     def ims_get_user(self):
         user = Ims(self.config()).get_user(ims_models.GetUserRequest(user_id=ALICE)).body.user
-        equal((user.user_id, user.user_name, user.user_principal_name), (ALICE, "alice", "alice@example.onaliyun.com"))
+        equal((user.user_id, user.user_name, user.user_principal_name), (ALICE, "leaver", "leaver@example.onaliyun.com"))
         refused(lambda: Ims(self.config()).get_user(ims_models.GetUserRequest(user_id="1")), "EntityNotExist.User")
 
     def ims_get_user_in_recycle_bin(self):
@@ -162,7 +162,7 @@ class Checks:
         equal([user.user_id for user in body.users.user], [OPERATOR, ALICE])
 
     def ram_get_user(self):
-        equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="alice")).body.user.user_id, ALICE)
+        equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="leaver")).body.user.user_id, ALICE)
 
     def ram_get_role(self):
         request = ram_models.GetRoleRequest(role_name="ack-offboarding-operator")

@@ -70,15 +70,15 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         .await?;
     stage.role_binding("team-a", "of-a-group", "view", &[group]).await?;
     stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("alice-left", json!({"uid": UID})).await?;
-    stage.wait_for_state("alice-left", "Offboarded").await?;
+    stage.apply("a-leaver", json!({"uid": UID})).await?;
+    stage.wait_for_state("a-leaver", "Offboarded").await?;
     assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
 
     let (cluster, page) = (&*stage.cluster, "docs/restore.md");
     let folder = cluster.dir();
     let run = |commands: &str| run(cluster, folder, commands);
     // The operator made two: what it removed, and before the purge, what ACK might take.
-    let named: Vec<String> = serde_json::from_str(&run(&commands(page, "get uo alice-left -o")))?;
+    let named: Vec<String> = serde_json::from_str(&run(&commands(page, "get uo a-leaver -o")))?;
     let listed = run(&commands(page, "ack-offboarding.io/ram-uid="));
     let names: Vec<_> = named
         .iter()
@@ -98,7 +98,7 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         }
     }
 
-    run("kubectl delete uo alice-left");
+    run("kubectl delete uo a-leaver");
     // What a backup of something large looks like.
     let pack = r"kubectl -n NAMESPACE get configmap NAME -o jsonpath='{.data.deleted\.yaml}' | gzip > deleted.yaml.gz
                  kubectl -n NAMESPACE create configmap packed --from-file=deleted.yaml.gz";
@@ -152,8 +152,8 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
             .map(|cluster| cluster.audit_enabled = false)
     });
     stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("alice-left", json!({"uid": UID})).await?;
-    stage.wait_for_state("alice-left", "WaitingForInactivity").await?;
+    stage.apply("a-leaver", json!({"uid": UID})).await?;
+    stage.wait_for_state("a-leaver", "WaitingForInactivity").await?;
 
     let cluster = &*stage.cluster;
     let printed = run(
@@ -171,7 +171,7 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
         &commands("docs/gitops.md", "{.status.plan.digest}"),
     );
     assert!(digest.starts_with("sha256:"), "{digest}");
-    let described = run(cluster, cluster.dir(), "kubectl describe uo alice-left");
+    let described = run(cluster, cluster.dir(), "kubectl describe uo a-leaver");
     assert!(
         described.contains("Events:") && described.contains("AuditDisabled"),
         "{described}"

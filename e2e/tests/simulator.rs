@@ -26,7 +26,7 @@ fn simulator() -> Simulator {
             user_id: "200000000000000001".to_owned(),
         },
     ));
-    world.users.push(User::new(UID, "alice"));
+    world.users.push(User::new(UID, "leaver"));
     world
         .add_cluster(Cluster::new("c1"))
         .issue(UID, CertificateState::Unexpired);
@@ -168,7 +168,7 @@ async fn a_signed_request_is_answered_and_noted() {
     let response = Signed::user().send(&simulator).await;
     assert_eq!(response.status(), 200);
     let body: Value = serde_json::from_slice(&response.bytes().await.expect("a body")).expect("JSON");
-    assert_eq!(body["User"]["UserName"], "alice");
+    assert_eq!(body["User"]["UserName"], "leaver");
     assert!(body["RequestId"].is_string());
     let call = simulator
         .wait_for_call(|call| call.done, DEADLINE)

@@ -24,7 +24,7 @@ pub struct User {
     pub uid: Uid,
     /// `UserName`, or what stands before the `@` of the principal name.
     pub name: String,
-    /// As in `alice@<account>.onaliyun.com`.
+    /// As in `leaver@<account>.onaliyun.com`.
     pub user_principal_name: String,
     /// For people; may be empty.
     pub display_name: String,
@@ -35,7 +35,7 @@ pub struct User {
 pub struct RecycledUser {
     /// The UID that was asked for.
     pub uid: Uid,
-    /// As in `alice@<account>.onaliyun.com`.
+    /// As in `leaver@<account>.onaliyun.com`.
     pub user_principal_name: String,
     /// When the user was deleted, as the service writes it (ISO 8601, UTC).
     pub recycled_at: Option<String>,

@@ -213,8 +213,8 @@ mod tests {
         let mut half = Half::new(BindingKind::RoleBinding);
         half.apply(&binding("b", "x", &["100"]));
         half.apply(&binding("a", "x", &["200", "100-17", "100"]));
-        half.apply(&binding("a", "y", &["1001", "alice"]));
-        half.apply(&binding("a", "z", &["alice"]));
+        half.apply(&binding("a", "y", &["1001", "leaver"]));
+        half.apply(&binding("a", "z", &["leaver"]));
         assert_eq!(names(&half, 100), ["RoleBinding a/x", "RoleBinding b/x"]);
         assert_eq!(names(&half, 1001), ["RoleBinding a/y"]);
         assert_eq!((names(&half, 10).len(), half.len()), (0, 3));

@@ -66,7 +66,7 @@ mod tests {
             ("Group", Some(RBAC_GROUP), name, Some((uid, Match::NameOnly))),
             ("ServiceAccount", Some(""), name, Some((uid, Match::NameOnly))),
             ("ServiceAccount", None, stamped, Some((uid, Match::NameOnly))),
-            ("User", Some(RBAC_GROUP), "alice", None),
+            ("User", Some(RBAC_GROUP), "leaver", None),
             ("User", Some(RBAC_GROUP), "259083957089437690-", None),
             ("User", Some(RBAC_GROUP), "259083957089437690-x", None),
             ("User", Some(RBAC_GROUP), "259083957089437690-1-2", None),

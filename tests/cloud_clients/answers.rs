@@ -14,7 +14,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_answer_of_another_shape_is_malformed_and_says_nothing_about_the_user() {
-    let whole = r#"{"User":{"UserId":"259083957089437690","UserName":"alice"}}"#;
+    let whole = r#"{"User":{"UserId":"259083957089437690","UserName":"leaver"}}"#;
     let other = r#"{"User":{"UserId":"1","UserName":"other"}}"#;
     for (name, bad) in [
         ("HTML", reply(200, "<html><body>Sign in</body></html>")),

@@ -19,7 +19,7 @@ async fn a_failed_read_is_repeated_with_a_new_nonce() {
     ])
     .await;
     let found = server.cloud().ims.get_user(&uid()).await.unwrap().unwrap();
-    assert_eq!(found.name, "alice");
+    assert_eq!(found.name, "leaver");
     let seen = server.take();
     assert_eq!(seen.len(), 4);
     let nonces: HashSet<&String> = seen

@@ -186,7 +186,7 @@ pub(crate) fn uid() -> Uid {
 
 pub(crate) fn user() -> Reply {
     let body =
-        r#"{"RequestId":"R","User":{"UserId":"259083957089437690","UserPrincipalName":"alice@example.onaliyun.com"}}"#;
+        r#"{"RequestId":"R","User":{"UserId":"259083957089437690","UserPrincipalName":"leaver@example.onaliyun.com"}}"#;
     reply(200, body)
 }
 

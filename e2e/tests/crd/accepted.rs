@@ -51,8 +51,8 @@ async fn valid_specs_are_accepted_and_completed() {
             json!({"uid": "99999999999999999999"}),
         ),
         (
-            json!({"uid": UID, "expectedName": "alice"}),
-            json!({"expectedName": "alice"}),
+            json!({"uid": UID, "expectedName": "leaver"}),
+            json!({"expectedName": "leaver"}),
         ),
         (
             json!({"uid": UID, "expectedName": "a".repeat(128)}),

@@ -45,19 +45,19 @@ async fn the_crd_is_applied_without_a_warning() {
 async fn the_table_shows_where_an_offboarding_is() {
     let cluster = cluster().await;
     let client = cluster.admin();
-    create(&cluster, "alice-left", &json!({"uid": UID})).await;
+    create(&cluster, "a-leaver", &json!({"uid": UID})).await;
     let ready = json!({
         "type": "Ready", "status": "False", "reason": "WaitingForInactivity", "message": "m",
         "lastTransitionTime": "2026-01-02T03:04:05Z", "observedGeneration": 1,
     });
     let status = json!({"status": {
         "observedGeneration": 1,
-        "identity": {"type": "RamUser", "name": "alice", "state": "Exists"},
+        "identity": {"type": "RamUser", "name": "leaver", "state": "Exists"},
         "activity": {"state": "Active", "windowDays": 7, "checkedAt": "2026-01-02T03:04:05Z", "lastSeen": "2026-01-01T00:00:00Z"},
         "removed": {"deleted": 2, "subjectsRemoved": 1, "byAck": 0, "total": 3},
         "conditions": [ready],
     }});
-    let path = format!("{COLLECTION}/alice-left/status");
+    let path = format!("{COLLECTION}/a-leaver/status");
     let written = send(&client, "PATCH", &path, "application/merge-patch+json", &status).await;
     assert_eq!(written.code, 200, "{written:?}");
 
@@ -80,9 +80,9 @@ async fn the_table_shows_where_an_offboarding_is() {
     assert_eq!(
         cells[..6],
         [
-            json!("alice-left"),
+            json!("a-leaver"),
             json!(UID),
-            json!("alice"),
+            json!("leaver"),
             json!("WaitingForInactivity"),
             json!(3),
             json!("2026-01-01T00:00:00Z"),
@@ -93,12 +93,12 @@ async fn the_table_shows_where_an_offboarding_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_names_that_people_type_are_known() {
     let cluster = cluster().await;
-    create(&cluster, "alice-left", &json!({"uid": UID})).await;
+    create(&cluster, "a-leaver", &json!({"uid": UID})).await;
     for name in ["uo", "useroffboarding", "useroffboardings", "ack"] {
         kubectl(
             &cluster,
             &["get", name],
-            &["NAME UID IDENTITY STATE REMOVED LAST SEEN AGE", "alice-left"],
+            &["NAME UID IDENTITY STATE REMOVED LAST SEEN AGE", "a-leaver"],
         )
         .await;
     }

@@ -30,7 +30,7 @@ fn malformed() -> Vec<Case> {
         // Who.
         (
             "no uid",
-            json!({"expectedName": "alice"}),
+            json!({"expectedName": "leaver"}),
             &["spec.uid", "Required value"],
         ),
         (
@@ -48,7 +48,7 @@ fn malformed() -> Vec<Case> {
         ("a leading zero", json!({"uid": "0259083957089437690"}), UID_RULE),
         ("zero", json!({"uid": "0"}), UID_RULE),
         ("letters", json!({"uid": "25908395708943769O"}), UID_RULE),
-        ("a user name", json!({"uid": "alice"}), UID_RULE),
+        ("a user name", json!({"uid": "leaver"}), UID_RULE),
         ("a sign", json!({"uid": "-259083957089437690"}), UID_RULE),
         ("a plus", json!({"uid": "+259083957089437690"}), UID_RULE),
         ("a space in front", json!({"uid": " 25908395708943769"}), UID_RULE),
@@ -69,7 +69,7 @@ fn malformed() -> Vec<Case> {
         ),
         (
             "a logon name",
-            with("expectedName", json!("alice@example.onaliyun.com")),
+            with("expectedName", json!("leaver@example.onaliyun.com")),
             &["spec.expectedName", "leave out the '@'"],
         ),
         (
@@ -245,7 +245,7 @@ async fn an_object_without_a_spec_is_refused() {
         let answer = create_manifest(&cluster, &object).await;
         assert!(answer.message().contains("spec: Required value"), "{what}: {answer:?}");
     }
-    let text = create(&cluster, "no-spec", &json!("alice")).await;
+    let text = create(&cluster, "no-spec", &json!("leaver")).await;
     assert!(
         text.message().contains("spec in body must be of type object"),
         "{text:?}"
@@ -279,7 +279,7 @@ async fn a_uid_never_changes_and_the_rest_may() {
     assert!(dropped.message().contains("spec.uid: Required value"), "{dropped:?}");
 
     let everything = json!({
-        "expectedName": "alice", "identityType": "RamRole", "mode": "DryRun", "approval": "Manual",
+        "expectedName": "leaver", "identityType": "RamRole", "mode": "DryRun", "approval": "Manual",
         "approvedPlans": [digest('a')], "suspend": true, "kubeconfig": "Keep", "enforcement": "Continuous",
         "activityCheck": {"windowDays": 30, "whenActive": "Proceed", "whenUnknown": "Proceed", "waitAtMostDays": 60},
     });

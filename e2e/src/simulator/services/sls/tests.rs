@@ -86,8 +86,8 @@ fn nothing_is_older_than_the_logstore_and_its_retention() {
     let (mut world, now) = (world(), now());
     store(&mut world)
         .records
-        .push(Record::by("alice").at(now - 3 * 24 * HOUR));
-    let body = json!({"from": now - 7 * 24 * HOUR, "to": now, "query": "alice"});
+        .push(Record::by("leaver").at(now - 3 * 24 * HOUR));
+    let body = json!({"from": now - 7 * 24 * HOUR, "to": now, "query": "leaver"});
     assert_eq!(logs(&mut world, &body).expect("an answer")["meta"]["count"], 1);
     store(&mut world).ttl_days = 2;
     assert_eq!(logs(&mut world, &body).expect("an answer")["meta"]["count"], 0);
@@ -102,7 +102,7 @@ fn pages_are_left_closed_right_open_and_newest_first_when_reversed() {
     (0..5).for_each(|n| {
         store(&mut world)
             .records
-            .push(Record::by("alice").set("auditID", &n.to_string()).at(now - 100 + n))
+            .push(Record::by("leaver").set("auditID", &n.to_string()).at(now - 100 + n))
     });
     let ids = |world: &mut World, body: Value| -> String {
         let answer = logs(world, &body).expect("an answer");
@@ -114,20 +114,20 @@ fn pages_are_left_closed_right_open_and_newest_first_when_reversed() {
     };
     let (from, to) = (now - 100, now - 96);
     assert_eq!(
-        ids(&mut world, json!({"from": from, "to": to, "query": "alice"})),
+        ids(&mut world, json!({"from": from, "to": to, "query": "leaver"})),
         "0 1 2 3"
     );
     assert_eq!(
         ids(
             &mut world,
-            json!({"from": from, "to": to, "query": "alice", "reverse": true, "line": 2})
+            json!({"from": from, "to": to, "query": "leaver", "reverse": true, "line": 2})
         ),
         "3 2"
     );
     assert_eq!(
         ids(
             &mut world,
-            json!({"from": from, "to": to, "query": "alice", "offset": 3, "line": 2})
+            json!({"from": from, "to": to, "query": "leaver", "offset": 3, "line": 2})
         ),
         "3"
     );
@@ -136,9 +136,9 @@ fn pages_are_left_closed_right_open_and_newest_first_when_reversed() {
 #[test]
 fn incomplete_answers_come_as_often_as_asked_for() {
     let (mut world, now) = (world(), now());
-    store(&mut world).records.push(Record::by("alice").at(now - 10));
+    store(&mut world).records.push(Record::by("leaver").at(now - 10));
     store(&mut world).incomplete = Some(Incomplete { answers: 2, rows: 0 });
-    let body = json!({"from": now - 100, "to": now, "query": "alice"});
+    let body = json!({"from": now - 100, "to": now, "query": "leaver"});
     let mut seen = Vec::new();
     for _ in 0..3 {
         let meta = logs(&mut world, &body).expect("an answer")["meta"].clone();
