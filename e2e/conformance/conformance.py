@@ -34,7 +34,7 @@ from aliyun.log.logexception import LogException
 # What the seed says.
 ACCOUNT = "1000000000000001"
 OPERATOR = "200000000000000001"
-ALICE = "259083957089437690"
+LEAVER = "259083957089437690"
 BOB = "259083957089437691"
 ROLE = "300000000000000001"
 CLUSTER = "cexample"
@@ -141,8 +141,8 @@ class Checks:
         return Sts(self.config()).assume_role_with_oidc(request).body
 
     def ims_get_user(self):
-        user = Ims(self.config()).get_user(ims_models.GetUserRequest(user_id=ALICE)).body.user
-        equal((user.user_id, user.user_name, user.user_principal_name), (ALICE, "leaver", "leaver@example.onaliyun.com"))
+        user = Ims(self.config()).get_user(ims_models.GetUserRequest(user_id=LEAVER)).body.user
+        equal((user.user_id, user.user_name, user.user_principal_name), (LEAVER, "leaver", "leaver@example.onaliyun.com"))
         refused(lambda: Ims(self.config()).get_user(ims_models.GetUserRequest(user_id="1")), "EntityNotExist.User")
 
     def ims_get_user_in_recycle_bin(self):
@@ -159,10 +159,10 @@ class Checks:
 
     def ram_list_users(self):
         body = Ram(self.config()).list_users(ram_models.ListUsersRequest(max_items=1000)).body
-        equal([user.user_id for user in body.users.user], [OPERATOR, ALICE])
+        equal([user.user_id for user in body.users.user], [OPERATOR, LEAVER])
 
     def ram_get_user(self):
-        equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="leaver")).body.user.user_id, ALICE)
+        equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="leaver")).body.user.user_id, LEAVER)
 
     def ram_get_role(self):
         request = ram_models.GetRoleRequest(role_name="ack-offboarding-operator")
@@ -192,14 +192,14 @@ class Checks:
         equal((answer.is_completed(), answer.get_count()), (True, 48))
         times = [log.get_time() for log in answer.get_logs()]
         equal(times, sorted(times, reverse=True))
-        nothing = self.log().get_log(PROJECT, LOGSTORE, now - 86400, now, query=f'user.username: "{ALICE}"')
+        nothing = self.log().get_log(PROJECT, LOGSTORE, now - 86400, now, query=f'user.username: "{LEAVER}"')
         equal((nothing.is_completed(), nothing.get_count()), (True, 0))
         refused(lambda: self.log().get_log(PROJECT, LOGSTORE, now - 60, now, query="nowhere: 1"), "ParameterInvalid")
 
     def a_wrong_secret_is_refused(self):
         refused(lambda: Sts(self.config("wrong")).get_caller_identity(), "SignatureDoesNotMatch")
         refused(lambda: Ram(self.config("wrong")).list_users(ram_models.ListUsersRequest()), "SignatureDoesNotMatch")
-        refused(lambda: Ims(self.config("wrong")).get_user(ims_models.GetUserRequest(user_id=ALICE)), "SignatureDoesNotMatch")
+        refused(lambda: Ims(self.config("wrong")).get_user(ims_models.GetUserRequest(user_id=LEAVER)), "SignatureDoesNotMatch")
         refused(lambda: Cs(self.config("wrong")).get_cluster_audit_project(CLUSTER), "SignatureDoesNotMatch")
         refused(lambda: self.log("wrong").get_logstore(PROJECT, LOGSTORE), "SignatureNotMatch")
 
@@ -209,7 +209,7 @@ class Checks:
         refused(lambda: Cs(self.config()).get_cluster_audit_project("c-none"), "ErrorClusterNotFound")
 
     def cs_list_user_kube_config_states(self):
-        equal(self.states(ALICE), [(CLUSTER, "Unexpired")])
+        equal(self.states(LEAVER), [(CLUSTER, "Unexpired")])
         equal(self.states(BOB), [(CLUSTER, "Expired")])
 
     def states(self, uid):
@@ -218,12 +218,12 @@ class Checks:
         return [(state.cluster_id, state.cert_state) for state in body.states]
 
     def cs_clean_cluster_user_permissions(self):
-        for uid, force in ((ALICE, False), (BOB, True)):
+        for uid, force in ((LEAVER, False), (BOB, True)):
             request = cs_models.CleanClusterUserPermissionsRequest(force=force)
             Cs(self.config()).clean_cluster_user_permissions(CLUSTER, uid, request)
             equal(self.states(uid), [(CLUSTER, "Removed")])
         again = cs_models.CleanClusterUserPermissionsRequest(force=True)
-        refused(lambda: Cs(self.config()).clean_cluster_user_permissions(CLUSTER, ALICE, again), "Simulated.NothingToRevoke")
+        refused(lambda: Cs(self.config()).clean_cluster_user_permissions(CLUSTER, LEAVER, again), "Simulated.NothingToRevoke")
         refused(lambda: Cs(self.config()).clean_cluster_user_permissions(CLUSTER, ACCOUNT, again), "Simulated.RootAccount")
 
 

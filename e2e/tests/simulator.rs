@@ -304,9 +304,9 @@ async fn an_active_user_is_purged_with_force_only() {
     assert!(simulator.add_record("c1", Record::by(UID).ago(Duration::from_secs(3600))));
     let answer = status_and_code(Signed::purge(false).send(&simulator).await).await;
     assert_eq!(answer, (400, "Simulated.UserActive".to_owned()));
-    let by_alice = |record: &Record| record.get("user.username") == Some(UID);
+    let by_leaver = |record: &Record| record.get("user.username") == Some(UID);
     assert_eq!(
-        simulator.age_records("c1", by_alice, Duration::from_secs(8 * 86_400)),
+        simulator.age_records("c1", by_leaver, Duration::from_secs(8 * 86_400)),
         1
     );
     assert_eq!(Signed::purge(false).send(&simulator).await.status(), 200);
