@@ -28,7 +28,7 @@ mod testing;
 pub mod verify;
 
 use crate::{
-    api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    api::{Reason, UserOffboarding},
     rbac::subject,
     uid::Uid,
 };
@@ -99,7 +99,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         activity: activity.as_ref(),
     })?;
     report.approved(go);
-    still_restored(ctx, &plan)?;
+    remove::not_restored_each_time(ctx, &plan)?;
 
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
@@ -114,25 +114,6 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     let purge = purge::purge(ctx, report, facts, &plan, go, no_bindings).await?;
     confirm::confirm(ctx, report, facts, purge).await?;
     Ok(report::complete(facts))
-}
-
-/// Whether something restores a binding as fast as it is removed: then the operator stops, and names it.
-fn still_restored(ctx: &Context, plan: &plan::Plan) -> Result<(), Hold> {
-    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else {
-        return Ok(());
-    };
-    let (times, within) = context::RESTORES;
-    let by = item
-        .managed_by
-        .clone()
-        .unwrap_or_else(|| "something that leaves no mark on it".to_owned());
-    let message = format!(
-        "{} was removed {times} times within {} minutes, and returned each time: {by} restores it. Remove it there (from Git, \
-         say); the operator looks again every hour.",
-        item.binding.key,
-        within.as_secs() / 60
-    );
-    Err(Hold::stall(Reason::RestoredByManager, message).about(Condition::BindingsRemoved, Is::False))
 }
 
 fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {

@@ -2,7 +2,7 @@
 
 use super::{
     backup::{self, VerifiedBackup},
-    context::Context,
+    context::{Context, RESTORES},
     hold::{Again, Hold, Stop},
     plan::{self, Item, Plan, bindings},
     record::Record,
@@ -54,6 +54,28 @@ pub async fn remove(
         one(ctx, object, record, purpose, item, &mut left).await?;
     }
     left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
+}
+
+/// Whether something restores a binding as fast as it is removed: then the operator stops, and names it.
+///
+/// # Errors
+/// With the hold that names it.
+pub fn not_restored_each_time(ctx: &Context, plan: &Plan) -> Result<(), Hold> {
+    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else {
+        return Ok(());
+    };
+    let (times, within) = RESTORES;
+    let by = item
+        .managed_by
+        .clone()
+        .unwrap_or_else(|| "something that leaves no mark on it".to_owned());
+    let message = format!(
+        "{} was removed {times} times within {} minutes, and returned each time: {by} restores it. Remove it there (from Git, \
+         say); the operator looks again every hour.",
+        item.binding.key,
+        within.as_secs() / 60
+    );
+    Err(Hold::stall(Reason::RestoredByManager, message).about(Condition::BindingsRemoved, Is::False))
 }
 
 /// Whether the operator is allowed to do what the plan says of a binding.

@@ -2,6 +2,7 @@
 
 mod activity;
 mod bindings;
+mod credentials;
 mod identities;
 mod restarts;
 mod secrets;
