@@ -2,11 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use ack_offboarding_e2e::cluster::{Cluster, Options, Process, ScratchDir, eventually};
+use ack_offboarding_e2e::cluster::{Cluster, Options, Process, ScratchDir, components, eventually};
 use serde_json::{Value, json};
 
 use super::DEADLINE;
@@ -36,17 +36,20 @@ async fn child_that_waits_to_be_killed() {
 
 #[tokio::test]
 async fn nothing_is_left_behind_by_a_process_that_is_killed() {
+    // On a new machine they are built first, which takes minutes: the deadline below is for the start alone.
+    tokio::task::spawn_blocking(components).await.unwrap().unwrap();
     let scratch = ScratchDir::new("test").unwrap();
     let report = scratch.path().join("report.json");
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "leftovers::child_that_waits_to_be_killed", "--nocapture"])
         .env(REPORT, &report)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = KilledOnDrop(child);
     let started: Value = eventually("the child's cluster", Duration::from_secs(120), async || {
-        assert!(child.try_wait()?.is_none(), "the child ended by itself");
+        assert!(child.0.try_wait()?.is_none(), "the child ended by itself");
         Ok(std::fs::read(&report)
             .ok()
             .map(|text| serde_json::from_slice(&text).unwrap()))
@@ -62,8 +65,8 @@ async fn nothing_is_left_behind_by_a_process_that_is_killed() {
     );
     assert!(is_alive(&started["sleep"]) && dir.is_dir());
 
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
 
     eventually("the processes and the folder to be gone", DEADLINE, async || {
         let alive = is_alive(&started["apiserver"]) || is_alive(&started["sleep"]) || !of_the_cluster().is_empty();
@@ -71,6 +74,17 @@ async fn nothing_is_left_behind_by_a_process_that_is_killed() {
     })
     .await
     .unwrap();
+}
+
+/// A test that fails leaves no child behind.
+struct KilledOnDrop(Child);
+
+impl Drop for KilledOnDrop {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A zombie counts as gone: it has no memory, and waits only for its parent to look.
