@@ -78,6 +78,16 @@ impl Default for OperatorOptions {
     }
 }
 
+impl OperatorOptions {
+    /// With a flag, as `--name=value`, in the place of an earlier one of its name.
+    pub fn flag(mut self, flag: &str) -> Self {
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        self.flags.retain(|earlier| name(earlier) != name(flag));
+        self.flags.push(flag.to_owned());
+        self
+    }
+}
+
 /// A stage. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
 pub struct Stage<C> {
     // Dropped in this order: the operator first, the cluster last.

@@ -37,8 +37,7 @@ async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -
     let file = stage.cluster.dir().join("rrsa-token");
     std::fs::write(&file, &token)?;
 
-    let mut options = OperatorOptions::default();
-    options.flags.push("--credentials=rrsa".into());
+    let mut options = OperatorOptions::default().flag("--credentials=rrsa");
     options.env.extend([
         (
             "ALIBABA_CLOUD_ROLE_ARN".to_owned(),

@@ -237,7 +237,7 @@ async fn the_operators_own_identity_is_never_touched() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_protected_uid_is_never_touched() -> anyhow::Result<()> {
-    let stage = running_with(&["--protected-uids", "1,259083957089437690"]).await;
+    let stage = running_with(&["--protected-uids=1,259083957089437690"]).await;
     give_access(&stage).await?;
     stage
         .apply(

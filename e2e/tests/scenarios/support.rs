@@ -33,8 +33,9 @@ pub(crate) async fn running() -> TestStage {
 /// A stage with the operator running, with further flags.
 pub(crate) async fn running_with(flags: &[&str]) -> TestStage {
     let mut stage = stage().await;
-    let mut options = OperatorOptions::default();
-    options.flags.extend(flags.iter().map(|f| (*f).to_owned()));
+    let options = flags
+        .iter()
+        .fold(OperatorOptions::default(), |options, flag| options.flag(flag));
     stage.start_operator(&options).await.expect("the operator");
     stage
 }
