@@ -15,7 +15,10 @@ use crate::{
         CertState, ConditionType, KubeconfigPolicy, Reason, UserOffboarding, UserOffboardingSpec,
         UserOffboardingStatus, conditions,
     },
-    rbac::{BindingKey, LiveBinding, Match, live, subject},
+    rbac::{
+        BindingKey, LiveBinding, Match, live,
+        subject::{self, UidKey},
+    },
     uid::Uid,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -52,8 +55,6 @@ pub struct Facts {
     pub identity: Result<Identity, Trouble>,
     /// The bindings that name the UID.
     pub bindings: Vec<LiveBinding>,
-    /// The bindings that bear the UID's name under another kind of subject, and do not name it as well.
-    pub lookalikes: Vec<LiveBinding>,
     /// The state of the kubeconfig that ACK issued.
     pub kubeconfig: Result<CertState, Trouble>,
     /// What was done already.
@@ -99,10 +100,9 @@ impl Facts {
         }
         match self.bindings.as_slice() {
             [] => {
-                let purged = conditions::find(&self.status.conditions, ConditionType::KubeconfigPurged);
-                // One that the spec kept until now was never gone, and `Unknown` is no news.
-                let kept = purged.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::Kept));
-                let reissued = self.kubeconfig_left() && self.kubeconfig != Ok(CertState::Unknown) && !kept;
+                // `Unknown` is no news, and one that the spec kept until now has never been gone.
+                let news = self.kubeconfig_left() && self.kubeconfig != Ok(CertState::Unknown);
+                let reissued = news && self.kubeconfig_was_gone();
                 let what = "ACK reports a kubeconfig for it in this cluster again".to_owned();
                 reissued.then_some((Reason::KubeconfigReissued, what))
             }
@@ -112,6 +112,18 @@ impl Facts {
                 format!("{} and {} more name it again", first.key, rest.len()),
             )),
         }
+    }
+
+    /// Whether ACK reported no kubeconfig at some time since the run, as the status tells.
+    fn kubeconfig_was_gone(&self) -> bool {
+        let gone = self
+            .status
+            .kubeconfig
+            .as_ref()
+            .is_some_and(|k| k.purged_at.is_some() || !is_left(k.state));
+        let returned = conditions::find(&self.status.conditions, ConditionType::AccessReturned);
+        let told = returned.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::KubeconfigReissued));
+        gone || told
     }
 
     /// Whether a run has begun and not come to its end.
@@ -148,7 +160,6 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         bindings(ctx, key),
         record::read(ctx, &object_uid),
     );
-    let (bindings, lookalikes) = found?;
     let mut facts = Facts {
         now: Timestamp::now(),
         uid: uid.clone(),
@@ -161,8 +172,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         protected: ctx.settings.protected_uids.clone(),
         caller,
         identity,
-        bindings,
-        lookalikes,
+        bindings: found?,
         kubeconfig,
         record: record?,
     };
@@ -208,17 +218,16 @@ fn as_reported(state: ack::CertState) -> CertState {
     }
 }
 
-/// The bindings that name the UID, and those that only bear its name, as they are now.
-pub async fn bindings(ctx: &Context, key: subject::UidKey) -> Result<(Vec<LiveBinding>, Vec<LiveBinding>), Stop> {
-    let named = read(ctx, ctx.index.find(key, Match::User)).await?;
-    let alike = read(ctx, ctx.index.find(key, Match::NameOnly)).await?;
-    // The index may be older than what was read now.
-    let bindings = named.into_iter().filter(|b| !b.names_of(key).is_empty()).collect();
-    let lookalikes = alike
-        .into_iter()
-        .filter(|b| b.has_lookalike_of(key) && b.names_of(key).is_empty())
-        .collect();
-    Ok((bindings, lookalikes))
+/// The bindings that name the UID, as they are now: the index may be older.
+pub async fn bindings(ctx: &Context, key: UidKey) -> Result<Vec<LiveBinding>, Stop> {
+    let found = read(ctx, ctx.index.find(key, Match::User)).await?;
+    Ok(found.into_iter().filter(|b| !b.names_of(key).is_empty()).collect())
+}
+
+/// The bindings that bear the UID's name under another kind of subject, as they are now.
+pub async fn lookalikes(ctx: &Context, key: UidKey) -> Result<Vec<LiveBinding>, Stop> {
+    let found = read(ctx, ctx.index.find(key, Match::NameOnly)).await?;
+    Ok(found.into_iter().filter(|b| b.has_lookalike_of(key)).collect())
 }
 
 /// Reads bindings, in the order of `keys`; those that are gone are left out.

@@ -32,7 +32,6 @@ pub(super) fn facts() -> Facts {
         }),
         identity: Ok(Identity::User { name: "leaver".into() }),
         bindings: Vec::new(),
-        lookalikes: Vec::new(),
         kubeconfig: Ok(CertState::Absent),
         record: Record::default(),
     }

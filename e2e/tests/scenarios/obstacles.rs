@@ -7,11 +7,12 @@ use crate::support::{
 use ack_offboarding_e2e::{
     cluster::OPERATOR_NAMESPACE,
     simulator::{
-        Fault, FaultKind, Operation,
+        Fault, FaultKind, Operation, Record,
         world::{CertificateState, Guard, Match},
     },
-    stage::{OperatorOptions, issue_kubeconfig, user},
+    stage::{CLUSTER_ID, OperatorOptions, issue_kubeconfig, user},
 };
+use ack_offboarding_operator::api::UserOffboardingStatus;
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     rbac::v1::RoleBinding,
@@ -21,6 +22,7 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
@@ -259,4 +261,38 @@ async fn a_reissued_kubeconfig_is_found_by_the_poll() -> anyhow::Result<()> {
     );
     assert_eq!(purges(&stage).len(), 1, "under Once it is left");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_that_was_kept_is_purged_when_the_spec_says_so_and_through_all_checks() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "kubeconfig": "Keep"})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_conditions(&status, &[("KubeconfigPurged", "True/Kept")]);
+    assert!(purges(&stage).is_empty());
+
+    stage
+        .sim
+        .add_record(CLUSTER_ID, Record::by(UID).ago(Duration::from_secs(60)));
+    stage.apply("left", json!({"uid": UID, "kubeconfig": "Purge"})).await?;
+    let first = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    let asked = |s: &UserOffboardingStatus| s.activity.as_ref().map(|a| a.checked_at.clone());
+    let later = stage
+        .wait_for("left", "the next look", |s| asked(s) > asked(&first))
+        .await?;
+    assert_conditions(
+        &later,
+        &[
+            ("Ready", "False/WaitingForInactivity"),
+            ("AccessReturned", "False/None"),
+        ],
+    );
+    assert!(purges(&stage).is_empty());
+
+    stage
+        .sim
+        .age_records(CLUSTER_ID, |_| true, Duration::from_secs(8 * 86_400));
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
 }

@@ -84,10 +84,14 @@ impl Doubt {
 
 impl From<ApiError> for Doubt {
     fn from(error: ApiError) -> Self {
+        let reason = match error.is_unindexed_field() {
+            true => Reason::FieldNotIndexed,
+            false => Reason::QueryFailed,
+        };
         let trouble = Trouble::from(error);
         let message = format!("The audit log could not be asked: {}.", trouble.message);
         Doubt {
-            reason: Reason::QueryFailed,
+            reason,
             message,
             trouble: Some(trouble),
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{BindingAction, CertState, ConditionStatus, conditions},
+    api::{BindingAction, CertState, ConditionStatus, KubeconfigStatus, conditions},
     offboarding::{activity::Doubt, hold::Trouble, plan, testing},
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
@@ -215,32 +215,53 @@ fn access_that_returns_holds_under_once_only() {
     facts.spec.enforcement = Enforcement::Once;
     facts.bindings.clear();
     assert_eq!(held(&facts), None);
+    facts.status.kubeconfig = Some(KubeconfigStatus {
+        state: CertState::Removed,
+        purged_at: None,
+        restorable_until: None,
+    });
     facts.kubeconfig = Ok(CertState::Unexpired);
     let hold = guards(&facts).unwrap_err();
     assert_eq!(hold.about.unwrap().2, Reason::KubeconfigReissued);
 }
 
 #[test]
-fn a_kubeconfig_that_was_kept_until_now_has_not_returned() {
+fn a_kubeconfig_returns_only_if_it_was_gone() {
+    let reported = |state, purged_at| {
+        Some(KubeconfigStatus {
+            state,
+            purged_at,
+            restorable_until: None,
+        })
+    };
     let mut facts = testing::facts();
     facts.status.completed_at = Some(after(&facts, -10));
     facts.kubeconfig = Ok(CertState::Unexpired);
-    assert_eq!(held(&facts), Some((Reason::AccessReturned, true)));
+    facts.status.kubeconfig = reported(CertState::Unexpired, None);
+    assert_eq!(held(&facts), None, "Keep was edited to Purge");
+    for before in [CertState::Absent, CertState::Removed, CertState::Unissued] {
+        facts.status.kubeconfig = reported(before, None);
+        assert_eq!(held(&facts), Some((Reason::AccessReturned, true)), "{before:?}");
+    }
+    facts.status.kubeconfig = reported(CertState::Unknown, Some(after(&facts, -20)));
+    assert_eq!(held(&facts), Some((Reason::AccessReturned, true)), "it was purged");
+    facts.kubeconfig = Ok(CertState::Unknown);
+    assert_eq!(held(&facts), None, "Unknown is no news");
+
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    facts.status.kubeconfig = reported(CertState::Unexpired, None);
     let now = facts.now;
     let status = &mut facts.status.conditions;
     conditions::set(
         status,
-        Condition::KubeconfigPurged,
+        Condition::AccessReturned,
         ConditionStatus::True,
-        Reason::Kept,
+        Reason::KubeconfigReissued,
         "",
         None,
         now,
     );
-    assert_eq!(held(&facts), None, "Keep was edited to Purge");
-    facts.status.conditions.clear();
-    facts.kubeconfig = Ok(CertState::Unknown);
-    assert_eq!(held(&facts), None, "Unknown is no news");
+    assert_eq!(held(&facts), Some((Reason::AccessReturned, true)), "it was told before");
 }
 
 #[test]

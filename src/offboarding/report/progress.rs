@@ -190,7 +190,9 @@ impl Report {
     pub async fn count(&mut self, ctx: &Context, facts: &Facts) -> Result<(), Stop> {
         let mut counts = RemovedStatus::default();
         if !facts.record.is_empty() {
-            let (found, lookalikes) = observe::bindings(ctx, subject::key(&facts.uid)).await?;
+            let key = subject::key(&facts.uid);
+            let found = observe::bindings(ctx, key).await?;
+            let lookalikes = observe::lookalikes(ctx, key).await?;
             let gone = facts.record.counts(&found, &lookalikes);
             (counts.deleted, counts.subjects_removed, counts.by_ack) =
                 (gone.deleted, gone.subjects_removed, gone.by_ack);
