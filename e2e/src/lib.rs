@@ -6,4 +6,5 @@ mod follow;
 pub mod proxy;
 pub mod scale;
 pub mod simulator;
+pub mod situations;
 pub mod stage;

@@ -1,5 +1,6 @@
 //! Whether the identity is still in use, and what is done about it.
 
+use crate::sight::sees;
 use crate::support::{
     LEAVER, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access, make_a_request,
     message, purges, running, wait_for_event,
@@ -71,6 +72,7 @@ async fn a_request_of_this_very_moment_counts() -> anyhow::Result<()> {
     assert_untouched(&stage).await
 }
 
+/// Waits: without an audit log nobody can tell. Goes ahead by itself once the log is there and the window is quiet.
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_activity_waits_until_it_is_known() -> anyhow::Result<()> {
     let stage = running().await;
@@ -84,6 +86,7 @@ async fn unknown_activity_waits_until_it_is_known() -> anyhow::Result<()> {
     let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
     assert_waiting(&status, "WaitingForInactivity");
     assert_conditions(&status, &[("Inactive", "Unknown/AuditDisabled")]);
+    sees!(stage, "left", "while the audit log is off");
     assert_untouched(&stage).await?;
 
     stage

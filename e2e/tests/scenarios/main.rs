@@ -8,4 +8,5 @@ mod obstacles;
 mod restarts;
 mod secrets;
 mod settings;
+mod sight;
 mod support;

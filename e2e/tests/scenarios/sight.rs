@@ -1,0 +1,86 @@
+//! What a person sees at some moment of a scenario, as a text that was read once and is compared ever after.
+//!
+//! `sees!(stage, "left", "while it waits")` compares conditions and messages with the snapshot of this test and moment,
+//! in the folder `snapshots`. `docs/situations.md` is made of the tests' names, their doc comments, and these snapshots:
+//! each test with one is a row there, each reason must be in one. New texts are accepted with `INSTA_UPDATE=always`, or
+//! `cargo insta review`; then `cargo situations > docs/situations.md`.
+
+use ack_offboarding_operator::api::{ConditionType, UserOffboardingStatus, conditions};
+use std::fmt::Write;
+
+/// What differs from run to run, and the word that stands for it.
+const VARYING: &[(&str, &str)] = &[
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
+    (r"127\.0\.0\.1:\d+", "ADDRESS"),
+    (
+        r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}",
+        "REQUEST-ID",
+    ),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"offboarding-[0-9]+-[0-9a-f]{20}(-[0-9]+)?", "BACKUP"),
+];
+
+/// Compares what `kubectl describe` shows of an object now with the snapshot of this test and moment.
+macro_rules! sees {
+    ($stage:expr, $name:expr, $moment:expr) => {{
+        let seen = $crate::sight::describe(&$stage.status($name).await?);
+        $crate::sight::sees_text!($moment, seen)
+    }};
+}
+
+/// The same, of a text: several objects, or one under several circumstances, each under a line `# circumstance`.
+macro_rules! sees_text {
+    ($moment:expr, $text:expr) => {{
+        fn here() {}
+        $crate::sight::compare(std::any::type_name_of_val(&here), $moment, &$text)
+    }};
+}
+
+pub(crate) use {sees, sees_text};
+
+/// One line a condition, Ready first: `Type=Status/Reason: message`. A message that was shown is not repeated, and
+/// what has not been evaluated yet is one line.
+pub(crate) fn describe(status: &UserOffboardingStatus) -> String {
+    let mut text = String::new();
+    let mut shown: Vec<&str> = vec![""];
+    let mut pending = Vec::new();
+    let first = [ConditionType::Ready];
+    let rest = ConditionType::ALL.iter().filter(|type_| **type_ != first[0]);
+    for type_ in first.iter().chain(rest) {
+        let Some(c) = conditions::find(&status.conditions, *type_) else {
+            let _ = writeln!(text, "{type_} is not set");
+            continue;
+        };
+        if c.reason == "Pending" && c.message == "Not evaluated yet." {
+            pending.push(type_.as_str());
+            continue;
+        }
+        let _ = write!(text, "{type_}={}/{}", c.status, c.reason);
+        if !shown.contains(&c.message.as_str()) {
+            let _ = write!(text, ": {}", c.message);
+            shown.push(&c.message);
+        }
+        text.push('\n');
+    }
+    if !pending.is_empty() {
+        let _ = writeln!(text, "{}=Unknown/Pending: Not evaluated yet.", pending.join(","));
+    }
+    text
+}
+
+/// Compares a text with the snapshot of a test and moment. `here` is the name of a function within the test.
+#[track_caller]
+pub(crate) fn compare(here: &str, moment: &str, text: &str) {
+    let mut path = here.split("::").filter(|part| !part.starts_with('{'));
+    let (module, test) = (path.nth(1).unwrap_or_default(), path.next().unwrap_or_default());
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path("snapshots");
+    settings.set_snapshot_suffix(moment.replace(' ', "-"));
+    for (pattern, word) in VARYING {
+        settings.add_filter(pattern, *word);
+    }
+    settings.bind(|| insta::assert_snapshot!(format!("{module}.{test}"), text));
+}
