@@ -49,6 +49,14 @@ struct Moment {
     text: String,
 }
 
+/// The suffix of the file of a snapshot: the moment, in letters, digits and hyphens.
+pub fn suffix(moment: &str) -> String {
+    let words = moment
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-")
+}
+
 /// The page.
 ///
 /// # Errors
@@ -109,7 +117,7 @@ fn scenarios(folder: &Path, module: &str, unused: &mut BTreeSet<PathBuf>) -> any
         );
         let mut moments = Vec::new();
         for moment in sights.0 {
-            let path = folder.join(format!("snapshots/{module}.{name}@{}.snap", moment.replace(' ', "-")));
+            let path = folder.join(format!("snapshots/{module}.{name}@{}.snap", suffix(&moment)));
             let text = std::fs::read_to_string(&path)
                 .with_context(|| format!("{module}::{name}, {moment:?}: {}", path.display()))?;
             unused.remove(&path);
@@ -179,11 +187,19 @@ fn seen(moments: &[Moment]) -> String {
     let mut parts = Vec::new();
     for moment in moments {
         parts.push(format!("*{}:*", cell(&moment.name)));
-        let told = |line: &&str| {
-            !["Reconciling=", "Stalled=", "Offboarded="]
-                .iter()
-                .any(|type_| line.starts_with(type_))
+        // With the reason of Ready it says nothing more.
+        let reason_of_ready = moment
+            .text
+            .strip_prefix("Ready=False")
+            .and_then(|rest| rest.split(':').next());
+        let follows = |line: &str| {
+            line.starts_with("Reconciling=")
+                || line.starts_with("Stalled=")
+                || line
+                    .strip_prefix("Offboarded=False")
+                    .is_some_and(|rest| Some(rest) == reason_of_ready)
         };
+        let told = |line: &&str| !follows(line);
         for line in moment.text.lines().filter(|line| !line.trim().is_empty()).filter(told) {
             parts.push(match (line.strip_prefix("# "), line.split_once(": ")) {
                 (Some(circumstance), _) => format!("*{}:*", cell(circumstance)),

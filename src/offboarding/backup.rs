@@ -120,6 +120,8 @@ pub async fn store_items(
     let new = items
         .iter()
         .filter(|i| !record.holds(&i.binding, i.stored_action()))
+        // One that is deleted already is not touched again: what was stored before that is its last state.
+        .filter(|i| !(i.binding.terminating && record.knows(&i.binding.uid)))
         .map(entry)
         .collect();
     store(ctx, object, record, purpose, new).await?;

@@ -68,7 +68,9 @@ fn protected(facts: &Facts) -> Option<Hold> {
         return None;
     };
     let so_far = facts.so_far();
-    let message = format!("UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding, or correct its UID.");
+    let message = format!(
+        "UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding; if the UID is mistyped, create one with the right UID."
+    );
     Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
@@ -152,7 +154,7 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
     let (reason, what) = facts.returned()?;
     let message = format!(
         "UID {} had been offboarded, and access returned: {what}. Remove it by hand, or set enforcement: Continuous and \
-         the operator does.",
+         the operator does; if it was given back on purpose, delete this UserOffboarding.",
         facts.uid
     );
     let hold = Hold {
@@ -292,7 +294,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         return None;
     }
     let message = format!(
-        "The plan would {} and waits for approval. To approve it, add its digest to approvedPlans: {}",
+        "The plan would {} and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
         plan.summary(),
         plan.digest
     );
@@ -312,10 +314,12 @@ fn is_approved(facts: &Facts, plan: &Plan) -> bool {
     facts.in_progress() && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()))
 }
 
-/// The end of the longest wait that the spec allows, if it sets one and the wait has begun.
+/// The end of the longest wait that the spec allows, if it sets one. A wait that has not begun begins now.
 fn wait_end(facts: &Facts) -> Option<Timestamp> {
     let days = facts.spec.activity_check.wait_at_most_days?;
-    let since = facts.status.waiting_since.as_ref()?.0;
+    let since = facts.status.waiting_since.as_ref().map_or(facts.now, |since| since.0);
+    // The status keeps whole seconds, and what is said must not change by the fraction alone.
+    let since = Timestamp::from_second(since.as_second()).ok()?;
     since.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
 }
 

@@ -97,7 +97,8 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         facts,
         plan: &plan,
         activity: activity.as_ref(),
-    })?;
+    })
+    .inspect_err(|_| report.removal_waits(facts))?;
     report.approved(go);
     remove::not_restored_each_time(ctx, &plan)?;
 

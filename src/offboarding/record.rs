@@ -11,7 +11,7 @@ use crate::{
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{Api, api::ListParams};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The backups made for one UserOffboarding, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +155,21 @@ impl Record {
             }
         }
         counts
+    }
+
+    /// How many bindings were to be deleted, and how many to lose subjects: the last word on each counts.
+    pub fn removed(&self) -> (usize, usize) {
+        let mut last = BTreeMap::new();
+        for entry in self.entries().filter(|e| e.action != StoredAction::Keep) {
+            last.insert(entry.uid.as_str(), entry.action);
+        }
+        let deleted = last.values().filter(|a| **a == StoredAction::Delete).count();
+        (deleted, last.len() - deleted)
+    }
+
+    /// Whether any state of the binding with this uid is stored.
+    pub fn knows(&self, uid: &str) -> bool {
+        self.entries().any(|e| e.uid == uid)
     }
 
     fn was_shrunk(&self, uid: &str) -> bool {

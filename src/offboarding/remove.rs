@@ -210,10 +210,13 @@ impl Left {
             );
         }
         let [key, ..] = self.shared.as_slice() else { return None };
+        let which = match self.shared.len() {
+            1 => format!("{key} is shared with others and still names the UID"),
+            n => format!("{n} bindings shared with others still name the UID, {key} among them"),
+        };
         let message = format!(
-            "{} shared with other subjects still name the UID, {key} among them: the operator may not change bindings \
-             (--remove-subjects=false). Remove the subject by hand; the kubeconfig is not purged until then.",
-            bindings(self.shared.len())
+            "{which}: the operator may not change bindings (--remove-subjects=false). Take the UID out of the subjects by \
+             hand; the kubeconfig is not purged until then."
         );
         Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }

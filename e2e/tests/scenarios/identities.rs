@@ -1,5 +1,6 @@
 //! Who the UID is, and what follows from it.
 
+use crate::sight::sees;
 use crate::support::{
     UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, give_access, make_a_request, message,
     purges, running, running_with, stage, wait_for_event,
@@ -11,6 +12,7 @@ use ack_offboarding_e2e::{
 use ack_offboarding_operator::api::{IdentityState, ResolvedIdentityType};
 use serde_json::json;
 
+/// Carries it out: RAM does not know the UID any more, but the cluster does. The name cannot be compared any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_user_is_offboarded() -> anyhow::Result<()> {
     let stage = running().await;
@@ -24,6 +26,7 @@ async fn a_deleted_user_is_offboarded() -> anyhow::Result<()> {
         .apply("left", json!({"uid": UID, "expectedName": "whoever"}))
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
 
     assert_gone(&stage, &status).await?;
     assert_conditions(
@@ -44,6 +47,7 @@ async fn a_deleted_user_is_offboarded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Carries it out: the name is the expected one, and the audit log shows nothing in the window. ACK's own guard stays on.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_existing_quiet_user_is_offboarded() -> anyhow::Result<()> {
     let stage = running().await;
@@ -53,6 +57,7 @@ async fn an_existing_quiet_user_is_offboarded() -> anyhow::Result<()> {
         .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await?;
     assert_conditions(&status, &[("IdentityResolved", "True/RamUser")]);
     let identity = status.identity.expect("an identity");
@@ -68,6 +73,7 @@ async fn an_existing_quiet_user_is_offboarded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Stops before anything is touched: a role is shared. Goes on when the spec says RamRole.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_is_offboarded_only_if_the_manifest_says_role() -> anyhow::Result<()> {
     let stage = running().await;
@@ -75,6 +81,7 @@ async fn a_role_is_offboarded_only_if_the_manifest_says_role() -> anyhow::Result
     give_access(&stage).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "TypeMismatch").await?;
+    sees!(stage, "left", "while the spec says RamUser");
     assert_stalled(&status, "TypeMismatch");
     assert_conditions(&status, &[("IdentityResolved", "False/TypeMismatch")]);
     assert!(
@@ -95,6 +102,7 @@ async fn a_role_is_offboarded_only_if_the_manifest_says_role() -> anyhow::Result
     assert_gone(&stage, &status).await
 }
 
+/// Stops before anything is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_said_to_be_a_role_is_held() -> anyhow::Result<()> {
     let stage = running().await;
@@ -104,9 +112,11 @@ async fn a_user_said_to_be_a_role_is_held() -> anyhow::Result<()> {
         .apply("left", json!({"uid": UID, "identityType": "RamRole"}))
         .await?;
     assert_stalled(&stage.wait_for_state("left", "TypeMismatch").await?, "TypeMismatch");
+    sees!(stage, "left", "at once");
     assert_untouched(&stage).await
 }
 
+/// Carries it out, and says that the user could be restored.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_in_the_recycle_bin_is_offboarded() -> anyhow::Result<()> {
     let stage = running().await;
@@ -117,6 +127,7 @@ async fn a_user_in_the_recycle_bin_is_offboarded() -> anyhow::Result<()> {
         .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await?;
     assert_conditions(&status, &[("IdentityResolved", "True/InRecycleBin")]);
     let identity = status.identity.expect("an identity");
@@ -128,11 +139,13 @@ async fn a_user_in_the_recycle_bin_is_offboarded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nothing, and is done: most leavers hold nothing in most clusters. A warning event says that nobody knows the UID.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_uid_nobody_knows_that_holds_nothing_is_no_failure() -> anyhow::Result<()> {
     let stage = running().await;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "NothingToRemove").await?;
+    sees!(stage, "left", "at the end");
     assert_conditions(
         &status,
         &[
@@ -149,6 +162,7 @@ async fn a_uid_nobody_knows_that_holds_nothing_is_no_failure() -> anyhow::Result
     Ok(())
 }
 
+/// Stops before anything is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_name_than_expected_holds_everything() -> anyhow::Result<()> {
     let stage = running().await;
@@ -158,6 +172,7 @@ async fn another_name_than_expected_holds_everything() -> anyhow::Result<()> {
         .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
         .await?;
     let status = stage.wait_for_state("left", "NameMismatch").await?;
+    sees!(stage, "left", "at once");
     assert_stalled(&status, "NameMismatch");
     assert_conditions(
         &status,
@@ -172,6 +187,7 @@ async fn another_name_than_expected_holds_everything() -> anyhow::Result<()> {
     assert_untouched(&stage).await
 }
 
+/// Looks up whose the expected name is, and stops, naming both UIDs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mistyped_uid_with_the_right_name_is_held() -> anyhow::Result<()> {
     let stage = running().await;
@@ -182,12 +198,14 @@ async fn a_mistyped_uid_with_the_right_name_is_held() -> anyhow::Result<()> {
         .apply("left", json!({"uid": mistyped, "expectedName": "leaver"}))
         .await?;
     let status = stage.wait_for_state("left", "NameMismatch").await?;
+    sees!(stage, "left", "at once");
     assert_stalled(&status, "NameMismatch");
     let text = message(&status, "Ready");
     assert!(text.contains(mistyped) && text.contains(UID), "names both: {text}");
     assert_untouched(&stage).await
 }
 
+/// Carries it out: the UID holds access here, so it is no typing error; the name was given to somebody else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_user_whose_name_was_given_to_another_is_offboarded() -> anyhow::Result<()> {
     let stage = running().await;
@@ -197,9 +215,11 @@ async fn a_deleted_user_whose_name_was_given_to_another_is_offboarded() -> anyho
         .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await
 }
 
+/// Stops before anything is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_root_account_is_never_touched() -> anyhow::Result<()> {
     let stage = running().await;
@@ -209,6 +229,7 @@ async fn the_root_account_is_never_touched() -> anyhow::Result<()> {
         .await?;
     stage.apply("left", json!({"uid": ACCOUNT})).await?;
     let status = stage.wait_for_state("left", "ProtectedIdentity").await?;
+    sees!(stage, "left", "at once");
     assert_stalled(&status, "ProtectedIdentity");
     assert_eq!(
         status.identity.as_ref().map(|i| i.type_),
@@ -219,6 +240,7 @@ async fn the_root_account_is_never_touched() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Stops before anything is touched.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_own_identity_is_never_touched() -> anyhow::Result<()> {
     let stage = running().await;
@@ -229,12 +251,14 @@ async fn the_operators_own_identity_is_never_touched() -> anyhow::Result<()> {
         .apply("left", json!({"uid": OPERATOR_ROLE, "identityType": "RamRole"}))
         .await?;
     let status = stage.wait_for_state("left", "ProtectedIdentity").await?;
+    sees!(stage, "left", "at once");
     assert_stalled(&status, "ProtectedIdentity");
     assert_eq!(condition(&status, "IdentityResolved"), "False/ProtectedIdentity");
     assert_eq!(stage.bindings_of(OPERATOR_ROLE).await?.len(), 1);
     Ok(())
 }
 
+/// Stops before anything is touched, whatever else the spec says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_protected_uid_is_never_touched() -> anyhow::Result<()> {
     let stage = running_with(&["--protected-uids=1,259083957089437690"]).await;
@@ -249,9 +273,11 @@ async fn a_protected_uid_is_never_touched() -> anyhow::Result<()> {
         &stage.wait_for_state("left", "ProtectedIdentity").await?,
         "ProtectedIdentity",
     );
+    sees!(stage, "left", "at once");
     assert_untouched(&stage).await
 }
 
+/// Stops before anything is touched: seen from another account every user looks deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_another_account_touch_nothing() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -265,6 +291,7 @@ async fn credentials_of_another_account_touch_nothing() -> anyhow::Result<()> {
         )
         .await?;
     let status = stage.wait_for_state("left", "WrongAccount").await?;
+    sees!(stage, "left", "at once");
     assert_stalled(&status, "WrongAccount");
     assert_conditions(&status, &[("IdentityResolved", "Unknown/WrongAccount")]);
     assert!(message(&status, "Ready").contains(ACCOUNT));

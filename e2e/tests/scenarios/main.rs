@@ -1,6 +1,7 @@
 //! The operator's main job, over the wire: the real binary, a real API server, a cloud that verifies signatures.
 
 mod activity;
+mod afterwards;
 mod bindings;
 mod credentials;
 mod identities;
@@ -10,3 +11,4 @@ mod secrets;
 mod settings;
 mod sight;
 mod support;
+mod waiting;

@@ -1,18 +1,18 @@
 //! What stands in the way of a run, and how it goes on once it is gone.
 
+use crate::sight::sees;
 use crate::support::{
-    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, give_access,
-    message, purges, running, running_with, stage,
+    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, give_access, message, purges, running,
+    stage,
 };
 use ack_offboarding_e2e::{
     cluster::OPERATOR_NAMESPACE,
     simulator::{
-        Fault, FaultKind, Operation, Record,
-        world::{CertificateState, Guard, Match},
+        Fault, FaultKind, Operation,
+        world::{Guard, Match},
     },
-    stage::{CLUSTER_ID, OperatorOptions, issue_kubeconfig, user},
+    stage::{OperatorOptions, user},
 };
-use ack_offboarding_operator::api::UserOffboardingStatus;
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     rbac::v1::RoleBinding,
@@ -22,43 +22,8 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    let other = format!("sha256:{}", "0".repeat(64));
-    stage
-        .apply(
-            "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other]}),
-        )
-        .await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
-    assert_waiting(&status, "AwaitingApproval");
-    assert_conditions(
-        &status,
-        &[("Approved", "False/AwaitingApproval"), ("Inactive", "True/NoActivity")],
-    );
-    let digest = status.plan.as_ref().expect("a plan").digest.clone();
-    assert!(
-        message(&status, "Approved").contains(&digest),
-        "what to approve is said"
-    );
-    assert_untouched(&stage).await?;
-
-    stage
-        .apply(
-            "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other, digest]}),
-        )
-        .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_conditions(&status, &[("Approved", "True/PlanApproved")]);
-    assert_gone(&stage, &status).await
-}
-
+/// Removes the others, leaves this one, and does not ask ACK, whose purge would remove it without a check. Goes on when the subject was removed by hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_binding_that_may_not_be_changed_is_kept_and_named() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -76,6 +41,7 @@ async fn a_shared_binding_that_may_not_be_changed_is_kept_and_named() -> anyhow:
         .await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "SharedBindingsKept").await?;
+    sees!(stage, "left", "while it is there");
     assert_stalled(&status, "SharedBindingsKept");
     assert_conditions(
         &status,
@@ -100,6 +66,7 @@ async fn a_shared_binding_that_may_not_be_changed_is_kept_and_named() -> anyhow:
     assert_gone(&stage, &status).await
 }
 
+/// Waits: until the finalizer is gone the binding grants access.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_with_a_finalizer_counts_only_when_it_is_gone() -> anyhow::Result<()> {
     let stage = running().await;
@@ -116,6 +83,7 @@ async fn a_binding_with_a_finalizer_counts_only_when_it_is_gone() -> anyhow::Res
     .await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Terminating").await?;
+    sees!(stage, "left", "while the finalizer is there");
     assert_waiting(&status, "Terminating");
     assert!(message(&status, "Ready").contains("example.com/wait"));
     assert_eq!(
@@ -132,6 +100,7 @@ async fn a_binding_with_a_finalizer_counts_only_when_it_is_gone() -> anyhow::Res
     Ok(())
 }
 
+/// Removes the others, names this one with the words of the refusal, and does not ask ACK. Goes on when it is allowed.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_binding_that_is_refused_does_not_shield_the_others() -> anyhow::Result<()> {
     let stage = running().await;
@@ -169,6 +138,7 @@ async fn one_binding_that_is_refused_does_not_shield_the_others() -> anyhow::Res
 
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Forbidden").await?;
+    sees!(stage, "left", "while an admission policy refuses it");
     assert_stalled(&status, "Forbidden");
     assert_conditions(
         &status,
@@ -192,6 +162,7 @@ async fn one_binding_that_is_refused_does_not_shield_the_others() -> anyhow::Res
     assert_gone(&stage, &status).await
 }
 
+/// Reads the state of the kubeconfig, and finds the purge carried out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_whose_answer_is_lost_is_not_repeated_when_it_was_carried_out() -> anyhow::Result<()> {
     let stage = running().await;
@@ -201,6 +172,7 @@ async fn a_purge_whose_answer_is_lost_is_not_repeated_when_it_was_carried_out() 
         .fault(Fault::new(Operation::CsCleanClusterUserPermissions, FaultKind::CutAfter).times(1));
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await?;
     assert_conditions(&status, &[("KubeconfigPurged", "True/Purged")]);
     assert_eq!(purges(&stage).len(), 1);
@@ -212,6 +184,7 @@ async fn a_purge_whose_answer_is_lost_is_not_repeated_when_it_was_carried_out() 
     Ok(())
 }
 
+/// Had stored them before the purge, and counts them apart, in removed.byAck.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> anyhow::Result<()> {
     let stage = running().await;
@@ -227,6 +200,7 @@ async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> a
         .await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await?;
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
@@ -241,58 +215,4 @@ async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> a
         .collect::<String>();
     assert!(kept.contains("\"group\"") && kept.contains("\"mixed\""), "{kept}");
     Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reissued_kubeconfig_is_found_by_the_poll() -> anyhow::Result<()> {
-    let stage = running_with(&["--poll-interval=1s"]).await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
-    let status = stage.wait_for_state("left", "AccessReturned").await?;
-    assert_stalled(&status, "AccessReturned");
-    assert_conditions(
-        &status,
-        &[
-            ("AccessReturned", "True/KubeconfigReissued"),
-            ("KubeconfigPurged", "Unknown/Pending"),
-        ],
-    );
-    assert_eq!(purges(&stage).len(), 1, "under Once it is left");
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kubeconfig_that_was_kept_is_purged_when_the_spec_says_so_and_through_all_checks() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "kubeconfig": "Keep"})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_conditions(&status, &[("KubeconfigPurged", "True/Kept")]);
-    assert!(purges(&stage).is_empty());
-
-    stage
-        .sim
-        .add_record(CLUSTER_ID, Record::by(UID).ago(Duration::from_secs(60)));
-    stage.apply("left", json!({"uid": UID, "kubeconfig": "Purge"})).await?;
-    let first = stage.wait_for_state("left", "WaitingForInactivity").await?;
-    let asked = |s: &UserOffboardingStatus| s.activity.as_ref().map(|a| a.checked_at.clone());
-    let later = stage
-        .wait_for("left", "the next look", |s| asked(s) > asked(&first))
-        .await?;
-    assert_conditions(
-        &later,
-        &[
-            ("Ready", "False/WaitingForInactivity"),
-            ("AccessReturned", "False/None"),
-        ],
-    );
-    assert!(purges(&stage).is_empty());
-
-    stage
-        .sim
-        .age_records(CLUSTER_ID, |_| true, Duration::from_secs(8 * 86_400));
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
 }

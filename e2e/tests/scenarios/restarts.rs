@@ -1,5 +1,6 @@
 //! Killed at any point and restarted, the operator reaches the same final state (I6).
 
+use crate::sight::{describe, sees, sees_text};
 use crate::support::{TestStage, assert_stored_before_removed, stage};
 use ack_offboarding_e2e::{
     cluster::eventually,
@@ -175,7 +176,7 @@ async fn approve(stage: &TestStage, name: &str, uid: &str) -> anyhow::Result<()>
 
 /// Runs the offboarding again and again, and kills the operator after its 1st, 2nd, ... effect, until there is no n-th.
 /// Returns how many it was killed at, after comparing each end with that of a run that was not interrupted.
-async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Result<u32> {
+async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Result<(u32, String)> {
     let mut stage = stage().await;
     let killer = Arc::new(Killer::default());
     let url: Uri = stage.cluster.url().parse()?;
@@ -189,6 +190,7 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
 
     let mut expected: Option<End> = None;
     let mut killed = 0;
+    let mut seen = String::new();
     for n in 0..100 {
         let uid = format!("{}", 400_000_000_000_000_000_u64 + u64::from(n));
         let name = format!("left-{n}");
@@ -227,6 +229,8 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
         .await
         .with_context(|| format!("killed after effect {n}"))?;
         let status = stage.status(&name).await?;
+        // Each run has a UID of its own.
+        seen = describe(&status).replace(&uid, "400000000000000000");
         stage.kill_operator();
         let end = end(&stage, n, &uid, status).await?;
         match &expected {
@@ -259,31 +263,38 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
             );
         }
     }
-    Ok(killed)
+    Ok((killed, seen))
 }
 
+/// Finds in the cluster, the backups and ACK what was done, and does the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_each_of_its_effects_the_operator_reaches_the_same_end() -> anyhow::Result<()> {
     // Status, backup, three bindings, two fences, status, backup of the group, two fences more, purge, status.
-    let killed = kill_after_each_effect(Access::Bindings, "Automatic").await?;
+    let (killed, seen) = kill_after_each_effect(Access::Bindings, "Automatic").await?;
+    sees_text!("at every end", seen);
     assert!(killed >= 12, "only {killed} effects were found to kill at");
     Ok(())
 }
 
+/// Finds the approval in the backups, and finishes what was approved.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_each_effect_of_an_approved_run_it_needs_no_second_approval() -> anyhow::Result<()> {
-    let killed = kill_after_each_effect(Access::Bindings, "Manual").await?;
+    let (killed, seen) = kill_after_each_effect(Access::Bindings, "Manual").await?;
+    sees_text!("at every end", seen);
     assert!(killed >= 12, "only {killed} effects were found to kill at");
     Ok(())
 }
 
+/// Reads from ACK what became of the purge.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_each_effect_of_a_purge_alone_it_reaches_the_same_end() -> anyhow::Result<()> {
-    let killed = kill_after_each_effect(Access::KubeconfigOnly, "Automatic").await?;
+    let (killed, seen) = kill_after_each_effect(Access::KubeconfigOnly, "Automatic").await?;
+    sees_text!("at every end", seen);
     assert!(killed >= 5, "only {killed} effects were found to kill at");
     Ok(())
 }
 
+/// Nothing: the status says that it is done, and the index that it still is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_after_the_end_asks_the_cloud_for_nothing() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -308,5 +319,6 @@ async fn a_restart_after_the_end_asks_the_cloud_for_nothing() -> anyhow::Result<
     .await?;
     assert_eq!(stage.sim.calls().len(), calls);
     assert_eq!(stage.status("left").await?, before, "and the status stays as it was");
+    sees!(stage, "left", "after the restart");
     Ok(())
 }

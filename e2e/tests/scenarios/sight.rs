@@ -78,7 +78,7 @@ pub(crate) fn compare(here: &str, moment: &str, text: &str) {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.set_snapshot_path("snapshots");
-    settings.set_snapshot_suffix(moment.replace(' ', "-"));
+    settings.set_snapshot_suffix(ack_offboarding_e2e::situations::suffix(moment));
     for (pattern, word) in VARYING {
         settings.add_filter(pattern, *word);
     }

@@ -58,6 +58,17 @@ impl Report {
         }
     }
 
+    /// Says that the removal waits: what kept an earlier attempt from its end may be gone by now.
+    pub fn removal_waits(&mut self, facts: &Facts) {
+        if conditions::find(&self.status.conditions, Condition::BindingsRemoved).is_some_and(|c| c.status == "False") {
+            let message = match facts.bindings.is_empty() {
+                true => "No binding was found that names the UID; it is not verified yet.",
+                false => "Bindings name the UID.",
+            };
+            self.set(Condition::BindingsRemoved, Is::Unknown, Reason::Pending, message);
+        }
+    }
+
     /// Says who the UID is, once nothing speaks against it.
     pub fn identified(&mut self, facts: &Facts) {
         let uid = &facts.uid;

@@ -20,6 +20,9 @@ use crate::{
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use std::time::Duration;
 
+/// How a purge ends.
+const PURGED: &str = "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days.";
+
 /// How many ConfigMaps the status lists.
 const SHOWN: usize = 100;
 
@@ -96,14 +99,21 @@ impl Report {
 
     /// Says that no binding names the UID.
     pub fn bindings_removed(&mut self, record: &Record) {
-        let (reason, message) = match record.bindings() {
-            0 => (Reason::NothingToRemove, "No binding names the UID.".to_owned()),
-            n => (
+        let (deleted, shrunk) = record.removed();
+        let what = match (deleted, shrunk) {
+            (0, 0) => None,
+            (0, shrunk) => Some(format!("The UID was taken out of {}", bindings(shrunk))),
+            (deleted, 0) => Some(format!("{} deleted", bindings(deleted))),
+            (deleted, shrunk) => Some(format!(
+                "{} deleted, and the UID taken out of {shrunk} more",
+                bindings(deleted)
+            )),
+        };
+        let (reason, message) = match what {
+            None => (Reason::NothingToRemove, "No binding names the UID.".to_owned()),
+            Some(what) => (
                 Reason::Removed,
-                format!(
-                    "{} removed; a read that is known to be current found none left.",
-                    bindings(n as usize)
-                ),
+                format!("{what}; a read that is known to be current found none left that names it."),
             ),
         };
         self.set(Condition::BindingsRemoved, Is::True, reason, &message);
@@ -161,16 +171,13 @@ impl Report {
         let (reason, message) = match purge {
             Purge::Kept => (
                 Reason::Kept,
-                "The spec keeps the kubeconfig: it still authenticates, and is authorized for nothing by RBAC.",
+                "The spec keeps the kubeconfig: it still authenticates, though no binding names the UID any more.",
             ),
             Purge::NothingToPurge => (
                 Reason::NothingToPurge,
                 "ACK knows of no kubeconfig of the UID for this cluster.",
             ),
-            Purge::Accepted => (
-                Reason::Purged,
-                "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days.",
-            ),
+            Purge::Accepted => (Reason::Purged, PURGED),
         };
         if purge == Purge::Accepted
             && self.purge_requested()
@@ -184,6 +191,20 @@ impl Report {
             }
         }
         self.set(Condition::KubeconfigPurged, Is::True, reason, message);
+    }
+
+    /// Says that ACK's purge took bindings of others: somebody may have lost access who should not.
+    fn taken_by_ack(&mut self, count: u32) {
+        let purged = conditions::find(&self.status.conditions, Condition::KubeconfigPurged)
+            .is_some_and(|c| c.reason == Reason::Purged.as_str());
+        if count > 0 && purged {
+            let message = format!(
+                "{PURGED} The purge also took {} that only bore the UID's name under another kind of subject: the backups \
+                 have them in kept.yaml. Restore those that should stay.",
+                bindings(count as usize)
+            );
+            self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
+        }
     }
 
     /// Counts what is gone.
@@ -204,6 +225,7 @@ impl Report {
             }
             self.stored(&facts.record, ctx);
         }
+        self.taken_by_ack(counts.by_ack);
         counts.total = counts.deleted + counts.subjects_removed + counts.by_ack;
         self.status.removed = Some(counts);
         Ok(())

@@ -1,0 +1,367 @@
+//! What waits for a person, or for time, and how a person decides.
+
+use crate::sight::{sees, sees_text};
+use crate::support::{
+    LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
+    make_a_request, message, purges, running,
+};
+use ack_offboarding_e2e::{
+    simulator::{Fault, FaultKind, Operation, world::Guard},
+    stage::{OperatorOptions, PATIENCE, add_user, user},
+};
+use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus};
+use k8s_openapi::{
+    api::rbac::v1::RoleBinding,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Sets the finalizers of the RoleBinding of [`give_access`]: a run that meets one stops in the middle.
+async fn finalizers(stage: &TestStage, list: Value) -> anyhow::Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": list}}));
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    api.patch("leaver", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// A run that has removed one of two bindings, and waits for the finalizer of the other.
+async fn stuck_in_the_middle(stage: &TestStage, spec: Value) -> anyhow::Result<()> {
+    // The leaver makes requests in the middle; ACK's own guard would hold the purge because of them.
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    finalizers(stage, json!(["example.com/wait"])).await?;
+    stage.apply("left", spec).await?;
+    stage.wait_for_state("left", "Terminating").await?;
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    Ok(())
+}
+
+fn digest(status: &UserOffboardingStatus) -> String {
+    status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default()
+}
+
+/// Does nothing until the digest of this cluster's own plan is in the list, whole; other clusters' digests may stand beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let other = format!("sha256:{}", "0".repeat(64));
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other]}),
+        )
+        .await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    assert_waiting(&status, "AwaitingApproval");
+    assert_conditions(
+        &status,
+        &[("Approved", "False/AwaitingApproval"), ("Inactive", "True/NoActivity")],
+    );
+    sees!(stage, "left", "while another digest is approved");
+    let digest = status.plan.as_ref().expect("a plan").digest.clone();
+    assert!(
+        message(&status, "Approved").contains(&digest),
+        "what to approve is said"
+    );
+    assert_untouched(&stage).await?;
+
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other, digest]}),
+        )
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_conditions(&status, &[("Approved", "True/PlanApproved")]);
+    sees!(stage, "left", "once its own is there too");
+    assert_gone(&stage, &status).await
+}
+
+/// Nothing: the API server refuses it, with a sentence that says what a digest looks like.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_digest_is_no_approval() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let part = &digest(&status)[..20];
+    let refused = stage
+        .apply(
+            "left",
+            json!({"uid": UID, "approval": "Manual", "approvedPlans": [part]}),
+        )
+        .await;
+    let error = refused.expect_err("the API server refuses it");
+    let Some(kube::Error::Api(refused)) = error.downcast_ref() else {
+        panic!("{error:?}")
+    };
+    sees_text!("when it is applied", refused.message);
+    assert_untouched(&stage).await
+}
+
+/// Shows the new plan with its new digest, and waits: what was approved is not what would be done now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_changed_before_it_was_approved_needs_its_new_digest() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let read = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    stage
+        .wait_for("left", "the new plan", |s| {
+            s.plan.as_ref().is_some_and(|p| p.total == 3)
+        })
+        .await?;
+
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    stage.apply("left", spec(&[&read])).await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    sees!(stage, "left", "when the digest that was read is approved");
+    let newer = digest(&status);
+    assert_ne!(read, newer);
+    assert_eq!(stage.bindings_of(UID).await?.len(), 3, "nothing was touched");
+    assert!(stage.backups().await?.is_empty());
+
+    stage.apply("left", spec(&[&read, &newer])).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Notices before the first effect that the plan is another one, and waits for its digest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_changed_after_it_was_approved_is_not_carried_out() -> anyhow::Result<()> {
+    let mut stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    stage.stop_operator().await?;
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    stage.apply("left", spec(&[&approved])).await?;
+    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    assert_waiting(&status, "AwaitingApproval");
+    sees!(stage, "left", "while the new plan waits");
+    assert_eq!(status.plan.as_ref().map(|p| p.total), Some(3));
+    assert_eq!(stage.bindings_of(UID).await?.len(), 3, "nothing was touched");
+    assert!(stage.backups().await?.is_empty());
+
+    stage.apply("left", spec(&[&approved, &digest(&status)])).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Finishes what was approved, without a second approval; the backups hold the digest.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::Result<()> {
+    let mut stage = running().await;
+    give_access(&stage).await?;
+    finalizers(&stage, json!(["example.com/wait"])).await?;
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    stage
+        .apply(
+            "left",
+            json!({"uid": UID, "approval": "Manual", "approvedPlans": [approved]}),
+        )
+        .await?;
+    stage.wait_for_state("left", "Terminating").await?;
+    stage.kill_operator();
+    finalizers(&stage, json!(null)).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
+    assert_conditions(&status, &[("Approved", "True/PlanApproved")]);
+    assert_eq!(
+        digest(&status),
+        approved,
+        "the plan that is shown is the one that was approved"
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// Removes what was approved, and asks for approval of the plan with the new binding; ACK is not asked before that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_the_approved_plan_did_not_hold_needs_a_new_approval() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    finalizers(&stage, json!(["example.com/wait"])).await?;
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    stage.apply("left", spec(&[&approved])).await?;
+    stage.wait_for_state("left", "Terminating").await?;
+    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    finalizers(&stage, json!(null)).await?;
+
+    let of_one = |s: &UserOffboardingStatus| {
+        ack_offboarding_e2e::stage::state(s) == "AwaitingApproval" && s.plan.as_ref().is_some_and(|p| p.total == 1)
+    };
+    let status = stage
+        .wait_for("left", "a plan of the new binding alone", of_one)
+        .await?;
+    sees!(stage, "left", "while the new binding is there");
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/new"]);
+    assert!(purges(&stage).is_empty());
+
+    stage.apply("left", spec(&[&approved, &digest(&status)])).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(status.removed.unwrap_or_default().deleted, 3);
+    assert_gone(&stage, &status).await
+}
+
+/// Nothing, until it is resumed.
+#[tokio::test(flavor = "multi_thread")]
+async fn suspended_before_it_begins() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    let status = stage.wait_for_state("left", "Suspended").await?;
+    assert_waiting(&status, "Suspended");
+    sees!(stage, "left", "while it is suspended");
+    assert_untouched(&stage).await?;
+
+    stage.apply("left", json!({"uid": UID, "suspend": false})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Stops before the next effect: what was done stays done and counted, nothing more is. Finishes when it is resumed.
+#[tokio::test(flavor = "multi_thread")]
+async fn suspended_in_the_middle() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stuck_in_the_middle(&stage, json!({"uid": UID})).await?;
+    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    let status = stage.wait_for_state("left", "Suspended").await?;
+    assert_waiting(&status, "Suspended");
+    sees!(stage, "left", "while it is suspended");
+    finalizers(&stage, json!(null)).await?;
+    // The binding that was deleted before goes now, which wakes the operator: it counts, and does no more.
+    let counted = |s: &UserOffboardingStatus| s.removed.unwrap_or_default().deleted == 2;
+    let status = stage.wait_for("left", "both are counted", counted).await?;
+    assert_waiting(&status, "Suspended");
+    assert!(purges(&stage).is_empty());
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Shows what would be removed, whatever the activity, and is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_changes_nothing_and_shows_the_plan() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let status = stage.wait_for_state("left", "DryRunComplete").await?;
+    assert_conditions(
+        &status,
+        &[
+            ("Ready", "True/DryRunComplete"),
+            ("Offboarded", "False/DryRunComplete"),
+            ("Approved", "False/DryRun"),
+            ("Inactive", "True/NoActivity"),
+            ("BackedUp", "Unknown/Pending"),
+        ],
+    );
+    sees!(stage, "left", "at the end of the dry run");
+    let plan = status.plan.expect("a plan");
+    assert_eq!(
+        (
+            plan.total,
+            plan.bindings[0].name.as_str(),
+            plan.bindings[1].name.as_str()
+        ),
+        (2, "leaver-everywhere", "leaver")
+    );
+    assert_untouched(&stage).await?;
+
+    stage.apply("left", json!({"uid": UID, "mode": "Execute"})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Shows the plan, and that a run would wait; is done all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_of_an_active_user() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    make_a_request(&stage).await?;
+    stage.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let status = stage.wait_for_state("left", "DryRunComplete").await?;
+    sees!(stage, "left", "at the end of the dry run");
+    assert_conditions(
+        &status,
+        &[("Inactive", "False/ActiveInWindow"), ("Ready", "True/DryRunComplete")],
+    );
+    assert_eq!(status.plan.as_ref().map(|p| p.total), Some(2));
+    assert_untouched(&stage).await
+}
+
+/// Waits as long as the spec says, and goes ahead then, though somebody is active: else one request a week keeps a leaver in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_wait_is_over() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    make_a_request(&stage).await?;
+    let spec = json!({"uid": UID, "activityCheck": {"waitAtMostDays": 1}});
+    stage.apply("left", spec).await?;
+    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    assert!(
+        message(&status, "Ready").contains("(waitAtMostDays)"),
+        "the end of the wait is said"
+    );
+    sees!(stage, "left", "while it waits");
+    assert_untouched(&stage).await?;
+
+    // A day later.
+    let since = Timestamp::now() - SignedDuration::from_hours(25);
+    let patch = Patch::Merge(json!({"status": {"waitingSince": since.to_string()}}));
+    let api: Api<UserOffboarding> = stage.offboardings();
+    api.patch_status("left", &PatchParams::default(), &patch).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "when a day is over");
+    assert_conditions(
+        &status,
+        &[("Inactive", "False/ActiveInWindow"), ("Approved", "True/WaitExpired")],
+    );
+    assert_eq!(
+        purges(&stage)[0].parameter("force"),
+        "true",
+        "ACK's own guard would hold it for ever"
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// Says that it is at work, and what it is about to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_takes_its_time() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let slow = FaultKind::Latency(Duration::from_secs(3));
+    stage
+        .sim
+        .fault(Fault::new(Operation::CsCleanClusterUserPermissions, slow));
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage
+        .sim
+        .wait_for_call(|c| c.operation == Operation::CsCleanClusterUserPermissions, PATIENCE)
+        .await?;
+    let status = stage.wait_for_state("left", "InProgress").await?;
+    assert_waiting(&status, "InProgress");
+    sees!(stage, "left", "while ACK takes its time");
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
