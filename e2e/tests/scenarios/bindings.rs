@@ -1,11 +1,11 @@
 //! Which bindings go, which stay, and what happens when they change under the operator's hands.
 
-use crate::sight::sees;
-use crate::support::{LEAVER, UID, assert_gone, give_access, purges, running, stage};
+use crate::sight::{sees, sees_text};
+use crate::support::{LEAVER, UID, assert_gone, events, give_access, purges, running, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE},
+    cluster::{FENCE, OPERATOR_NAMESPACE, eventually},
     simulator::{Fault, FaultKind, Operation, world::CertificateState},
-    stage::{OperatorOptions, PATIENCE, issue_kubeconfig, kubeconfig_state, user},
+    stage::{OperatorOptions, PATIENCE, add_user, issue_kubeconfig, kubeconfig_state, user},
 };
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Api, api::DeleteParams};
@@ -208,5 +208,25 @@ async fn without_the_fence_live_lists_prove_the_end() -> anyhow::Result<()> {
     sees!(stage, "left", "at the end");
     assert_gone(&stage, &status).await?;
     assert!(stage.operator_log().contains("listing all bindings instead"));
+    Ok(())
+}
+
+/// Tells each step by an event, with the words of its condition.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offboarding_leaves_a_trail_of_events() -> anyhow::Result<()> {
+    let stage = running().await;
+    add_user(&stage.sim, UID, "leaver");
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+    // They are published without waiting for them, a task for each write of the status: the order is not theirs.
+    let told = eventually("an event for each step", PATIENCE, async || {
+        let told = events(&stage, "left").await?;
+        Ok((told.len() >= 7).then_some(told))
+    })
+    .await?;
+    let mut told: Vec<_> = told.iter().map(String::as_str).collect();
+    told.sort_unstable();
+    sees_text!("in kubectl describe, in alphabetical order", told.join("\n"));
     Ok(())
 }
