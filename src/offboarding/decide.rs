@@ -294,7 +294,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         return None;
     }
     let message = format!(
-        "The plan would {} and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
+        "The plan would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
         plan.summary(),
         plan.digest
     );

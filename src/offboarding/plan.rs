@@ -119,18 +119,17 @@ impl Plan {
         }
     }
 
-    /// What it does, in a few words: `delete 3 bindings, remove the subject from 1`.
+    /// What it does, in a few words: `delete 3 bindings and take the UID out of 1 that others share`.
     pub fn summary(&self) -> String {
         let deletes = self.items.iter().filter(|i| i.action == BindingAction::Delete).count();
         let shrinks = self.items.len() - deletes;
         match (deletes, shrinks) {
             (0, 0) => "remove no binding".to_owned(),
             (_, 0) => format!("delete {}", bindings(deletes)),
-            (0, _) => format!("remove the subject from {}", bindings(shrinks)),
+            (0, _) => format!("take the UID out of {} that others share", bindings(shrinks)),
             _ => format!(
-                "delete {}, and remove the subject from {}",
-                bindings(deletes),
-                bindings(shrinks)
+                "delete {} and take the UID out of {shrinks} that others share",
+                bindings(deletes)
             ),
         }
     }
@@ -172,7 +171,7 @@ mod tests {
         );
         assert_eq!(
             plan.summary(),
-            "delete 1 binding, and remove the subject from 1 binding"
+            "delete 1 binding and take the UID out of 1 that others share"
         );
     }
 

@@ -3,7 +3,7 @@
 use crate::sight::{sees, sees_text};
 use crate::support::{
     LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
-    make_a_request, message, purges, running,
+    make_a_request, message, purges, running, running_with,
 };
 use ack_offboarding_e2e::{
     simulator::{Fault, FaultKind, Operation, world::Guard},
@@ -37,6 +37,19 @@ async fn stuck_in_the_middle(stage: &TestStage, spec: Value) -> anyhow::Result<(
     stage.apply("left", spec).await?;
     stage.wait_for_state("left", "Terminating").await?;
     assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    Ok(())
+}
+
+/// Nothing was touched, with one binding more than [`give_access`] made.
+async fn assert_untouched_but(stage: &TestStage, more: &str) -> anyhow::Result<()> {
+    let mut expected = vec![
+        "ClusterRoleBinding leaver-everywhere",
+        "RoleBinding team-a/leaver",
+        more,
+    ];
+    expected.sort_unstable();
+    assert_eq!(stage.bindings_of(UID).await?, expected);
+    assert!(purges(stage).is_empty() && stage.backups().await?.is_empty());
     Ok(())
 }
 
@@ -222,7 +235,8 @@ async fn a_binding_that_the_approved_plan_did_not_hold_needs_a_new_approval() ->
 /// Nothing, until it is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_before_it_begins() -> anyhow::Result<()> {
-    let stage = running().await;
+    // An edit wakes it, and not the clock.
+    let stage = running_with(&["--recheck-interval=1d"]).await;
     give_access(&stage).await?;
     stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
     let status = stage.wait_for_state("left", "Suspended").await?;
@@ -364,4 +378,34 @@ async fn a_run_that_takes_its_time() -> anyhow::Result<()> {
     sees!(stage, "left", "while ACK takes its time");
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await
+}
+
+/// Looks at once, whatever it waits for: the index wakes it, and not the clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_appears_while_it_waits() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=1d"]).await;
+    give_access(&stage).await?;
+    let other = "259083957089437777";
+    stage
+        .role_binding("team-a", "of-another", "edit", &[user(other)])
+        .await?;
+    stage.apply("tried", json!({"uid": UID, "mode": "DryRun"})).await?;
+    stage
+        .apply("asked", json!({"uid": other, "approval": "Manual"}))
+        .await?;
+    stage.wait_for_state("tried", "DryRunComplete").await?;
+    stage.wait_for_state("asked", "AwaitingApproval").await?;
+
+    stage
+        .role_binding("team-b", "new", "edit", &[user(LEAVER), user(other)])
+        .await?;
+    let planned = |total| move |s: &UserOffboardingStatus| s.plan.as_ref().is_some_and(|p| p.total == total);
+    stage
+        .wait_for("tried", "a plan with the new binding", planned(3))
+        .await?;
+    stage
+        .wait_for("asked", "a plan with the new binding", planned(2))
+        .await?;
+    sees!(stage, "asked", "in the one that waits for approval");
+    assert_untouched_but(&stage, "RoleBinding team-b/new").await
 }
