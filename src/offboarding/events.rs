@@ -2,7 +2,7 @@
 //!
 //! Events are best effort (they expire, and are merged); the record is in the status and in the backups.
 
-use super::context::Context;
+use super::{context::Context, report};
 use crate::api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -95,13 +95,7 @@ fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingSt
 fn is_warning(type_: ConditionType, condition: &Condition, status: &UserOffboardingStatus) -> bool {
     match type_ {
         ConditionType::Approved => false,
-        ConditionType::Inactive => {
-            let deleted = status
-                .identity
-                .as_ref()
-                .is_some_and(|i| i.state != crate::api::IdentityState::Exists);
-            condition.status == "Unknown" || (condition.status == "False" && deleted)
-        }
+        ConditionType::Inactive => condition.status == "Unknown" || report::is_incident(status),
         ConditionType::AccessReturned => condition.status == "True",
         ConditionType::Ready => {
             conditions::find(&status.conditions, ConditionType::Stalled).is_some_and(|c| c.status == "True")

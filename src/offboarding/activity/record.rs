@@ -32,6 +32,9 @@ pub struct Hit {
     pub source_ip: Option<String>,
     /// Its user agent.
     pub user_agent: Option<String>,
+    /// Who made it in the identity's name, if the user that was authenticated is not the identity itself: the ACK console,
+    /// or somebody who impersonated it.
+    pub made_by: Option<String>,
 }
 
 impl Hit {
@@ -40,12 +43,13 @@ impl Hit {
         let part =
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
-            "UID {uid} was active in the last {}: at {}{}{}{}.",
+            "UID {uid} was active in the last {}: at {}{}{}{}{}.",
             days(window_days),
             self.time,
             part(", verb ", &self.verb),
             part(", from ", &self.source_ip),
-            part(", with ", &self.user_agent)
+            part(", with ", &self.user_agent),
+            part(", made in its name by ", &self.made_by)
         )
     }
 }
@@ -62,7 +66,8 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
             .is_some_and(|name| subject::uid_in_name(name) == Some(uid))
     };
     let is_authorized = || row.get(AUTHORIZATION).is_some_and(|reason| names_user(reason, uid));
-    if !(is_name(USERNAME) || is_name(IMPERSONATED) || is_authorized()) {
+    let own = is_name(USERNAME);
+    if !(own || is_name(IMPERSONATED) || is_authorized()) {
         return None;
     }
     Some(Hit {
@@ -71,6 +76,7 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
         verb: text(row, "verb"),
         source_ip: text(row, "sourceIPs").map(|ips| first_ip(&ips)),
         user_agent: text(row, "userAgent"),
+        made_by: text(row, USERNAME).filter(|_| !own),
     })
 }
 
