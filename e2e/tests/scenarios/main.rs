@@ -3,6 +3,7 @@
 mod activity;
 mod bindings;
 mod credentials;
+mod doubt;
 mod identities;
 mod obstacles;
 mod restarts;
