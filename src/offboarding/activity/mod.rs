@@ -11,7 +11,7 @@ pub mod search;
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
     alibaba::error::{ApiError, ErrorKind},
-    api::{ActivityState, ActivityStatus, Reason},
+    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
     rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -135,12 +135,20 @@ pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
         Ok(Some(hit)) => (
             ActivityState::Active,
             Reason::ActiveInWindow,
-            hit.describe(&facts.uid, window_days),
+            format!(
+                "{}{}",
+                hit.describe(&facts.uid, window_days),
+                facts
+                    .identity
+                    .as_ref()
+                    .map(|identity| after_deletion(&identity.to_status(), &hit))
+                    .unwrap_or_default()
+            ),
             Some(hit),
             None,
         ),
         Ok(None) => {
-            let message = format!("UID {} made no request in the last {}.", facts.uid, days(window_days));
+            let message = format!("UID {} made no request in the last {}.", facts.uid, last(window_days));
             (ActivityState::Inactive, Reason::NoActivity, message, None, None)
         }
         Err(doubt) => {
@@ -181,6 +189,43 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
         (Ok(Some(hit)), _) => Ok(Some(hit)),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
+    }
+}
+
+/// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
+/// quiet leaver, but somebody else with its kubeconfig.
+pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
+    let deleted = identity.state != IdentityState::Exists;
+    deleted && identity.deleted_at.as_ref().is_none_or(|time| seen >= time.0)
+}
+
+/// What a request means if RAM does not have the identity any more.
+fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
+    let who = match &hit.made_by {
+        None => "somebody else holds its kubeconfig".to_owned(),
+        Some(user) => format!("{user} acted in its name"),
+    };
+    match (identity.state, &identity.deleted_at) {
+        (IdentityState::Exists, _) => String::new(),
+        (_, Some(time)) if !is_incident(identity, hit.time) => {
+            format!(" RAM deleted the identity after that, at {}.", time.0)
+        }
+        (_, Some(time)) => format!(
+            " RAM had deleted the identity before that, at {}: {who}. Treat this as an incident.",
+            time.0
+        ),
+        (_, None) => format!(
+            " RAM does not know the identity any more: unless it was deleted only after that, {who}. Treat this as an \
+             incident."
+        ),
+    }
+}
+
+/// `day`, `7 days`: what comes after "the last".
+pub fn last(count: u16) -> String {
+    match count {
+        1 => "day".to_owned(),
+        _ => days(count),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One record of the audit log: is it a request *of* the identity?
 
-use super::{Window, days};
+use super::{Window, last};
 use crate::{
     rbac::subject::{self, UidKey},
     uid::Uid,
@@ -32,9 +32,10 @@ pub struct Hit {
     pub source_ip: Option<String>,
     /// Its user agent.
     pub user_agent: Option<String>,
-    /// Who made it in the identity's name, if the user that was authenticated is not the identity itself: the ACK console,
-    /// or somebody who impersonated it.
+    /// The user that was authenticated, if it is not the identity itself: somebody who impersonated it, or the ACK console.
     pub made_by: Option<String>,
+    /// Whether it was somebody who impersonated it.
+    pub impersonated: bool,
 }
 
 impl Hit {
@@ -44,13 +45,22 @@ impl Hit {
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
             "UID {uid} was active in the last {}: at {}{}{}{}{}.",
-            days(window_days),
+            last(window_days),
             self.time,
             part(", verb ", &self.verb),
             part(", from ", &self.source_ip),
             part(", with ", &self.user_agent),
-            part(", made in its name by ", &self.made_by)
+            self.through()
         )
+    }
+
+    /// How it was made, if not with the identity's own credentials.
+    fn through(&self) -> String {
+        match &self.made_by {
+            None => String::new(),
+            Some(user) if self.impersonated => format!(", made by {user}, who impersonated it"),
+            Some(user) => format!(", made by {user}, as requests from the ACK console are"),
+        }
     }
 }
 
@@ -66,8 +76,8 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
             .is_some_and(|name| subject::uid_in_name(name) == Some(uid))
     };
     let is_authorized = || row.get(AUTHORIZATION).is_some_and(|reason| names_user(reason, uid));
-    let own = is_name(USERNAME);
-    if !(own || is_name(IMPERSONATED) || is_authorized()) {
+    let (own, impersonated) = (is_name(USERNAME), is_name(IMPERSONATED));
+    if !(own || impersonated || is_authorized()) {
         return None;
     }
     Some(Hit {
@@ -77,6 +87,7 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
         source_ip: text(row, "sourceIPs").map(|ips| first_ip(&ips)),
         user_agent: text(row, "userAgent"),
         made_by: text(row, USERNAME).filter(|_| !own),
+        impersonated,
     })
 }
 

@@ -4,10 +4,10 @@ use super::Report;
 use crate::{
     api::{
         ActivityState, ConditionStatus as Is, ConditionType as Condition, IdentityState, IdentityStatus,
-        KubeconfigPolicy, Reason, ResolvedIdentityType, UserOffboardingStatus, conditions,
+        KubeconfigPolicy, Reason, ResolvedIdentityType, conditions,
     },
     offboarding::{
-        activity::{Activity, record::Hit},
+        activity::Activity,
         hold::Done,
         identity::Identity,
         observe::{Facts, is_left},
@@ -115,11 +115,6 @@ impl Report {
 
     /// Says what the audit log says.
     pub fn activity(&mut self, activity: &Activity) {
-        self.status.activity = Some(activity.to_status());
-        let mut message = activity.message.clone();
-        if let Some(hit) = &activity.hit {
-            message.push_str(&after_deletion(&self.status, hit));
-        }
         let is = match activity.state {
             ActivityState::Inactive => Is::True,
             ActivityState::Active => Is::False,
@@ -129,39 +124,9 @@ impl Report {
             // The next wait is a wait of its own.
             self.status.waiting_since = None;
         }
-        self.set(Condition::Inactive, is, activity.reason, &message);
+        self.set(Condition::Inactive, is, activity.reason, &activity.message);
+        self.status.activity = Some(activity.to_status());
     }
-}
-
-/// Whether an identity made a request that RAM had deleted by then, as far as RAM still says when: not a quiet leaver,
-/// but somebody else with its kubeconfig.
-pub fn is_incident(status: &UserOffboardingStatus) -> bool {
-    let deleted = status.identity.as_ref().filter(|i| i.state != IdentityState::Exists);
-    let active = status.activity.as_ref().filter(|a| a.state == ActivityState::Active);
-    let (Some(identity), Some(activity)) = (deleted, active) else {
-        return false;
-    };
-    let before = identity
-        .deleted_at
-        .as_ref()
-        .zip(activity.last_seen.as_ref())
-        .is_some_and(|(deleted, seen)| seen.0 < deleted.0);
-    !before
-}
-
-/// What a request means if RAM does not have the identity any more.
-fn after_deletion(status: &UserOffboardingStatus, hit: &Hit) -> String {
-    if is_incident(status) {
-        let who = match &hit.made_by {
-            None => "somebody else holds its kubeconfig".to_owned(),
-            Some(user) => format!("{user} acted in its name"),
-        };
-        return format!(" RAM says that this identity is deleted: {who}. Treat this as an incident.");
-    }
-    let deleted_at = status.identity.as_ref().and_then(|i| i.deleted_at.as_ref());
-    deleted_at
-        .map(|time| format!(" RAM deleted the identity after that, at {}.", time.0))
-        .unwrap_or_default()
 }
 
 /// What a dry run found.

@@ -3,7 +3,7 @@
 mod found;
 mod progress;
 
-pub use found::{complete, dry_run, is_incident};
+pub use found::{complete, dry_run};
 
 use super::{
     context::Context,
