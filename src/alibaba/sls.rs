@@ -39,6 +39,9 @@ pub struct Index {
     pub full_text: bool,
     /// The fields that a query can name.
     pub keys: BTreeSet<String>,
+    /// When it was last changed, in seconds since 1970, if the service says so. A change takes effect only for records
+    /// that are written after it (SLS, "Create indexes").
+    pub changed_at: Option<i64>,
 }
 
 /// Whether an answer covers all that was asked for.
@@ -123,6 +126,8 @@ struct RawIndex {
     line: Option<Value>,
     #[serde(default)]
     keys: Option<BTreeMap<String, Value>>,
+    #[serde(default, rename = "lastModifyTime")]
+    last_modify_time: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +189,7 @@ impl Sls {
         Ok(Some(Index {
             full_text: raw.line.is_some_and(|line| line.is_object()),
             keys,
+            changed_at: raw.last_modify_time,
         }))
     }
 

@@ -101,7 +101,7 @@ vocabulary!(
         FieldNotIndexed,
         /// The logstore keeps records for less than the window.
         RetentionTooShort,
-        /// The logstore is younger than the window.
+        /// The logstore, or its index as it is now, is younger than the window.
         AuditTooRecent,
         /// An hour or more without a record of anybody.
         AuditGap,

@@ -246,6 +246,11 @@ impl SettledDays {
         lock(&self.0).get(&(place.clone(), day)).cloned()
     }
 
+    /// Forgets the days that begin in `starts`.
+    pub fn forget(&self, place: &Place, starts: std::ops::Range<i64>) {
+        lock(&self.0).retain(|(of, day), _| of != place || !starts.contains(day));
+    }
+
     /// Keeps what was found out about a day; the oldest day makes room.
     pub fn put(&self, place: &Place, day: i64, silences: Vec<Silence>) {
         let mut days = lock(&self.0);

@@ -2,7 +2,7 @@
 //!
 //! Events are best effort (they expire, and are merged); the record is in the status and in the backups.
 
-use super::context::Context;
+use super::{activity, context::Context};
 use crate::api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -96,11 +96,13 @@ fn is_warning(type_: ConditionType, condition: &Condition, status: &UserOffboard
     match type_ {
         ConditionType::Approved => false,
         ConditionType::Inactive => {
-            let deleted = status
+            let hit = status.activity.as_ref().and_then(|a| a.last_seen.as_ref());
+            let incident = status
                 .identity
                 .as_ref()
-                .is_some_and(|i| i.state != crate::api::IdentityState::Exists);
-            condition.status == "Unknown" || (condition.status == "False" && deleted)
+                .zip(hit)
+                .is_some_and(|(identity, seen)| activity::is_incident(identity, seen.0));
+            condition.status == "Unknown" || (condition.status == "False" && incident)
         }
         ConditionType::AccessReturned => condition.status == "True",
         ConditionType::Ready => {

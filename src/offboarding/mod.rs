@@ -80,7 +80,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     report.planned(&plan, facts);
     if decide::is_dry_run(facts) && !facts.spec.suspend {
         if !facts.holds_nothing() {
-            report.activity(&activity::check(ctx, facts).await, facts);
+            report.activity(&activity::check(ctx, facts).await);
         }
         return Ok(report::dry_run(facts, &plan));
     }
@@ -91,7 +91,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         false => None,
     };
     if let Some(activity) = &activity {
-        report.activity(activity, facts);
+        report.activity(activity);
     }
     let go = decide::gates(Case {
         facts,

@@ -73,7 +73,7 @@ async fn sls_is_signed_for_the_projects_host_wherever_it_connects() {
 async fn what_sls_says_is_read() {
     let server = Server::start([
         reply(200, r#"{"logstoreName":"l","ttl":30,"createTime":1700000000}"#),
-        reply(200, r#"{"ttl":7,"line":{"token":[]},"keys":{"user.username":{"type":"text"}}}"#),
+        reply(200, r#"{"ttl":7,"lastModifyTime":1700000001,"line":{"token":[]},"keys":{"user.username":{"type":"text"}}}"#),
         reply(404, r#"{"errorCode":"IndexConfigNotExist","errorMessage":"index config doesn't exist"}"#),
         reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Complete"}]"#).with("x-log-progress", "Complete"),
         reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Incomplete"}]"#).with("x-log-progress", "Complete"),
@@ -91,6 +91,7 @@ async fn what_sls_says_is_read() {
     assert_eq!((logstore.ttl_days, logstore.created_at), (30, 1_700_000_000));
     let index = sls.get_index("p", "l").await.unwrap().unwrap();
     assert!(index.full_text && index.keys.contains("user.username"));
+    assert_eq!(index.changed_at, Some(1_700_000_001));
     assert_eq!(sls.get_index("p", "l").await.unwrap(), None);
     assert_eq!(
         sls.get_histograms("p", "l", 1, 2, "*").await.unwrap().progress,

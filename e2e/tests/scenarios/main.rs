@@ -4,6 +4,7 @@ mod activity;
 mod afterwards;
 mod bindings;
 mod credentials;
+mod doubt;
 mod identities;
 mod obstacles;
 mod restarts;

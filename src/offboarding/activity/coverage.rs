@@ -1,7 +1,7 @@
 //! Does the audit log cover the window? Without that, finding nothing means nothing.
 
 use super::{
-    Doubt, Place, Window, days,
+    DAY, Doubt, Place, Window, days,
     record::{AUTHORIZATION, IMPERSONATED, USERNAME},
 };
 use crate::{
@@ -16,7 +16,6 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use std::time::Duration;
 
-const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
 /// The widest bucket in which a silence of an hour cannot hide for long.
 const FINE: i64 = HOUR / 2;
@@ -58,6 +57,7 @@ pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let none = || Index {
         full_text: false,
         keys: Default::default(),
+        changed_at: None,
     };
     let index = asked.map_err(|error| missing_or(place, error))?.unwrap_or_else(none);
     let missing = if !index.keys.contains(USERNAME) {
@@ -75,11 +75,34 @@ pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
         Some(field) => Err(Doubt::new(
             Reason::FieldNotIndexed,
             format!(
-                "logstore {} has no index on {field}. Add it to the logstore's index in the SLS console.",
+                "logstore {} has no index on {field}. Add it to the logstore's index in the SLS console. SLS applies that to what is written \
+                 from then on: the check needs another whole window.",
                 place.logstore
             ),
         )),
     }
+}
+
+/// Whether all of the window was written under the index as it is now: a field that was added to it is not found in
+/// what was written before, and SLS does not say so.
+///
+/// # Errors
+/// When the index was changed in the window.
+pub fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result<(), Doubt> {
+    let Some(changed_at) = index.changed_at.filter(|changed_at| *changed_at > window.from) else {
+        return Ok(());
+    };
+    Err(Doubt::new(
+        Reason::AuditTooRecent,
+        format!(
+            "the index of logstore {} was changed at {}, and SLS applies a change only to what is written after it: an earlier \
+             request might not be found. The whole window of {} is covered from {} on.",
+            place.logstore,
+            at(changed_at),
+            days(window.days()),
+            at(changed_at.saturating_add(window.to - window.from))
+        ),
+    ))
 }
 
 /// Whether the logstore covers the window without a hole.
@@ -89,15 +112,16 @@ pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
 pub async fn covers(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
     let asked = ctx.cloud.sls.get_logstore(&place.project, &place.logstore).await;
     let logstore = asked.map_err(|error| missing_or(place, error))?;
-    let needed = ((window.to - window.from) / DAY) as u16;
     if i64::from(logstore.ttl_days) * DAY < window.to - window.from {
         return Err(Doubt::new(
             Reason::RetentionTooShort,
             format!(
-                "logstore {} keeps records for {}, and the window is {}. Raise its retention, or set a smaller windowDays.",
+                "logstore {} keeps records for {}, and the window is {}. Set \
+                 activityCheck.windowDays to no more than that, or raise the retention: the log then grows to the window's \
+                 length.",
                 place.logstore,
                 days(logstore.ttl_days.min(u32::from(u16::MAX)) as u16),
-                days(needed)
+                days(window.days())
             ),
         ));
     }
@@ -108,36 +132,42 @@ pub async fn covers(ctx: &Context, place: &Place, window: Window) -> Result<(), 
                 "logstore {} was created at {}, within the window of {}. It covers the window from {} on.",
                 place.logstore,
                 at(logstore.created_at),
-                days(needed),
+                days(window.days()),
                 at(logstore.created_at.saturating_add(window.to - window.from))
             ),
         ));
     }
     let silences = silences(ctx, place, window).await?;
-    match silences.into_iter().find(|(from, to)| to - from >= HOUR) {
-        None => Ok(()),
-        Some((from, to)) => Err(Doubt::new(
-            Reason::AuditGap,
-            format!(
-                "logstore {} holds no record of anybody from {} to {}: the log has a gap, and a request in it would not \
-                 be seen. Find out why audit records were lost; the window moves past the gap by itself.",
-                place.logstore,
-                at(from),
-                at(to)
-            ),
-        )),
-    }
+    let Some((from, to)) = silences.into_iter().find(|(from, to)| to - from >= HOUR) else {
+        return Ok(());
+    };
+    // Records that were only late may come yet: these days are asked for again.
+    ctx.settled_days
+        .forget(place, from.div_euclid(DAY) * DAY..to.saturating_add(DAY));
+    Err(Doubt::new(
+        Reason::AuditGap,
+        format!(
+            "logstore {} holds no record of anybody from {} to {}: the log has a gap, and a request in it would not be \
+             seen. Find out why audit records are missing (was auditing off, the log's collector down?). It goes on once \
+             they are there, or at {}, when the window has moved past the gap.",
+            place.logstore,
+            at(from),
+            at(to),
+            at(to.saturating_add(window.to - window.from))
+        ),
+    ))
 }
 
 fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
     if error.kind == ErrorKind::NotFound {
         let Place { project, logstore } = place;
-        return Doubt::new(
-            Reason::LogstoreMissing,
-            format!(
-                "SLS has no logstore {logstore} in project {project}. Turn cluster auditing off and on again in the ACK console, or restore the logstore."
-            ),
-        );
+        let missing = match error.has_code("ProjectNotExist") {
+            true => format!("SLS has no project {project}, which ACK names for the cluster's audit log"),
+            false => format!("SLS has no logstore {logstore} in project {project}"),
+        };
+        let advice =
+            "Turn cluster auditing off and on again in the ACK console; the check needs a whole window of the new log";
+        return Doubt::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
     }
     error.into()
 }
@@ -207,7 +237,7 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Hi
     Err(Doubt::new(
         Reason::ResultIncomplete,
         format!(
-            "SLS did not finish counting the records from {} to {}.",
+            "SLS did not finish counting the records from {} to {} in {TRIES} tries. If this goes on, set a smaller windowDays.",
             at(from),
             at(to)
         ),

@@ -10,8 +10,8 @@ pub mod search;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
-    alibaba::error::ApiError,
-    api::{ActivityState, ActivityStatus, Reason},
+    alibaba::error::{ApiError, ErrorKind},
+    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
     rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -20,6 +20,11 @@ use record::Hit;
 /// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
 /// record. What it has indexed of those seconds counts all the same: a request is proof.
 const INDEXING_LAG: i64 = 5;
+
+/// How far records may be ahead of the operator's clock: SLS refuses whoever is further off.
+const CLOCK_SKEW: i64 = 15 * 60;
+
+const DAY: i64 = 86_400;
 
 /// What the audit log says of the window.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +65,13 @@ pub struct Window {
     pub to: i64,
 }
 
+impl Window {
+    /// Its length in whole days.
+    pub fn days(self) -> u16 {
+        u16::try_from((self.to - self.from) / DAY).unwrap_or(u16::MAX)
+    }
+}
+
 /// Why the log proves nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubt {
@@ -84,12 +96,23 @@ impl Doubt {
 
 impl From<ApiError> for Doubt {
     fn from(error: ApiError) -> Self {
-        let reason = match error.is_unindexed_field() {
-            true => Reason::FieldNotIndexed,
-            false => Reason::QueryFailed,
+        let (reason, advice) = match error.kind {
+            _ if error.is_unindexed_field() => (
+                Reason::FieldNotIndexed,
+                " Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
+            ),
+            ErrorKind::Forbidden => (
+                Reason::QueryFailed,
+                " Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all).",
+            ),
+            ErrorKind::Credentials => (
+                Reason::QueryFailed,
+                " Check the operator's credentials (docs/install.md).",
+            ),
+            _ => (Reason::QueryFailed, ""),
         };
         let trouble = Trouble::from(error);
-        let message = format!("The audit log could not be asked: {}.", trouble.message);
+        let message = format!("the audit log could not be asked. {}.{advice}", trouble.message);
         Doubt {
             reason,
             message,
@@ -103,7 +126,7 @@ pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
     let window_days = facts.spec.activity_check.window_days;
     let to = facts.now.as_second() - INDEXING_LAG;
     let window = Window {
-        from: to - i64::from(window_days) * 86_400,
+        from: to - i64::from(window_days) * DAY,
         to,
     };
     let mut place = None;
@@ -112,12 +135,20 @@ pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
         Ok(Some(hit)) => (
             ActivityState::Active,
             Reason::ActiveInWindow,
-            hit.describe(&facts.uid, window_days),
+            format!(
+                "{}{}",
+                hit.describe(&facts.uid, window_days),
+                facts
+                    .identity
+                    .as_ref()
+                    .map(|identity| after_deletion(&identity.to_status(), &hit))
+                    .unwrap_or_default()
+            ),
             Some(hit),
             None,
         ),
         Ok(None) => {
-            let message = format!("UID {} made no request in the last {}.", facts.uid, days(window_days));
+            let message = format!("UID {} made no request in the last {}.", facts.uid, last(window_days));
             (ActivityState::Inactive, Reason::NoActivity, message, None, None)
         }
         Err(doubt) => {
@@ -145,10 +176,11 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
     let place = place.insert(found);
     let (index, covered) = tokio::join!(coverage::index(ctx, place), coverage::covers(ctx, place, window));
     let index = index?;
+    let covered = covered.and_then(|()| coverage::is_indexed_throughout(place, &index, window));
     let names = names_in_use(&facts.bindings, &facts.record, subject::key(&facts.uid));
     let until_now = Window {
-        // The second that has begun included.
-        to: facts.now.as_second() + 1,
+        // What another clock calls the future included.
+        to: facts.now.as_second() + CLOCK_SKEW,
         ..window
     };
     let hit = search::latest(ctx, place, &index, &facts.uid, &names, until_now).await;
@@ -157,6 +189,43 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
         (Ok(Some(hit)), _) => Ok(Some(hit)),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
+    }
+}
+
+/// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
+/// quiet leaver, but somebody else with its kubeconfig.
+pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
+    let deleted = identity.state != IdentityState::Exists;
+    deleted && identity.deleted_at.as_ref().is_none_or(|time| seen >= time.0)
+}
+
+/// What a request means if RAM does not have the identity any more.
+fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
+    let who = match &hit.made_by {
+        None => "somebody else holds its kubeconfig".to_owned(),
+        Some(user) => format!("{user} acted in its name"),
+    };
+    match (identity.state, &identity.deleted_at) {
+        (IdentityState::Exists, _) => String::new(),
+        (_, Some(time)) if !is_incident(identity, hit.time) => {
+            format!(" RAM deleted the identity after that, at {}.", time.0)
+        }
+        (_, Some(time)) => format!(
+            " RAM had deleted the identity before that, at {}: {who}. Treat this as an incident.",
+            time.0
+        ),
+        (_, None) => format!(
+            " RAM does not know the identity any more: unless it was deleted only after that, {who}. Treat this as an \
+             incident."
+        ),
+    }
+}
+
+/// `day`, `7 days`: what comes after "the last".
+pub fn last(count: u16) -> String {
+    match count {
+        1 => "day".to_owned(),
+        _ => days(count),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One record of the audit log: is it a request *of* the identity?
 
-use super::{Window, days};
+use super::{Window, last};
 use crate::{
     rbac::subject::{self, UidKey},
     uid::Uid,
@@ -32,6 +32,10 @@ pub struct Hit {
     pub source_ip: Option<String>,
     /// Its user agent.
     pub user_agent: Option<String>,
+    /// The user that was authenticated, if it is not the identity itself: somebody who impersonated it, or the ACK console.
+    pub made_by: Option<String>,
+    /// Whether it was somebody who impersonated it.
+    pub impersonated: bool,
 }
 
 impl Hit {
@@ -40,13 +44,23 @@ impl Hit {
         let part =
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
-            "UID {uid} was active in the last {}: at {}{}{}{}.",
-            days(window_days),
+            "UID {uid} was active in the last {}: at {}{}{}{}{}.",
+            last(window_days),
             self.time,
             part(", verb ", &self.verb),
             part(", from ", &self.source_ip),
-            part(", with ", &self.user_agent)
+            part(", with ", &self.user_agent),
+            self.through()
         )
+    }
+
+    /// How it was made, if not with the identity's own credentials.
+    fn through(&self) -> String {
+        match &self.made_by {
+            None => String::new(),
+            Some(user) if self.impersonated => format!(", made by {user}, who impersonated it"),
+            Some(user) => format!(", made by {user}, as requests from the ACK console are"),
+        }
     }
 }
 
@@ -62,7 +76,8 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
             .is_some_and(|name| subject::uid_in_name(name) == Some(uid))
     };
     let is_authorized = || row.get(AUTHORIZATION).is_some_and(|reason| names_user(reason, uid));
-    if !(is_name(USERNAME) || is_name(IMPERSONATED) || is_authorized()) {
+    let (own, impersonated) = (is_name(USERNAME), is_name(IMPERSONATED));
+    if !(own || impersonated || is_authorized()) {
         return None;
     }
     Some(Hit {
@@ -71,6 +86,8 @@ pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
         verb: text(row, "verb"),
         source_ip: text(row, "sourceIPs").map(|ips| first_ip(&ips)),
         user_agent: text(row, "userAgent"),
+        made_by: text(row, USERNAME).filter(|_| !own),
+        impersonated,
     })
 }
 

@@ -34,6 +34,14 @@ enum Evidence {
     Sampled,
 }
 
+/// One question to SLS.
+struct Search {
+    query: String,
+    evidence: Evidence,
+    /// The one field that it searches; all of them if there is none.
+    field: Option<&'static str>,
+}
+
 /// The latest request of the identity in the window.
 ///
 /// # Errors
@@ -48,9 +56,12 @@ pub async fn latest(
 ) -> Result<Option<Hit>, Doubt> {
     let mut latest: Option<Hit> = None;
     let mut doubt = None;
-    let searches = queries(index, uid, names)
-        .into_iter()
-        .map(|(query, evidence)| async move { (run(ctx, place, query, subject::key(uid), window).await, evidence) });
+    let searches = queries(index, uid, names).into_iter().map(|search| async move {
+        (
+            run(ctx, place, &search, subject::key(uid), window).await,
+            search.evidence,
+        )
+    });
     for (outcome, evidence) in futures::future::join_all(searches).await {
         match outcome {
             Ok(Some(hit)) if latest.as_ref().is_none_or(|l| hit.time > l.time) => latest = Some(hit),
@@ -69,7 +80,7 @@ pub async fn latest(
 }
 
 /// The queries for an identity. Each names one field only: a query with a field that is not indexed fails as a whole.
-fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evidence)> {
+fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<Search> {
     let mut all: BTreeSet<&str> = names.clone();
     all.insert(uid.as_str());
     let all: Vec<&str> = all.into_iter().collect();
@@ -84,7 +95,11 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evi
         };
         for field in [USERNAME, IMPERSONATED, AUTHORIZATION] {
             if index.keys.contains(field) {
-                queries.push((any(&format!("{field}: ")), Evidence::Exact));
+                queries.push(Search {
+                    query: any(&format!("{field}: ")),
+                    evidence: Evidence::Exact,
+                    field: Some(field),
+                });
             }
         }
         // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
@@ -92,21 +107,29 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<(String, Evi
             .iter()
             .all(|field| index.keys.contains(*field));
         if index.full_text && !all_indexed {
-            queries.push((any(""), Evidence::Exact));
+            queries.push(Search {
+                query: any(""),
+                evidence: Evidence::Exact,
+                field: None,
+            });
         }
     }
-    queries.push((format!("{USERNAME}: {uid}-*"), Evidence::Sampled));
+    queries.push(Search {
+        query: format!("{USERNAME}: {uid}-*"),
+        evidence: Evidence::Sampled,
+        field: Some(USERNAME),
+    });
     queries
 }
 
 /// Pages through a query, newest first, until a row is a request of the identity.
-async fn run(ctx: &Context, place: &Place, query: String, uid: UidKey, window: Window) -> Result<Option<Hit>, Doubt> {
+async fn run(ctx: &Context, place: &Place, search: &Search, uid: UidKey, window: Window) -> Result<Option<Hit>, Doubt> {
     let mut offset = 0;
     for _ in 0..MAX_PAGES {
         let page = LogQuery {
             from: window.from,
             to: window.to,
-            query: query.clone(),
+            query: search.query.clone(),
             line: PAGE,
             offset,
             reverse: true,
@@ -120,13 +143,21 @@ async fn run(ctx: &Context, place: &Place, query: String, uid: UidKey, window: W
         }
         offset += u64::from(PAGE);
     }
-    Err(Doubt::new(
-        Reason::TooManyRecords,
-        format!(
-            "the first {} records that mention it are all of others, and there are more.",
-            PAGE * MAX_PAGES
+    let newest = PAGE * MAX_PAGES;
+    let message = match search.field {
+        Some(field) => format!(
+            "the newest {newest} records of logstore {} with its name in {field} are no requests of it, and there may be more. \
+             Look at the rest in the SLS console.",
+            place.logstore
         ),
-    ))
+        None => format!(
+            "the newest {newest} records of logstore {} that mention it anywhere are no requests of it, and there may be more. \
+             Look at the rest in the SLS console; with {IMPERSONATED} and {AUTHORIZATION} in the logstore's index only these \
+             fields would be searched.",
+            place.logstore
+        ),
+    };
+    Err(Doubt::new(Reason::TooManyRecords, message))
 }
 
 /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
@@ -142,7 +173,9 @@ async fn complete(ctx: &Context, place: &Place, query: &LogQuery, uid: UidKey, w
     }
     Err(Doubt::new(
         Reason::ResultIncomplete,
-        format!("SLS did not finish a search of the window in {TRIES} tries."),
+        format!(
+            "SLS did not finish a search of the window in {TRIES} tries. If this goes on, set a smaller windowDays."
+        ),
     ))
 }
 
@@ -162,6 +195,7 @@ mod tests {
         Index {
             full_text,
             keys: keys.iter().map(|k| (*k).to_owned()).collect(),
+            changed_at: None,
         }
     }
 
@@ -173,7 +207,7 @@ mod tests {
             &uid,
             &BTreeSet::from(["100-17"]),
         );
-        let texts: Vec<_> = found.iter().map(|(q, _)| q.as_str()).collect();
+        let texts: Vec<_> = found.iter().map(|search| search.query.as_str()).collect();
         assert_eq!(
             texts,
             [
@@ -183,7 +217,13 @@ mod tests {
                 "user.username: 100-*",
             ]
         );
-        assert!(found.iter().filter(|(_, e)| *e == Evidence::Sampled).count() == 1);
+        assert!(
+            found
+                .iter()
+                .filter(|search| search.evidence == Evidence::Sampled)
+                .count()
+                == 1
+        );
     }
 
     #[test]
@@ -192,11 +232,12 @@ mod tests {
         let names: Vec<String> = (0..95).map(|i| format!("100-{i}")).collect();
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let found = queries(&index(false, &[USERNAME]), &uid, &names);
-        assert!(found.iter().all(|(q, _)| q.matches("user.username").count() <= 30));
+        let found: Vec<_> = found.into_iter().map(|search| search.query).collect();
+        assert!(found.iter().all(|query| query.matches("user.username").count() <= 30));
         assert!(
             names
                 .iter()
-                .all(|name| found.iter().any(|(q, _)| q.contains(&format!("\"{name}\""))))
+                .all(|name| found.iter().any(|query| query.contains(&format!("\"{name}\""))))
         );
     }
 }

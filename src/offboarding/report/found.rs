@@ -125,14 +125,7 @@ impl Report {
     }
 
     /// Says what the audit log says.
-    pub fn activity(&mut self, activity: &Activity, facts: &Facts) {
-        let mut message = activity.message.clone();
-        let deleted = matches!(facts.identity, Ok(Identity::Nowhere { .. } | Identity::Recycled { .. }));
-        if deleted && activity.state == ActivityState::Active {
-            message.push_str(
-                " RAM says that this identity is deleted: somebody else holds its kubeconfig. Treat this as an incident.",
-            );
-        }
+    pub fn activity(&mut self, activity: &Activity) {
         let is = match activity.state {
             ActivityState::Inactive => Is::True,
             ActivityState::Active => Is::False,
@@ -142,7 +135,7 @@ impl Report {
             // The next wait is a wait of its own.
             self.status.waiting_since = None;
         }
-        self.set(Condition::Inactive, is, activity.reason, &message);
+        self.set(Condition::Inactive, is, activity.reason, &activity.message);
         self.status.activity = Some(activity.to_status());
     }
 }

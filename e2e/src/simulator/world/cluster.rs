@@ -73,7 +73,7 @@ fn running() -> String {
     "running".to_owned()
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 

@@ -17,12 +17,17 @@ pub struct Logstore {
     pub created_at: i64,
     /// The index; without one every search fails with IndexConfigNotExist.
     pub index: Option<Index>,
+    /// `lastModifyTime` of the index, if it was changed after the logstore was made. The pessimistic guess: no word of
+    /// what was written before is found by it.
+    pub index_changed_at: Option<i64>,
     /// Records, besides the heartbeats.
     pub records: Records,
     /// What the rest of the cluster does all the time.
     pub heartbeats: Heartbeats,
     /// Answers that are not complete, on demand.
     pub incomplete: Option<Incomplete>,
+    /// GetLogsV2 answers with records of any time, whatever the request says.
+    pub ignores_times: bool,
 }
 
 impl Default for Logstore {
@@ -31,9 +36,11 @@ impl Default for Logstore {
             ttl_days: 30,
             created_at: super::identity::long_ago(),
             index: Some(Index::default()),
+            index_changed_at: None,
             records: Records::default(),
             heartbeats: Heartbeats::default(),
             incomplete: None,
+            ignores_times: false,
         }
     }
 }
@@ -42,6 +49,17 @@ impl Logstore {
     /// The oldest time that a record can still have.
     pub fn oldest(&self) -> i64 {
         self.created_at.max(now() - self.ttl_days * 86_400)
+    }
+
+    /// Changes the index now.
+    pub fn change_index(&mut self, change: impl FnOnce(&mut Index)) {
+        change(self.index.get_or_insert_default());
+        self.index_changed_at = Some(now());
+    }
+
+    /// When the index was last changed.
+    pub fn index_changed_at(&self) -> i64 {
+        self.index_changed_at.unwrap_or(self.created_at)
     }
 
     /// Takes away every record of `times`, heartbeats included: the collector was down.
@@ -96,7 +114,7 @@ impl Index {
     }
 }
 
-/// The next answers to GetLogsV2 and GetHistograms say `Incomplete`.
+/// The next answers to GetLogsV2, and to GetHistograms if it is told so, say `Incomplete`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Incomplete {
@@ -104,6 +122,9 @@ pub struct Incomplete {
     pub answers: u32,
     /// How many of the hits they contain at most.
     pub rows: usize,
+    /// Whether those to GetHistograms do.
+    #[serde(default = "super::cluster::yes")]
+    pub histograms: bool,
 }
 
 /// Regular records of nodes and controllers, which a live cluster's log always has. They are made when they are asked

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::simulator::message::{Incoming, Refusal, Reply};
 use crate::simulator::search::{self, DELIMITERS, QueryError, Test, Words};
-use crate::simulator::world::{Heartbeats, Logstore, Record, World};
+use crate::simulator::world::{Heartbeats, Incomplete, Logstore, Record, World};
 
 /// The logstore, or SLS's refusal.
 fn logstore<'a>(world: &'a mut World, project: &str, name: &str) -> Result<&'a mut Logstore, Refusal> {
@@ -51,8 +51,7 @@ pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &s
     let key =
         json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
     let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key.clone())).collect();
-    let mut answer =
-        json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.created_at, "keys": keys});
+    let mut answer = json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.index_changed_at(), "keys": keys});
     if index.full_text {
         answer["line"] = json!({"token": token, "caseSensitive": false, "chn": false});
     }
@@ -87,7 +86,8 @@ pub(in crate::simulator) fn get_logs_v2(
     }
     let query = body["query"].as_str().unwrap_or("");
     let logstore = logstore(world, project, name)?;
-    let limit = take_incomplete(logstore);
+    let limit = take_incomplete(logstore, |_| true);
+    let times = if logstore.ignores_times { 0..i64::MAX } else { times };
     let mut hits = hits(logstore, query, times)?;
     hits.truncate(limit.unwrap_or(usize::MAX));
     let complete = limit.is_none();
@@ -134,7 +134,7 @@ pub(in crate::simulator) fn get_histograms(
     let range = times(integer("from"), integer("to"))?;
     let chosen = world.histogram_seconds;
     let logstore = logstore(world, project, name)?;
-    let limit = take_incomplete(logstore);
+    let limit = take_incomplete(logstore, |incomplete| incomplete.histograms);
     let mut hits = hits(logstore, request.query("query").unwrap_or(""), range.clone())?;
     hits.truncate(limit.unwrap_or(usize::MAX));
     let complete = limit.is_none();
@@ -214,7 +214,11 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
         QueryError::NotIndexed(_) => Refusal::new(400, "ParameterInvalid", error.to_string()),
         QueryError::Syntax(_) => Refusal::new(400, "InvalidQueryString", error.to_string()),
     })?;
-    let times = times.start.max(logstore.oldest())..times.end.min(crate::simulator::now() + 1);
+    let times = times.start.max(logstore.oldest())..times.end;
+    let indexed_from = |test: &Test| match test {
+        Test::Always => i64::MIN,
+        _ => logstore.index_changed_at.unwrap_or(i64::MIN),
+    };
 
     let records = &logstore.records;
     let test = Test::compile(
@@ -223,9 +227,10 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
         records.words(),
         records.indexed().map(|(_, entry)| entry),
     );
+    let searched = times.start.max(indexed_from(&test))..times.end;
     let real = records
         .indexed()
-        .filter(|(record, entry)| times.contains(&record.time()) && test.matches(record, entry))
+        .filter(|(record, entry)| searched.contains(&record.time()) && test.matches(record, entry))
         .map(|(record, _)| Hit::Record(record));
 
     // All heartbeats of a kind are equal but for their time, so that one test decides over all of them.
@@ -238,7 +243,10 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
         .zip(&entries)
         .map(|(kind, entry)| test.matches(kind, entry))
         .collect();
-    let beats = logstore.heartbeats.times(times.clone());
+    // Nobody's heart beats in the future.
+    let beats = logstore
+        .heartbeats
+        .times(times.start.max(indexed_from(&test))..times.end.min(crate::simulator::now() + 1));
     let beats = beats.into_iter().filter(|(_, kind)| found[*kind]);
 
     let mut hits: Vec<Hit<'_>> = real
@@ -249,8 +257,8 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
 }
 
 /// How many hits this answer may have, if it is to be incomplete.
-fn take_incomplete(logstore: &mut Logstore) -> Option<usize> {
-    let incomplete = logstore.incomplete.as_mut()?;
+fn take_incomplete(logstore: &mut Logstore, concerns: impl FnOnce(&Incomplete) -> bool) -> Option<usize> {
+    let incomplete = logstore.incomplete.as_mut().filter(|incomplete| concerns(incomplete))?;
     let rows = incomplete.rows;
     if incomplete.answers != u32::MAX {
         incomplete.answers = incomplete.answers.saturating_sub(1);

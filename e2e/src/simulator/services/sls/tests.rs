@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::*;
 use crate::simulator::now;
-use crate::simulator::world::{Cluster, Incomplete, Index};
+use crate::simulator::world::{Cluster, Index};
 
 const PROJECT: &str = "k8s-log-c1";
 const LOGSTORE: &str = "audit-c1";
@@ -137,7 +137,11 @@ fn pages_are_left_closed_right_open_and_newest_first_when_reversed() {
 fn incomplete_answers_come_as_often_as_asked_for() {
     let (mut world, now) = (world(), now());
     store(&mut world).records.push(Record::by("leaver").at(now - 10));
-    store(&mut world).incomplete = Some(Incomplete { answers: 2, rows: 0 });
+    store(&mut world).incomplete = Some(Incomplete {
+        answers: 2,
+        rows: 0,
+        histograms: true,
+    });
     let body = json!({"from": now - 100, "to": now, "query": "leaver"});
     let mut seen = Vec::new();
     for _ in 0..3 {
@@ -149,6 +153,38 @@ fn incomplete_answers_come_as_often_as_asked_for() {
     }
     let expected = [("Incomplete", Some(0)), ("Incomplete", Some(0)), ("Complete", Some(1))];
     assert_eq!(seen, expected.map(|(progress, count)| (progress.to_owned(), count)));
+}
+
+#[test]
+fn a_changed_index_finds_no_word_of_what_was_written_before() {
+    let (mut world, now) = (world(), now());
+    store(&mut world).records.push(Record::by("leaver").at(now - 10));
+    store(&mut world).change_index(|_| {});
+    let count = |world: &mut World, query: &str| {
+        let body = json!({"from": now - 100, "to": now, "query": query});
+        logs(world, &body).expect("an answer")["meta"]["count"]
+            .as_u64()
+            .unwrap_or_default()
+    };
+    assert_eq!(count(&mut world, "leaver"), 0);
+    assert!(count(&mut world, "*") >= 1, "everything is found without a word");
+    let answer = get_index(&mut world, PROJECT, LOGSTORE).expect("an answer");
+    let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert!(answer["lastModifyTime"].as_i64().is_some_and(|time| time >= now));
+    store(&mut world).index_changed_at = Some(now - 11);
+    assert_eq!(count(&mut world, "leaver"), 1);
+}
+
+#[test]
+fn times_are_ignored_when_it_is_told_so() {
+    let (mut world, now) = (world(), now());
+    store(&mut world)
+        .records
+        .push(Record::by("leaver").at(now - 8 * 24 * HOUR));
+    store(&mut world).records.push(Record::by("leaver").at(now + HOUR));
+    store(&mut world).ignores_times = true;
+    let body = json!({"from": now - 100, "to": now, "query": "leaver"});
+    assert_eq!(logs(&mut world, &body).expect("an answer")["meta"]["count"], 2);
 }
 
 #[test]
