@@ -3,6 +3,7 @@
 mod activity;
 mod bindings;
 mod credentials;
+mod edits;
 mod identities;
 mod obstacles;
 mod restarts;
