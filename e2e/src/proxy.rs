@@ -1,8 +1,10 @@
-//! A proxy in front of the API server or of the cloud, which can kill the operator right after the upstream carried a
-//! request out, and before the operator hears of it: the worst moment there is.
+//! A proxy in front of the API server or of the cloud. It can kill the operator right after the upstream carried a
+//! request out, and before the operator hears of it: the worst moment there is. And it can let something happen right before a
+//! request arrives, between two requests of the operator.
 
 use anyhow::Context;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
@@ -42,6 +44,9 @@ pub enum Verdict {
 /// Asked about each answer before it is passed on.
 pub type Judge = Arc<dyn Fn(&Method, &Uri, StatusCode) -> Verdict + Send + Sync>;
 
+/// Done before a request is passed on, which waits for it.
+pub type Before = Arc<dyn Fn(&Method, &Uri, &Bytes) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// A running proxy; it ends when it is dropped.
 pub struct Proxy {
     address: SocketAddr,
@@ -54,6 +59,18 @@ impl Proxy {
     /// # Errors
     /// When there is no port, or the certificate authority cannot be read.
     pub async fn start(upstream: Upstream, judge: Judge) -> anyhow::Result<Proxy> {
+        Proxy::begin(upstream, Arc::new(|_, _, _| Box::pin(async {})), judge).await
+    }
+
+    /// Starts one that relays every answer, and does something before each request.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn stepping_in(upstream: Upstream, before: Before) -> anyhow::Result<Proxy> {
+        Proxy::begin(upstream, before, Arc::new(|_, _, _| Verdict::Relay)).await
+    }
+
+    async fn begin(upstream: Upstream, before: Before, judge: Judge) -> anyhow::Result<Proxy> {
         let tls = match &upstream {
             Upstream::Http(_) => None,
             Upstream::Https(_, ca) => {
@@ -71,11 +88,13 @@ impl Proxy {
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (upstream, tls, judge) = (upstream.clone(), tls.clone(), judge.clone());
+                let (upstream, tls) = (upstream.clone(), tls.clone());
+                let (before, judge) = (before.clone(), judge.clone());
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
-                        let (upstream, tls, judge) = (upstream.clone(), tls.clone(), judge.clone());
-                        async move { pass_on(request, &upstream, tls.as_ref(), &judge).await }
+                        let (upstream, tls) = (upstream.clone(), tls.clone());
+                        let (before, judge) = (before.clone(), judge.clone());
+                        async move { pass_on(request, &upstream, tls.as_ref(), &before, &judge).await }
                     });
                     // An error is what a swallowed answer looks like from here.
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -103,11 +122,13 @@ async fn pass_on(
     request: Request<Incoming>,
     upstream: &Upstream,
     tls: Option<&TlsConnector>,
+    before: &Before,
     judge: &Judge,
 ) -> anyhow::Result<Response<Incoming>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let (method, uri) = (head.method.clone(), head.uri.clone());
+    before(&method, &uri, &body).await;
     // The Host header stays: it is signed.
     let request = Request::from_parts(head, Full::new(body));
     let response = match (upstream, tls) {

@@ -10,7 +10,7 @@ use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
     api::{Reason, UserOffboarding},
     operator::settings::Settings,
-    rbac::{BindingKey, fence::Fence, subject::UidKey, watch::BindingIndex},
+    rbac::{fence::Fence, subject::UidKey, watch::BindingIndex},
     uid::Uid,
 };
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
@@ -22,9 +22,6 @@ use std::{
 
 /// How long an answer about the caller, or the list of roles, is good for.
 const CACHE_FOR: Duration = Duration::from_secs(60);
-
-/// How often, and in what time, a binding may come back before the operator stops fighting whoever restores it.
-pub const RESTORES: (usize, Duration) = (3, Duration::from_secs(600));
 
 /// What every step shares.
 pub struct Context {
@@ -47,7 +44,6 @@ pub struct Context {
     roles: Cached<Arc<Vec<Role>>>,
     failures: Mutex<HashMap<String, u32>>,
     claims: Arc<Mutex<HashMap<UidKey, String>>>,
-    removals: Mutex<HashMap<BindingKey, Vec<Instant>>>,
     next_polls: Mutex<HashMap<String, Instant>>,
 }
 
@@ -68,7 +64,6 @@ impl Context {
             roles: Cached::default(),
             failures: Mutex::default(),
             claims: Arc::default(),
-            removals: Mutex::default(),
             next_polls: Mutex::default(),
         }
     }
@@ -160,22 +155,6 @@ impl Context {
     /// Forgets the failures of the object.
     pub fn recovered(&self, object_uid: &str) {
         lock(&self.failures).remove(object_uid);
-    }
-
-    /// Notes that a binding was removed.
-    pub fn note_removal(&self, key: &BindingKey) {
-        let mut removals = lock(&self.removals);
-        let now = Instant::now();
-        removals.retain(|_, times| times.last().is_some_and(|t| now - *t < RESTORES.1));
-        removals.entry(key.clone()).or_default().push(now);
-    }
-
-    /// Whether a binding was removed so often lately that something must be restoring it.
-    pub fn keeps_returning(&self, key: &BindingKey) -> bool {
-        let removals = lock(&self.removals);
-        removals
-            .get(key)
-            .is_some_and(|times| times.iter().filter(|t| t.elapsed() < RESTORES.1).count() >= RESTORES.0)
     }
 
     /// When the object is to be polled next; `first` is for one that is not known yet.

@@ -198,10 +198,21 @@ pub fn gates(case: Case<'_>) -> Result<Go, Hold> {
 }
 
 fn suspended(case: Case<'_>) -> Option<Hold> {
-    let message =
-        "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done.";
+    let facts = case.facts;
+    let message = match facts.bindings.len() {
+        left @ 1.. if facts.in_progress() => format!(
+            "Suspended by the spec in the middle of a run: {} left, and grant access. Nothing more is done until suspend is false; \
+             what was removed stays removed.",
+            match left {
+                1 => "1 binding is".to_owned(),
+                n => format!("{n} bindings are"),
+            }
+        ),
+        _ => "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done."
+            .to_owned(),
+    };
     let hold = Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False);
-    case.facts.spec.suspend.then_some(hold)
+    facts.spec.suspend.then_some(hold)
 }
 
 /// Whether the audit log is to be asked: not if there is nothing to remove, nor once a run has begun.
@@ -293,8 +304,12 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
     if facts.spec.approval == Approval::Automatic || has_nothing_to_do(facts) || is_approved(facts, plan) {
         return None;
     }
+    let the_plan = match facts.in_progress() {
+        true => "Something has changed since the run began: the rest of the plan is a new one. It",
+        false => "The plan",
+    };
     let message = format!(
-        "The plan would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
+        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
         plan.summary(),
         plan.digest
     );

@@ -23,6 +23,7 @@ pub mod purge;
 pub mod record;
 pub mod remove;
 pub mod report;
+pub mod restless;
 #[cfg(test)]
 mod testing;
 pub mod verify;
@@ -100,7 +101,10 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     })
     .inspect_err(|_| report.removal_waits(facts))?;
     report.approved(go);
-    remove::not_restored_each_time(ctx, &plan)?;
+    let (plan, set_aside) = restless::set_aside(plan, &facts.record, facts.now, ctx.settings.recheck_interval);
+    if plan.items.is_empty() {
+        set_aside.clone().map_or(Ok(()), Err)?;
+    }
 
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
@@ -110,6 +114,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     report.backed_up(&facts.record, ctx);
     let purpose = backup::purpose(facts, &plan.digest, go);
     remove::remove(ctx, &report.object, &mut facts.record, &purpose, &plan, &stored).await?;
+    set_aside.map_or(Ok(()), Err)?;
     let no_bindings = verify::verify(ctx, &facts.uid).await?;
     report.bindings_removed(&facts.record);
     let purge = purge::purge(ctx, report, facts, &plan, go, no_bindings).await?;

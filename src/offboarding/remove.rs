@@ -2,7 +2,7 @@
 
 use super::{
     backup::{self, VerifiedBackup},
-    context::{Context, RESTORES},
+    context::Context,
     hold::{Again, Hold, Stop},
     plan::{self, Item, Plan, bindings},
     record::Record,
@@ -26,6 +26,7 @@ struct Left {
     refused: Vec<(BindingKey, String)>,
     failed: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
+    changed: Vec<BindingKey>,
     shared: Vec<BindingKey>,
 }
 
@@ -54,28 +55,6 @@ pub async fn remove(
         one(ctx, object, record, purpose, item, &mut left).await?;
     }
     left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
-}
-
-/// Whether something restores a binding as fast as it is removed: then the operator stops, and names it.
-///
-/// # Errors
-/// With the hold that names it.
-pub fn not_restored_each_time(ctx: &Context, plan: &Plan) -> Result<(), Hold> {
-    let Some(item) = plan.items.iter().find(|item| ctx.keeps_returning(&item.binding.key)) else {
-        return Ok(());
-    };
-    let (times, within) = RESTORES;
-    let by = item
-        .managed_by
-        .clone()
-        .unwrap_or_else(|| "something that leaves no mark on it".to_owned());
-    let message = format!(
-        "{} was removed {times} times within {} minutes, and returned each time: {by} restores it. Remove it there (from Git, \
-         say); the operator looks again every hour.",
-        item.binding.key,
-        within.as_secs() / 60
-    );
-    Err(Hold::stall(Reason::RestoredByManager, message).about(Condition::BindingsRemoved, Is::False))
 }
 
 /// Whether the operator is allowed to do what the plan says of a binding.
@@ -113,7 +92,6 @@ async fn one(
         match effect {
             Effect::Done => {
                 tracing::info!(binding = %key, action = ?item.action, "removed");
-                ctx.note_removal(key);
                 return Ok(());
             }
             Effect::Gone => return Ok(()),
@@ -125,7 +103,10 @@ async fn one(
                 Changed::Harmlessly(newer) => item = *newer,
                 Changed::NothingToDo => return Ok(()),
                 // Another subject, or another object of this name: the plan did not hold it. It is planned anew.
-                Changed::Materially => break,
+                Changed::Materially => {
+                    left.changed.push(key.clone());
+                    return Ok(());
+                }
             },
         }
     }
@@ -198,16 +179,23 @@ impl Left {
         if let Some((key, why)) = self.failed.first() {
             return Some(broken_off(key, why));
         }
+        let conflict = |message| {
+            Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
+        };
         if let Some(key) = self.changing.first() {
             let by = manager(key)
                 .map(|m| format!(" (it belongs to {m})"))
                 .unwrap_or_default();
-            let message = format!(
-                "{key} keeps changing while it is being removed{by}. It is backed up and tried again by itself."
-            );
-            return Some(
-                Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False),
-            );
+            return Some(conflict(format!(
+                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal{by}. Each state of it was backed \
+                 up, and it is tried again by itself. If this stays, find out who writes to it: the audit log says."
+            )));
+        }
+        if let Some(key) = self.changed.first() {
+            return Some(conflict(format!(
+                "{key} is not any more what the plan held: its subjects were changed, or it was replaced by another of its name, \
+                 after it was backed up. It was left as it is, and is planned anew by itself."
+            )));
         }
         let [key, ..] = self.shared.as_slice() else { return None };
         let which = match self.shared.len() {

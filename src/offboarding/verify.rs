@@ -32,28 +32,34 @@ pub async fn verify(ctx: &Context, uid: &Uid) -> Result<NoBindings, Stop> {
         .into_iter()
         .filter(|b| !b.names_of(key).is_empty())
         .collect();
-    let Some(first) = left.first() else {
+    let Some(first) = left.first().map(|b| &b.key) else {
         return Ok(NoBindings(()));
     };
-    let names = &first.key;
     if let Some(stuck) = left.iter().find(|b| b.terminating) {
-        let finalizers = stuck
+        let finalizers: Vec<_> = stuck
             .raw
             .pointer("/metadata/finalizers")
-            .map(|f| f.to_string())
-            .unwrap_or_default();
+            .and_then(|list| list.as_array())
+            .into_iter()
+            .flatten()
+            .filter_map(|finalizer| finalizer.as_str())
+            .collect();
         let message = format!(
-            "{} is deleted but waits for its finalizers {finalizers}, and grants access until they are gone. Find out why \
-             whoever set them does not finish.",
-            stuck.key
+            "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
+             them does not finish; if it does not exist any more, remove them by hand.",
+            stuck.key,
+            finalizers.join(", ")
         );
         let hold = Hold::wait(Reason::Terminating, Again::Backoff, message);
         return Err(hold.about(Condition::BindingsRemoved, Is::False).into());
     }
-    let message = format!(
-        "{} of the UID appeared meanwhile, {names} among them. They are removed next.",
-        bindings(left.len())
-    );
+    let message = match left.as_slice() {
+        [] | [_] => format!("{first} names the UID: it appeared meanwhile. It is backed up and removed next."),
+        [_, rest @ ..] => format!(
+            "{first} and {} more name the UID: they appeared meanwhile. They are backed up and removed next.",
+            bindings(rest.len())
+        ),
+    };
     Err(Hold::wait(Reason::Conflict, Again::Backoff, message)
         .about(Condition::BindingsRemoved, Is::False)
         .into())

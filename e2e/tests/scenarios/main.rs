@@ -5,6 +5,7 @@ mod afterwards;
 mod bindings;
 mod credentials;
 mod doubt;
+mod edits;
 mod identities;
 mod obstacles;
 mod restarts;

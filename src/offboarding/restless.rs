@@ -1,0 +1,308 @@
+//! Bindings that return as often as they are removed, or change as often as they are about to be: they are set aside,
+//! so that each look does not make one more backup of them. Pure; judged by the record alone, which a restart keeps.
+//!
+//! What is set aside is tried once more when the last try is older than the recheck interval: by then, whoever restored
+//! it may have stopped, and nobody has to tell the operator.
+
+use super::{
+    hold::{Again, Hold},
+    plan::{Item, Plan, bindings},
+    record::Record,
+};
+use crate::{
+    api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
+    rbac::backup::{StoredAction, StoredEntry},
+};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// What counts as lately. Longer than the interval of any Git operator; by hand, nobody restores a binding that often.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How often a binding may be removed lately, and be there again.
+const REMOVALS: usize = 3;
+
+/// How many states of one binding may be stored lately, without an end of it.
+const STATES: usize = 20;
+
+/// A shared binding stays the same object when its subject returns. Two of its states that were stored at least so far
+/// apart are two removals; closer together they may be one that met an edit.
+const APART: SignedDuration = SignedDuration::from_mins(1);
+
+/// Why a binding is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It was removed so many times, and is there again.
+    Returns(usize),
+    /// It was stored in so many states.
+    Changes(usize),
+}
+
+/// Takes what is restless out of the plan; and the hold that names it, for when the rest is done.
+pub fn set_aside(plan: Plan, record: &Record, now: Timestamp, recheck: Duration) -> (Plan, Option<Hold>) {
+    let Plan { digest, items } = plan;
+    let (mut calm, mut aside) = (Vec::new(), Vec::new());
+    for item in items {
+        match why(&item, record, now, recheck) {
+            Some((why, next)) => aside.push((item, why, next)),
+            None => calm.push(item),
+        }
+    }
+    // What returns is for a person to stop: it is said first.
+    aside.sort_by_key(|(_, why, _)| matches!(why, Why::Changes(_)));
+    let next = aside.iter().map(|(_, _, next)| *next).min();
+    let hold = next
+        .zip(aside.first())
+        .map(|(next, (item, why, at))| hold(item, *why, *at, aside.len() - 1, until(next, now)));
+    (Plan { digest, items: calm }, hold)
+}
+
+/// Why a binding is set aside, and when it is tried once more.
+fn why(item: &Item, record: &Record, now: Timestamp, recheck: Duration) -> Option<(Why, Timestamp)> {
+    let live = &item.binding;
+    let earlier: Vec<(Timestamp, &StoredEntry)> = record
+        .parts
+        .iter()
+        .filter(|part| now.duration_since(part.created) < LATELY)
+        .flat_map(|part| part.entries.iter().map(|entry| (part.created, entry)))
+        .filter(|(_, e)| e.key == live.key && e.action != StoredAction::Keep)
+        // A try that was begun is finished.
+        .filter(|(_, e)| (&e.uid, &e.resource_version) != (&live.uid, &live.resource_version))
+        .collect();
+    let last = earlier.iter().map(|(time, _)| *time).max()?;
+    let next = last.checked_add(recheck).ok().filter(|next| *next > now)?;
+    let states = earlier.iter().filter(|(_, e)| e.uid == live.uid).count();
+    if states >= STATES {
+        return Some((Why::Changes(states), next));
+    }
+    let gone = |e: &StoredEntry| e.uid != live.uid || e.action == StoredAction::RemoveSubject;
+    let mut removals: Vec<(Timestamp, &StoredEntry)> = Vec::new();
+    for (time, entry) in earlier.into_iter().filter(|(_, e)| gone(e)) {
+        let one_more = removals.last().is_none_or(|(before, last)| {
+            let apart = entry.action == StoredAction::RemoveSubject && time.duration_since(*before) >= APART;
+            last.uid != entry.uid || apart
+        });
+        if one_more {
+            removals.push((time, entry));
+        }
+    }
+    (removals.len() >= REMOVALS).then_some((Why::Returns(removals.len()), next))
+}
+
+fn until(time: Timestamp, now: Timestamp) -> Duration {
+    // Not a moment too early: the record would still say that it is too early.
+    time.duration_since(now).unsigned_abs() + Duration::from_millis(50)
+}
+
+fn hold(item: &Item, why: Why, next: Timestamp, others: usize, wait: Duration) -> Hold {
+    let key = &item.binding.key;
+    let hours = LATELY.as_hours();
+    let next = Timestamp::from_second(next.as_second()).unwrap_or(next);
+    let others = match others {
+        0 => String::new(),
+        n => format!(" The same goes for {} more.", bindings(n)),
+    };
+    let deletes = item.action == BindingAction::Delete;
+    let hold = match why {
+        Why::Returns(times) => {
+            let (did, is_back, who) = match deletes {
+                true => ("was deleted", "it is back", "who creates it"),
+                false => ("lost the leaver", "they are back in it", "who changes it"),
+            };
+            let by = item
+                .managed_by
+                .as_deref()
+                .unwrap_or("something that leaves no mark on it");
+            let how = match item.managed_by {
+                Some(_) => "Remove it there (from Git, say)".to_owned(),
+                None => format!("Find out what (the audit log says {who}), and remove it there"),
+            };
+            let message = format!(
+                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} restores it, and with it the \
+                 leaver's access. {how}: the operator goes on by itself once it is gone, and tries once more at {next}.{others}"
+            );
+            Hold::stall(Reason::RestoredByManager, message)
+        }
+        Why::Changes(times) => {
+            let before = match deletes {
+                true => "each was changed before the operator could delete it",
+                false => "in each the leaver was still there, or there again, when the operator had taken them out",
+            };
+            let by = item.managed_by.as_ref().map(|m| format!(" It belongs to {m}."));
+            let message = format!(
+                "{key} was backed up in {times} states within {hours} hours: {before}.{} Find out who writes to it (the audit log \
+                 says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others}",
+                by.unwrap_or_default()
+            );
+            Hold::wait(Reason::Conflict, Again::Recheck, message)
+        }
+    };
+    Hold {
+        again: Again::After(wait),
+        ..hold.about(Condition::BindingsRemoved, Is::False)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        offboarding::{plan, testing},
+        rbac::{backup::StoredPart, subject::RBAC_GROUP},
+    };
+    use serde_json::json;
+
+    const HOUR: i64 = 3_600;
+    const RECHECK: Duration = Duration::from_secs(3_600);
+
+    fn user(name: &str) -> serde_json::Value {
+        json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": name})
+    }
+
+    fn now() -> Timestamp {
+        testing::facts().now
+    }
+
+    /// Seconds ago, uid, resourceVersion.
+    type Stored<'a> = (i64, &'a str, &'a str);
+
+    /// The reason, whether it is stalled, and in how many minutes it is tried once more.
+    type Judged = Option<(Reason, bool, u64)>;
+
+    /// A record of a binding.
+    fn record(action: StoredAction, stored: &[Stored<'_>]) -> Record {
+        let part = |(ago, uid, version): &Stored<'_>| StoredPart {
+            config_map: format!("{uid}-{version}"),
+            created: Timestamp::from_second(now().as_second() - ago).unwrap(),
+            plan_digest: String::new(),
+            decision: String::new(),
+            entries: vec![StoredEntry {
+                key: testing::binding("a", &[user("100")]).key,
+                uid: (*uid).to_owned(),
+                resource_version: (*version).to_owned(),
+                action,
+                names: vec!["100".into()],
+                fingerprint: String::new(),
+                sha256: String::new(),
+            }],
+        };
+        Record {
+            parts: stored.iter().map(part).collect(),
+        }
+    }
+
+    fn plan_of(subjects: &[serde_json::Value]) -> Plan {
+        let mut facts = testing::facts();
+        facts.bindings = vec![
+            testing::binding("a", subjects),
+            testing::binding("calm", &[user("100")]),
+        ];
+        plan::plan(&facts)
+    }
+
+    fn judge(subjects: &[serde_json::Value], record: &Record) -> Judged {
+        let (plan, hold) = set_aside(plan_of(subjects), record, now(), RECHECK);
+        assert_eq!(
+            plan.items.len(),
+            2 - usize::from(hold.is_some()),
+            "the other is never held up"
+        );
+        let hold = hold?;
+        let Again::After(wait) = hold.again else {
+            panic!("{:?}", hold.again)
+        };
+        Some((hold.reason, hold.stalled, wait.as_secs() / 60))
+    }
+
+    #[test]
+    fn what_was_removed_three_times_within_a_day_is_set_aside_until_an_hour_has_passed() {
+        let own = [user("100")];
+        let restored = |minutes| Some((Reason::RestoredByManager, true, minutes));
+        // The binding that is there is u-a, in resourceVersion 7.
+        let cases: &[(&str, &[Stored<'_>], Judged)] = &[
+            ("never stored", &[], None),
+            ("twice", &[(600, "1", "1"), (60, "2", "2")], None),
+            (
+                "three times, at once",
+                &[(3, "1", "1"), (2, "2", "2"), (1, "3", "3")],
+                restored(59),
+            ),
+            (
+                "three times, as a Git operator with an interval of eight hours",
+                &[(20 * HOUR, "1", "1"), (12 * HOUR, "2", "2"), (HOUR / 2, "3", "3")],
+                restored(30),
+            ),
+            (
+                "once more after an hour",
+                &[(3 * HOUR, "1", "1"), (2 * HOUR, "2", "2"), (HOUR, "3", "3")],
+                None,
+            ),
+            (
+                "far apart, as by hand",
+                &[(60 * HOUR, "1", "1"), (30 * HOUR, "2", "2"), (1, "3", "3")],
+                None,
+            ),
+            (
+                "the same object in three states was not removed",
+                &[(3, "u-a", "4"), (2, "u-a", "5"), (1, "u-a", "6")],
+                None,
+            ),
+            (
+                "stored and not removed yet: the try goes on",
+                &[
+                    (9 * HOUR, "1", "1"),
+                    (8 * HOUR, "2", "2"),
+                    (7 * HOUR, "3", "3"),
+                    (60, "u-a", "7"),
+                ],
+                None,
+            ),
+            (
+                "and does not count",
+                &[(600, "1", "1"), (500, "2", "2"), (60, "u-a", "7")],
+                None,
+            ),
+        ];
+        for (name, stored, expected) in cases {
+            assert_eq!(judge(&own, &record(StoredAction::Delete, stored)), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_subject_that_returns_to_a_shared_binding_counts_as_well() {
+        let shared = [user("100"), user("200")];
+        let of = |stored: &[Stored<'_>]| judge(&shared, &record(StoredAction::RemoveSubject, stored));
+        assert_eq!(
+            of(&[(1200, "u-a", "1"), (600, "u-a", "3"), (60, "u-a", "5")]),
+            Some((Reason::RestoredByManager, true, 59))
+        );
+        assert_eq!(
+            of(&[(62, "u-a", "1"), (61, "u-a", "3"), (60, "u-a", "5")]),
+            None,
+            "one removal that met two edits"
+        );
+    }
+
+    #[test]
+    fn a_binding_that_never_holds_still_is_not_stored_without_end() {
+        let versions: Vec<String> = (100..100 + STATES).map(|v| v.to_string()).collect();
+        let stored: Vec<_> = versions.iter().map(|v| (600, "u-a", v.as_str())).collect();
+        for (action, subjects) in [
+            (StoredAction::Delete, vec![user("100")]),
+            (StoredAction::RemoveSubject, vec![user("100"), user("200")]),
+        ] {
+            assert_eq!(
+                judge(&subjects, &record(action, &stored)),
+                Some((Reason::Conflict, false, 50)),
+                "{action:?}"
+            );
+            assert_eq!(judge(&subjects, &record(action, &stored[1..])), None, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_bears_the_name_does_not_count() {
+        let kept = record(StoredAction::Keep, &[(3, "1", "1"), (2, "2", "2"), (1, "3", "3")]);
+        assert_eq!(judge(&[user("100")], &kept), None);
+    }
+}
