@@ -209,6 +209,9 @@ impl Left {
                 Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False),
             );
         }
+        if let Some(hold) = backup::left_too_large(stored.too_large()) {
+            return Some(hold);
+        }
         let [key, ..] = self.shared.as_slice() else { return None };
         let message = format!(
             "{} shared with other subjects still name the UID, {key} among them: the operator may not change bindings \

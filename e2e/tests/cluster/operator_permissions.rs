@@ -376,7 +376,8 @@ async fn a_binding_of_ten_thousand_subjects_can_be_shrunk_before_the_operator_gi
     let subjects: Vec<_> = names.iter().filter(|n| **n != names[5000]).map(|n| user(n)).collect();
     let shrink = Patch::Merge(json!({ "subjects": subjects }));
     let bindings = Api::<RoleBinding>::namespaced(operator, "team-a");
-    let patch = bindings.patch("large", &PatchParams::default(), &shrink);
+    let merge = PatchParams::default();
+    let patch = bindings.patch("large", &merge, &shrink);
     let shrunk = tokio::time::timeout(REQUEST_TIMEOUT, patch).await.unwrap().unwrap();
     assert_eq!(serde_json::to_value(shrunk.subjects).unwrap(), json!(subjects));
 }

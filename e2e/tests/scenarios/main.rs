@@ -4,6 +4,7 @@ mod activity;
 mod bindings;
 mod credentials;
 mod identities;
+mod limits;
 mod obstacles;
 mod restarts;
 mod secrets;
