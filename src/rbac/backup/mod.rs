@@ -130,7 +130,8 @@ pub struct StoredPart {
 /// A binding that does not fit in a ConfigMap, even gzipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{key} is too large to be backed up: even compressed, a backup takes {bytes} bytes, more than a ConfigMap holds"
+    "{key} is too large to be backed up: even compressed, its backup takes {:.1} MiB, more than a ConfigMap holds",
+    *bytes as f64 / f64::from(1 << 20)
 )]
 pub struct TooLarge {
     /// Which binding.
