@@ -12,7 +12,7 @@ use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
     rbac::{
         LiveBinding, Match,
-        backup::{self, Entry, FormatError, Purpose, StoredAction},
+        backup::{self, Entry, Purpose, StoredAction, TooLarge, Unreadable},
         subject,
     },
 };
@@ -25,12 +25,18 @@ use kube::{Api, ResourceExt, api::PostParams};
 #[derive(Debug)]
 pub struct VerifiedBackup {
     items: Vec<Item>,
+    too_large: Vec<TooLarge>,
 }
 
 impl VerifiedBackup {
     /// What is stored.
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// What could not be stored, and so must stay.
+    pub fn too_large(&self) -> &[TooLarge] {
+        &self.too_large
     }
 }
 
@@ -85,7 +91,11 @@ pub async fn back_up_lookalikes(
         .filter(|b| !facts.record.holds(b, StoredAction::Keep))
         .map(entry)
         .collect();
-    store(ctx, object, &mut facts.record, &purpose, new).await
+    let too_large = store(ctx, object, &mut facts.record, &purpose, new).await?;
+    match too_large.first() {
+        None => Ok(()),
+        Some(one) => Err(lookalike_too_large(one).into()),
+    }
 }
 
 /// What the backups of a run are made for.
@@ -100,7 +110,8 @@ pub fn purpose(facts: &Facts, plan_digest: &str, go: Go) -> Purpose {
     }
 }
 
-/// Stores those of `items` that the record does not hold already in this resourceVersion.
+/// Stores those of `items` that the record does not hold already in this resourceVersion. One that is too large to be
+/// stored is left out.
 ///
 /// # Errors
 /// As for [`back_up`].
@@ -124,8 +135,12 @@ pub async fn store_items(
         .filter(|i| !(i.binding.terminating && record.knows(&i.binding.uid)))
         .map(entry)
         .collect();
-    store(ctx, object, record, purpose, new).await?;
-    Ok(VerifiedBackup { items })
+    let too_large = store(ctx, object, record, purpose, new).await?;
+    let is_stored = |item: &Item| too_large.iter().all(|left| left.key != item.binding.key);
+    Ok(VerifiedBackup {
+        items: items.into_iter().filter(is_stored).collect(),
+        too_large,
+    })
 }
 
 async fn store(
@@ -134,20 +149,24 @@ async fn store(
     record: &mut Record,
     purpose: &Purpose,
     entries: Vec<Entry>,
-) -> Result<(), Stop> {
+) -> Result<Vec<TooLarge>, Stop> {
     let now = Timestamp::now();
-    let maps =
-        backup::write(purpose, &entries, &ctx.settings.namespace, now).map_err(|e| write_failed(&e.to_string()))?;
-    for map in maps {
+    let mut too_large = Vec::new();
+    for part in backup::write(purpose, &entries, &ctx.settings.namespace, now) {
+        let map = match part {
+            Ok(map) => map,
+            Err(left) => {
+                too_large.push(left);
+                continue;
+            }
+        };
         ctx.still_wanted(object).await?;
         let stored = create(ctx, &map).await?;
         if !backup::is_same(&map, &stored) {
-            return Err(verify_failed(&map.name_any(), "its content is not what was written").into());
+            let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
+            return Err(verify_failed(&name, "its content is not what was written").into());
         }
-        let part = backup::read(&stored).map_err(|error| match error {
-            FormatError::Unreadable { name, what } => verify_failed(&name, &what),
-            FormatError::TooLarge { .. } => write_failed(&error.to_string()),
-        })?;
+        let part = backup::read(&stored).map_err(|error| verify_failed(&error.name, &error.what))?;
         tracing::info!(
             config_map = part.config_map,
             bindings = part.entries.len(),
@@ -155,7 +174,7 @@ async fn store(
         );
         record.add(part);
     }
-    Ok(())
+    Ok(too_large)
 }
 
 /// Creates a ConfigMap, or finds it created before, and reads it back.
@@ -167,41 +186,77 @@ async fn create(ctx: &Context, map: &ConfigMap) -> Result<ConfigMap, Hold> {
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(error) => {
             return Err(write_failed(&format!(
-                "creating ConfigMap {}/{name}: {error}",
-                ctx.settings.namespace
+                "creating ConfigMap {}/{name}: {}",
+                ctx.settings.namespace,
+                words(&error)
             )));
         }
     }
     api.get(&name).await.map_err(|error| {
         write_failed(&format!(
-            "reading ConfigMap {}/{name} back: {error}",
-            ctx.settings.namespace
+            "reading ConfigMap {}/{name} back: {}",
+            ctx.settings.namespace,
+            words(&error)
         ))
     })
 }
 
+/// What a person needs of an error: the API server's own words, without the answer's other fields.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
+        other => other.to_string(),
+    }
+}
+
 fn write_failed(what: &str) -> Hold {
     let message = format!(
-        "The backup could not be written: {what}. Nothing was removed without one. It is tried again by itself; check the \
-         quota and the state of the operator's namespace."
+        "The backup could not be written: {what}. Nothing is removed without a backup. It is tried again by itself; check \
+         the quota and the state of the operator's namespace."
     );
     Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
+/// The hold for bindings that stay because they could not be stored; the others are removed.
+pub fn left_too_large(too_large: &[TooLarge]) -> Option<Hold> {
+    let (first, rest) = too_large.split_first()?;
+    let more = match rest.len() {
+        0 => String::new(),
+        n => format!(" (and {} more)", super::plan::bindings(n)),
+    };
+    let message = format!(
+        "{first}{more}. It is left as it is, and so is the access that it grants; the other bindings are removed. The kubeconfig \
+         is not purged, since ACK would remove what is left. Save the binding elsewhere and take the subject out of it by \
+         hand; the operator goes on by itself then."
+    );
+    Some(Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False))
+}
+
+fn lookalike_too_large(one: &TooLarge) -> Hold {
+    let message = format!(
+        "{one}. It is not the leaver's, but bears the UID's name under another kind of subject, and ACK's purge might take it: so \
+         ACK is not asked for the purge. The leaver's bindings are removed. Save this one elsewhere and rename or remove the \
+         subject that bears the UID's name, or set kubeconfig: Keep."
+    );
+    Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False)
+}
+
 fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
-        "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a backup. Find out \
-         who made or changed it; after it is deleted, the operator writes the backup of what is still there anew."
+        "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a \
+         backup. Find out who made or changed it (a mutating webhook or policy, say). After you delete it, the operator writes \
+         the backup of what is still there anew; it looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
 /// known then.
-pub fn unreadable(error: &FormatError) -> Hold {
+pub fn unreadable(error: &Unreadable) -> Hold {
     let message = format!(
-        "{error}. Nothing more is done while the record of what was done cannot be read. Find out who changed it; keep \
-         a copy before you delete it."
+        "{error}. It bears the labels of a backup of this UserOffboarding, and nothing more is done while the record of what was \
+         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and delete it; \
+         the operator looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

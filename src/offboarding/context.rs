@@ -13,15 +13,20 @@ use crate::{
     rbac::{fence::Fence, subject::UidKey, watch::BindingIndex},
     uid::Uid,
 };
+use futures::Stream;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
+use tokio::sync::broadcast;
 
 /// How long an answer about the caller, or the list of roles, is good for.
 const CACHE_FOR: Duration = Duration::from_secs(60);
+
+/// An object that waits for its turn is woken when it comes. This is for the case that it was not.
+const QUEUED_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What every step shares.
 pub struct Context {
@@ -43,7 +48,7 @@ pub struct Context {
     cluster_known: tokio::sync::OnceCell<()>,
     roles: Cached<Arc<Vec<Role>>>,
     failures: Mutex<HashMap<String, u32>>,
-    claims: Arc<Mutex<HashMap<UidKey, String>>>,
+    claims: Arc<Claims>,
     next_polls: Mutex<HashMap<String, Instant>>,
 }
 
@@ -122,23 +127,43 @@ impl Context {
     /// Claims a UID for the object: two objects for one UID take turns.
     ///
     /// # Errors
-    /// The hold, if another object has it.
+    /// The hold, if another object has it. The object is in [`Context::turns`] when that one is done.
     pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Hold> {
-        let mut claims = lock(&self.claims);
-        if let Some(holder) = claims.get(&uid) {
+        let mut held = lock(&self.claims.held);
+        if let Some(claim) = held.get_mut(&uid) {
+            claim.waiting.insert(object.name_any());
             let message = format!(
-                "UserOffboarding {holder} works on the same UID at the moment; this one goes on when it is done."
+                "UserOffboarding {} works on the same UID at the moment; this one goes on when it is done.",
+                claim.by
             );
-            return Err(Hold::wait(
-                Reason::Queued,
-                Again::After(Duration::from_secs(2)),
-                message,
-            ));
+            return Err(Hold::wait(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
         }
-        claims.insert(uid, object.name_any());
+        let by = object.name_any();
+        held.insert(
+            uid,
+            Held {
+                by,
+                waiting: BTreeSet::new(),
+            },
+        );
         Ok(Claim {
             uid,
             claims: self.claims.clone(),
+        })
+    }
+
+    /// The names of the objects that waited for a UID, from now on, each when it can have its turn.
+    pub fn turns(&self) -> impl Stream<Item = String> + use<> {
+        let receiver = self.claims.turns.subscribe();
+        futures::stream::unfold(receiver, |mut receiver| async move {
+            loop {
+                match receiver.recv().await {
+                    Ok(name) => return Some((name, receiver)),
+                    // They look again by themselves, a little later.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
         })
     }
 
@@ -176,16 +201,42 @@ impl Context {
     }
 }
 
+/// The UIDs that objects work on.
+#[derive(Debug)]
+struct Claims {
+    held: Mutex<HashMap<UidKey, Held>>,
+    turns: broadcast::Sender<String>,
+}
+
+#[derive(Debug)]
+struct Held {
+    by: String,
+    waiting: BTreeSet<String>,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Claims {
+            held: Mutex::default(),
+            turns: broadcast::Sender::new(1024),
+        }
+    }
+}
+
 /// A UID that one object works on; ends when it is dropped.
 #[derive(Debug)]
 pub struct Claim {
     uid: UidKey,
-    claims: Arc<Mutex<HashMap<UidKey, String>>>,
+    claims: Arc<Claims>,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        lock(&self.claims).remove(&self.uid);
+        let held = lock(&self.claims.held).remove(&self.uid);
+        for name in held.into_iter().flat_map(|held| held.waiting) {
+            // Nobody listens while the operator starts or stops.
+            let _ = self.claims.turns.send(name);
+        }
     }
 }
 

@@ -197,6 +197,9 @@ impl Left {
                  after it was backed up. It was left as it is, and is planned anew by itself."
             )));
         }
+        if let Some(hold) = backup::left_too_large(stored.too_large()) {
+            return Some(hold);
+        }
         let [key, ..] = self.shared.as_slice() else { return None };
         let which = match self.shared.len() {
             1 => format!("{key} is shared with others and still names the UID"),

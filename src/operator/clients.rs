@@ -7,7 +7,7 @@ use kube::{
 use std::{path::Path, time::Duration};
 
 /// How long a request may wait for bytes: many times what a healthy API server takes.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The clients.

@@ -141,7 +141,8 @@ async fn control(
             predicates::generation,
             PredicateConfig::default().ttl(REMEMBER_GENERATIONS),
         );
-    let woken = woken_by_bindings(&context.index, reader.clone());
+    let by_bindings = woken_by_bindings(&context.index, reader.clone());
+    let by_turns = context.turns().map(|name| ObjectRef::new(&name));
     // The controller wants a future that threads can share.
     let (told, stopped) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
@@ -150,7 +151,7 @@ async fn control(
     });
     Controller::for_stream(objects, reader)
         .with_config(controller::Config::default().concurrency(concurrency))
-        .reconcile_on(woken)
+        .reconcile_on(stream::select(by_bindings, by_turns))
         .graceful_shutdown_on(async move {
             let _ = stopped.await;
         })

@@ -20,7 +20,14 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct Kind(&'static str, &'static str, &'static str, fn(&ObjectMeta) -> bool);
 
 /// What could refuse or delay the rest. The operator's own policy stays, as it takes a second to come into force.
-const GATES: [Kind; 4] = [
+const GATES: [Kind; 6] = [
+    Kind(
+        "admissionregistration.k8s.io",
+        "v1",
+        "MutatingAdmissionPolicyBinding",
+        nothing,
+    ),
+    Kind("admissionregistration.k8s.io", "v1", "MutatingAdmissionPolicy", nothing),
     Kind(
         "admissionregistration.k8s.io",
         "v1",

@@ -7,6 +7,7 @@ mod credentials;
 mod doubt;
 mod edits;
 mod identities;
+mod limits;
 mod obstacles;
 mod restarts;
 mod secrets;

@@ -127,27 +127,27 @@ pub struct StoredPart {
     pub entries: Vec<StoredEntry>,
 }
 
-/// A backup that cannot be written or read.
+/// A binding that does not fit in a ConfigMap, even gzipped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{key} is too large to be backed up: even compressed, its backup takes {:.1} MiB, more than a ConfigMap holds",
+    *bytes as f64 / f64::from(1 << 20)
+)]
+pub struct TooLarge {
+    /// Which binding.
+    pub key: BindingKey,
+    /// What its backup would take.
+    pub bytes: usize,
+}
+
+/// A ConfigMap with our labels that is not what we write.
 #[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// Even gzipped it does not fit in a ConfigMap.
-    #[error(
-        "{key} takes {bytes} bytes even when compressed, more than a ConfigMap holds: back it up and remove it by hand"
-    )]
-    TooLarge {
-        /// Which binding.
-        key: BindingKey,
-        /// Its size.
-        bytes: usize,
-    },
-    /// A ConfigMap with our labels is not what we write.
-    #[error("ConfigMap {name} is not a backup that can be read: {what}")]
-    Unreadable {
-        /// The ConfigMap's name.
-        name: String,
-        /// What is wrong with it.
-        what: String,
-    },
+#[error("ConfigMap {name} is not a backup that can be read: {what}")]
+pub struct Unreadable {
+    /// The ConfigMap's namespace and name.
+    pub name: String,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -208,16 +208,14 @@ impl IndexEntry {
     }
 }
 
-/// Writes `entries` as ConfigMaps in `namespace`. The same entries and purpose give the same names and data.
-///
-/// # Errors
-/// When one binding alone does not fit in a ConfigMap.
+/// Writes `entries` as ConfigMaps in `namespace`, but for those that do not fit in one. The same entries and purpose give
+/// the same names and data.
 pub fn write(
     purpose: &Purpose,
     entries: &[Entry],
     namespace: &str,
     now: Timestamp,
-) -> Result<Vec<ConfigMap>, FormatError> {
+) -> Vec<Result<ConfigMap, TooLarge>> {
     let parts = split(entries);
     let total = parts.len();
     let numbered = parts.into_iter().enumerate();
@@ -250,7 +248,7 @@ fn config_map(
     namespace: &str,
     now: Timestamp,
     (part, parts): (usize, usize),
-) -> Result<ConfigMap, FormatError> {
+) -> Result<ConfigMap, TooLarge> {
     let index = Index {
         format_version: 1,
         cluster_id: purpose.cluster_id.clone(),
@@ -289,11 +287,10 @@ fn config_map(
             .map(|(name, text)| (format!("{name}.gz"), ByteString(gzip(&text))))
             .collect();
         let bytes = packed.values().map(|p| p.0.len()).sum::<usize>();
+        // More than one are in a part only if they fit without compression.
         if let (true, Some(entry)) = (bytes > PART_LIMIT, entries.first()) {
-            return Err(FormatError::TooLarge {
-                key: entry.binding.key.clone(),
-                bytes,
-            });
+            let key = entry.binding.key.clone();
+            return Err(TooLarge { key, bytes });
         }
         map.binary_data = Some(packed);
     }

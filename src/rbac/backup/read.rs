@@ -1,7 +1,7 @@
 //! Reads backups back, and refuses what is not whole.
 
 use super::{
-    FormatError, INDEX, Index, IndexEntry, PlanId, StoredEntry, StoredPart, content_digest, object_label, sha256,
+    INDEX, Index, IndexEntry, PlanId, StoredEntry, StoredPart, Unreadable, content_digest, object_label, sha256,
     uid_label,
 };
 use crate::{
@@ -31,10 +31,10 @@ pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
 ///
 /// # Errors
 /// When it is not a part, or not whole.
-pub fn read(map: &ConfigMap) -> Result<StoredPart, FormatError> {
+pub fn read(map: &ConfigMap) -> Result<StoredPart, Unreadable> {
     let name = map.metadata.name.clone().unwrap_or_default();
-    let unreadable = |what: &str| FormatError::Unreadable {
-        name: name.clone(),
+    let unreadable = |what: &str| Unreadable {
+        name: format!("{}/{name}", map.metadata.namespace.as_deref().unwrap_or_default()),
         what: what.to_owned(),
     };
     let annotation = |key: &str| {
@@ -45,6 +45,9 @@ pub fn read(map: &ConfigMap) -> Result<StoredPart, FormatError> {
     };
     if annotation("sha256") != Some(&content_digest(map)) {
         return Err(unreadable("its data does not match its sha256 annotation"));
+    }
+    if map.immutable != Some(true) {
+        return Err(unreadable("it is not immutable, so anybody could have changed it"));
     }
     let created = annotation("created-at")
         .and_then(|t| t.parse().ok())
@@ -60,6 +63,12 @@ pub fn read(map: &ConfigMap) -> Result<StoredPart, FormatError> {
         .or_else(packed)
         .ok_or_else(|| unreadable("it has no index.json"))?;
     let index: Index = serde_json::from_str(&index).map_err(|e| unreadable(&format!("index.json: {e}")))?;
+    let label = |key: &str| map.metadata.labels.as_ref()?.get(key).map(String::as_str);
+    if (label(&uid_label()), label(&object_label())) != (Some(&index.uid), Some(&index.object.uid)) {
+        return Err(unreadable(
+            "its labels say another UID or UserOffboarding than its index.json",
+        ));
+    }
     let entry = |e: IndexEntry| {
         if sha256(e.original.to_string().as_bytes()) != e.sha256 {
             return Err(unreadable(&format!("the checksum of {} does not match", e.name)));

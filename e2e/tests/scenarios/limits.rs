@@ -1,0 +1,540 @@
+//! What is too large, too many, in the way of a backup, or lost.
+
+use crate::{
+    sight::{self, sees, sees_text},
+    support::{
+        LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting,
+        give_access, message, purges, running, running_with, stage,
+    },
+};
+use ack_offboarding_e2e::{
+    cluster::{Cluster, OPERATOR_NAMESPACE, eventually},
+    proxy::{Judge, Proxy, Upstream, Verdict},
+    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, user},
+};
+use ack_offboarding_operator::{
+    api::UserOffboarding,
+    offboarding::plan,
+    rbac::{
+        backup::{self, Entry, Purpose},
+        binding::{BindingKey, BindingKind},
+        live,
+    },
+};
+use base64::Engine;
+use k8s_openapi::{
+    api::{
+        core::v1::{ConfigMap, ResourceQuota},
+        rbac::v1::RoleBinding,
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::GroupVersionKind,
+};
+use serde_json::{Value, json};
+use std::{io::Read, sync::Arc};
+
+fn config_maps(stage: &TestStage) -> Api<ConfigMap> {
+    Api::namespaced(stage.admin(), OPERATOR_NAMESPACE)
+}
+
+/// A quota of so many ConfigMaps in the operator's namespace, `used` of them used. What a controller would write, the test does.
+async fn quota(stage: &TestStage, hard: u32, used: u32) -> anyhow::Result<()> {
+    let hard = json!({"count/configmaps": hard.to_string()});
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": hard},
+    });
+    let api: Api<ResourceQuota> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    let params = PatchParams::apply("person").force();
+    api.patch("full", &params, &Patch::Apply(quota)).await?;
+    let status = json!({"status": {"hard": hard, "used": {"count/configmaps": used.to_string()}}});
+    api.patch_status("full", &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(())
+}
+
+/// Waits until the API server refuses a ConfigMap in the operator's namespace, and says why.
+async fn until_refused(stage: &TestStage, why: &str) -> anyhow::Result<()> {
+    let probe: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "probe"}}))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(why, PATIENCE, async || {
+        let refused = config_maps(stage).create(&dry_run, &probe).await.err();
+        Ok(refused.filter(|error| error.to_string().contains(why)))
+    })
+    .await?;
+    Ok(())
+}
+
+/// The operator cannot store the backup, so it removes nothing. It tries again by itself, and goes on once there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_of_the_operators_namespace_is_used_up() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    quota(&stage, 1, 1).await?;
+    until_refused(&stage, "exceeded quota").await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "WriteFailed").await?;
+    assert_waiting(&status, "WriteFailed");
+    assert_conditions(&status, &[("BackedUp", "False/WriteFailed")]);
+    sees!(stage, "left", "while the quota is used up");
+    assert_untouched(&stage).await?;
+
+    quota(&stage, 10, 1).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// The backup that the operator will write first, of what [`give_access`] gave.
+async fn first_backup(stage: &TestStage, object: &UserOffboarding, decision: &str) -> anyhow::Result<ConfigMap> {
+    let status = stage.status(&object.name_any()).await?;
+    let purpose = Purpose {
+        cluster_id: CLUSTER_ID.to_owned(),
+        uid: UID.parse()?,
+        object_name: object.name_any(),
+        object_uid: object.uid().unwrap_or_default(),
+        plan_digest: status.plan.expect("a plan").digest,
+        decision: decision.to_owned(),
+    };
+    let key = |kind, namespace: Option<&str>, name: &str| BindingKey {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    };
+    let mut entries = Vec::new();
+    for key in [
+        key(BindingKind::ClusterRoleBinding, None, "leaver-everywhere"),
+        key(BindingKind::RoleBinding, Some("team-a"), "leaver"),
+    ] {
+        let binding = live::fetch(&stage.admin(), &key).await?.expect("the binding");
+        let item = plan::item(&purpose.uid, binding);
+        entries.push(Entry {
+            action: item.stored_action(),
+            binding: item.binding,
+            names: item.names,
+            fingerprint: item.fingerprint,
+        });
+    }
+    let mut parts = backup::write(&purpose, &entries, OPERATOR_NAMESPACE, Timestamp::now());
+    Ok(parts.remove(0)?)
+}
+
+/// A ConfigMap of just the backup's name is there already, with other content. Nothing is removed until a person has looked
+/// into it and deleted it; then the operator writes the backup.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_the_backup_is_taken_by_something_else() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let spec = json!({"uid": UID, "approval": "Manual"});
+    let object = stage.apply("left", spec).await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let digest = status.plan.expect("a plan").digest;
+    let name = first_backup(&stage, &object, "PlanApproved").await?.name_any();
+    let taken = json!({"metadata": {"name": name}, "data": {"index.json": "{}"}, "immutable": true});
+    let taken: ConfigMap = serde_json::from_value(taken)?;
+    let taken = config_maps(&stage).create(&PostParams::default(), &taken).await?;
+
+    let spec = json!({"uid": UID, "approval": "Manual", "approvedPlans": [digest]});
+    stage.apply("left", spec).await?;
+    let status = stage.wait_for_state("left", "VerifyFailed").await?;
+    assert_stalled(&status, "VerifyFailed");
+    assert_conditions(&status, &[("BackedUp", "False/VerifyFailed")]);
+    assert!(message(&status, "Ready").contains(&name));
+    sees!(stage, "left", "while the name is taken");
+    assert_untouched(&stage).await?;
+    let still_there = config_maps(&stage).get(&name).await?;
+    assert_eq!(still_there.metadata.resource_version, taken.metadata.resource_version);
+
+    config_maps(&stage).delete(&name, &DeleteParams::default()).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(
+        status.backup.clone().unwrap_or_default().config_maps,
+        [format!("{OPERATOR_NAMESPACE}/{name}")]
+    );
+    assert_gone(&stage, &status).await
+}
+
+type Damage<'a> = &'a dyn Fn(&mut ConfigMap);
+
+/// A ConfigMap with the labels of this UserOffboarding's backups is none, or not as the operator wrote it: what was done
+/// before is not known, so nothing more is done until it is deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_with_the_labels_of_a_backup_is_no_backup() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=200ms"]).await;
+    give_access(&stage).await?;
+    let object = stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let digest = status.plan.expect("a plan").digest;
+    let real = first_backup(&stage, &object, "PlanApproved").await?;
+    let cut = |map: &mut ConfigMap| {
+        let index = map.data.as_mut().and_then(|d| d.get_mut("index.json"));
+        index.map(|text| text.truncate(100)).expect("an index");
+    };
+    let cases: [(&str, Damage<'_>); 4] = [
+        ("something else with its labels", &|map| {
+            map.data = Some([("note".to_owned(), "hello".to_owned())].into());
+            map.metadata.annotations = None;
+        }),
+        ("half of it", &cut),
+        ("one that can still be changed", &|map| map.immutable = None),
+        ("that of another UserOffboarding", &|map| {
+            let mut index: Value = serde_json::from_str(&map.data.as_ref().expect("data")["index.json"]).expect("JSON");
+            index["object"]["uid"] = json!("another");
+            map.data = Some([("index.json".to_owned(), index.to_string())].into());
+            let digest = backup::sha256(json!([map.data, map.binary_data]).to_string().as_bytes());
+            let annotations = map.metadata.annotations.get_or_insert_default();
+            annotations.insert("ack-offboarding.io/sha256".to_owned(), digest);
+        }),
+    ];
+    let mut seen = String::new();
+    for (what, damage) in cases {
+        let mut map = real.clone();
+        damage(&mut map);
+        let name = map.name_any();
+        config_maps(&stage).create(&PostParams::default(), &map).await?;
+        let status = stage.wait_for_state("left", "VerifyFailed").await?;
+        assert_stalled(&status, "VerifyFailed");
+        seen += &format!("# {what}\n{}", sight::describe(&status));
+        config_maps(&stage).delete(&name, &DeleteParams::default()).await?;
+        stage.wait_for_state("left", "AwaitingApproval").await?;
+    }
+    sees_text!("for each", seen);
+    assert_untouched(&stage).await?;
+
+    let spec = json!({"uid": UID, "approval": "Manual", "approvedPlans": [digest]});
+    stage.apply("left", spec).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Whether a ConfigMap was changed.
+type IsDone = fn(&ConfigMap) -> bool;
+
+/// Something that changes every new ConfigMap of the operator's namespace before it is stored, by a JSON patch.
+async fn mutate_backups(stage: &TestStage, patch: &str, is_done: IsDone) -> anyhow::Result<()> {
+    let api = |kind| {
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        Api::<DynamicObject>::all_with(stage.admin(), &ApiResource::from_gvk(&gvk))
+    };
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "mutator"},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
+            }]},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "mutator"},
+        "spec": {"policyName": "mutator", "matchResources": {"namespaceSelector": {"matchLabels": {
+            "kubernetes.io/metadata.name": OPERATOR_NAMESPACE,
+        }}}},
+    });
+    let params = PatchParams::apply("person").force();
+    api("MutatingAdmissionPolicy")
+        .patch("mutator", &params, &Patch::Apply(policy))
+        .await?;
+    api("MutatingAdmissionPolicyBinding")
+        .patch("mutator", &params, &Patch::Apply(binding))
+        .await?;
+    let probe = json!({"metadata": {"name": "probe", "labels": {"a": "b"}}, "data": {"a": "b"}, "immutable": true});
+    let probe: ConfigMap = serde_json::from_value(probe)?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually("the policy to be in force", PATIENCE, async || {
+        let stored = config_maps(stage).create(&dry_run, &probe).await?;
+        Ok(is_done(&stored).then_some(()))
+    })
+    .await
+}
+
+/// A mutating policy or webhook changes backups on their way into the cluster, so they do not read back as they were written.
+/// Nothing is removed until it is stopped and what it changed is deleted. A label of its own would not matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=200ms"]).await;
+    give_access(&stage).await?;
+    let changes: [(&str, &str, IsDone); 2] = [
+        (
+            "it adds to their data",
+            r#"[JSONPatch{op: "add", path: "/data/note", value: "seen"}]"#,
+            |map| map.data.as_ref().is_some_and(|data| data.contains_key("note")),
+        ),
+        (
+            "it lets them be changed",
+            r#"[JSONPatch{op: "replace", path: "/immutable", value: false}]"#,
+            |map| map.immutable == Some(false),
+        ),
+    ];
+    let mut seen = String::new();
+    for (what, patch, is_done) in changes {
+        mutate_backups(&stage, patch, is_done).await?;
+        stage.apply("left", json!({"uid": UID})).await?;
+        // At first it says what it wrote itself, and at the next look what the ConfigMap is: twice the same.
+        let at_the_next_look = |s: &_| message(s, "Ready").contains("is not a backup that can be read");
+        let status = stage.wait_for("left", what, at_the_next_look).await?;
+        assert_stalled(&status, "VerifyFailed");
+        seen += &format!("# {what}\n{}", sight::describe(&status));
+        let bindings = ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"];
+        assert_eq!(stage.bindings_of(UID).await?, bindings);
+        assert!(purges(&stage).is_empty());
+        stage.delete("left").await?;
+        let mutated = config_maps(&stage).list(&ListParams::default()).await?;
+        assert_eq!(mutated.items.len(), 1, "it is not tried again and again");
+        for map in mutated {
+            config_maps(&stage)
+                .delete(&map.name_any(), &DeleteParams::default())
+                .await?;
+        }
+    }
+    sees_text!("while it does", seen);
+
+    let label = r#"[JSONPatch{op: "add", path: "/metadata/labels/seen", value: "yes"}]"#;
+    mutate_backups(&stage, label, |map| map.labels().contains_key("seen")).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert!(
+        stage
+            .backups()
+            .await?
+            .iter()
+            .all(|backup| backup.labels().contains_key("seen"))
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// So many subjects of users other than the leaver, with the names that ACK gives.
+fn colleagues(count: usize) -> Vec<Value> {
+    (0..count)
+        .map(|i| user(&format!("2000000000{i:08}-17{:08}", i * 7919 % 100_000_000)))
+        .collect()
+}
+
+async fn subjects_of(stage: &TestStage, name: &str) -> anyhow::Result<Value> {
+    let binding = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .get(name)
+        .await?;
+    Ok(serde_json::to_value(binding.subjects)?)
+}
+
+/// The originals in the backups.
+async fn originals(stage: &TestStage) -> anyhow::Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for map in stage.backups().await? {
+        let plain = map.data.as_ref().and_then(|d| d.get("index.json").cloned());
+        let packed = || {
+            let packed = map.binary_data.as_ref().and_then(|d| d.get("index.json.gz"))?;
+            let mut text = String::new();
+            flate2::read::GzDecoder::new(packed.0.as_slice())
+                .read_to_string(&mut text)
+                .ok()?;
+            Some(text)
+        };
+        let index: Value = serde_json::from_str(&plain.or_else(packed).expect("an index"))?;
+        found.extend(
+            index["bindings"]
+                .as_array()
+                .expect("bindings")
+                .iter()
+                .map(|b| b["original"].clone()),
+        );
+    }
+    Ok(found)
+}
+
+/// A binding that the leaver shares with 4,999 others: only the leaver is taken out of it, and the backup holds all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leaver_is_one_of_five_thousand_subjects_of_a_binding() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let others = colleagues(4999);
+    let mut all = others.clone();
+    all.insert(2500, user(LEAVER));
+    let before = stage.role_binding("team-a", "shared", "edit", &all).await?;
+    let colleague = others[4998]["name"].as_str().expect("a name");
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end");
+    assert_eq!(subjects_of(&stage, "shared").await?, json!(others));
+    assert_eq!(
+        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
+        200
+    );
+    let stored = originals(&stage).await?;
+    let stored = stored
+        .iter()
+        .find(|b| b["metadata"]["name"] == "shared")
+        .expect("the binding");
+    assert_eq!(
+        (stored["metadata"]["uid"].as_str(), &stored["subjects"]),
+        (before.uid().as_deref(), &json!(all))
+    );
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!((removed.deleted, removed.subjects_removed), (2, 1));
+    assert_gone(&stage, &status).await
+}
+
+/// A binding of 1.3 MiB, nearly as large as etcd stores: its backup is compressed, and restores it exactly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_larger_than_a_config_map_is_backed_up_compressed_and_can_be_restored() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let names = (0..14_000).map(|i| user(&format!("{UID}-{}", 1_600_000_000_u64 + i * 7919)));
+    let subjects: Vec<_> = names.collect();
+    let before = stage.role_binding("team-a", "large", "view", &subjects).await?;
+    assert!(serde_json::to_vec(&before)?.len() > 1_300_000);
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+
+    stage.delete("left").await?;
+    let backups = stage.backups().await?;
+    let packed: Vec<_> = backups
+        .iter()
+        .filter(|b| b.binary_data.is_some())
+        .map(ResourceExt::name_any)
+        .collect();
+    let [name] = packed.as_slice() else {
+        panic!("one is compressed: {packed:?}")
+    };
+    restore_gzipped(&stage.cluster, name)?;
+    let after = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .get("large")
+        .await?;
+    assert_eq!((&after.role_ref, &after.subjects), (&before.role_ref, &before.subjects));
+    assert_eq!(
+        (after.labels(), after.annotations()),
+        (before.labels(), before.annotations())
+    );
+    assert_eq!(
+        stage
+            .probe(&format!("{UID}-1600007919"), "/api/v1/namespaces/team-a/configmaps")
+            .await?,
+        200
+    );
+    Ok(())
+}
+
+/// The command of docs/restore.md for what is gzipped.
+fn restore_gzipped(cluster: &Cluster, name: &str) -> anyhow::Result<()> {
+    let kubectl = cluster.kubectl();
+    let script = "kubectl -n ack-offboarding-system get configmap NAME -o jsonpath='{.binaryData.deleted\\.yaml\\.gz}' |\n  \
+                  base64 -d | gunzip | kubectl create -f -";
+    let documented = include_str!("../../../docs/restore.md");
+    assert!(documented.contains(script), "docs/restore.md has another command");
+    let script = script
+        .replace("kubectl", &format!("'{}'", kubectl.get_program().to_string_lossy()))
+        .replace("NAME", name);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-euc", &script]);
+    command.envs(kubectl.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    let output = command.output()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{errors}");
+    Ok(())
+}
+
+/// A binding so large, and so irregular, that even compressed it does not fit in a ConfigMap: it stays and is named. The
+/// other bindings go; the kubeconfig is not purged, as ACK would take the binding along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_too_large_to_be_backed_up_is_left_and_named() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    // What sha256 makes of numbers is as irregular as text of its letters can be.
+    let mut number = 0_u32;
+    let mut noise = || {
+        number += 1;
+        let bytes = hex::decode(backup::sha256(&number.to_be_bytes())).expect("hexadecimal");
+        base64::engine::general_purpose::STANDARD.encode(bytes)
+    };
+    let group = |name: String| json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": name});
+    let mut subjects: Vec<_> = (0..1000).map(|_| group((0..30).map(|_| noise()).collect())).collect();
+    let others = subjects.clone();
+    subjects.insert(500, user(UID));
+    stage.role_binding("team-a", "enormous", "view", &subjects).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "WriteFailed").await?;
+    assert_stalled(&status, "WriteFailed");
+    assert_conditions(&status, &[("BackedUp", "False/WriteFailed")]);
+    sees!(stage, "left", "while it is there");
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        ["RoleBinding team-a/enormous"],
+        "the others are gone"
+    );
+    assert_eq!(subjects_of(&stage, "enormous").await?, json!(subjects));
+    assert!(purges(&stage).is_empty(), "ACK would remove what is left");
+
+    let by_hand = Patch::Merge(json!({"subjects": others}));
+    Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .patch("enormous", &PatchParams::default(), &by_hand)
+        .await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Two UserOffboardings for one UID take turns: the second waits while the first is at work, and then finds nothing left to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    // ACK's answer to the purge is held back: the first is in the midst of its run.
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let judge: Judge = Arc::new(move |method, _, _| {
+        if method == http::Method::DELETE {
+            tokio::task::block_in_place(|| held.lock().map(|held| held.recv().ok()).ok());
+        }
+        Verdict::Relay
+    });
+    let proxy = Proxy::start(Upstream::Http(stage.sim.address()), judge).await?;
+    let options = OperatorOptions {
+        cs: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    stage.start_operator(&options).await?;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    eventually("ACK to be asked", PATIENCE, async || {
+        Ok((!purges(&stage).is_empty()).then_some(()))
+    })
+    .await?;
+    stage.apply("left-again", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left-again", "Queued").await?;
+    assert_waiting(&status, "Queued");
+    sees!(stage, "left-again", "while the first is at work");
+
+    drop(release);
+    let first = stage.wait_for_state("left", "Offboarded").await?;
+    let done = std::time::Instant::now();
+    let second = stage.wait_for_state("left-again", "NothingToRemove").await?;
+    assert!(
+        done.elapsed() < std::time::Duration::from_secs(30),
+        "it is woken, and need not look by itself"
+    );
+    assert_conditions(
+        &second,
+        &[
+            ("Offboarded", "True/NothingToRemove"),
+            ("BackedUp", "True/NothingToBackUp"),
+        ],
+    );
+    assert_eq!(first.removed.unwrap_or_default().total, 2);
+    assert_eq!(
+        second.removed.unwrap_or_default().total,
+        0,
+        "what the first did is not counted twice"
+    );
+    sees!(stage, "left-again", "at the end");
+    assert_eq!(purges(&stage).len(), 1);
+    assert_gone(&stage, &first).await
+}
