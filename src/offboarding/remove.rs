@@ -6,6 +6,7 @@ use super::{
     hold::{Again, Hold, Stop},
     plan::{self, Item, Plan, bindings},
     record::Record,
+    report::Report,
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
@@ -16,6 +17,13 @@ use crate::{
         subject,
     },
 };
+use std::time::{Duration, Instant};
+
+/// How many bindings are removed at a time.
+const PARALLEL: usize = 8;
+
+/// How long a removal goes on before it says in the status how far it is, and then again.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 
 /// How often a binding that changes under the operator's hands is backed up and tried again in one reconcile.
 const ATTEMPTS: u32 = 5;
@@ -29,13 +37,14 @@ struct Left {
     shared: Vec<BindingKey>,
 }
 
-/// Removes what `stored` holds. One that is refused does not keep the others from going.
+/// Removes what `stored` holds, and says in the status how far it is if that takes long. One that is refused does not keep
+/// the others from going.
 ///
 /// # Errors
-/// When something is left, or when it is not known whether the last change was carried out.
+/// When something is left, or when it is not known whether the last changes were carried out.
 pub async fn remove(
     ctx: &Context,
-    object: &UserOffboarding,
+    report: &mut Report,
     record: &mut Record,
     purpose: &Purpose,
     plan: &Plan,
@@ -50,8 +59,23 @@ pub async fn remove(
         shared: kept.collect(),
         ..Left::default()
     };
-    for item in stored.items().iter().filter(|item| !item.binding.terminating) {
-        one(ctx, object, record, purpose, item, &mut left).await?;
+    let items: Vec<_> = stored.items().iter().filter(|item| !item.binding.terminating).collect();
+    let (mut told, mut done) = (Instant::now(), 0);
+    for batch in items.chunks(PARALLEL) {
+        let attempts = batch.iter().map(|item| attempt(ctx, &report.object, purpose, item));
+        // All of them come to their end before the first that failed ends the run.
+        let outcomes = futures::future::join_all(attempts).await;
+        for (item, outcome) in batch.iter().zip(outcomes) {
+            if left.takes(item, outcome?) {
+                retry(ctx, &report.object, record, purpose, item, &mut left).await?;
+            }
+        }
+        done += batch.len();
+        if told.elapsed() > TELL_EVERY && done < items.len() {
+            report.removing(done, items.len());
+            report.write(ctx).await?;
+            told = Instant::now();
+        }
     }
     left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
 }
@@ -83,7 +107,37 @@ pub fn may_remove(ctx: &Context, item: &Item) -> bool {
     item.action == BindingAction::Delete || ctx.settings.remove_subjects
 }
 
-async fn one(
+/// Removes one binding in exactly the resourceVersion that is stored.
+async fn attempt(
+    ctx: &Context,
+    object: &UserOffboarding,
+    purpose: &Purpose,
+    item: &Item,
+) -> Result<Result<Effect, String>, Stop> {
+    let key = &item.binding.key;
+    ctx.still_wanted(object).await?;
+    let effect = match item.action {
+        BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
+        BindingAction::RemoveSubject => {
+            live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
+        }
+    };
+    match effect {
+        Ok(effect) => {
+            if matches!(effect, Effect::Done) {
+                tracing::info!(binding = %key, action = ?item.action, "removed");
+                ctx.note_removal(key);
+            }
+            Ok(Ok(effect))
+        }
+        // A webhook of one namespace that is down, say: the others must not wait for it.
+        Err(kube::Error::Api(status)) => Ok(Err(status.message.clone())),
+        Err(error) => Err(broken_off(key, &error.to_string()).into()),
+    }
+}
+
+/// Someone changed the binding after it was stored: stores and removes it as it is now.
+async fn retry(
     ctx: &Context,
     object: &UserOffboarding,
     record: &mut Record,
@@ -91,45 +145,19 @@ async fn one(
     item: &Item,
     left: &mut Left,
 ) -> Result<(), Stop> {
-    let key = &item.binding.key;
     let mut item = item.clone();
-    for _ in 0..ATTEMPTS {
-        ctx.still_wanted(object).await?;
-        let effect = match item.action {
-            BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
-            BindingAction::RemoveSubject => {
-                live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
-            }
-        };
-        let effect = match effect {
-            Ok(effect) => effect,
-            // A webhook of one namespace that is down, say: the others must not wait for it.
-            Err(kube::Error::Api(status)) => {
-                left.failed.push((key.clone(), status.message.clone()));
-                return Ok(());
-            }
-            Err(error) => return Err(broken_off(key, &error.to_string()).into()),
-        };
-        match effect {
-            Effect::Done => {
-                tracing::info!(binding = %key, action = ?item.action, "removed");
-                ctx.note_removal(key);
-                return Ok(());
-            }
-            Effect::Gone => return Ok(()),
-            Effect::Refused(why) => {
-                left.refused.push((key.clone(), why));
-                return Ok(());
-            }
-            Effect::Conflict => match changed(ctx, object, record, purpose, &item).await? {
-                Changed::Harmlessly(newer) => item = *newer,
-                Changed::NothingToDo => return Ok(()),
-                // Another subject, or another object of this name: the plan did not hold it. It is planned anew.
-                Changed::Materially => break,
-            },
+    for _ in 1..ATTEMPTS {
+        match changed(ctx, object, record, purpose, &item).await? {
+            Changed::Harmlessly(newer) => item = *newer,
+            Changed::NothingToDo => return Ok(()),
+            // Another subject, or another object of this name: the plan did not hold it. It is planned anew.
+            Changed::Materially => break,
+        }
+        if !left.takes(&item, attempt(ctx, object, purpose, &item).await?) {
+            return Ok(());
         }
     }
-    left.changing.push(key.clone());
+    left.changing.push(item.binding.key);
     Ok(())
 }
 
@@ -172,6 +200,18 @@ fn broken_off(key: &BindingKey, error: &str) -> Hold {
 }
 
 impl Left {
+    /// Notes what was not removed; `true` if the binding is to be read and tried again.
+    fn takes(&mut self, item: &Item, outcome: Result<Effect, String>) -> bool {
+        let key = || item.binding.key.clone();
+        match outcome {
+            Ok(Effect::Done | Effect::Gone) => {}
+            Ok(Effect::Conflict) => return true,
+            Ok(Effect::Refused(why)) => self.refused.push((key(), why)),
+            Err(why) => self.failed.push((key(), why)),
+        }
+        false
+    }
+
     fn hold(self, stored: &VerifiedBackup) -> Option<Hold> {
         let manager = |key: &BindingKey| {
             stored
