@@ -201,11 +201,11 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
     let facts = case.facts;
     let message = match facts.bindings.len() {
         left @ 1.. if facts.in_progress() => format!(
-            "Suspended by the spec in the middle of a run: {} left, and grant access. Nothing more is done until suspend is false; \
+            "Suspended by the spec in the middle of a run: {} access. Nothing more is done until suspend is false; \
              what was removed stays removed.",
             match left {
-                1 => "1 binding is".to_owned(),
-                n => format!("{n} bindings are"),
+                1 => "1 binding is left, and still grants".to_owned(),
+                n => format!("{n} bindings are left, and still grant"),
             }
         ),
         _ => "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done."

@@ -113,7 +113,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     let stored = backup::back_up(ctx, &report.object, facts, &plan, go).await?;
     report.backed_up(&facts.record, ctx);
     let purpose = backup::purpose(facts, &plan.digest, go);
-    remove::remove(ctx, &report.object, &mut facts.record, &purpose, &plan, &stored).await?;
+    remove::remove(ctx, report, &mut facts.record, &purpose, &plan, &stored).await?;
     set_aside.map_or(Ok(()), Err)?;
     let no_bindings = verify::verify(ctx, &facts.uid).await?;
     report.bindings_removed(&facts.record);

@@ -77,10 +77,12 @@ impl Facts {
         self.bindings.is_empty() && no_kubeconfig
     }
 
-    /// Whether the operator did anything for this object: as its backups tell, or, of a purge alone, its status.
+    /// Whether the operator did anything for this object: as its backups tell, or, of a purge alone or where the backups are
+    /// lost, its status.
     pub fn did_something(&self) -> bool {
         let purged = self.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some());
-        !self.record.is_empty() || purged || self.status.purge_requested_at.is_some()
+        let removed = self.status.removed.is_some_and(|removed| removed.total > 0);
+        !self.record.is_empty() || removed || purged || self.status.purge_requested_at.is_some()
     }
 
     /// What a message says of the effects so far, while something holds the run.

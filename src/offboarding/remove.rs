@@ -6,6 +6,7 @@ use super::{
     hold::{Again, Hold, Stop},
     plan::{self, Item, Plan, bindings},
     record::Record,
+    report::Report,
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
@@ -16,6 +17,10 @@ use crate::{
         subject,
     },
 };
+use std::time::{Duration, Instant};
+
+/// How long a removal goes on before it says in the status how far it is, and then again.
+const TELL_EVERY: Duration = Duration::from_secs(3);
 
 /// How often a binding that changes under the operator's hands is backed up and tried again in one reconcile.
 const ATTEMPTS: u32 = 5;
@@ -30,13 +35,14 @@ struct Left {
     shared: Vec<BindingKey>,
 }
 
-/// Removes what `stored` holds. One that is refused does not keep the others from going.
+/// Removes what `stored` holds, and says in the status how far it is if that takes long. One that is refused does not keep
+/// the others from going.
 ///
 /// # Errors
 /// When something is left, or when it is not known whether the last change was carried out.
 pub async fn remove(
     ctx: &Context,
-    object: &UserOffboarding,
+    report: &mut Report,
     record: &mut Record,
     purpose: &Purpose,
     plan: &Plan,
@@ -51,8 +57,15 @@ pub async fn remove(
         shared: kept.collect(),
         ..Left::default()
     };
-    for item in stored.items().iter().filter(|item| !item.binding.terminating) {
-        one(ctx, object, record, purpose, item, &mut left).await?;
+    let items: Vec<_> = stored.items().iter().filter(|item| !item.binding.terminating).collect();
+    let mut told = Instant::now();
+    for (done, item) in items.iter().enumerate() {
+        if told.elapsed() > TELL_EVERY {
+            report.removing(done, items.len());
+            report.write(ctx).await?;
+            told = Instant::now();
+        }
+        one(ctx, &report.object, record, purpose, item, &mut left).await?;
     }
     left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
 }

@@ -10,7 +10,8 @@ use crate::{
 use ack_offboarding_e2e::{
     cluster::{Cluster, OPERATOR_NAMESPACE, eventually},
     proxy::{Judge, Proxy, Upstream, Verdict},
-    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, user},
+    simulator::world::CertificateState,
+    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, kubeconfig_state, user},
 };
 use ack_offboarding_operator::{
     api::UserOffboarding,
@@ -22,10 +23,11 @@ use ack_offboarding_operator::{
     },
 };
 use base64::Engine;
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{
     api::{
-        core::v1::{ConfigMap, ResourceQuota},
-        rbac::v1::RoleBinding,
+        core::v1::{ConfigMap, Namespace, NamespaceSpec, ResourceQuota, ServiceAccount},
+        rbac::v1::{Role, RoleBinding},
     },
     jiff::Timestamp,
 };
@@ -35,7 +37,14 @@ use kube::{
     core::GroupVersionKind,
 };
 use serde_json::{Value, json};
-use std::{io::Read, sync::Arc};
+use std::{
+    io::Read,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 fn config_maps(stage: &TestStage) -> Api<ConfigMap> {
     Api::namespaced(stage.admin(), OPERATOR_NAMESPACE)
@@ -508,6 +517,8 @@ async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
         Ok((!purges(&stage).is_empty()).then_some(()))
     })
     .await?;
+    let carried_out = async || Ok((kubeconfig_state(&stage.sim, UID) == Some(CertificateState::Removed)).then_some(()));
+    eventually("the purge to be carried out", PATIENCE, carried_out).await?;
     stage.apply("left-again", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left-again", "Queued").await?;
     assert_waiting(&status, "Queued");
@@ -518,7 +529,7 @@ async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
     let done = std::time::Instant::now();
     let second = stage.wait_for_state("left-again", "NothingToRemove").await?;
     assert!(
-        done.elapsed() < std::time::Duration::from_secs(30),
+        done.elapsed() < Duration::from_secs(30),
         "it is woken, and need not look by itself"
     );
     assert_conditions(
@@ -537,4 +548,177 @@ async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
     sees!(stage, "left-again", "at the end");
     assert_eq!(purges(&stage).len(), 1);
     assert_gone(&stage, &first).await
+}
+
+/// Does what kube-controller-manager does when a namespace is deleted: empties it, and lets it go.
+async fn finish_deletion(stage: &TestStage, namespace: &str) -> anyhow::Result<()> {
+    let (params, all) = (DeleteParams::default(), ListParams::default());
+    let admin = stage.admin();
+    Api::<ConfigMap>::namespaced(admin.clone(), namespace)
+        .delete_collection(&params, &all)
+        .await?;
+    Api::<RoleBinding>::namespaced(admin.clone(), namespace)
+        .delete_collection(&params, &all)
+        .await?;
+    Api::<Role>::namespaced(admin.clone(), namespace)
+        .delete_collection(&params, &all)
+        .await?;
+    Api::<ServiceAccount>::namespaced(admin.clone(), namespace)
+        .delete_collection(&params, &all)
+        .await?;
+    let namespaces = Api::<Namespace>::all(admin);
+    let mut going = namespaces.get(namespace).await?;
+    going.spec = Some(NamespaceSpec { finalizers: None });
+    namespaces
+        .replace_subresource("finalize", namespace, &PostParams::default(), &going)
+        .await?;
+    let gone = async || Ok(namespaces.get_opt(namespace).await?.is_none().then_some(()));
+    eventually("the namespace to be gone", PATIENCE, gone).await
+}
+
+/// The operator's namespace is deleted while the operator works, and installed again. While it is going, no backup can be
+/// written and nothing is removed; afterwards the operator goes on. What was complete stays so: of the backups that went with
+/// the namespace, its status says that they are gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_namespace_is_deleted_and_made_again() -> anyhow::Result<()> {
+    const COMPLETE: &str = "259083957089437691";
+    let mut stage = running().await;
+    give_access(&stage).await?;
+    stage
+        .role_binding("team-b", "complete", "view", &[user(COMPLETE)])
+        .await?;
+    stage.apply("complete", json!({"uid": COMPLETE})).await?;
+    let before = stage.wait_for_state("complete", "Offboarded").await?;
+
+    let namespaces = Api::<Namespace>::all(stage.admin());
+    namespaces.delete(OPERATOR_NAMESPACE, &DeleteParams::default()).await?;
+    until_refused(&stage, "being terminated").await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "WriteFailed").await?;
+    assert_waiting(&status, "WriteFailed");
+    sees!(stage, "left", "while the namespace is going");
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"]
+    );
+    assert!(purges(&stage).is_empty());
+
+    // Its pod goes with it.
+    stage.kill_operator();
+    finish_deletion(&stage, OPERATOR_NAMESPACE).await?;
+    stage.cluster.install_operator(OPERATOR_NAMESPACE).await?;
+    assert!(stage.backups().await?.is_empty());
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 403);
+    assert_eq!(originals(&stage).await?.len(), 2);
+
+    assert_eq!(stage.status("complete").await?, before, "nothing woke it");
+    stage
+        .apply("complete", json!({"uid": COMPLETE, "enforcement": "Continuous"}))
+        .await?;
+    let after = stage.wait_for_state("complete", "Offboarded").await?;
+    assert_conditions(
+        &after,
+        &[("Offboarded", "True/Verified"), ("BackedUp", "True/NothingToBackUp")],
+    );
+    assert_eq!(
+        (after.removed, after.backup, after.completed_at),
+        (before.removed, before.backup, before.completed_at)
+    );
+    sees!(stage, "complete", "after its backups are lost");
+    Ok(())
+}
+
+/// The leaver is in 300 bindings, a third of them shared with a colleague: all go in one run, the plan in the status shows the
+/// first hundred and counts all, and the backup is in several ConfigMaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leaver_is_in_three_hundred_bindings() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let colleague = "200000000000000002";
+    let bind = |i: u32| {
+        let mut subjects = vec![user(if i.is_multiple_of(2) { UID } else { LEAVER })];
+        if i.is_multiple_of(3) {
+            subjects.push(user(colleague));
+        }
+        let (stage, namespace) = (&stage, format!("team-{}", ["a", "b", "c"][i as usize % 3]));
+        async move {
+            stage
+                .role_binding(&namespace, &format!("many-{i:03}"), "view", &subjects)
+                .await
+        }
+    };
+    for namespace in ["team-a", "team-b", "team-c"] {
+        stage.cluster.ensure_namespace(namespace).await?;
+    }
+    futures::stream::iter(0..298)
+        .map(bind)
+        .buffer_unordered(16)
+        .try_collect::<Vec<_>>()
+        .await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let plan = status.plan.as_ref().expect("a plan");
+    assert_eq!((plan.bindings.len(), plan.total), (100, 300));
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!(
+        (removed.deleted, removed.subjects_removed, removed.by_ack, removed.total),
+        (200, 100, 0, 300)
+    );
+    let backup = status.backup.clone().unwrap_or_default();
+    assert_eq!(backup.bindings, 300);
+    assert!(backup.config_maps.len() > 1, "{backup:?}");
+    assert_eq!(
+        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
+        200
+    );
+    assert_eq!(originals(&stage).await?.len(), 300);
+    sees!(stage, "left", "at the end");
+    assert_gone(&stage, &status).await
+}
+
+/// Removing very many bindings takes a while: meanwhile the status says how far it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (held, deleted) = (std::sync::Mutex::new(held), AtomicUsize::new(0));
+    let judge: Judge = Arc::new(move |method, uri, _| {
+        if method == http::Method::DELETE && uri.path().contains("bindings/") {
+            match deleted.fetch_add(1, Ordering::SeqCst) {
+                // One takes longer than the status may be silent; the next waits until the test has seen it.
+                8 => tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(3200))),
+                9 => tokio::task::block_in_place(|| {
+                    held.lock().map(|held| held.recv().ok()).map(drop).unwrap_or_default()
+                }),
+                _ => {}
+            }
+        }
+        Verdict::Relay
+    });
+    let url: http::Uri = stage.cluster.url().parse()?;
+    let address = url.authority().expect("an address").as_str().parse()?;
+    let proxy = Proxy::start(Upstream::Https(address, stage.cluster.ca_pem()), judge).await?;
+    let options = OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    stage.start_operator(&options).await?;
+    give_access(&stage).await?;
+    for i in 0..18 {
+        stage
+            .role_binding("team-a", &format!("many-{i:02}"), "view", &[user(UID)])
+            .await?;
+    }
+    stage.apply("left", json!({"uid": UID})).await?;
+    let tells = |s: &_| message(s, "Ready").contains("9 of 20");
+    let status = stage.wait_for("left", "how far it is", tells).await?;
+    assert_waiting(&status, "InProgress");
+    sees!(stage, "left", "in the middle");
+    drop(release);
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(status.removed.unwrap_or_default().deleted, 20);
+    assert_gone(&stage, &status).await
 }

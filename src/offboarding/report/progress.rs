@@ -4,7 +4,7 @@ use super::{Report, later};
 use crate::{
     api::{
         BackupStatus, CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigStatus, Reason,
-        RemovedStatus, conditions,
+        conditions,
     },
     offboarding::{
         context::Context,
@@ -49,25 +49,42 @@ impl Report {
         if in_progress && approved(&self.written.conditions) == approved(&self.status.conditions) {
             return;
         }
-        let progress = format!("The operator is about to {}.", plan.summary());
-        self.set(Condition::Ready, Is::False, Reason::InProgress, &progress);
-        self.set(Condition::Offboarded, Is::False, Reason::InProgress, &progress);
-        self.set(Condition::Reconciling, Is::True, Reason::InProgress, &progress);
-        self.set(Condition::Stalled, Is::False, Reason::None, "");
+        self.in_progress(&format!("The operator is about to {}.", plan.summary()));
         if !in_progress || self.status.started_at.is_none() {
             self.status.started_at = Some(Time(self.now));
         }
     }
 
+    fn in_progress(&mut self, message: &str) {
+        self.set(Condition::Ready, Is::False, Reason::InProgress, message);
+        self.set(Condition::Offboarded, Is::False, Reason::InProgress, message);
+        self.set(Condition::Reconciling, Is::True, Reason::InProgress, message);
+        self.set(Condition::Stalled, Is::False, Reason::None, "");
+    }
+
+    /// Says how far a long removal is.
+    pub fn removing(&mut self, done: usize, total: usize) {
+        self.in_progress(&format!("The bindings are being removed: {done} of {total} are done."));
+    }
+
     /// Says where the backups are.
     pub fn backed_up(&mut self, record: &Record, ctx: &Context) {
         if record.is_empty() {
-            return self.set(
-                Condition::BackedUp,
-                Is::True,
-                Reason::NothingToBackUp,
-                "No binding names the UID.",
-            );
+            let lost = self
+                .status
+                .backup
+                .as_ref()
+                .filter(|backup| !backup.config_maps.is_empty());
+            let message = match lost {
+                None => "No binding names the UID.".to_owned(),
+                Some(lost) => format!(
+                    "No binding names the UID. The backup of {} that was stored before is not in namespace {} any more: was the \
+                     namespace deleted?",
+                    bindings(lost.bindings as usize),
+                    ctx.settings.namespace
+                ),
+            };
+            return self.set(Condition::BackedUp, Is::True, Reason::NothingToBackUp, &message);
         }
         let stored = record.bindings();
         self.stored(record, ctx);
@@ -209,7 +226,8 @@ impl Report {
 
     /// Counts what is gone.
     pub async fn count(&mut self, ctx: &Context, facts: &Facts) -> Result<(), Stop> {
-        let mut counts = RemovedStatus::default();
+        // Where the backups are lost, only the status knows.
+        let mut counts = facts.status.removed.unwrap_or_default();
         if !facts.record.is_empty() {
             let key = subject::key(&facts.uid);
             let found = observe::bindings(ctx, key).await?;
