@@ -10,7 +10,8 @@ use crate::{
 use ack_offboarding_e2e::{
     cluster::{Cluster, OPERATOR_NAMESPACE, eventually},
     proxy::{Judge, Proxy, Upstream, Verdict},
-    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, user},
+    simulator::world::CertificateState,
+    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, kubeconfig_state, user},
 };
 use ack_offboarding_operator::{
     api::UserOffboarding,
@@ -512,8 +513,9 @@ async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
     stage.start_operator(&options).await?;
     give_access(&stage).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    eventually("ACK to be asked", PATIENCE, async || {
-        Ok((!purges(&stage).is_empty()).then_some(()))
+    eventually("the purge to be carried out", PATIENCE, async || {
+        let purged = kubeconfig_state(&stage.sim, UID) == Some(CertificateState::Removed);
+        Ok(purged.then_some(()))
     })
     .await?;
     stage.apply("left-again", json!({"uid": UID})).await?;
