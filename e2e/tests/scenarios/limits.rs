@@ -513,8 +513,9 @@ async fn two_user_offboardings_for_one_uid_take_turns() -> anyhow::Result<()> {
     stage.start_operator(&options).await?;
     give_access(&stage).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    eventually("ACK to be asked", PATIENCE, async || {
-        Ok((!purges(&stage).is_empty()).then_some(()))
+    eventually("the purge to be carried out", PATIENCE, async || {
+        let purged = kubeconfig_state(&stage.sim, UID) == Some(CertificateState::Removed);
+        Ok(purged.then_some(()))
     })
     .await?;
     let carried_out = async || Ok((kubeconfig_state(&stage.sim, UID) == Some(CertificateState::Removed)).then_some(()));
