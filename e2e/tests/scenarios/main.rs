@@ -3,6 +3,7 @@
 mod activity;
 mod afterwards;
 mod bindings;
+mod certificates;
 mod credentials;
 mod doubt;
 mod edits;
