@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ack_offboarding_e2e::situations;
+use ack_offboarding_operator::api::Reason;
 use std::path::Path;
 
 #[test]
@@ -14,4 +15,12 @@ fn the_page_is_what_the_scenarios_make_of_it() {
         committed == page,
         "run: cargo situations > docs/situations.md; the first difference: {differs:#?}"
     );
+}
+
+#[test]
+fn every_reason_has_a_row() {
+    let page = situations::page().unwrap();
+    let has = |reason: &Reason| page.contains(&format!("/{reason}`"));
+    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !has(reason)).collect();
+    assert!(missing.is_empty(), "no scenario shows these reasons: {missing:?}");
 }

@@ -99,6 +99,7 @@ async fn a_role_is_offboarded_only_if_the_manifest_says_role() -> anyhow::Result
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_conditions(&status, &[("IdentityResolved", "True/RamRole")]);
+    sees!(stage, "left", "once it says RamRole");
     assert_gone(&stage, &status).await
 }
 
