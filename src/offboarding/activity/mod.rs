@@ -89,7 +89,11 @@ impl From<ApiError> for Doubt {
             false => Reason::QueryFailed,
         };
         let trouble = Trouble::from(error);
-        let message = format!("The audit log could not be asked: {}.", trouble.message);
+        let space = if trouble.advice.is_empty() { "" } else { " " };
+        let message = format!(
+            "the audit log could not be asked: {}.{space}{}",
+            trouble.message, trouble.advice
+        );
         Doubt {
             reason,
             message,
