@@ -106,12 +106,10 @@ impl Call {
     /// Reads a JSON answer.
     pub(crate) fn json<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, ApiError> {
         serde_json::from_slice(&answer.body).map_err(|error| {
-            let start = answer.body.trim_ascii_start();
-            let what = match start.first() {
-                None => "it is empty".to_owned(),
-                Some(b'<') => "it is HTML or XML, where JSON is expected; is this the service's endpoint?".to_owned(),
-                Some(_) if error.is_eof() => "it breaks off".to_owned(),
-                Some(_) => error.to_string(),
+            let what = match no_json(&answer.body) {
+                Some(what) => what.to_owned(),
+                None if error.is_eof() => "it breaks off".to_owned(),
+                None => error.to_string(),
             };
             self.malformed(answer, &what)
         })
@@ -160,6 +158,15 @@ impl Call {
             .body(())
             .map_err(|error| self.error(ErrorKind::Rejected, &error.to_string()))?;
         Ok(request.into_parts().0)
+    }
+}
+
+/// What a body is that does not even begin as JSON.
+pub(crate) fn no_json(body: &[u8]) -> Option<&'static str> {
+    match body.trim_ascii_start().first() {
+        None => Some("it is empty"),
+        Some(b'<') => Some("it is HTML or XML, where JSON is expected; is this the service's endpoint?"),
+        Some(_) => None,
     }
 }
 

@@ -218,8 +218,6 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
 
 /// Whether the service did not accept the credentials as such, so that others may do.
 fn is_rejected(error: &ApiError) -> bool {
-    let clock = |code: &str| {
-        code.starts_with("InvalidTimeStamp") || code == "RequestTimeExpired" || code == "SignatureNonceUsed"
-    };
-    error.kind == ErrorKind::Credentials && error.status.is_some() && !error.code.as_deref().is_some_and(clock)
+    let about_the_request = error.is_about_the_clock() || error.has_code("SignatureNonceUsed");
+    error.kind == ErrorKind::Credentials && error.status.is_some() && !about_the_request
 }

@@ -142,6 +142,12 @@ impl ApiError {
                 .is_some_and(|code| code.starts_with("EntityNotExist"))
     }
 
+    /// Whether the service did not accept the time of the request: it allows 15 minutes of difference.
+    pub fn is_about_the_clock(&self) -> bool {
+        let is_late = |code: &str| code.starts_with("InvalidTimeStamp") || code == "RequestTimeExpired";
+        self.code.as_deref().is_some_and(is_late)
+    }
+
     /// Whether SLS says that the query names a field without an index.
     /// Source: "key (...) is not config as key value config", in the query syntax page's FAQ.
     pub fn is_unindexed_field(&self) -> bool {
@@ -160,6 +166,9 @@ impl fmt::Display for ApiError {
             ErrorKind::ClusterNotFound => ": no such cluster",
             ErrorKind::Forbidden => ": forbidden",
             ErrorKind::Throttled => ": throttled",
+            ErrorKind::Credentials if self.is_about_the_clock() => {
+                ": the clocks of the operator and of the service differ"
+            }
             ErrorKind::Credentials => ": the operator's credentials do not work",
             ErrorKind::Server => ": the service failed",
             ErrorKind::Connection => ": no connection",

@@ -60,16 +60,23 @@ pub struct Timeouts {
     pub tries: u32,
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
+impl Timeouts {
+    /// All of them, in their usual proportions to that of one try.
+    pub fn of(attempt: Duration) -> Self {
         Timeouts {
-            connect: Duration::from_secs(5),
-            attempt: Duration::from_secs(15),
-            purge: Duration::from_secs(60),
-            overall: Duration::from_secs(90),
-            first_delay: Duration::from_millis(200),
+            connect: attempt / 3,
+            attempt,
+            purge: attempt * 4,
+            overall: attempt * 6,
+            first_delay: attempt / 75,
             tries: 4,
         }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts::of(Duration::from_secs(15))
     }
 }
 

@@ -114,10 +114,15 @@ fn undecodable(error: &DecodeError) -> NoAnswer {
     }
 }
 
-/// An error and its sources, joined by colons, each said once.
+/// An error and its sources, joined by colons, each said once; without those that only say that there is one.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
+    let says_nothing = |text: &str| text == "error sending request" || text == "client error (SendRequest)";
+    while let Some(next) = source.filter(|_| says_nothing(&text)) {
+        text = next.to_string();
+        source = next.source();
+    }
     while let Some(error) = source {
         let next = error.to_string();
         if !text.contains(&next) {

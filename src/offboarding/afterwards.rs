@@ -50,7 +50,8 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) 
         }
         Err(trouble) => {
             tracing::warn!(%uid, message = trouble.message, "the poll for a reissued kubeconfig failed");
-            Some(Action::requeue(ctx.backoff(&object_uid)))
+            let wait = ctx.backoff(&object_uid).max(trouble.retry_after.unwrap_or_default());
+            Some(Action::requeue(wait))
         }
     }
 }

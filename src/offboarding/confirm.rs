@@ -18,7 +18,7 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
     if purge == Purge::Accepted {
         let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
             trouble
-                .hold()
+                .hold("ACK accepted the purge; whether it is done is not known yet.")
                 .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
         })?;
         report.kubeconfig(state);

@@ -4,7 +4,7 @@
 
 use super::{
     activity::Activity,
-    hold::{Again, Hold},
+    hold::{Again, Hold, Trouble},
     identity::Identity,
     observe::Facts,
     plan::Plan,
@@ -78,7 +78,7 @@ fn caller_unknown(facts: &Facts) -> Option<Hold> {
     let trouble = facts.caller.as_ref().err()?;
     Some(
         trouble
-            .hold()
+            .hold(facts.so_far())
             .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
     )
 }
@@ -103,7 +103,7 @@ fn identity_unknown(facts: &Facts) -> Option<Hold> {
     let trouble = facts.identity.as_ref().err()?;
     Some(
         trouble
-            .hold()
+            .hold(facts.so_far())
             .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
     )
 }
@@ -258,16 +258,24 @@ fn kubeconfig_unknown(case: Case<'_>) -> Option<Hold> {
     } else {
         (Is::Unknown, Reason::LookupFailed)
     };
-    Some(trouble.hold().about_as(Condition::KubeconfigPurged, is, reason))
+    let hold = trouble.hold(case.facts.so_far());
+    Some(hold.about_as(Condition::KubeconfigPurged, is, reason))
 }
 
+/// An operator that takes its cluster for another one must not begin anything.
 fn cluster_not_found(case: Case<'_>) -> Option<Hold> {
-    let trouble = case.activity?.trouble.as_ref().filter(|t| t.cluster_not_found)?;
-    Some(
+    let Case { facts, activity, .. } = case;
+    let unknown = |trouble: &Trouble, about, reason| {
+        let hold = trouble.hold(facts.so_far());
         trouble
-            .hold()
-            .about_as(Condition::Inactive, Is::Unknown, Reason::QueryFailed),
-    )
+            .cluster_not_found
+            .then(|| hold.about_as(about, Is::Unknown, reason))
+    };
+    let by_log = activity.and_then(|a| unknown(a.trouble.as_ref()?, Condition::Inactive, Reason::QueryFailed));
+    by_log.or_else(|| {
+        let trouble = facts.kubeconfig.as_ref().err().filter(|_| !facts.in_progress())?;
+        unknown(trouble, Condition::KubeconfigPurged, Reason::LookupFailed)
+    })
 }
 
 fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {

@@ -1,7 +1,10 @@
 //! How a reconcile ends: done, or held by something, with when to look again.
 
 use crate::{
-    alibaba::error::{ApiError, ErrorKind},
+    alibaba::{
+        credentials::ASSUME_ROLE,
+        error::{ApiError, ErrorKind},
+    },
     api::{ConditionStatus, ConditionType, Reason},
 };
 use std::time::Duration;
@@ -11,6 +14,8 @@ use std::time::Duration;
 pub enum Again {
     /// With exponential backoff: something is expected to change soon.
     Backoff,
+    /// The same, but not before this time has passed: a service that throttles asked for it.
+    NotBefore(Duration),
     /// At the recheck interval (an hour unless set otherwise), with jitter.
     Recheck,
     /// At the poll interval (a day unless set otherwise).
@@ -125,12 +130,16 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
 /// A question that a cloud service did not answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// A RAM permission is missing.
+    /// A permission is missing.
     pub forbidden: bool,
     /// ACK does not know the cluster.
     pub cluster_not_found: bool,
     /// What was asked, and what came back.
     pub message: String,
+    /// What a person can do about it, as a sentence; empty if there is nothing to do but wait.
+    pub advice: &'static str,
+    /// The service's hint when to come back.
+    pub retry_after: Option<Duration>,
 }
 
 impl From<ApiError> for Trouble {
@@ -139,32 +148,56 @@ impl From<ApiError> for Trouble {
             forbidden: error.kind == ErrorKind::Forbidden,
             cluster_not_found: error.kind == ErrorKind::ClusterNotFound,
             message: error.to_string(),
+            advice: advice(&error),
+            retry_after: error.retry_after,
         }
     }
 }
 
-impl Trouble {
-    /// The hold for it, without the condition that it is about.
-    pub fn hold(&self) -> Hold {
-        if self.forbidden {
-            Hold::stall(
-                Reason::Forbidden,
-                format!(
-                    "{}. Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all).",
-                    self.message
-                ),
-            )
-        } else if self.cluster_not_found {
-            Hold::stall(
-                Reason::ClusterNotFound,
-                format!("{}. Check the operator's cluster ID and region.", self.message),
-            )
-        } else {
-            Hold::wait(
-                Reason::LookupFailed,
-                Again::Backoff,
-                format!("{}. It is tried again by itself.", self.message),
-            )
+/// What a person can do about a failed call, as a sentence; empty if there is nothing to do but wait.
+pub fn advice(error: &ApiError) -> &'static str {
+    match error.kind {
+        ErrorKind::Forbidden if error.operation == ASSUME_ROLE => {
+            "Check the trust policy of the operator's role: it must name the cluster's OIDC provider and the operator's ServiceAccount."
         }
+        ErrorKind::Forbidden => {
+            "Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all)."
+        }
+        ErrorKind::ClusterNotFound => "Check the operator's cluster ID and region.",
+        ErrorKind::Credentials if error.is_about_the_clock() => {
+            "Set the clock of the operator's node right: the services refuse requests that are more than 15 minutes off."
+        }
+        ErrorKind::Credentials => {
+            "Check the RRSA set-up, or the access key, that the operator uses (a key in its environment is read when it starts)."
+        }
+        ErrorKind::Connection | ErrorKind::TimedOut => {
+            "If it lasts, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
+        }
+        ErrorKind::Malformed => {
+            "If it lasts, check that nothing between the operator and the service answers in its place: a proxy, a wrong endpoint."
+        }
+        ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Rejected => "",
+    }
+}
+
+/// When to ask a service again.
+pub fn again(retry_after: Option<Duration>) -> Again {
+    retry_after.map_or(Again::Backoff, Again::NotBefore)
+}
+
+impl Trouble {
+    /// The hold for it, without the condition that it is about; `so_far` says what was done or not.
+    pub fn hold(&self, so_far: &str) -> Hold {
+        let Trouble { message, advice, .. } = self;
+        if self.forbidden || self.cluster_not_found {
+            let reason = match self.forbidden {
+                true => Reason::Forbidden,
+                false => Reason::ClusterNotFound,
+            };
+            return Hold::stall(reason, format!("{message}. {so_far} {advice}"));
+        }
+        let space = if advice.is_empty() { "" } else { " " };
+        let message = format!("{message}. {so_far} It is tried again by itself.{space}{advice}");
+        Hold::wait(Reason::LookupFailed, again(self.retry_after), message)
     }
 }

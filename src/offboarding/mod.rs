@@ -39,9 +39,10 @@ use hold::{Again, Done, Hold, Stop};
 use kube::{ResourceExt, runtime::controller::Action};
 use observe::Facts;
 use report::Report;
+use std::time::Duration;
 
 /// What was observed is void; an edit wakes the object by itself, but a status that kept changing does not.
-const ANEW: Action = Action::requeue(std::time::Duration::from_secs(1));
+const ANEW: Action = Action::requeue(Duration::from_secs(1));
 
 /// Brings one object a step nearer to its end, reports, and says when to look again.
 ///
@@ -129,12 +130,17 @@ fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Ho
         Ok(_) => Again::Poll,
         Err(hold) => hold.again,
     };
-    if again == Again::Backoff {
-        return Action::requeue(ctx.backoff(&object_uid));
+    let least = match again {
+        Again::Backoff => Some(Duration::ZERO),
+        Again::NotBefore(time) => Some(time),
+        _ => None,
+    };
+    if let Some(least) = least {
+        return Action::requeue(ctx.backoff(&object_uid).max(least));
     }
     ctx.recovered(&object_uid);
     match again {
-        Again::Recheck | Again::Backoff => {
+        Again::Recheck | Again::Backoff | Again::NotBefore(_) => {
             Action::requeue(ctx.settings.recheck_interval.mul_f64(fastrand::f64().mul_add(0.2, 0.9)))
         }
         Again::Poll => {

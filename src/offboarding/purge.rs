@@ -5,7 +5,7 @@ use super::{
     backup,
     context::Context,
     decide::Go,
-    hold::{Again, Hold, Stop},
+    hold::{self, Again, Hold, Stop},
     observe::{self, Facts},
     plan::Plan,
     report::Report,
@@ -54,7 +54,8 @@ pub async fn purge(
             Reason::LookupFailed
         };
         let is = if trouble.forbidden { Is::False } else { Is::Unknown };
-        trouble.hold().about_as(Condition::KubeconfigPurged, is, reason)
+        let hold = trouble.hold("No binding is left; the kubeconfig is not purged yet.");
+        hold.about_as(Condition::KubeconfigPurged, is, reason)
     })?;
     report.kubeconfig(state);
     match state {
@@ -110,11 +111,14 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
             about(Hold::stall(Reason::Forbidden, message), Is::False, Reason::Forbidden)
         }
         ErrorKind::ClusterNotFound => {
-            let message = format!("{error}. Check the operator's cluster ID and region.");
+            let message = format!(
+                "{error}. The bindings are removed, the kubeconfig is not purged. Check the operator's cluster ID and region."
+            );
+            // No refusal: one counts as ACK's own guard, which Force=true switches off.
             about(
                 Hold::stall(Reason::ClusterNotFound, message),
-                Is::False,
-                Reason::RefusedByAck,
+                Is::Unknown,
+                Reason::NotConfirmed,
             )
         }
         ErrorKind::NotFound | ErrorKind::Rejected => {
@@ -135,12 +139,20 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
         | ErrorKind::Connection
         | ErrorKind::TimedOut
         | ErrorKind::Malformed => {
-            let message = format!(
-                "{error}. Whether ACK purged the kubeconfig is not known; its state is read next, and the purge repeated if \
-                 it is still there."
-            );
+            let so_far = match error.kind {
+                ErrorKind::Throttled | ErrorKind::Credentials => {
+                    "The bindings are removed, the kubeconfig is not purged yet: ACK is asked again by itself."
+                }
+                _ => {
+                    "The bindings are removed. Whether ACK purged the kubeconfig is not known; its state is read next, and the \
+                     purge repeated if it is still there."
+                }
+            };
+            let advice = hold::advice(error);
+            let space = if advice.is_empty() { "" } else { " " };
+            let message = format!("{error}. {so_far}{space}{advice}");
             about(
-                Hold::wait(Reason::NotConfirmed, Again::Backoff, message),
+                Hold::wait(Reason::NotConfirmed, hold::again(error.retry_after), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )

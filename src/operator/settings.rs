@@ -1,7 +1,7 @@
 //! Settings: flags and environment variables, completed by what the cluster knows about itself.
 
 use crate::{
-    alibaba::{CloudSettings, CredentialsSource, EndpointOverrides, Network},
+    alibaba::{CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
     rbac::fence::FenceNames,
     uid::Uid,
 };
@@ -122,6 +122,11 @@ pub struct RunArgs {
     /// The longest wait between two tries of something that failed.
     #[arg(long, env = "ACK_OFFBOARDING_BACKOFF", value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub backoff: Duration,
+
+    /// How long one try of a call to Alibaba Cloud may take; the purge, tried once, has four times as long, and a call with
+    /// all its tries six times.
+    #[arg(long, env = "ACK_OFFBOARDING_CLOUD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout)]
+    pub cloud_timeout: Duration,
 
     /// How many objects are worked on at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -287,6 +292,7 @@ impl RunArgs {
             sls: self.sls_endpoint.clone(),
         };
         settings.credentials = self.credentials.clone();
+        settings.timeouts = Timeouts::of(self.cloud_timeout);
         Ok(settings)
     }
 }
@@ -310,6 +316,14 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| expected(", longer than nothing"))
 }
 
+/// A duration of at most ten minutes: a call that takes longer holds everything else up, and is not coming back.
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|time| match time <= Duration::from_secs(600) {
+        true => Ok(time),
+        false => Err("expected at most 10m".to_owned()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,5 +338,6 @@ mod tests {
         for bad in ["", "1", "-1h", "0s", "x", "1w2"] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
+        assert!(timeout("10m").is_ok() && timeout("11m").is_err());
     }
 }

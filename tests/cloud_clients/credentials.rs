@@ -94,7 +94,7 @@ async fn concurrent_callers_share_a_failed_exchange_too() {
     let all = futures::future::join_all((0..8).map(|_| cloud.sts.get_caller_identity())).await;
     assert!(
         all.iter()
-            .all(|one| one.as_ref().unwrap_err().kind == ErrorKind::Credentials)
+            .all(|one| one.as_ref().unwrap_err().kind == ErrorKind::Forbidden)
     );
     assert_eq!(server.count(), 1);
 }

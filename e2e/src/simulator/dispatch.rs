@@ -94,14 +94,14 @@ impl State {
             }
             None => {}
         }
-        let mut reply = match self.serve(target, request, caller.as_ref(), &id).await {
-            Ok(reply) => finish(reply, target.service, &id),
-            Err(refusal) => return refused(&refusal),
-        };
+        let served = self.serve(target, request, caller.as_ref(), &id).await;
+        let reply = served.unwrap_or_else(|refusal| refusal.reply(target.service, &id));
+        let mut reply = finish(reply, target.service, &id);
         match fault {
             Some(FaultKind::CutAfter) => Outcome::Cut,
             Some(FaultKind::TruncatedBody) => Outcome::Truncated(reply),
             Some(FaultKind::EmptyBody) => {
+                (reply.status, reply.code) = (200, None);
                 reply.body.clear();
                 Outcome::Answer(reply)
             }
@@ -114,8 +114,8 @@ impl State {
         let world = lock(&self.world);
         match (target.operation, target.service) {
             (Operation::StsAssumeRoleWithOidc, _) => Ok(None),
-            (_, Service::Sls) => sign::sls4(request, &world, now()).map(Some),
-            _ => sign::acs3(request, &world, &self.nonces, now()).map(Some),
+            (_, Service::Sls) => sign::sls4(request, &world, now() + world.clock_ahead_seconds).map(Some),
+            _ => sign::acs3(request, &world, &self.nonces, now() + world.clock_ahead_seconds).map(Some),
         }
     }
 

@@ -167,6 +167,11 @@ impl Simulator {
         lock(&self.state.faults).push(fault);
     }
 
+    /// Puts a fault in the place of all others, without a moment in between.
+    pub fn fault_instead(&self, fault: Fault) {
+        *lock(&self.state.faults) = vec![fault];
+    }
+
     /// Takes all faults away. Calls that hang already go on hanging.
     pub fn clear_faults(&self) {
         lock(&self.state.faults).clear();

@@ -1,6 +1,6 @@
 //! The operator's own credentials.
 
-use crate::support::{UID, assert_gone, give_access, stage};
+use crate::support::{TestStage, UID, assert_gone, give_access, stage};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
     simulator::{
@@ -11,10 +11,8 @@ use ack_offboarding_e2e::{
 };
 use serde_json::json;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+/// Enables RRSA: the operator's options, and the token in its file.
+pub(crate) async fn rrsa(stage: &TestStage) -> anyhow::Result<(OperatorOptions, String)> {
     // What enabling RRSA does: RAM trusts the API server's issuer and keys, and the role trusts one ServiceAccount.
     let arn = format!("acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa");
     let jwks = stage.cluster.jwks().await?;
@@ -46,6 +44,14 @@ async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -
         ("ALIBABA_CLOUD_OIDC_PROVIDER_ARN".to_owned(), arn),
         ("ALIBABA_CLOUD_OIDC_TOKEN_FILE".to_owned(), file.display().to_string()),
     ]);
+    Ok((options, token))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    let (options, token) = rrsa(&stage).await?;
     stage.start_operator(&options).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;

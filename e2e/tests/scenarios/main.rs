@@ -4,6 +4,7 @@ mod activity;
 mod afterwards;
 mod bindings;
 mod certificates;
+mod cloud;
 mod credentials;
 mod doubt;
 mod edits;

@@ -195,13 +195,14 @@ impl Credentials {
         }
     }
 
-    /// What an error of the source means: passing troubles stay what they are, everything else is about credentials.
+    /// What an error of the source means: passing troubles and refusals stay what they are, everything else is about
+    /// credentials.
     fn explain(&self, error: &reqsign_core::Error) -> ApiError {
         let mut next: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
         while let Some(source) = next {
             if let Some(known) = source.downcast_ref::<ApiError>() {
-                let passing = known.is_retryable() || known.kind == ErrorKind::Malformed;
-                let kind = if passing { known.kind } else { ErrorKind::Credentials };
+                let own = known.is_retryable() || matches!(known.kind, ErrorKind::Malformed | ErrorKind::Forbidden);
+                let kind = if own { known.kind } else { ErrorKind::Credentials };
                 return ApiError {
                     kind,
                     target: clean(&self.source.target, &[]),

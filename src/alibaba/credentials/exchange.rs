@@ -8,8 +8,10 @@ use percent_encoding::percent_decode_str;
 use reqsign_core::{Error, FileRead, HttpSend, Result};
 use serde_json::Value;
 
+use super::ASSUME_ROLE;
 use crate::alibaba::{
     answer::{self, Complaint},
+    call::no_json,
     classify::{classify, clean},
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
@@ -75,7 +77,7 @@ impl Exchange {
             let said_message = said.message.unwrap_or_default();
             attach(ApiError {
                 service: Service::Sts,
-                operation: "AssumeRoleWithOIDC",
+                operation: ASSUME_ROLE,
                 target: Box::default(),
                 kind,
                 status,
@@ -95,14 +97,18 @@ impl Exchange {
         })?;
         if answer.status != 200 {
             let said = Complaint::read(&answer.headers, &answer.body);
-            let kind = classify(Service::Sts, answer.status, said.code.as_deref(), "");
+            let kind = match said.code.as_deref() {
+                // The token is good, and the role's trust policy does not allow it.
+                Some("AuthenticationFail.NoPermission") => ErrorKind::Forbidden,
+                code => classify(Service::Sts, answer.status, code, ""),
+            };
             let hint = answer::retry_hint(&answer.headers).filter(|_| kind == ErrorKind::Throttled);
             return Err(failed(kind, Some(answer.status), said, hint));
         }
         if !has_credentials(&answer.body) {
             let said = Complaint {
                 code: None,
-                message: Some("the answer holds no credentials".into()),
+                message: Some(no_json(&answer.body).unwrap_or("it holds no credentials").into()),
                 request_id: answer::request_id(&answer.headers),
             };
             return Err(failed(ErrorKind::Malformed, Some(200), said, None));

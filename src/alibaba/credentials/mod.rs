@@ -23,6 +23,9 @@ use super::{
     transport::Transport,
 };
 
+/// The operation that exchanges a ServiceAccount's token for a role's credentials.
+pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
+
 const ROLE_ARN: &str = "ALIBABA_CLOUD_ROLE_ARN";
 const PROVIDER_ARN: &str = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN";
 const TOKEN_FILE: &str = "ALIBABA_CLOUD_OIDC_TOKEN_FILE";
@@ -138,7 +141,7 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
                 .with_role_session_name(session)
                 .with_sts_endpoint(sts.url());
             Ok(Provider {
-                operation: "AssumeRoleWithOIDC",
+                operation: ASSUME_ROLE,
                 target: role.to_owned(),
                 advice: "RRSA gave none",
                 temporary: true,

@@ -10,7 +10,7 @@ pub mod search;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
-    alibaba::error::{ApiError, ErrorKind},
+    alibaba::error::ApiError,
     api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
     rbac::subject,
 };
@@ -96,23 +96,17 @@ impl Doubt {
 
 impl From<ApiError> for Doubt {
     fn from(error: ApiError) -> Self {
-        let (reason, advice) = match error.kind {
-            _ if error.is_unindexed_field() => (
-                Reason::FieldNotIndexed,
-                " Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
-            ),
-            ErrorKind::Forbidden => (
-                Reason::QueryFailed,
-                " Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all).",
-            ),
-            ErrorKind::Credentials => (
-                Reason::QueryFailed,
-                " Check the operator's credentials (docs/install.md).",
-            ),
-            _ => (Reason::QueryFailed, ""),
-        };
+        let unindexed = error.is_unindexed_field();
         let trouble = Trouble::from(error);
-        let message = format!("the audit log could not be asked. {}.{advice}", trouble.message);
+        let (reason, advice) = match unindexed {
+            true => (
+                Reason::FieldNotIndexed,
+                "Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
+            ),
+            false => (Reason::QueryFailed, trouble.advice),
+        };
+        let space = if advice.is_empty() { "" } else { " " };
+        let message = format!("the audit log could not be asked. {}.{space}{advice}", trouble.message);
         Doubt {
             reason,
             message,

@@ -47,6 +47,8 @@ fn trouble(forbidden: bool) -> Trouble {
         forbidden,
         cluster_not_found: false,
         message: "asked".into(),
+        advice: "",
+        retry_after: None,
     }
 }
 

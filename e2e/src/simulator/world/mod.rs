@@ -44,6 +44,8 @@ pub struct World {
     pub projects: BTreeMap<String, BTreeMap<String, Logstore>>,
     /// How ACK's purge behaves.
     pub purge: PurgeBehaviour,
+    /// How many seconds the services' clocks are ahead of this machine's, when they check the time of a request.
+    pub clock_ahead_seconds: i64,
     /// The width of GetHistograms' intervals; chosen by the simulator when absent.
     pub histogram_seconds: Option<i64>,
 }
@@ -62,6 +64,7 @@ impl Default for World {
             clusters: Vec::new(),
             projects: BTreeMap::new(),
             purge: PurgeBehaviour::default(),
+            clock_ahead_seconds: 0,
             histogram_seconds: None,
         }
     }

@@ -1,0 +1,379 @@
+//! The cloud does not answer as it should: each operation that is called, with each thing that goes wrong.
+
+use crate::credentials::rrsa;
+use crate::sight::{self, sees_text};
+use crate::support::{
+    TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, give_access,
+    message, purges, stage,
+};
+use ack_offboarding_e2e::{
+    simulator::{Fault, FaultKind, Hint, Operation, Throttle, world::CertificateState},
+    stage::{OperatorOptions, kubeconfig_state, state},
+};
+use ack_offboarding_operator::api::UserOffboardingStatus;
+use serde_json::{Value, json};
+
+/// What is seen while an operation fails.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Ready's reason; another one after a 403.
+    reason: &'static str,
+    reason_if_forbidden: &'static str,
+    /// The condition that tells about it, as `Status/Reason`; likewise.
+    about: &'static str,
+    condition: &'static str,
+    condition_if_forbidden: &'static str,
+    /// Whether the bindings are gone by then.
+    bindings_gone: bool,
+}
+
+/// Nothing is known about the identity.
+const NOBODY_KNOWN: Seen = Seen {
+    reason: "LookupFailed",
+    reason_if_forbidden: "Forbidden",
+    about: "IdentityResolved",
+    condition: "Unknown/LookupFailed",
+    condition_if_forbidden: "Unknown/LookupFailed",
+    bindings_gone: false,
+};
+
+/// Nobody can tell whether they are active.
+const LOG_SILENT: Seen = Seen {
+    reason: "WaitingForInactivity",
+    reason_if_forbidden: "WaitingForInactivity",
+    about: "Inactive",
+    condition: "Unknown/QueryFailed",
+    condition_if_forbidden: "Unknown/QueryFailed",
+    bindings_gone: false,
+};
+
+/// The kubeconfig's state is not known: the bindings go all the same.
+const STATE_UNKNOWN: Seen = Seen {
+    about: "KubeconfigPurged",
+    condition_if_forbidden: "False/Forbidden",
+    bindings_gone: true,
+    ..NOBODY_KNOWN
+};
+
+/// The purge is not done, or its answer is lost.
+const NOT_PURGED: Seen = Seen {
+    reason: "NotConfirmed",
+    condition: "Unknown/NotConfirmed",
+    ..STATE_UNKNOWN
+};
+
+/// What goes wrong with every operation alike: its name, what a message says of it, and the fault. No two that follow one
+/// another say the same, so that each is seen.
+fn troubles(operation: Operation) -> [(&'static str, &'static str, FaultKind); 9] {
+    let sls = operation.service().name() == "sls";
+    let throttle = |hint| {
+        let throttle = if sls { Throttle::read_quota() } else { Throttle::user() };
+        FaultKind::Throttled(throttle.hint(hint))
+    };
+    [
+        ("refused with 403", "forbidden", FaultKind::Forbidden),
+        ("throttled", "throttled", throttle(Hint::None)),
+        (
+            "an error of the server",
+            "the service failed",
+            FaultKind::ServerError(503),
+        ),
+        (
+            "throttled, with x-ratelimit-user-api",
+            "throttled",
+            throttle(Hint::TimeLeft(40)),
+        ),
+        ("no answer, ever", "no answer in time", FaultKind::Hang),
+        (
+            "throttled, with x-acs-retry-after",
+            "throttled",
+            throttle(Hint::RetryAfter(40)),
+        ),
+        ("the connection is cut", "no connection", FaultKind::CutBefore),
+        ("a page of HTML", "it is HTML", FaultKind::Html(200)),
+        ("an answer with nothing in it", "it is empty", FaultKind::EmptyBody),
+    ]
+}
+
+/// Quick looks, and little patience with the cloud: its calls take milliseconds here.
+fn options() -> OperatorOptions {
+    let flags = ["--recheck-interval=300ms", "--backoff=300ms", "--cloud-timeout=250ms"];
+    flags.iter().fold(OperatorOptions::default(), |o, flag| o.flag(flag))
+}
+
+/// One operation, in trouble of every kind.
+struct Matrix {
+    operation: Operation,
+    seen: Seen,
+    options: OperatorOptions,
+    /// Whether the UID holds anything here.
+    holds: bool,
+    spec: Value,
+}
+
+impl Matrix {
+    fn new(operation: Operation, seen: Seen) -> Self {
+        Matrix {
+            operation,
+            seen,
+            options: options(),
+            holds: true,
+            spec: json!({"uid": UID}),
+        }
+    }
+
+    /// One object meets all troubles, one after the other, so that each is left by a look that nobody asked for; when there
+    /// is none any more, it comes to its end. Returns what was seen.
+    async fn run(self, stage: &mut TestStage) -> anyhow::Result<String> {
+        let mut text = String::new();
+        if self.holds {
+            give_access(stage).await?;
+        }
+        for (number, (name, says, kind)) in troubles(self.operation).into_iter().enumerate() {
+            let harmless = self.operation == Operation::CsCleanClusterUserPermissions && says == "it is empty";
+            let forbidden = matches!(kind, FaultKind::Forbidden);
+            stage.sim.fault_instead(Fault::new(self.operation, kind));
+            if number == 0 {
+                stage.start_operator(&self.options).await?;
+                stage.apply("left", self.spec.clone()).await?;
+            }
+            if harmless {
+                // ACK promises no body. The fault stays until the end.
+                let status = self.at_the_end(stage).await?;
+                text.push_str(&format!("# {name}\n{}", brief(&status, self.seen.about)));
+                return Ok(text);
+            }
+            let status = self.in_trouble(stage, says, forbidden).await?;
+            text.push_str(&format!("# {name}\n{}", brief(&status, self.seen.about)));
+        }
+        stage.sim.clear_faults();
+        self.at_the_end(stage).await?;
+        Ok(text)
+    }
+
+    async fn in_trouble(
+        &self,
+        stage: &TestStage,
+        says: &str,
+        forbidden: bool,
+    ) -> anyhow::Result<UserOffboardingStatus> {
+        let Seen {
+            reason,
+            reason_if_forbidden,
+            about,
+            condition,
+            condition_if_forbidden,
+            bindings_gone,
+        } = self.seen;
+        let (reason, condition) = match forbidden {
+            true => (reason_if_forbidden, condition_if_forbidden),
+            false => (reason, condition),
+        };
+        let operation = name_of(self.operation);
+        let is_told = |s: &UserOffboardingStatus| {
+            let text = message(s, "Ready");
+            state(s) == reason && text.contains(operation) && text.contains(says)
+        };
+        let status = stage
+            .wait_for("left", &format!("{reason}: {operation}: {says}"), is_told)
+            .await?;
+        match reason {
+            "Forbidden" => assert_stalled(&status, reason),
+            _ => assert_waiting(&status, reason),
+        }
+        assert_conditions(&status, &[(about, condition)]);
+        if self.holds && !bindings_gone {
+            assert_untouched(stage).await?;
+        }
+        if bindings_gone {
+            assert_conditions(
+                &status,
+                &[("BindingsRemoved", "True/Removed"), ("BackedUp", "True/Stored")],
+            );
+            assert!(stage.bindings_of(UID).await?.is_empty(), "the bindings go all the same");
+            assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+        }
+        if self.operation != Operation::CsCleanClusterUserPermissions {
+            assert!(purges(stage).is_empty(), "ACK is not asked");
+        }
+        Ok(status)
+    }
+
+    async fn at_the_end(&self, stage: &TestStage) -> anyhow::Result<UserOffboardingStatus> {
+        if !self.holds {
+            return stage.wait_for_state("left", "NothingToRemove").await;
+        }
+        let status = stage.wait_for_state("left", "Offboarded").await?;
+        assert_gone(stage, &status).await?;
+        assert_conditions(&status, &[("KubeconfigPurged", "True/Purged")]);
+        if self.operation != Operation::CsCleanClusterUserPermissions {
+            assert_eq!(purges(stage).len(), 1, "one purge");
+        }
+        Ok(status)
+    }
+}
+
+/// The operation's name in messages.
+fn name_of(operation: Operation) -> &'static str {
+    match operation {
+        Operation::StsGetCallerIdentity => "STS GetCallerIdentity",
+        Operation::StsAssumeRoleWithOidc => "STS AssumeRoleWithOIDC",
+        Operation::ImsGetUser => "IMS GetUser (",
+        Operation::ImsGetUserInRecycleBin => "IMS GetUserInRecycleBin",
+        Operation::RamListRoles => "RAM ListRoles",
+        Operation::RamGetUser => "RAM GetUser",
+        Operation::RamGetRole => "RAM GetRole",
+        Operation::CsListUserKubeConfigStates => "CS ListUserKubeConfigStates",
+        Operation::CsGetClusterAuditProject => "CS GetClusterAuditProject",
+        Operation::CsCleanClusterUserPermissions => "CS CleanClusterUserPermissions",
+        Operation::SlsGetLogStore => "SLS GetLogStore",
+        Operation::SlsGetIndex => "SLS GetIndex",
+        Operation::SlsGetHistograms => "SLS GetHistograms",
+        Operation::SlsGetLogsV2 => "SLS GetLogsV2",
+        Operation::RamListUsers | Operation::Unknown => unreachable!("the operator does not call it"),
+    }
+}
+
+/// Ready, and the condition that tells about it.
+fn brief(status: &UserOffboardingStatus, about: &str) -> String {
+    let about = format!("{about}=");
+    let text = sight::describe(status);
+    let lines = text
+        .lines()
+        .filter(|l| l.starts_with("Ready=") || l.starts_with(&about));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+/// Without knowing whose credentials it has, the operator touches nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn sts_does_not_say_who_the_operator_is() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::StsGetCallerIdentity, NOBODY_KNOWN);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Without credentials nothing can be asked, and nothing is touched; no other credentials are tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn sts_gives_no_credentials_for_the_operators_token() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (rrsa, _) = rrsa(&stage).await?;
+    let mut matrix = Matrix::new(Operation::StsAssumeRoleWithOidc, NOBODY_KNOWN);
+    matrix.options.flags.push("--credentials=rrsa".to_owned());
+    matrix.options.env = rrsa.env;
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// A user who cannot be looked up is not taken for deleted: nothing is touched until IMS answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn ims_does_not_say_whether_there_is_such_a_user() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::ImsGetUser, NOBODY_KNOWN);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// A UID that may be a role's is not taken for a deleted user's: nothing is touched until RAM answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn ram_does_not_list_the_roles() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::RamListRoles, NOBODY_KNOWN);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Nothing is touched until it is known whether the user was deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn ims_does_not_say_who_is_in_the_recycle_bin() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::ImsGetUserInRecycleBin, NOBODY_KNOWN);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// The UID that nobody knows may be mistyped: nothing is said to be done until RAM tells whose the expected name is.
+#[tokio::test(flavor = "multi_thread")]
+async fn ram_does_not_say_whose_the_expected_user_name_is() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let mut matrix = Matrix::new(Operation::RamGetUser, NOBODY_KNOWN);
+    matrix.holds = false;
+    matrix.spec = json!({"uid": UID, "expectedName": "leaver"});
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// The same for a role.
+#[tokio::test(flavor = "multi_thread")]
+async fn ram_does_not_say_whose_the_expected_role_name_is() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let mut matrix = Matrix::new(Operation::RamGetRole, NOBODY_KNOWN);
+    matrix.holds = false;
+    matrix.spec = json!({"uid": UID, "expectedName": "shared-role", "identityType": "RamRole"});
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// The bindings go all the same; ACK is not asked to purge what it does not tell the state of.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_does_not_say_whether_there_is_a_kubeconfig() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::CsListUserKubeConfigStates, STATE_UNKNOWN);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// The bindings are gone; the kubeconfig's state is read before each new try, so that the purge is not repeated when it was
+/// carried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_does_not_purge_the_kubeconfig() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::CsCleanClusterUserPermissions, NOT_PURGED);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Nobody can tell whether the leaver is active: the operator waits, and looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_does_not_say_where_the_audit_log_is() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::CsGetClusterAuditProject, LOG_SILENT);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Nobody can tell how far back the log reaches: the operator waits, and looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn sls_does_not_tell_about_the_logstore() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::SlsGetLogStore, LOG_SILENT);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Nobody can tell whether the log can be searched: the operator waits, and looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::SlsGetIndex, LOG_SILENT);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// Nobody can tell whether the log has gaps: the operator waits, and looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn sls_does_not_count_the_records() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::SlsGetHistograms, LOG_SILENT);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
+
+/// The log cannot be searched, which is no quiet user: the operator waits, and looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn sls_does_not_search_the_log() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let matrix = Matrix::new(Operation::SlsGetLogsV2, LOG_SILENT);
+    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    Ok(())
+}
