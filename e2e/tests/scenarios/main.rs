@@ -2,6 +2,7 @@
 
 mod activity;
 mod bindings;
+mod certificates;
 mod cloud;
 mod credentials;
 mod identities;
