@@ -40,13 +40,13 @@ impl Sts {
     /// Asks who the caller is. Needs no permission.
     ///
     /// # Errors
-    /// Any [`ApiError`]; an answer without an account's ID is malformed.
+    /// Any [`ApiError`]; an answer without an account's ID (decimal digits) is malformed.
     pub async fn get_caller_identity(&self) -> Result<CallerIdentity, ApiError> {
         let call = Call::rpc(Service::Sts, "GetCallerIdentity", &self.endpoint, Vec::new());
         let answer = self.client.send(&call).await?;
         let caller: CallerIdentity = call.json(&answer)?;
-        if caller.account_id.is_empty() {
-            return Err(call.malformed(&answer, "its AccountId is empty"));
+        if caller.account_id.is_empty() || !caller.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(call.malformed(&answer, "its AccountId is no account's ID"));
         }
         let given = |id: Option<String>| id.filter(|id| !id.is_empty());
         Ok(CallerIdentity {

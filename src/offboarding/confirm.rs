@@ -24,7 +24,8 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
         report.kubeconfig(state);
         if observe::is_left(state) {
             let message = format!(
-                "ACK accepted the purge, and still reports the kubeconfig as {state:?}. Its state is polled until it is Removed."
+                "No binding is left. ACK accepted the purge, and still reports the kubeconfig as {state:?}. The operator asks for its \
+                 state until it is Removed, and for the purge again if that takes as long as its recheck interval."
             );
             let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
             return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());

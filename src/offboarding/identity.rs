@@ -70,18 +70,15 @@ impl Identity {
 /// When a service does not answer: an identity is never taken for deleted because of that.
 pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, Trouble> {
     if let Some(user) = ctx.cloud.ims.get_user(uid).await? {
-        return Ok(Identity::User { name: user.name });
+        return Ok(Identity::User {
+            name: legible(&user.name),
+        });
     }
     if let Some(name) = ctx.role_name(uid).await? {
-        return Ok(Identity::Role { name });
+        return Ok(Identity::Role { name: legible(&name) });
     }
     if let Some(user) = ctx.cloud.ims.get_user_in_recycle_bin(uid).await? {
-        let name = user
-            .user_principal_name
-            .split('@')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = legible(user.user_principal_name.split('@').next().unwrap_or_default());
         let deleted_at = user.recycled_at.as_deref().and_then(|t| t.parse().ok());
         return Ok(Identity::Recycled { name, deleted_at });
     }
@@ -97,5 +94,41 @@ pub async fn owner_of_name(ctx: &Context, name: &str, type_: IdentityType) -> Re
         IdentityType::RamUser => ctx.cloud.ram.get_user(name).await?.map(|user| user.id),
         IdentityType::RamRole => ctx.cloud.ram.get_role(name).await?.map(|role| role.id),
     };
-    Ok(Identity::Nowhere { name_belongs_to })
+    Ok(Identity::Nowhere {
+        name_belongs_to: name_belongs_to.map(|uid| legible(&uid)),
+    })
+}
+
+/// The most characters of a name that are shown; RAM allows 64.
+const NAME_LIMIT: usize = 128;
+
+/// A name as it can be shown: control characters are spelled out, and what is too long ends in dots. Neither can become
+/// equal to a name that is expected.
+fn legible(name: &str) -> String {
+    let mut text = String::new();
+    for (n, letter) in name.chars().enumerate() {
+        if n == NAME_LIMIT {
+            text.push('…');
+            break;
+        }
+        if letter.is_control() {
+            text.extend(letter.escape_unicode());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_kind_can_be_shown() {
+        assert_eq!(legible("leaver.x_y-z 中"), "leaver.x_y-z 中");
+        assert_eq!(legible("lea\u{1b}[31mver\n"), "lea\\u{1b}[31mver\\u{a}");
+        assert_eq!(legible(&"x".repeat(128)), "x".repeat(128));
+        assert_eq!(legible(&"x".repeat(10_000)), format!("{}…", "x".repeat(128)));
+    }
 }

@@ -161,8 +161,8 @@ fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
 }
 
 fn state_unknown() -> Hold {
-    let message =
-        "ACK reports the kubeconfig's state as Unknown, and purges none in that state. The operator asks again.";
+    let message = "No binding is left. ACK reports the kubeconfig's state as Unknown, and purges none in that state. The \
+        operator asks again; if it stays so, look at the user's kubeconfig in the ACK console.";
     Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
 }
 

@@ -63,6 +63,8 @@ pub enum FaultKind {
     EmptyBody,
     /// The first half of the proper answer, after; then the connection is cut.
     TruncatedBody,
+    /// 200 with this instead of the proper answer, before.
+    Answer(serde_json::Value),
     /// Any refusal, before.
     Custom {
         /// HTTP status.
@@ -202,6 +204,7 @@ impl FaultKind {
                     code: None,
                 });
             }
+            Self::Answer(body) => return Some(Reply::json(body)),
             Self::Custom { status, code, message } => Refusal::new(*status, code, message.as_str()),
             Self::Hang
             | Self::Latency(_)

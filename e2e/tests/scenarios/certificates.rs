@@ -1,23 +1,39 @@
-//! What ACK says of the kubeconfig, and what becomes of it.
+//! What ACK says of the kubeconfig, and what follows from it.
 
-use crate::{
-    sight::{describe, sees, sees_text},
-    support::{
-        UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, give_access, purges,
-        running, running_with,
-    },
+use crate::sight::{describe, sees, sees_text};
+use crate::support::{
+    TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_stored_before_removed, assert_untouched,
+    assert_waiting, give_access, purges, running, running_with,
 };
 use ack_offboarding_e2e::{
     cluster::eventually,
-    simulator::{Fault, FaultKind, Operation, world::CertificateState},
+    simulator::{
+        Fault, FaultKind, Operation,
+        world::{CertificateState, Guard},
+    },
     stage::{CLUSTER_ID, PATIENCE, issue_kubeconfig, kubeconfig_state, user},
 };
 use serde_json::json;
 
-/// Polls its state. A purge that was accepted is asked for again only if nothing came of it at the next recheck, after an hour.
+/// Waits until ACK was asked for the state so many times more.
+async fn more_polls(stage: &TestStage, times: usize) -> anyhow::Result<()> {
+    let asked = |stage: &TestStage| {
+        let calls = stage.sim.calls().into_iter();
+        calls
+            .filter(|c| c.operation == Operation::CsListUserKubeConfigStates && c.done)
+            .count()
+    };
+    let before = asked(stage);
+    eventually("ACK to be asked for the state", PATIENCE, async || {
+        Ok((asked(stage) >= before + times).then_some(()))
+    })
+    .await
+}
+
+/// Waits until ACK says that the kubeconfig is removed, and does not ask for the purge again meanwhile.
 #[tokio::test(flavor = "multi_thread")]
-async fn ack_takes_its_time_to_purge() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1d"]).await;
+async fn ack_carries_out_the_purge_some_time_after_it_accepted_it() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=1h", "--backoff=200ms"]).await;
     give_access(&stage).await?;
     stage.sim.edit(|w| w.purge.removed_after_polls = u32::MAX);
     stage.apply("left", json!({"uid": UID})).await?;
@@ -26,38 +42,23 @@ async fn ack_takes_its_time_to_purge() -> anyhow::Result<()> {
     assert_conditions(
         &status,
         &[
-            ("KubeconfigPurged", "Unknown/NotConfirmed"),
             ("BindingsRemoved", "True/Removed"),
+            ("KubeconfigPurged", "Unknown/NotConfirmed"),
         ],
     );
-    sees!(stage, "left", "while its state is Unexpired");
-    // It is asked for again, and again.
-    let looks = || {
-        let calls = stage.sim.calls();
-        calls
-            .iter()
-            .filter(|c| c.operation == Operation::CsListUserKubeConfigStates)
-            .count()
-    };
-    let enough = looks() + 3;
-    eventually("three further looks", PATIENCE, async || {
-        Ok((looks() >= enough).then_some(()))
-    })
-    .await?;
-    assert_eq!(
-        purges(&stage).len(),
-        1,
-        "a purge that was accepted is not asked for again"
-    );
+    sees!(stage, "left", "while ACK is at it");
+    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+    // Each look asks twice or more.
+    more_polls(&stage, 5).await?;
+    assert_eq!(purges(&stage).len(), 1, "asked for once");
 
     stage.sim.finish_purge(CLUSTER_ID, UID);
     let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_conditions(&status, &[("KubeconfigPurged", "True/Purged")]);
-    assert_eq!(purges(&stage).len(), 1);
+    assert_eq!(purges(&stage).len(), 1, "asked for once");
     assert_gone(&stage, &status).await
 }
 
-/// Removes the bindings, asks for no purge (ACK makes none in that state), and looks again until ACK knows.
+/// Removes the bindings, and waits with the purge until ACK knows the state: `Unknown` is no proof that nothing is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_know_the_state_of_the_kubeconfig() -> anyhow::Result<()> {
     let stage = running().await;
@@ -66,19 +67,35 @@ async fn ack_does_not_know_the_state_of_the_kubeconfig() -> anyhow::Result<()> {
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "NotConfirmed").await?;
     assert_waiting(&status, "NotConfirmed");
-    sees!(stage, "left", "while its state is Unknown");
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
-    assert!(purges(&stage).is_empty());
+    assert_conditions(
+        &status,
+        &[
+            ("BindingsRemoved", "True/Removed"),
+            ("KubeconfigPurged", "Unknown/NotConfirmed"),
+        ],
+    );
+    sees!(stage, "left", "while the state is Unknown");
+    // A word that nobody knows is Unknown too.
+    let word = json!({
+        "page": {"page_number": 1, "page_size": 100, "total_count": 1},
+        "states": [{"cluster_id": CLUSTER_ID, "cert_state": "Suspended"}],
+    });
+    let fault = Fault::new(Operation::CsListUserKubeConfigStates, FaultKind::Answer(word));
+    stage.sim.fault_instead(fault);
+    more_polls(&stage, 3).await?;
+    assert_waiting(&stage.status("left").await?, "NotConfirmed");
+    assert!(purges(&stage).is_empty(), "ACK is not asked to purge it");
 
+    stage.sim.clear_faults();
     issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_eq!(purges(&stage).len(), 1);
     assert_gone(&stage, &status).await
 }
 
-/// Has it purged: ACK could renew it.
+/// Has it purged: an expired certificate can be renewed as long as ACK keeps the kubeconfig.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kubeconfig_has_expired() -> anyhow::Result<()> {
+async fn the_certificate_of_the_kubeconfig_is_expired() -> anyhow::Result<()> {
     let stage = running().await;
     give_access(&stage).await?;
     issue_kubeconfig(&stage.sim, UID, CertificateState::Expired);
@@ -90,57 +107,121 @@ async fn the_kubeconfig_has_expired() -> anyhow::Result<()> {
     assert_gone(&stage, &status).await
 }
 
-/// Removes the bindings, and asks for no purge.
+/// Removes the bindings; there is nothing that ACK could purge, and it is not asked.
 #[tokio::test(flavor = "multi_thread")]
-async fn there_is_no_kubeconfig_to_purge() -> anyhow::Result<()> {
+async fn no_kubeconfig_was_ever_issued() -> anyhow::Result<()> {
     let stage = running().await;
     let mut seen = String::new();
-    let states = [
-        ("ACK lists none for the cluster", None),
-        ("it was never issued", Some(CertificateState::Unissued)),
-        ("it was purged before", Some(CertificateState::Removed)),
-    ];
-    for (n, (what, state)) in states.into_iter().enumerate() {
-        let uid = format!("40000000000000000{n}");
-        stage
-            .cluster_role_binding(&format!("leaver-{n}"), "view", &[user(&uid)])
-            .await?;
+    for (name, uid, state) in [
+        ("never issued", UID, Some(CertificateState::Unissued)),
+        ("not listed", "259083957089437691", None),
+        ("purged before", "259083957089437692", Some(CertificateState::Removed)),
+    ] {
         if let Some(state) = state {
-            issue_kubeconfig(&stage.sim, &uid, state);
+            issue_kubeconfig(&stage.sim, uid, state);
         }
-        let name = format!("left-{n}");
-        stage.apply(&name, json!({"uid": uid})).await?;
-        let status = stage.wait_for_state(&name, "Offboarded").await?;
-        assert_conditions(&status, &[("KubeconfigPurged", "True/NothingToPurge")]);
-        assert_eq!(stage.bindings_of(&uid).await?, Vec::<String>::new());
-        assert_eq!(kubeconfig_state(&stage.sim, &uid), state);
-        seen += &format!("# {what}\n{}", describe(&status));
+        let object = format!("left-{uid}");
+        stage.role_binding("team-a", &object, "edit", &[user(uid)]).await?;
+        stage.apply(&object, json!({"uid": uid})).await?;
+        let status = stage.wait_for_state(&object, "Offboarded").await?;
+        assert_conditions(
+            &status,
+            &[
+                ("Offboarded", "True/Verified"),
+                ("KubeconfigPurged", "True/NothingToPurge"),
+            ],
+        );
+        assert!(stage.bindings_of(uid).await?.is_empty());
+        seen.push_str(&format!("# {name}\n{}", describe(&status)));
     }
-    assert!(purges(&stage).is_empty());
     sees_text!("at the end", seen);
-    Ok(())
+    assert!(purges(&stage).is_empty(), "ACK is not asked");
+    assert_stored_before_removed(&stage).await
 }
 
-fn no_such_cluster() -> FaultKind {
-    FaultKind::Custom {
-        status: 404,
-        code: "ErrorClusterNotFound".to_owned(),
-        message: "cluster not found".to_owned(),
-    }
-}
-
-/// Begins nothing: with a wrong cluster ID, it would look at the audit log of one cluster and remove access to another.
+/// Removes the bindings, says in ACK's words why it refuses, and asks again at each look, without switching ACK's own guard
+/// off.
 #[tokio::test(flavor = "multi_thread")]
-async fn ack_does_not_know_the_cluster() -> anyhow::Result<()> {
-    let stage = running().await;
+async fn ack_refuses_to_purge_the_kubeconfig() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=300ms"]).await;
+    give_access(&stage).await?;
+    let refusal = FaultKind::Custom {
+        status: 400,
+        code: "Simulated.ClusterState".to_owned(),
+        message: "the cluster is being upgraded".to_owned(),
+    };
+    stage
+        .sim
+        .fault(Fault::new(Operation::CsCleanClusterUserPermissions, refusal));
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "RefusedByAck").await?;
+    assert_waiting(&status, "RefusedByAck");
+    assert_conditions(
+        &status,
+        &[
+            ("BindingsRemoved", "True/Removed"),
+            ("KubeconfigPurged", "False/RefusedByAck"),
+        ],
+    );
+    sees!(stage, "left", "while ACK refuses");
+    eventually("it to be asked again", PATIENCE, async || {
+        Ok((purges(&stage).len() >= 3).then_some(()))
+    })
+    .await?;
+    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert!(
+        purges(&stage).iter().all(|call| call.parameter("force") == "false"),
+        "ACK's own guard stays on"
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// Removes the bindings, and leaves the rest to a person. It is no refusal: where the spec says to proceed with an active
+/// identity, ACK's own guard stays on all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_does_not_know_the_cluster_when_it_is_to_purge() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=300ms"]).await;
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
     give_access(&stage).await?;
     stage
         .sim
-        .fault(Fault::new(Operation::CsGetClusterAuditProject, no_such_cluster()));
+        .fault(unknown_cluster(Operation::CsCleanClusterUserPermissions));
+    stage
+        .apply("left", json!({"uid": UID, "activityCheck": {"whenActive": "Proceed"}}))
+        .await?;
+    let status = stage.wait_for_state("left", "ClusterNotFound").await?;
+    assert_stalled(&status, "ClusterNotFound");
+    assert_conditions(
+        &status,
+        &[
+            ("BindingsRemoved", "True/Removed"),
+            ("KubeconfigPurged", "Unknown/NotConfirmed"),
+        ],
+    );
+    sees!(stage, "left", "while it is so");
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert!(
+        purges(&stage).iter().all(|call| call.parameter("force") == "false"),
+        "ACK never refused because of activity"
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// Touches nothing: an operator that takes its cluster for another one must not begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_does_not_know_the_cluster_at_all() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=300ms"]).await;
+    give_access(&stage).await?;
+    stage.sim.fault(unknown_cluster(Operation::CsListUserKubeConfigStates));
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "ClusterNotFound").await?;
     assert_stalled(&status, "ClusterNotFound");
-    sees!(stage, "left", "when its audit log is looked for");
+    assert_conditions(&status, &[("KubeconfigPurged", "Unknown/LookupFailed")]);
+    sees!(stage, "left", "while it is so");
     assert_untouched(&stage).await?;
 
     stage.sim.clear_faults();
@@ -148,21 +229,11 @@ async fn ack_does_not_know_the_cluster() -> anyhow::Result<()> {
     assert_gone(&stage, &status).await
 }
 
-/// Stops before the end: the bindings are removed, the kubeconfig is not purged, and that is said.
-#[tokio::test(flavor = "multi_thread")]
-async fn ack_does_not_know_the_cluster_any_more_at_the_purge() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage
-        .sim
-        .fault(Fault::new(Operation::CsCleanClusterUserPermissions, no_such_cluster()));
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "ClusterNotFound").await?;
-    assert_stalled(&status, "ClusterNotFound");
-    sees!(stage, "left", "after the bindings are removed");
-    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
-
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+fn unknown_cluster(operation: Operation) -> Fault {
+    let kind = FaultKind::Custom {
+        status: 404,
+        code: "ErrorClusterNotFound".to_owned(),
+        message: format!("cluster not found: {CLUSTER_ID}"),
+    };
+    Fault::new(operation, kind)
 }

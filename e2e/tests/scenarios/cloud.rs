@@ -1,7 +1,7 @@
 //! The cloud does not answer as it should: each operation that is called, with each thing that goes wrong.
 
 use crate::credentials::rrsa;
-use crate::sight::{self, sees_text};
+use crate::sight::{self, sees, sees_text};
 use crate::support::{
     TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, give_access,
     message, purges, stage,
@@ -12,6 +12,7 @@ use ack_offboarding_e2e::{
 };
 use ack_offboarding_operator::api::UserOffboardingStatus;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What is seen while an operation fails.
 #[derive(Clone, Copy)]
@@ -376,4 +377,330 @@ async fn sls_does_not_search_the_log() -> anyhow::Result<()> {
     let matrix = Matrix::new(Operation::SlsGetLogsV2, LOG_SILENT);
     sees_text!("by trouble", matrix.run(&mut stage).await?);
     Ok(())
+}
+
+/// What is answered instead, what a message says of it, and Ready's reason then.
+type Oddity = (&'static str, Operation, Value, &'static str, &'static str);
+
+/// One object meets all of these, as in [`Matrix::run`]; while `untouched`, nothing may have happened.
+async fn odd_answers(stage: &mut TestStage, oddities: Vec<Oddity>, untouched: bool) -> anyhow::Result<String> {
+    let mut text = String::new();
+    give_access(stage).await?;
+    for (number, (name, operation, answer, says, reason)) in oddities.into_iter().enumerate() {
+        stage
+            .sim
+            .fault_instead(Fault::new(operation, FaultKind::Answer(answer)));
+        if number == 0 {
+            stage.start_operator(&options()).await?;
+            stage
+                .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
+                .await?;
+        }
+        let is_told = |s: &UserOffboardingStatus| state(s) == reason && message(s, "Ready").contains(says);
+        let status = stage.wait_for("left", &format!("{reason}: {says}"), is_told).await?;
+        assert!(purges(stage).is_empty(), "ACK is not asked");
+        if untouched {
+            assert_untouched(stage).await?;
+        }
+        text.push_str(&format!("# {name}\n{}", brief(&status, "Ready")));
+    }
+    Ok(text)
+}
+
+/// A list of roles that cannot be whole is not believed: nobody is taken for deleted because of it, and it is not read for
+/// ever. A role that is listed twice does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn ram_lists_roles_in_pages_that_make_no_sense() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let role = json!({"RoleId": "300000000000000009", "RoleName": "ack-offboarding-operator"});
+    let page = |roles: Value, more: Value| {
+        let mut page = json!({"IsTruncated": true, "Roles": {"Role": roles}});
+        if let (Some(page), Some(more)) = (page.as_object_mut(), more.as_object()) {
+            page.extend(more.clone());
+        }
+        page
+    };
+    let list = Operation::RamListRoles;
+    let oddities = vec![
+        (
+            "an empty page that is not the last",
+            list,
+            page(json!([]), json!({"Marker": "m"})),
+            "it is an empty page, and yet not the last",
+            "LookupFailed",
+        ),
+        (
+            "no marker of the next page",
+            list,
+            page(json!([role]), json!({})),
+            "has no marker of the next",
+            "LookupFailed",
+        ),
+        (
+            "the same page again and again",
+            list,
+            page(json!([role]), json!({"Marker": "m"})),
+            "the marker of a page that was already read",
+            "LookupFailed",
+        ),
+    ];
+    sees_text!("by oddity", odd_answers(&mut stage, oddities, true).await?);
+    let twice = page(json!([role, role]), json!({"IsTruncated": false}));
+    stage.sim.fault_instead(Fault::new(list, FaultKind::Answer(twice)));
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// A list of kubeconfigs that cannot be whole is no proof that there is none: the bindings go, and the end is not reported.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_lists_kubeconfigs_in_pages_that_make_no_sense() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let page =
+        |states: Value| json!({"page": {"page_number": 1, "page_size": 100, "total_count": 3}, "states": states});
+    let list = Operation::CsListUserKubeConfigStates;
+    let oddities = vec![
+        (
+            "an empty page that is not the last",
+            list,
+            page(json!([])),
+            "it is an empty page, and yet not the last",
+            "LookupFailed",
+        ),
+        (
+            "the same page again",
+            list,
+            page(json!([{"cluster_id": "c2", "cert_state": "Removed"}])),
+            "it is the same page again",
+            "LookupFailed",
+        ),
+    ];
+    sees_text!("by oddity", odd_answers(&mut stage, oddities, false).await?);
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// An answer of another shape, or about somebody else, tells nothing: nothing is touched. What a service says is shown in a
+/// form that does a terminal no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let named = |name: &str| json!({"User": {"UserId": UID, "UserName": name}});
+    let (user, bin) = (Operation::ImsGetUser, Operation::ImsGetUserInRecycleBin);
+    let oddities = vec![
+        (
+            "another user",
+            user,
+            json!({"User": {"UserId": "200000000000000002", "UserName": "leaver"}}),
+            "it is about another user",
+            "LookupFailed",
+        ),
+        (
+            "a number for a UID",
+            user,
+            json!({"User": {"UserId": 5}}),
+            "invalid type: integer `5`, expected a string",
+            "LookupFailed",
+        ),
+        ("no user", user, json!({}), "missing field `User`", "LookupFailed"),
+        (
+            "another deleted user",
+            bin,
+            json!({"User": {"UserId": "200000000000000002", "UserPrincipalName": "leaver@example"}}),
+            "it is about another user",
+            "LookupFailed",
+        ),
+        (
+            "a name with control characters",
+            user,
+            named("leaver\u{1b}[2J\n"),
+            "belongs to leaver\\u{1b}[2J\\u{a}, but",
+            "NameMismatch",
+        ),
+        (
+            "a name without end",
+            user,
+            named(&"x".repeat(10_000)),
+            "x…, but",
+            "NameMismatch",
+        ),
+        (
+            "a project that is no name",
+            Operation::CsGetClusterAuditProject,
+            json!({"audit_enabled": true, "sls_project_name": "evil.example/x?"}),
+            "this is no name of an SLS project",
+            "WaitingForInactivity",
+        ),
+        (
+            "texts for numbers",
+            Operation::SlsGetLogStore,
+            json!({"ttl": "long", "createTime": "ago"}),
+            "invalid type: string",
+            "WaitingForInactivity",
+        ),
+        (
+            "records that are counted and not there",
+            Operation::SlsGetLogsV2,
+            json!({"meta": {"count": 3, "progress": "Complete"}, "data": []}),
+            "it counts records, and yet has none",
+            "WaitingForInactivity",
+        ),
+    ];
+    sees_text!("by oddity", odd_answers(&mut stage, oddities, true).await?);
+    let name = stage.status("left").await?.identity.and_then(|i| i.name);
+    assert!(name.is_none_or(|name| name.chars().count() < 200), "names are bounded");
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Touches nothing, names the key's trouble, and goes on once the key works.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_access_key_is_revoked() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    let keys = stage.sim.edit(|w| std::mem::take(&mut w.access_keys));
+    stage.start_operator(&options()).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "LookupFailed").await?;
+    assert_waiting(&status, "LookupFailed");
+    assert!(message(&status, "Ready").contains("InvalidAccessKeyId.NotFound"));
+    sees!(stage, "left", "while the key is revoked");
+    assert_untouched(&stage).await?;
+
+    stage.sim.edit(|w| w.access_keys = keys);
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// The services refuse requests of another time: nothing is touched, and the message says to set the clock right.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    stage.start_operator(&options()).await?;
+    let mut seen = String::new();
+    let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Set the clock");
+    stage.sim.edit(|w| w.clock_ahead_seconds = 1200);
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for("left", "the clock to be named", about_the_clock).await?;
+    assert_waiting(&status, "LookupFailed");
+    seen.push_str(&format!("# 20 minutes slow\n{}", brief(&status, "IdentityResolved")));
+    // SLS says it in words of its own.
+    let late = FaultKind::Custom {
+        status: 400,
+        code: "RequestTimeExpired".to_owned(),
+        message: "The request is expired".to_owned(),
+    };
+    stage.sim.fault(Fault::new(Operation::SlsGetIndex, late));
+    stage.sim.edit(|w| w.clock_ahead_seconds = 0);
+    let waits = |s: &UserOffboardingStatus| state(s) == "WaitingForInactivity" && about_the_clock(s);
+    let status = stage.wait_for("left", "SLS to be quoted", waits).await?;
+    seen.push_str(&format!("# only SLS minds\n{}", brief(&status, "Inactive")));
+    sees_text!("by clock", seen);
+    assert_untouched(&stage).await?;
+
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Says why the exchange fails, reads the token's file anew each time, and goes on with the token that is put there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (rrsa, token) = rrsa(&stage).await?;
+    give_access(&stage).await?;
+    let file = stage.cluster.dir().join("rrsa-token");
+    // Its signature is another's.
+    let (head, _) = token.rsplit_once('.').expect("a signature");
+    std::fs::write(&file, format!("{head}.AAAA"))?;
+    let mut options = options();
+    options.flags.push("--credentials=rrsa".to_owned());
+    options.env = rrsa.env;
+    stage.start_operator(&options).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "LookupFailed").await?;
+    assert_waiting(&status, "LookupFailed");
+    sees!(stage, "left", "with a token that does not serve");
+    assert_untouched(&stage).await?;
+
+    std::fs::write(&file, &token)?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Renews them and repeats the call: nobody notices. The purge, which is never repeated at once, is asked for again at the
+/// next look.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_credentials_expire_in_the_middle() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (rrsa, _) = rrsa(&stage).await?;
+    give_access(&stage).await?;
+    let expired = |operation, status, code: &str| {
+        let kind = FaultKind::Custom {
+            status,
+            code: code.to_owned(),
+            message: "Specified SecurityToken is expired.".to_owned(),
+        };
+        Fault::new(operation, kind)
+    };
+    let once = [
+        expired(Operation::RamListRoles, 400, "InvalidSecurityToken.Expired").times(1),
+        expired(Operation::SlsGetIndex, 401, "SecurityTokenExpired").times(1),
+    ];
+    let purge = Operation::CsCleanClusterUserPermissions;
+    let always = expired(purge, 400, "InvalidSecurityToken.Expired");
+    once.into_iter()
+        .chain([always])
+        .for_each(|fault| stage.sim.fault(fault));
+    let mut options = options();
+    options.flags.push("--credentials=rrsa".to_owned());
+    options.env = rrsa.env;
+    stage.start_operator(&options).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "NotConfirmed").await?;
+    assert_conditions(&status, &[("KubeconfigPurged", "Unknown/NotConfirmed")]);
+    sees_text!("while the purge meets it", brief(&status, "KubeconfigPurged"));
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    let calls = stage.sim.calls();
+    let exchanges = calls
+        .iter()
+        .filter(|c| c.operation == Operation::StsAssumeRoleWithOidc)
+        .count();
+    // At first, for the roles, for the index, and for each purge that follows a refused one.
+    assert_eq!(exchanges, 3 + purges(&stage).len() - 1, "each time new ones");
+    Ok(())
+}
+
+/// Is asked again no sooner than it said, however often the operator would look.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_says_when_to_come_back() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    let hint = Duration::from_secs(2);
+    let throttle = Throttle::plain().hint(Hint::TimeLeft(hint.as_millis() as u64));
+    let fault = Fault::new(Operation::StsGetCallerIdentity, FaultKind::Throttled(throttle));
+    stage.sim.fault(fault);
+    stage.start_operator(&options()).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "LookupFailed").await?;
+    assert_waiting(&status, "LookupFailed");
+    sees!(stage, "left", "while it waits");
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let asked: Vec<_> = stage
+        .sim
+        .calls()
+        .into_iter()
+        .filter(|c| c.operation == Operation::StsGetCallerIdentity)
+        .map(|c| c.at)
+        .collect();
+    assert!(
+        asked.len() >= 2 && asked[1].duration_since(asked[0])? >= hint,
+        "{asked:?}"
+    );
+    assert_gone(&stage, &status).await
 }
