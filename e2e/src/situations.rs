@@ -187,31 +187,51 @@ fn seen(moments: &[Moment]) -> String {
     let mut parts = Vec::new();
     for moment in moments {
         parts.push(format!("*{}:*", cell(&moment.name)));
-        // With the reason of Ready it says nothing more.
-        let reason_of_ready = moment
-            .text
-            .strip_prefix("Ready=False")
-            .and_then(|rest| rest.split(':').next());
-        let follows = |line: &str| {
-            line.starts_with("Reconciling=")
-                || line.starts_with("Stalled=")
-                || line
-                    .strip_prefix("Offboarded=False")
-                    .is_some_and(|rest| Some(rest) == reason_of_ready)
-        };
-        let told = |line: &&str| !follows(line);
-        for line in moment.text.lines().filter(|line| !line.trim().is_empty()).filter(told) {
-            parts.push(match (line.strip_prefix("# "), line.split_once(": ")) {
-                (Some(circumstance), _) => format!("*{}:*", cell(circumstance)),
-                (None, Some((condition, message))) if condition.contains('=') => {
-                    format!("`{condition}`: {}", cell(message))
-                }
-                (None, _) if line.contains('=') => format!("`{line}`"),
-                (None, _) => cell(line),
-            });
+        let lines: Vec<&str> = moment.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let is_circumstance = |line: &str| line.starts_with("# ");
+        let several = lines.iter().any(|line| is_circumstance(line));
+        for group in lines.chunk_by(|_, next| !is_circumstance(next)) {
+            group_of_lines(group, several, &mut parts);
         }
     }
     parts.join("<br>")
+}
+
+/// What is seen at once: the message of `Ready`, and of the other conditions what it does not say already. Where there are
+/// several such groups, of the others only status and reason.
+fn group_of_lines(lines: &[&str], briefly: bool, parts: &mut Vec<String>) {
+    let ready = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("Ready="))
+        .unwrap_or_default();
+    let (state, ready_says) = ready.split_once(": ").unwrap_or((ready, ""));
+    let follows = |line: &str| {
+        let of_ready = line
+            .strip_prefix("Offboarded=")
+            .is_some_and(|state_here| state_here == state);
+        of_ready || line.starts_with("Reconciling=") || line.starts_with("Stalled=")
+    };
+    let mut silent = Vec::new();
+    for line in lines.iter().filter(|line| !follows(line)) {
+        if let Some(circumstance) = line.strip_prefix("# ") {
+            parts.push(format!("*{}:*", cell(circumstance)));
+            continue;
+        }
+        match line.split_once(": ").unwrap_or((line, "")) {
+            (condition, message) if condition.contains('=') => {
+                let is_ready = condition.starts_with("Ready=");
+                if is_ready || !(briefly || message.is_empty() || ready_says.contains(message)) {
+                    parts.push(format!("`{condition}`: {}", cell(message)));
+                } else {
+                    silent.push(format!("`{condition}`"));
+                }
+            }
+            _ => parts.push(cell(line)),
+        }
+    }
+    if !silent.is_empty() {
+        parts.push(silent.join(", "));
+    }
 }
 
 /// Text that neither ends the cell nor is taken for markup.
