@@ -284,6 +284,29 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_was_changed_in_the_window_does_not_cover_it() {
+        let place = Place {
+            project: "p".into(),
+            logstore: "l".into(),
+        };
+        let window = Window { from: 1000, to: 2000 };
+        for (changed_at, expected) in [
+            (None, true),
+            (Some(1000), true),
+            (Some(1001), false),
+            (Some(i64::MAX), false),
+        ] {
+            let index = Index {
+                full_text: true,
+                keys: Default::default(),
+                changed_at,
+            };
+            let covers = is_indexed_throughout(&place, &index, window);
+            assert_eq!(covers.is_ok(), expected, "{changed_at:?}: {covers:?}");
+        }
+    }
+
+    #[test]
     fn silence_is_found_between_at_the_edges_and_where_no_bucket_is() {
         let cases: [(&[Bucket], &[Silence]); 5] = [
             (&[bucket(0, 50, 1), bucket(50, 100, 2)], &[]),

@@ -246,3 +246,57 @@ impl Activity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offboarding::identity::Identity;
+
+    #[test]
+    fn a_request_is_an_incident_unless_it_was_made_before_the_deletion() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let recycled = |deleted_at| Identity::Recycled {
+            name: "leaver".into(),
+            deleted_at,
+        };
+        let nowhere = Identity::Nowhere { name_belongs_to: None };
+        let cases = [
+            (Identity::User { name: "leaver".into() }, false, ""),
+            (Identity::Role { name: "shared".into() }, false, ""),
+            (recycled(Some(at(101))), false, " RAM deleted the identity after that"),
+            (
+                recycled(Some(at(100))),
+                true,
+                " RAM had deleted the identity before that",
+            ),
+            (
+                recycled(Some(at(99))),
+                true,
+                " RAM had deleted the identity before that",
+            ),
+            (recycled(None), true, " RAM does not know the identity any more"),
+            (nowhere, true, " RAM does not know the identity any more"),
+        ];
+        for (identity, incident, start) in cases {
+            let status = identity.to_status();
+            assert_eq!(is_incident(&status, at(100)), incident, "{identity:?}");
+            for (made_by, who) in [(None, "somebody else"), (Some("admin".to_owned()), "admin acted")] {
+                let hit = Hit {
+                    time: at(100),
+                    audit_id: None,
+                    verb: None,
+                    source_ip: None,
+                    user_agent: None,
+                    made_by,
+                    impersonated: true,
+                };
+                let text = after_deletion(&status, &hit);
+                assert!(
+                    text.starts_with(start) && (!start.is_empty() || text.is_empty()),
+                    "{text}"
+                );
+                assert_eq!(text.contains(who) && text.contains("incident"), incident, "{text}");
+            }
+        }
+    }
+}

@@ -168,6 +168,27 @@ mod tests {
     }
 
     #[test]
+    fn a_hit_says_whose_credentials_were_used() {
+        let uid = "100".parse().unwrap();
+        let of = |fields: &[(&str, &str)]| hit(&row(fields), 100, WINDOW).unwrap().describe(&uid, 1);
+        let start = "UID 100 was active in the last day: at 1970-01-01T00:25:00Z";
+        let console = "allowed to User \"100\"";
+        assert_eq!(of(&[(USERNAME, "100-17"), ("verb", "")]), format!("{start}."));
+        assert_eq!(
+            of(&[(USERNAME, "100"), (IMPERSONATED, "other"), ("sourceIPs", "192.0.2.7")]),
+            format!("{start}, from 192.0.2.7.")
+        );
+        assert_eq!(
+            of(&[(USERNAME, "admin"), (IMPERSONATED, "100"), (AUTHORIZATION, console)]),
+            format!("{start}, made by admin, who impersonated it.")
+        );
+        assert_eq!(
+            of(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, console)]),
+            format!("{start}, made by kubernetes-admin, as requests from the ACK console are.")
+        );
+    }
+
+    #[test]
     fn what_a_hit_says_is_bounded_and_clean() {
         let agent = format!("curl\n{}", "x".repeat(1000));
         let row = row(&[

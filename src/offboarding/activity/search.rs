@@ -15,12 +15,15 @@ use crate::{
     rbac::subject::{self, UidKey},
     uid::Uid,
 };
+use futures::StreamExt;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Rows of a page: the most that SLS returns.
 const PAGE: u32 = 100;
 /// Pages of one query that are read in search of a decisive row.
 const MAX_PAGES: u32 = 20;
+/// Queries at a time.
+const PARALLEL: usize = 8;
 /// Names in one query: SLS takes at most 30 conditions.
 const NAMES_IN_A_QUERY: usize = 20;
 /// Tries for a complete answer, and the pause between them (the official SDK: 5 tries, 0.5 s).
@@ -62,7 +65,9 @@ pub async fn latest(
             search.evidence,
         )
     });
-    for (outcome, evidence) in futures::future::join_all(searches).await {
+    // An identity that was bound under thousands of names is asked for in hundreds of queries.
+    let mut outcomes = futures::stream::iter(searches).buffered(PARALLEL);
+    while let Some((outcome, evidence)) = outcomes.next().await {
         match outcome {
             Ok(Some(hit)) if latest.as_ref().is_none_or(|l| hit.time > l.time) => latest = Some(hit),
             Ok(_) => {}
