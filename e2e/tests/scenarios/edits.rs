@@ -45,6 +45,7 @@ const COLLEAGUE: &str = "200000000000000002-1700000000";
 const TEAM_A: &str = "/api/v1/namespaces/team-a/configmaps";
 /// Within a test nothing is tried again because its time has come.
 const AN_HOUR: &str = "--recheck-interval=1h";
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// A request of the operator to the API server, before it arrives there.
 #[derive(Clone, Debug)]
@@ -466,7 +467,8 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
     Ok(())
 }
 
-/// Removes it between two edits; at the latest, when the edits end. No state goes without a backup.
+/// Removes it between two edits of a colleague who edits every 100 ms for a minute; at the latest, when the edits end. No state
+/// goes without a backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -476,7 +478,7 @@ async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> an
     let began = Instant::now();
     let colleague = tokio::spawn(async move {
         let mut edits = 0;
-        while began.elapsed() < Duration::from_secs(10) && annotate(&admin, &edits.to_string()).await? {
+        while began.elapsed() < MINUTE && annotate(&admin, &edits.to_string()).await? {
             edits += 1;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -488,9 +490,13 @@ async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> an
     })
     .await?;
     stage.apply("left", json!({"uid": UID})).await?;
+    eventually("the end of the edits", MINUTE + PATIENCE, async || {
+        Ok(colleague.is_finished().then_some(()))
+    })
+    .await?;
+    let edits = colleague.await??;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await?;
-    let edits = colleague.await??;
     let states = stored(&stage, "leaver").await?.len();
     assert!(edits > 0);
     // Twenty and those of the last look; then those of one look a second (the recheck interval).
