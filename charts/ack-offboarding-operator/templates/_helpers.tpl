@@ -101,6 +101,9 @@ wrong is said at once.
 {{- if not $v.image.repository }}
 {{- $wrong = append $wrong "image.repository is required: the repository of the operator's image" }}
 {{- end }}
+{{- if splitList "/" $v.image.repository | last | contains ":" }}
+{{- $wrong = append $wrong "image.repository holds a tag or a digest: use image.tag or image.digest" }}
+{{- end }}
 {{- if not $v.cluster.region }}
 {{- $wrong = append $wrong "cluster.region is required: the cluster's region, as in cn-hangzhou" }}
 {{- end }}
@@ -160,11 +163,11 @@ wrong is said at once.
 {{- end }}
 {{- end }}
 {{- range $label, $_ := include "operator.selectorLabels" . | fromYaml }}
-{{- if hasKey $v.podLabels $label }}
+{{- if hasKey ($v.podLabels | default dict) $label }}
 {{- $wrong = append $wrong (printf "podLabels holds %s, by which the Deployment finds its pods: leave it out" $label) }}
 {{- end }}
 {{- end }}
-{{- if and (eq $c.source "webhook") (hasKey $v.serviceAccount.annotations "pod-identity.alibabacloud.com/role-name") }}
+{{- if and (eq $c.source "webhook") (hasKey ($v.serviceAccount.annotations | default dict) "pod-identity.alibabacloud.com/role-name") }}
 {{- $wrong = append $wrong "serviceAccount.annotations holds pod-identity.alibabacloud.com/role-name: use credentials.webhook.roleName alone" }}
 {{- end }}
 {{- if $wrong }}
