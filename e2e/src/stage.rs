@@ -65,9 +65,16 @@ pub struct OperatorOptions {
 }
 
 impl Default for OperatorOptions {
-    /// A second instead of an hour between looks, and quick retries.
+    /// A second instead of an hour between looks, and quick retries. Alone: one that was killed does not keep the next one
+    /// waiting for its Lease.
     fn default() -> Self {
-        let flags = ["--recheck-interval=1s", "--backoff=500ms", "--poll-interval=1h"];
+        let flags = [
+            "--recheck-interval=1s",
+            "--backoff=500ms",
+            "--poll-interval=1h",
+            "--leader-elect=false",
+            "--listen=127.0.0.1:0",
+        ];
         OperatorOptions {
             flags: flags.map(str::to_owned).into(),
             env: Vec::new(),
@@ -132,6 +139,15 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// # Errors
     /// When it cannot be built or started.
     pub async fn start_operator(&mut self, options: &OperatorOptions) -> anyhow::Result<()> {
+        self.operator = Some(self.another_operator(options).await?);
+        Ok(())
+    }
+
+    /// Starts an operator that the stage does not look after.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub async fn another_operator(&mut self, options: &OperatorOptions) -> anyhow::Result<Process> {
         let kubeconfig = self
             .cluster
             .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
@@ -139,7 +155,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         let kubeconfig = match &options.api_server {
             None => kubeconfig,
             Some(url) => {
-                let through_proxy = kubeconfig.with_extension("proxy.yaml");
+                let through_proxy = kubeconfig.with_extension(format!("{}.yaml", self.logs.len()));
                 let text = std::fs::read_to_string(&kubeconfig)?.replace(self.cluster.url(), url);
                 anyhow::ensure!(text.contains(url), "the kubeconfig does not name the API server's URL");
                 std::fs::write(&through_proxy, text)?;
@@ -173,8 +189,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         let _ = std::fs::remove_file(&log);
         self.logs.push(log.clone());
         self.started = Some(Timestamp::now());
-        self.operator = Some(Process::spawn("operator", &command, &log)?);
-        Ok(())
+        Process::spawn("operator", &command, &log)
     }
 
     /// When the operator's process was last started.

@@ -160,7 +160,7 @@ async fn store(
                 continue;
             }
         };
-        ctx.still_wanted(object).await?;
+        let _permit = ctx.still_wanted(object).await?;
         let stored = create(ctx, &map).await?;
         if !backup::is_same(&map, &stored) {
             let name = format!("{}/{}", ctx.settings.namespace, map.name_any());

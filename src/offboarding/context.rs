@@ -9,7 +9,10 @@ use super::{
 use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
     api::{Reason, UserOffboarding},
-    operator::settings::Settings,
+    operator::{
+        leadership::{Leadership, Permit},
+        settings::Settings,
+    },
     rbac::{fence::Fence, subject::UidKey, watch::BindingIndex},
     uid::Uid,
 };
@@ -42,6 +45,8 @@ pub struct Context {
     pub settings: Settings,
     /// Publishes events.
     pub recorder: Recorder,
+    /// Whether this process may change anything.
+    pub leadership: Leadership,
     /// Closed days of audit logs, whose silences are known.
     pub settled_days: SettledDays,
     caller: Cached<CallerIdentity>,
@@ -54,7 +59,14 @@ pub struct Context {
 
 impl Context {
     /// A context that remembers nothing yet.
-    pub fn new(client: Client, cloud: Cloud, index: Arc<BindingIndex>, settings: Settings, recorder: Recorder) -> Self {
+    pub fn new(
+        client: Client,
+        cloud: Cloud,
+        index: Arc<BindingIndex>,
+        settings: Settings,
+        recorder: Recorder,
+        leadership: Leadership,
+    ) -> Self {
         let fence = Fence::new(client.clone(), index.clone(), settings.fence.clone());
         Context {
             client,
@@ -63,6 +75,7 @@ impl Context {
             fence,
             settings,
             recorder,
+            leadership,
             settled_days: SettledDays::default(),
             caller: Cached::default(),
             cluster_known: tokio::sync::OnceCell::new(),
@@ -109,11 +122,12 @@ impl Context {
             .map(|role| role.name.clone()))
     }
 
-    /// Asked immediately before each effect: is the object still the one that was observed?
+    /// Asked immediately before each effect: is the object still the one that was observed, and does this process still lead?
+    /// The permit is kept until the effect has ended.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if it was edited, deleted, or replaced.
-    pub async fn still_wanted(&self, object: &UserOffboarding) -> Result<(), Stop> {
+    /// [`Stop::Superseded`] if the object was edited, deleted, or replaced, or if another process may lead.
+    pub async fn still_wanted(&self, object: &UserOffboarding) -> Result<Permit, Stop> {
         let api: Api<UserOffboarding> = Api::all(self.client.clone());
         let live = api.get_metadata_opt(&object.name_any()).await?;
         let same = live.is_some_and(|live| {
@@ -121,7 +135,16 @@ impl Context {
                 && live.metadata.generation == object.metadata.generation
                 && live.metadata.deletion_timestamp.is_none()
         });
-        if same { Ok(()) } else { Err(Stop::Superseded) }
+        // Last, when the answer is in: this is what must be true at the moment of the effect.
+        same.then(|| self.permit()).unwrap_or(Err(Stop::Superseded))
+    }
+
+    /// Permission to change something that is not an effect on the cluster's access: the status.
+    ///
+    /// # Errors
+    /// [`Stop::Superseded`] if another process may lead, or this one is to stop.
+    pub fn permit(&self) -> Result<Permit, Stop> {
+        self.leadership.permit().ok_or(Stop::Superseded)
     }
 
     /// Claims a UID for the object: two objects for one UID take turns.

@@ -91,8 +91,8 @@ impl Hold {
 pub enum Stop {
     /// Something holds it: reported in the status.
     Hold(Hold),
-    /// The object was edited, deleted, or replaced by another of its name: what was observed is void. Nothing is
-    /// reported; the new state of the object is a new reconcile.
+    /// The object was edited, deleted, or replaced by another of its name: what was observed is void. Or this process may not
+    /// change anything any more: another one leads. Nothing is reported; what is found next is a new reconcile.
     Superseded,
 }
 

@@ -83,13 +83,14 @@ pub async fn purge(
     report.backed_up(&facts.record, ctx);
     report.purge_requested_now();
     report.write(ctx).await?;
-    ctx.still_wanted(&report.object).await?;
+    let permit = ctx.still_wanted(&report.object).await?;
     let answer = ctx
         .cloud
         .ack
         .clean_cluster_user_permissions(&facts.cluster_id, &facts.uid, go.force())
         .await;
     tracing::info!(uid = %facts.uid, force = go.force(), ok = answer.is_ok(), "asked ACK to purge the kubeconfig");
+    drop(permit);
     match answer {
         Ok(()) => {
             report.purge_accepted_now();

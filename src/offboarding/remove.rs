@@ -86,13 +86,14 @@ async fn one(
     let key = &item.binding.key;
     let mut item = item.clone();
     for _ in 0..ATTEMPTS {
-        ctx.still_wanted(object).await?;
+        let permit = ctx.still_wanted(object).await?;
         let effect = match item.action {
             BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
             BindingAction::RemoveSubject => {
                 live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
             }
         };
+        drop(permit);
         let effect = match effect {
             Ok(effect) => effect,
             // A webhook of one namespace that is down, say: the others must not wait for it.

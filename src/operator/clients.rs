@@ -1,4 +1,4 @@
-//! Two clients of the API server, with different patience. (A third, for the lease, comes with leader election.)
+//! Three clients of the API server, with different patience.
 
 use kube::{
     Client, Config,
@@ -9,6 +9,9 @@ use std::{path::Path, time::Duration};
 /// How long a request may wait for bytes: many times what a healthy API server takes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The Lease must be renewed within seconds: what takes longer is tried anew.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
+const LEASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The clients.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub struct Clients {
     /// For everything else: bounded in time. It repeats nothing by itself: kube's default repeats every verb, DELETE
     /// and POST too, up to 15 times.
     pub request: Client,
+    /// For the Lease: impatient, and with connections of its own, which the work of the others cannot hold up.
+    pub lease: Client,
 }
 
 /// The API server cannot be reached as configured.
@@ -66,8 +71,10 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError>
     config.write_timeout = Some(REQUEST_TIMEOUT);
     // A connection that was idle in the pool must not count as a slow answer.
     config.reset_reader_on_write = true;
-    Ok(Clients {
-        watch,
-        request: Client::try_from(config)?,
-    })
+    let request = Client::try_from(config.clone())?;
+    config.connect_timeout = Some(LEASE_CONNECT_TIMEOUT);
+    config.read_timeout = Some(LEASE_TIMEOUT);
+    config.write_timeout = Some(LEASE_TIMEOUT);
+    let lease = Client::try_from(config)?;
+    Ok(Clients { watch, request, lease })
 }

@@ -2,6 +2,9 @@
 
 use super::{
     clients::{self, Clients, ClientsError},
+    health,
+    leadership::Leadership,
+    lease::Elector,
     settings::{RunArgs, SettingsError},
 };
 use crate::{
@@ -28,8 +31,11 @@ use kube::{
     },
 };
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 /// The name under which the operator reports.
 const CONTROLLER: &str = "ack-offboarding-operator";
@@ -67,6 +73,17 @@ pub enum StartError {
     /// The index of bindings is not kept current any more.
     #[error("the watch of bindings ended; the process ends too, to be started again")]
     Index,
+    /// The address for /healthz and /readyz.
+    #[error("cannot listen on {address} (--listen, ACK_OFFBOARDING_LISTEN): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Nobody answers the kubelet any more.
+    #[error("the server of /healthz ended; the process ends too, to be started again")]
+    Health,
     /// Signals cannot be handled.
     #[error("the process cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -83,12 +100,25 @@ enum ReconcileError {
     Report { name: String, hold: Box<Hold> },
 }
 
-/// Runs the operator until it is told to stop by SIGTERM or SIGINT; work in hand is finished first.
+/// Runs the operator until it is told to stop by SIGTERM or SIGINT: the effects in hand are finished then, and no other is
+/// started.
 ///
 /// # Errors
 /// When it cannot start.
 pub async fn run(args: &RunArgs) -> Result<(), StartError> {
-    let Clients { watch, request } = clients::connect(args.kubeconfig.as_deref()).await?;
+    let leadership = Leadership::default();
+    stop_on_signal(leadership.clone())?;
+    let index = Arc::new(BindingIndex::default());
+    let listening = TcpListener::bind(args.listen).await;
+    let listener = listening.map_err(|source| StartError::Listen {
+        address: args.listen,
+        source,
+    })?;
+    tracing::info!(address = ?listener.local_addr().ok(), "serving /healthz and /readyz");
+    let mut health = tokio::spawn(health::serve(listener, index.clone()));
+
+    let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
+    let mut watching = tokio::spawn(index.clone().run(watch.clone()));
     let cloud = Cloud::connect(&args.cloud()?)?;
     let settings = args.complete(&request).await?;
     tracing::info!(
@@ -102,35 +132,60 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         instance: std::env::var("HOSTNAME").ok(),
     };
     let recorder = Recorder::new(request.clone(), reporter);
-    let index = Arc::new(BindingIndex::default());
-    let mut watching = tokio::spawn(index.clone().run(watch.clone()));
-    let context = Arc::new(Context::new(request, cloud, index.clone(), settings, recorder));
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut stop = Box::pin(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("told to stop");
+    let elector = args.leader_elect.then(|| {
+        let api = Api::namespaced(lease, &settings.namespace);
+        Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone())
     });
+    let context = Context::new(request, cloud, index.clone(), settings, recorder, leadership.clone());
     tokio::select! {
         () = index.synced() => {}
-        () = &mut stop => return Ok(()),
+        () = leadership.stopping() => return Ok(()),
     }
     tracing::info!(bindings = index.len(), "the index is complete");
     tokio::select! {
-        () = control(watch, context, args.concurrency, stop) => {}
-        // It ends by a panic only; without it, returned access would go unnoticed.
+        () = work(watch, Arc::new(context), args.concurrency, elector) => {}
+        // They end by a panic, or when the socket fails. Without the one, returned access would go unnoticed.
         _ = &mut watching => return Err(StartError::Index),
+        _ = &mut health => return Err(StartError::Health),
     }
-    watching.abort();
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn control(
-    watch: Client,
-    context: Arc<Context>,
-    concurrency: u16,
-    stop: impl Future<Output = ()> + Send + 'static,
-) {
+fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::info!("told to stop");
+        leadership.stop();
+    });
+    Ok(())
+}
+
+/// Works whenever this process leads, until it is told to stop.
+async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: Option<Elector>) {
+    let leadership = context.leadership.clone();
+    let Some(mut elector) = elector else {
+        leadership.alone();
+        return control(watch, context, concurrency).await;
+    };
+    while !leadership.is_stopping() {
+        tokio::select! {
+            () = elector.acquire() => {}
+            () = leadership.stopping() => break,
+        }
+        let mut working = pin!(control(watch.clone(), context.clone(), concurrency));
+        // Renewed until nothing is in hand any more.
+        tokio::select! {
+            () = &mut working => {}
+            () = elector.keep() => working.await,
+        }
+    }
+    elector.release().await;
+}
+
+/// Reconciles until this process leads no longer, or is told to stop.
+async fn control(watch: Client, context: Arc<Context>, concurrency: u16) {
     let (reader, writer) = reflector::store();
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
         .default_backoff()
@@ -143,18 +198,11 @@ async fn control(
         );
     let by_bindings = woken_by_bindings(&context.index, reader.clone());
     let by_turns = context.turns().map(|name| ObjectRef::new(&name));
-    // The controller wants a future that threads can share.
-    let (told, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        stop.await;
-        let _ = told.send(());
-    });
+    let leadership = context.leadership.clone();
     Controller::for_stream(objects, reader)
         .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(stream::select(by_bindings, by_turns))
-        .graceful_shutdown_on(async move {
-            let _ = stopped.await;
-        })
+        .graceful_shutdown_on(async move { leadership.ended().await })
         .run(reconcile, error_policy, context)
         .for_each(|outcome| async move {
             match outcome {
@@ -202,7 +250,11 @@ async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, R
         name: name.clone(),
         source,
     })?;
-    let outcome = offboarding::reconcile(&ctx, object, &uid).await;
+    let outcome = tokio::select! {
+        outcome = offboarding::reconcile(&ctx, object, &uid) => outcome,
+        // What waits for the cloud, say, need not be waited for: no effect is in hand, and none would be permitted.
+        () = ctx.leadership.ended() => Ok(Action::await_change()),
+    };
     outcome.map_err(|hold| ReconcileError::Report {
         name,
         hold: Box::new(hold),

@@ -1,7 +1,11 @@
-//! Process plumbing: settings, clients of the API server, the controller that calls [`crate::offboarding`].
+//! Process plumbing: settings, clients of the API server, who leads, health, and the controller that calls
+//! [`crate::offboarding`].
 
 pub mod clients;
 pub mod controller;
+pub mod health;
+pub mod leadership;
+pub mod lease;
 #[cfg(test)]
 mod reference;
 pub mod settings;

@@ -8,7 +8,7 @@ use crate::{
 use clap::Args;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
 use kube::{Api, Client};
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The ConfigMap in `kube-system` in which an ACK cluster says which cluster, of which account, it is.
 const PROFILE: &str = "ack-cluster-profile";
@@ -131,6 +131,32 @@ pub struct RunArgs {
     /// How many objects are worked on at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
+
+    /// Where /healthz and /readyz are served.
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub listen: SocketAddr,
+
+    /// Whether to work only while holding a Lease, so that several replicas can run; without it, run exactly one.
+    #[arg(long, env = "ACK_OFFBOARDING_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+
+    /// The Lease, in the operator's namespace.
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "ack-offboarding-operator"
+    )]
+    pub lease_name: String,
+
+    /// How long the others wait for a leader that is not heard of; it steps down by itself after two thirds of that.
+    #[arg(long, env = "ACK_OFFBOARDING_LEASE_DURATION", value_name = "TIME", default_value = "15s", value_parser = lease_duration)]
+    pub lease_duration: Duration,
 }
 
 /// Settings as the flow needs them: complete.
@@ -324,6 +350,16 @@ fn timeout(text: &str) -> Result<Duration, String> {
     })
 }
 
+/// Whole seconds, as a Lease says it, and enough of them for several tries.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(
+        |time| match time.subsec_nanos() == 0 && (5..=300).contains(&time.as_secs()) {
+            true => Ok(time),
+            false => Err("expected whole seconds, 5s to 5m".to_owned()),
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,5 +375,15 @@ mod tests {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
         assert!(timeout("10m").is_ok() && timeout("11m").is_err());
+        for (text, fits) in [
+            ("5s", true),
+            ("15s", true),
+            ("5m", true),
+            ("4s", false),
+            ("6m", false),
+            ("5500ms", false),
+        ] {
+            assert_eq!(lease_duration(text).is_ok(), fits, "{text}");
+        }
     }
 }

@@ -88,6 +88,13 @@ impl BindingIndex {
         }
     }
 
+    /// Whether the first full list of both kinds is in.
+    pub fn is_synced(&self) -> bool {
+        [&self.cluster_role_bindings, &self.role_bindings]
+            .iter()
+            .all(|watched| *watched.synced.borrow())
+    }
+
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, cluster-wide ones first.
     pub fn find(&self, uid: UidKey, relation: Match) -> Vec<BindingKey> {
         let mut keys = self.cluster_role_bindings.read().find(uid, relation);

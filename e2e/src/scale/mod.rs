@@ -86,11 +86,11 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     Ok(report.meets_its_bars())
 }
 
-/// Nothing but the endpoints differs from the defaults.
+/// Nothing but the addresses differs from the defaults.
 fn as_in_production() -> OperatorOptions {
     let env = vec![("RUST_LOG".to_owned(), "info".to_owned())];
     OperatorOptions {
-        flags: Vec::new(),
+        flags: vec!["--listen=127.0.0.1:0".to_owned()],
         env,
         release: true,
         ..OperatorOptions::default()

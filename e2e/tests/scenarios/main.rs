@@ -9,6 +9,7 @@ mod credentials;
 mod doubt;
 mod edits;
 mod identities;
+mod leadership;
 mod limits;
 mod obstacles;
 mod restarts;

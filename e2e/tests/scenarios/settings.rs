@@ -14,6 +14,7 @@ fn said(flags: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(operator_binary(false)?);
     command
         .arg("run")
+        .arg("--listen=127.0.0.1:0")
         .args(flags)
         .env_clear()
         .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "id");

@@ -170,7 +170,7 @@ impl Report {
     /// Writes the status, if it says anything new, and publishes an event for each transition.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if the object is not the observed one any more.
+    /// [`Stop::Superseded`] if the object is not the observed one any more, or another process may lead.
     pub async fn write(&mut self, ctx: &Context) -> Result<(), Stop> {
         if self.status == self.written {
             return Ok(());
@@ -190,6 +190,7 @@ impl Report {
                 "status": self.status,
             });
             let params = PatchParams::apply(MANAGER).force();
+            let _permit = ctx.permit()?;
             match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
                 Ok(written) => {
                     self.object.metadata.resource_version = written.metadata.resource_version;

@@ -1,0 +1,420 @@
+//! Several operators, of which one works at a time; and how one ends.
+
+use crate::support::{TestStage, UID, assert_gone, assert_stored_before_removed, give_access, stage};
+use ack_offboarding_e2e::{
+    cluster::{OPERATOR_NAMESPACE, Process, Signal, eventually},
+    proxy::{Proxy, Upstream},
+    simulator::{Fault, FaultKind, Operation},
+    stage::{OperatorOptions, PATIENCE, user},
+};
+use http::Method;
+use k8s_openapi::{
+    api::coordination::v1::Lease,
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+const LEASE: &str = "ack-offboarding-operator";
+const LEADS: &str = "this process leads";
+const STANDS_BY: &str = "another process leads; this one stands by";
+
+/// One of several operators.
+struct Replica {
+    process: Process,
+    name: &'static str,
+}
+
+impl Replica {
+    async fn start(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
+        Replica::behind(stage, name, lease, None).await
+    }
+
+    async fn behind(
+        stage: &mut TestStage,
+        name: &'static str,
+        lease: &str,
+        api_server: Option<String>,
+    ) -> anyhow::Result<Replica> {
+        let options = OperatorOptions::default()
+            .flag("--leader-elect=true")
+            .flag(&format!("--lease-duration={lease}"));
+        let options = OperatorOptions {
+            env: vec![("HOSTNAME".to_owned(), name.to_owned())],
+            api_server,
+            ..options
+        };
+        let process = stage.another_operator(&options).await?;
+        Ok(Replica { process, name })
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.process.log()).unwrap_or_default()
+    }
+
+    /// When it said this for the first time.
+    fn said(&self, what: &str) -> Option<Timestamp> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains(what))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    async fn says(&self, what: &str) -> anyhow::Result<Timestamp> {
+        let name = self.name;
+        eventually(&format!("{name} to say {what:?}"), PATIENCE, async || {
+            Ok(self.said(what))
+        })
+        .await
+    }
+
+    /// What it answers to the kubelet.
+    async fn answers(&self, path: &str) -> anyhow::Result<u16> {
+        self.says("serving /healthz").await?;
+        let log = self.log();
+        let line = log.lines().find(|l| l.contains("serving /healthz")).unwrap_or_default();
+        let address = line
+            .split_once("address=Some(")
+            .and_then(|(_, rest)| rest.split_once(')'));
+        let address = address.expect("an address").0;
+        Ok(reqwest::get(format!("http://{address}{path}")).await?.status().as_u16())
+    }
+}
+
+fn leases(stage: &TestStage) -> Api<Lease> {
+    Api::namespaced(stage.admin(), OPERATOR_NAMESPACE)
+}
+
+async fn holder(stage: &TestStage) -> anyhow::Result<String> {
+    let lease = leases(stage).get(LEASE).await?;
+    let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+    Ok(holder.split('_').next().unwrap_or_default().to_owned())
+}
+
+/// What changes something, other than the Lease and the fence; and what asks for the Lease.
+#[derive(Clone, Default)]
+struct Requests(Arc<Mutex<Vec<(Method, String)>>>);
+
+impl Requests {
+    fn changes(&self) -> usize {
+        let all = self.0.lock().expect("the lock");
+        all.iter()
+            .filter(|(method, path)| *method != Method::GET && !path.contains("/leases") && !path.contains("/events"))
+            .count()
+    }
+
+    fn leases(&self) -> usize {
+        self.0
+            .lock()
+            .expect("the lock")
+            .iter()
+            .filter(|(_, path)| path.contains("/leases"))
+            .count()
+    }
+
+    /// A proxy that notes them, and lets nothing through while `cut`.
+    async fn proxy(&self, stage: &TestStage, cut: Arc<AtomicBool>) -> anyhow::Result<Proxy> {
+        let address = stage.cluster.url().trim_start_matches("https://").parse()?;
+        let noted = self.0.clone();
+        let before =
+            move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
+                noted
+                    .lock()
+                    .expect("the lock")
+                    .push((method.clone(), uri.path().to_owned()));
+                match cut.load(Ordering::SeqCst) {
+                    true => Box::pin(std::future::pending()),
+                    false => Box::pin(async {}),
+                }
+            };
+        Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let mut replicas = Vec::new();
+    for name in ["a", "b", "c"] {
+        replicas.push(Replica::start(&mut stage, name, "5s").await?);
+    }
+    for round in 0..2 {
+        eventually("all of them to know who leads", PATIENCE, async || {
+            let know = |r: &Replica| r.said(LEADS).is_some() || r.said(STANDS_BY).is_some();
+            Ok(replicas.iter().all(know).then_some(()))
+        })
+        .await?;
+        let leader = holder(&stage).await?;
+        for replica in &replicas {
+            assert_eq!(
+                replica.said(LEADS).is_some(),
+                replica.name == leader,
+                "{}",
+                replica.name
+            );
+            // A standby knows as much as the leader.
+            assert_eq!(
+                (replica.answers("/healthz").await?, replica.answers("/readyz").await?),
+                (200, 200)
+            );
+        }
+        let position = replicas.iter().position(|r| r.name == leader).expect("the leader");
+        replicas.remove(position).process.kill();
+        let uid = format!("25908395708943769{round}");
+        stage
+            .role_binding("team-a", &format!("leaver-{round}"), "view", &[user(&uid)])
+            .await?;
+        let name = format!("left-{round}");
+        stage.apply(&name, json!({"uid": uid})).await?;
+        stage.wait_for_state(&name, "Offboarded").await?;
+        assert_eq!(stage.bindings_of(&uid).await?, Vec::<String>::new());
+    }
+    let transitions = leases(&stage)
+        .get(LEASE)
+        .await?
+        .spec
+        .and_then(|spec| spec.lease_transitions);
+    assert_eq!(transitions, Some(3));
+    assert_stored_before_removed(&stage).await
+}
+
+/// A run is frozen between two effects, and thaws when another process has finished it.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let requests = Requests::default();
+    let proxy = requests.proxy(&stage, Arc::default()).await?;
+    for n in 0..200 {
+        stage
+            .role_binding("team-a", &format!("leaver-{n}"), "view", &[user(UID)])
+            .await?;
+    }
+    give_access(&stage).await?;
+    let frozen = Replica::behind(&mut stage, "frozen", "5s", Some(proxy.url())).await?;
+    frozen.says(LEADS).await?;
+    let other = Replica::start(&mut stage, "other", "5s").await?;
+    other.says(STANDS_BY).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    eventually("the run to be half-way", PATIENCE, async || {
+        let left = stage.bindings_of(UID).await?.len();
+        Ok((left < 180).then_some(()))
+    })
+    .await?;
+    frozen.process.signal(Signal::STOP)?;
+    assert!(!stage.bindings_of(UID).await?.is_empty(), "it was frozen half-way");
+    other.says(LEADS).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+
+    // What it would change now is somebody else's.
+    stage
+        .role_binding("team-a", "leaver-7", "view", &[user("200000000000000002")])
+        .await?;
+    let (changes, asked) = (requests.changes(), requests.leases());
+    frozen.process.signal(Signal::CONT)?;
+    frozen.says(STANDS_BY).await?;
+    eventually("it to ask for the Lease some more", PATIENCE, async || {
+        Ok((requests.leases() > asked + 3).then_some(()))
+    })
+    .await?;
+    assert_eq!(requests.changes(), changes, "the stale one changed nothing");
+    assert_eq!(holder(&stage).await?, "other");
+    let status = stage.status("left").await?;
+    assert_gone(&stage, &status).await?;
+    assert_stored_before_removed(&stage).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(false)));
+    let proxy = requests.proxy(&stage, cut.clone()).await?;
+    let lonely = Replica::behind(&mut stage, "lonely", "6s", Some(proxy.url())).await?;
+    lonely.says(LEADS).await?;
+    let other = Replica::start(&mut stage, "other", "6s").await?;
+    other.says(STANDS_BY).await?;
+    cut.store(true, Ordering::SeqCst);
+    let started = other.says(LEADS).await?;
+    let stopped = lonely.said("this process stands by").expect("it noticed by itself");
+    assert!(stopped < started, "{stopped} is before {started}");
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+
+    // When it can reach it again, it is a standby like any other, and takes over when its turn comes.
+    cut.store(false, Ordering::SeqCst);
+    lonely.says(STANDS_BY).await?;
+    drop(other);
+    eventually("the lonely one to lead again", PATIENCE, async || {
+        Ok((holder(&stage).await? == "lonely").then_some(()))
+    })
+    .await
+}
+
+/// Clocks are not compared: what counts is how long the Lease was seen not to change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_times_are_minutes_off_is_taken_over_after_its_duration() -> anyhow::Result<()> {
+    for off in [SignedDuration::from_mins(-10), SignedDuration::from_mins(10)] {
+        let mut stage = stage().await;
+        let time = json!(Timestamp::now() + off);
+        let spec = json!({
+            "holderIdentity": "somebody", "leaseDurationSeconds": 7, "renewTime": time, "acquireTime": time, "leaseTransitions": 4,
+        });
+        let metadata = ObjectMeta {
+            name: Some(LEASE.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let lease = Lease {
+            metadata,
+            spec: serde_json::from_value(spec)?,
+        };
+        leases(&stage).create(&PostParams::default(), &lease).await?;
+        let replica = Replica::start(&mut stage, "a", "5s").await?;
+        let seen = replica.says(STANDS_BY).await?;
+        let led = replica.says(LEADS).await?;
+        let waited = led.duration_since(seen);
+        // Seen before it is said: by a moment.
+        assert!(waited > SignedDuration::from_millis(6_500), "{waited:#}");
+        let spec = leases(&stage).get(LEASE).await?.spec.expect("a spec");
+        assert_eq!(spec.lease_transitions, Some(5));
+        let renewed = spec.renew_time.expect("a time").0;
+        assert!(renewed.duration_since(Timestamp::now()).abs() < SignedDuration::from_mins(1));
+    }
+    Ok(())
+}
+
+/// Somebody writes to the Lease between two renewals: nothing is lost by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let replica = Replica::start(&mut stage, "a", "5s").await?;
+    replica.says(LEADS).await?;
+    let renewals = async || {
+        let lease = leases(&stage).get(LEASE).await?;
+        anyhow::Ok(lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0))
+    };
+    let began = Instant::now();
+    let first = renewals().await?;
+    let mut last = first;
+    let mut seen = 0;
+    while seen < 3 {
+        anyhow::ensure!(began.elapsed() < PATIENCE, "it does not renew");
+        let note =
+            Patch::Merge(json!({"metadata": {"annotations": {"example.com/note": format!("{:?}", began.elapsed())}}}));
+        leases(&stage).patch(LEASE, &PatchParams::default(), &note).await?;
+        let now = renewals().await?;
+        seen += u32::from(now != last);
+        last = now;
+    }
+    assert_eq!(replica.log().matches(LEADS).count(), 1);
+    assert_eq!(holder(&stage).await?, "a");
+    Ok(())
+}
+
+/// The effect in hand is finished, no other is started, and the Lease is given back: the next one need not wait for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_other() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    for n in 0..5 {
+        stage
+            .role_binding("team-b", &format!("more-{n}"), "view", &[user(UID)])
+            .await?;
+    }
+    let address = stage.cluster.url().trim_start_matches("https://").parse()?;
+    let (arrived, go_on) = (
+        Arc::new(tokio::sync::Semaphore::new(0)),
+        Arc::new(tokio::sync::Semaphore::new(0)),
+    );
+    let before = {
+        let (arrived, go_on) = (arrived.clone(), go_on.clone());
+        move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
+            if *method != Method::DELETE || !uri.path().contains("bindings") {
+                return Box::pin(async {});
+            }
+            arrived.add_permits(1);
+            let go_on = go_on.clone();
+            Box::pin(async move { go_on.acquire().await.expect("it is open").forget() })
+        }
+    };
+    let proxy = Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await?;
+    let mut first = Replica::behind(&mut stage, "first", "5m", Some(proxy.url())).await?;
+    first.says(LEADS).await?;
+    let second = Replica::start(&mut stage, "second", "5m").await?;
+    second.says(STANDS_BY).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    arrived.acquire().await?.forget();
+    first.process.signal(Signal::TERM)?;
+    first.says("told to stop").await?;
+    assert_eq!(first.process.try_wait()?, None, "it waits for the effect in hand");
+    assert_eq!(second.said(LEADS), None, "the Lease is not given back before that");
+    let before = stage.bindings_of(UID).await?.len();
+    go_on.add_permits(100);
+    let ended = first.process.wait(PATIENCE).await?;
+    assert!(ended.success(), "{ended}");
+    assert_eq!(arrived.available_permits(), 0, "no other was started");
+    assert_eq!(first.log().matches("gave the Lease back").count(), 1);
+
+    // Within a minute, though the Lease would be good for five.
+    second.says(LEADS).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_eq!(status.removed.map(|removed| removed.deleted), Some(before as u32));
+    assert_stored_before_removed(&stage).await
+}
+
+/// A cloud that does not answer does not hold up a shutdown.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    give_access(&stage).await?;
+    stage.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Hang));
+    let mut replica = Replica::start(&mut stage, "a", "5m").await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    eventually("the question", PATIENCE, async || {
+        let asked = stage
+            .sim
+            .calls()
+            .iter()
+            .any(|call| call.operation == Operation::ImsGetUser);
+        Ok(asked.then_some(()))
+    })
+    .await?;
+    replica.process.signal(Signal::TERM)?;
+    // One try would take 15 s, and all of them a minute and a half.
+    let told = replica.says("told to stop").await?;
+    assert!(replica.process.wait(PATIENCE).await?.success());
+    let stopped = replica.said("controller: stopped").expect("it says so");
+    assert!(stopped.duration_since(told) < SignedDuration::from_secs(10));
+    Ok(())
+}
+
+/// Alive, but not ready: it does not know who is bound where.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_without_a_complete_index_is_not_ready() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(true)));
+    let proxy = requests.proxy(&stage, cut.clone()).await?;
+    let replica = Replica::behind(&mut stage, "a", "5s", Some(proxy.url())).await?;
+    assert_eq!(
+        (replica.answers("/healthz").await?, replica.answers("/readyz").await?),
+        (200, 503)
+    );
+    assert_eq!(replica.said(LEADS), None);
+    drop((replica, proxy));
+    let replica = Replica::start(&mut stage, "b", "5s").await?;
+    eventually("it to be ready", PATIENCE, async || {
+        Ok((replica.answers("/readyz").await? == 200).then_some(()))
+    })
+    .await
+}
