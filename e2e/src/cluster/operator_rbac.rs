@@ -28,6 +28,8 @@ pub const FENCE: &str = "ack-offboarding-fence";
 const OPERATOR: &str = include_str!("../../manifests/operator.yaml");
 const SUBJECT_REMOVAL: &str = include_str!("../../manifests/subject-removal.yaml");
 const ADMISSION_POLICY: &str = include_str!("../../manifests/admission-policy.yaml");
+/// The roles for people, and the policy that asks for the verb `approve`.
+const PEOPLE: &str = include_str!("../../manifests/people.yaml");
 /// The ClusterRole and the ClusterRoleBinding in [`SUBJECT_REMOVAL`].
 const SUBJECT_REMOVAL_NAME: &str = "ack-offboarding-operator-subject-removal";
 
@@ -81,6 +83,11 @@ impl Cluster {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             Err(error) => Err(error).with_context(|| format!("cannot create the namespace {name}")),
         }
+    }
+
+    /// Installs the roles for people, and the policy that asks for the verb `approve`.
+    pub async fn install_people(&self) -> anyhow::Result<()> {
+        manifests::apply(&self.admin(), &manifests::parse(PEOPLE)?).await
     }
 
     async fn install(&self, namespace: &str, subject_removal: bool) -> anyhow::Result<()> {

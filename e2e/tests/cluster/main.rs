@@ -6,6 +6,7 @@
 mod leftovers;
 mod operator_permissions;
 mod people;
+mod refusals;
 mod reset;
 
 use std::time::Duration;

@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 
-use ack_offboarding_e2e::cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, api::ListParams};
+use ack_offboarding_e2e::cluster::{Cluster, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, eventually, pool};
+use ack_offboarding_operator::api::UserOffboarding;
+use k8s_openapi::api::{
+    core::v1::ConfigMap,
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 
-use super::{DEADLINE, LEAVER, assert_forbidden, bind_view, cluster, cluster_with_operator};
+use super::{DEADLINE, LEAVER, assert_forbidden, bind_view, cluster, cluster_with_operator, user};
 
 #[tokio::test]
 async fn a_client_certificate_is_the_leaver_and_its_requests_are_in_the_audit_log() {
@@ -82,4 +89,124 @@ async fn a_token_names_its_audience_and_the_key_that_verifies_it() {
     assert_eq!((&key["alg"], &key["use"]), (&json!("ES256"), &json!("sig")));
     // Header, claims, signature.
     assert_eq!(token.split('.').count(), 3);
+}
+
+/// A RoleBinding as the administrator sees it.
+pub(crate) async fn role_binding(cluster: &Cluster, namespace: &str, name: &str) -> RoleBinding {
+    let api = Api::<RoleBinding>::namespaced(cluster.admin(), namespace);
+    api.get(name).await.unwrap()
+}
+
+/// People with a role of the chart: real certificates, bound as an administrator would bind them.
+async fn person(cluster: &Cluster, name: &str, role: &str) -> Api<UserOffboarding> {
+    let binding = json!({
+        "metadata": {"name": format!("people-{name}")},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [user(name)],
+    });
+    let api = Api::<ClusterRoleBinding>::all(cluster.admin());
+    api.create(&PostParams::default(), &serde_json::from_value(binding).unwrap())
+        .await
+        .unwrap();
+    Api::all(cluster.user_client(name, &[]).unwrap())
+}
+
+async fn apply(api: &Api<UserOffboarding>, name: &str, spec: Value) -> kube::Result<UserOffboarding> {
+    let object = json!({"apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding", "metadata": {"name": name}, "spec": spec});
+    api.patch(name, &PatchParams::apply("person").force(), &Patch::Apply(object))
+        .await
+}
+
+/// The chart's approval policy: what removes somebody without a quiet window, or approves a plan, takes the verb `approve`.
+#[tokio::test]
+async fn a_requester_may_ask_and_an_approver_may_approve() {
+    // The controller-manager adds the viewer's role to the built-in role view.
+    let needs = Options {
+        controller_manager: true,
+        ..Options::default()
+    };
+    let cluster = pool::acquire(needs).await.unwrap();
+    cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();
+    cluster.install_people().await.unwrap();
+    let viewer = person(&cluster, "viewer", "view").await;
+    let requester = person(&cluster, "requester", "ack-offboarding-requester").await;
+    let approver = person(&cluster, "approver", "ack-offboarding-approver").await;
+    let editor = person(&cluster, "editor", "admin").await;
+    eventually("the roles and the policy to be in force", DEADLINE, async || {
+        let refused = apply(
+            &requester,
+            "probe",
+            json!({"uid": "1", "activityCheck": {"whenActive": "Proceed"}}),
+        )
+        .await;
+        let refused = refused.is_err_and(|error| error.to_string().contains("whenActive: Proceed"));
+        let sees = viewer.list(&ListParams::default()).await.is_ok();
+        let approves = apply(&approver, "probe", json!({"uid": "1"})).await.is_ok();
+        Ok((refused && sees && approves).then_some(()))
+    })
+    .await
+    .unwrap();
+    assert_forbidden(
+        "a viewer asks",
+        apply(&viewer, "a", json!({"uid": "1"})).await,
+        "cannot patch",
+    );
+    assert_forbidden(
+        "an admin of namespaces asks",
+        apply(&editor, "a", json!({"uid": "1"})).await,
+        "cannot patch",
+    );
+
+    let digest = |n: u8| format!("sha256:{}", format!("{n:02x}").repeat(32));
+    let manual = json!({"uid": "259083957089437690", "approval": "Manual"});
+    apply(&requester, "left", manual.clone()).await.unwrap();
+    let with = |field: &str, value: Value| {
+        let mut spec = manual.clone();
+        spec[field] = value;
+        spec
+    };
+    let refused = [
+        ("approvedPlans", json!([digest(1)]), "adding a digest to approvedPlans"),
+        ("activityCheck", json!({"whenActive": "Proceed"}), "whenActive: Proceed"),
+        (
+            "activityCheck",
+            json!({"whenUnknown": "Proceed"}),
+            "whenUnknown: Proceed",
+        ),
+        ("activityCheck", json!({"waitAtMostDays": 3}), "waitAtMostDays"),
+        ("approval", json!("Automatic"), "Automatic instead of Manual"),
+    ];
+    for (field, value, says) in &refused {
+        let outcome = apply(&requester, "left", with(field, value.clone())).await;
+        assert_forbidden(says, outcome, says);
+        if *field != "approval" {
+            let outcome = apply(&requester, "another", with(field, value.clone())).await;
+            assert_forbidden(&format!("at creation: {says}"), outcome, says);
+        }
+    }
+
+    // An approver may, and what an approver has said stays when a requester edits something else, or takes some of it back.
+    let approved = json!({
+        "uid": "259083957089437690", "approval": "Manual", "approvedPlans": [digest(1), digest(2)],
+        "activityCheck": {"whenActive": "Proceed", "whenUnknown": "Proceed", "waitAtMostDays": 3},
+    });
+    apply(&approver, "left", approved.clone()).await.unwrap();
+    let mut edited = approved.clone();
+    edited["suspend"] = json!(true);
+    apply(&requester, "left", edited.clone()).await.unwrap();
+    edited["approvedPlans"] = json!([digest(2), digest(3)]);
+    assert_forbidden(
+        "another digest",
+        apply(&requester, "left", edited.clone()).await,
+        "adding a digest",
+    );
+    edited["approvedPlans"] = json!([digest(2)]);
+    edited["activityCheck"] = json!({"waitAtMostDays": 2});
+    assert_forbidden(
+        "a shorter wait",
+        apply(&requester, "left", edited.clone()).await,
+        "waitAtMostDays",
+    );
+    edited["activityCheck"] = json!({});
+    apply(&requester, "left", edited).await.unwrap();
 }
