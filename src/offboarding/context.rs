@@ -136,7 +136,7 @@ impl Context {
                 && live.metadata.deletion_timestamp.is_none()
         });
         // Last, when the answer is in: this is what must be true at the moment of the effect.
-        same.then(|| self.permit()).unwrap_or(Err(Stop::Superseded))
+        if same { self.permit() } else { Err(Stop::Superseded) }
     }
 
     /// Permission to change something that is not an effect on the cluster's access: the status.

@@ -19,6 +19,8 @@ pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboarding
     if events.is_empty() {
         return;
     }
+    // With its resourceVersion, which is another one for each transition: so the recorder makes an event of each, and does not
+    // count one in another, whose note would be lost. (And so the operator needs no right to patch events.)
     let (recorder, reference) = (ctx.recorder.clone(), object.object_ref(&()));
     tokio::spawn(async move {
         for event in events {

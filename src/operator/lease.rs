@@ -101,8 +101,7 @@ impl Elector {
     /// Renews for as long as it can; resolves when this process leads no longer.
     pub async fn keep(&mut self) {
         while let Some(until) = self.leadership.until() {
-            let next = (Instant::now() + self.pause()).min(until);
-            tokio::time::sleep_until(next).await;
+            tokio::time::sleep_until((Instant::now() + self.pause()).min(until)).await;
             let began = Instant::now();
             match tokio::time::timeout_at(until, self.attempt()).await {
                 Ok(Ok(Attempt::Held)) => self.leadership.lead_until(began + self.renew_deadline()),
@@ -112,18 +111,18 @@ impl Elector {
                         leader = other,
                         "another process took the Lease; this one stands by"
                     );
-                    self.leadership.lost();
+                    return self.leadership.lost();
                 }
-                Ok(Ok(Attempt::Raced)) => {}
+                Ok(Ok(Attempt::Raced)) | Err(_) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(lease = self.name, %error, "the Lease was not renewed; it is tried again")
                 }
-                Err(_) => tracing::warn!(
-                    lease = self.name,
-                    "the Lease could not be renewed in time; this process stands by"
-                ),
             }
         }
+        tracing::warn!(
+            lease = self.name,
+            "the Lease could not be renewed in time; this process stands by"
+        );
         self.leadership.lost();
     }
 

@@ -348,16 +348,28 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
         }
     };
     let proxy = Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await?;
-    let mut first = Replica::behind(&mut stage, "first", "5m", Some(proxy.url())).await?;
+    let mut first = Replica::behind(&mut stage, "first", "10s", Some(proxy.url())).await?;
     first.says(LEADS).await?;
-    let second = Replica::start(&mut stage, "second", "5m").await?;
+    let second = Replica::start(&mut stage, "second", "10s").await?;
     second.says(STANDS_BY).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     arrived.acquire().await?.forget();
     first.process.signal(Signal::TERM)?;
     first.says("told to stop").await?;
-    assert_eq!(first.process.try_wait()?, None, "it waits for the effect in hand");
-    assert_eq!(second.said(LEADS), None, "the Lease is not given back before that");
+    // It waits for the effect in hand, and keeps the Lease meanwhile.
+    let renewed = async || {
+        let lease = leases(&stage).get(LEASE).await?;
+        anyhow::Ok(lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0))
+    };
+    for _ in 0..2 {
+        let last = renewed().await?;
+        eventually("a renewal", PATIENCE, async || {
+            Ok((renewed().await? != last).then_some(()))
+        })
+        .await?;
+        assert_eq!(holder(&stage).await?, "first");
+    }
+    assert_eq!(first.process.try_wait()?, None);
     let before = stage.bindings_of(UID).await?.len();
     go_on.add_permits(100);
     let ended = first.process.wait(PATIENCE).await?;
@@ -365,7 +377,6 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     assert_eq!(arrived.available_permits(), 0, "no other was started");
     assert_eq!(first.log().matches("gave the Lease back").count(), 1);
 
-    // Within a minute, though the Lease would be good for five.
     second.says(LEADS).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await?;
@@ -373,13 +384,16 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     assert_stored_before_removed(&stage).await
 }
 
-/// A cloud that does not answer does not hold up a shutdown.
+/// A cloud that does not answer does not hold up a shutdown; and the next one need not wait for the Lease's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
     let mut stage = stage().await;
     give_access(&stage).await?;
     stage.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Hang));
     let mut replica = Replica::start(&mut stage, "a", "5m").await?;
+    replica.says(LEADS).await?;
+    let second = Replica::start(&mut stage, "second", "5m").await?;
+    second.says(STANDS_BY).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     eventually("the question", PATIENCE, async || {
         let asked = stage
@@ -396,7 +410,8 @@ async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
     assert!(replica.process.wait(PATIENCE).await?.success());
     let stopped = replica.said("controller: stopped").expect("it says so");
     assert!(stopped.duration_since(told) < SignedDuration::from_secs(10));
-    Ok(())
+    // Within a minute, though the Lease would be good for five.
+    second.says(LEADS).await.map(drop)
 }
 
 /// Alive, but not ready: it does not know who is bound where.

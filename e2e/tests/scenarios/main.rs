@@ -12,6 +12,7 @@ mod identities;
 mod leadership;
 mod limits;
 mod obstacles;
+mod privileges;
 mod restarts;
 mod secrets;
 mod settings;
