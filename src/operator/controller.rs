@@ -180,6 +180,9 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
             () = &mut working => {}
             () = elector.keep() => working.await,
         }
+        if !leadership.is_stopping() {
+            tracing::warn!("the Lease was not renewed in time, or taken by another; this process stands by");
+        }
     }
     elector.release().await;
 }

@@ -106,11 +106,7 @@ impl Elector {
             match tokio::time::timeout_at(until, self.attempt()).await {
                 Ok(Ok(Attempt::Held)) => self.leadership.lead_until(began + self.renew_deadline()),
                 Ok(Ok(Attempt::HeldBy(other, _))) => {
-                    tracing::warn!(
-                        lease = self.name,
-                        leader = other,
-                        "another process took the Lease; this one stands by"
-                    );
+                    tracing::warn!(lease = self.name, leader = other, "another process took the Lease");
                     return self.leadership.lost();
                 }
                 Ok(Ok(Attempt::Raced)) | Err(_) => {}
@@ -119,10 +115,6 @@ impl Elector {
                 }
             }
         }
-        tracing::warn!(
-            lease = self.name,
-            "the Lease could not be renewed in time; this process stands by"
-        );
         self.leadership.lost();
     }
 
