@@ -2,6 +2,7 @@
 //! request out, and before the operator hears of it: the worst moment there is. And it can let something happen right before a
 //! request arrives, between two requests of the operator.
 
+use crate::cluster::Cluster;
 use anyhow::Context;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -30,6 +31,18 @@ pub enum Upstream {
     Http(SocketAddr),
     /// TLS, verified by this certificate authority (PEM).
     Https(SocketAddr, String),
+}
+
+impl Upstream {
+    /// The cluster's API server.
+    ///
+    /// # Errors
+    /// When its URL is not an address.
+    pub fn api_server(cluster: &Cluster) -> anyhow::Result<Upstream> {
+        let url: Uri = cluster.url().parse()?;
+        let address = url.authority().context("the API server's URL has no address")?;
+        Ok(Upstream::Https(address.as_str().parse()?, cluster.ca_pem()))
+    }
 }
 
 /// What becomes of an answer.

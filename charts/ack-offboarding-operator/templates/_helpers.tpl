@@ -66,8 +66,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "operator.env" -}}
 - name: ACK_OFFBOARDING_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
-- name: POD_NAME
-  valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- with .Values.log.level }}
 - name: RUST_LOG
   value: {{ . | quote }}

@@ -42,7 +42,7 @@ use kube::{Api, Client, api::PostParams};
 pub use self::{
     binaries::components,
     kubeconfig::install_crypto_provider,
-    operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
+    operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, is_allowed},
     process::{Process, Signal},
     reaper::ScratchDir,
     wait::eventually,

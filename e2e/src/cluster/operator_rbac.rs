@@ -175,6 +175,23 @@ async fn remove_subject_removal(admin: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether the API server's authorizer lets `client` do this.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn is_allowed(client: &Client, attributes: ResourceAttributes) -> anyhow::Result<bool> {
+    let spec = SelfSubjectAccessReviewSpec {
+        resource_attributes: Some(attributes),
+        ..SelfSubjectAccessReviewSpec::default()
+    };
+    let review = SelfSubjectAccessReview {
+        spec,
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = Api::all(client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
+
 /// Waits until the API server's authorizer, which follows RBAC objects by watch, knows one permission of each binding.
 async fn until_permitted(operator: &Client, namespace: &str, subject_removal: bool) -> anyhow::Result<()> {
     let rbac = "rbac.authorization.k8s.io";
@@ -196,22 +213,10 @@ async fn until_permitted(operator: &Client, namespace: &str, subject_removal: bo
             name: Some(name.to_owned()),
             ..ResourceAttributes::default()
         };
-        let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(attributes),
-            ..SelfSubjectAccessReviewSpec::default()
-        };
-        let review = SelfSubjectAccessReview {
-            spec,
-            ..SelfSubjectAccessReview::default()
-        };
-        let reviews = Api::<SelfSubjectAccessReview>::all(operator.clone());
         eventually(
             &format!("{verb} {resource} to be allowed: {allowed}"),
             DEADLINE,
-            async || {
-                let answer = reviews.create(&PostParams::default(), &review).await?;
-                Ok((answer.status.is_some_and(|status| status.allowed) == allowed).then_some(()))
-            },
+            async || Ok((is_allowed(operator, attributes.clone()).await? == allowed).then_some(())),
         )
         .await?;
     }

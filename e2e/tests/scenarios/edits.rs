@@ -91,8 +91,6 @@ impl Between {
         stage: &TestStage,
         step: impl Fn(&Asked) -> Option<BoxFuture<'static, anyhow::Result<()>>> + Send + Sync + 'static,
     ) -> anyhow::Result<Between> {
-        let url: Uri = stage.cluster.url().parse()?;
-        let address = url.authority().expect("an address").as_str().parse()?;
         let (asked, without_backup) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<Mutex<Vec<Asked>>>::default());
         let (all, bad, admin) = (asked.clone(), without_backup.clone(), stage.admin());
         let before = move |method: &Method, uri: &Uri, body: &bytes::Bytes| -> BoxFuture<'static, ()> {
@@ -113,7 +111,7 @@ impl Between {
                 all.lock().expect("the lock").push(request);
             })
         };
-        let upstream = Upstream::Https(address, stage.cluster.ca_pem());
+        let upstream = Upstream::api_server(&stage.cluster)?;
         Ok(Between {
             proxy: Proxy::stepping_in(upstream, Arc::new(before)).await?,
             asked,

@@ -97,11 +97,12 @@ async fn holder(stage: &TestStage) -> anyhow::Result<String> {
     Ok(holder.split('_').next().unwrap_or_default().to_owned())
 }
 
-/// What changes something, other than the Lease and the fence; and what asks for the Lease.
+/// What an operator asked the API server for.
 #[derive(Clone, Default)]
 struct Requests(Arc<Mutex<Vec<(Method, String)>>>);
 
 impl Requests {
+    /// What changes something, the Lease and events aside.
     fn changes(&self) -> usize {
         let all = self.0.lock().expect("the lock");
         all.iter()
@@ -120,7 +121,6 @@ impl Requests {
 
     /// A proxy that notes them, and lets nothing through while `cut`.
     async fn proxy(&self, stage: &TestStage, cut: Arc<AtomicBool>) -> anyhow::Result<Proxy> {
-        let address = stage.cluster.url().trim_start_matches("https://").parse()?;
         let noted = self.0.clone();
         let before =
             move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
@@ -133,7 +133,7 @@ impl Requests {
                     false => Box::pin(async {}),
                 }
             };
-        Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await
+        Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await
     }
 }
 
@@ -312,8 +312,7 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
             })
         }
     };
-    let address = stage.cluster.url().trim_start_matches("https://").parse()?;
-    let proxy = Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await?;
+    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
     let replica = Replica::behind(&mut stage, "a", "10s", Some(proxy.url())).await?;
     replica.says(LEADS).await?;
     eventually("four conflicts, and what follows them", PATIENCE, async || {
@@ -336,7 +335,6 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
             .role_binding("team-b", &format!("more-{n}"), "view", &[user(UID)])
             .await?;
     }
-    let address = stage.cluster.url().trim_start_matches("https://").parse()?;
     let (arrived, go_on) = (
         Arc::new(tokio::sync::Semaphore::new(0)),
         Arc::new(tokio::sync::Semaphore::new(0)),
@@ -352,7 +350,7 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
             Box::pin(async move { go_on.acquire().await.expect("it is open").forget() })
         }
     };
-    let proxy = Proxy::stepping_in(Upstream::Https(address, stage.cluster.ca_pem()), Arc::new(before)).await?;
+    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
     let mut first = Replica::behind(&mut stage, "first", "10s", Some(proxy.url())).await?;
     first.says(LEADS).await?;
     let second = Replica::start(&mut stage, "second", "10s").await?;

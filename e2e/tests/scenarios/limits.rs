@@ -698,9 +698,7 @@ async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
         }
         Verdict::Relay
     });
-    let url: http::Uri = stage.cluster.url().parse()?;
-    let address = url.authority().expect("an address").as_str().parse()?;
-    let proxy = Proxy::start(Upstream::Https(address, stage.cluster.ca_pem()), judge).await?;
+    let proxy = Proxy::start(Upstream::api_server(&stage.cluster)?, judge).await?;
     let options = OperatorOptions {
         api_server: Some(proxy.url()),
         ..OperatorOptions::default()

@@ -2,11 +2,11 @@
 
 use crate::support::{LEAVER, TestStage, UID, assert_gone, give_access, stage};
 use ack_offboarding_e2e::{
-    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually},
+    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
     stage::{OperatorOptions, PATIENCE, user},
 };
 use k8s_openapi::api::{
-    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    authorization::v1::ResourceAttributes,
     events::v1::Event,
     rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding},
 };
@@ -58,18 +58,7 @@ async fn allowed(operator: &Client, done: &Done) -> anyhow::Result<bool> {
         name,
         ..ResourceAttributes::default()
     };
-    let spec = SelfSubjectAccessReviewSpec {
-        resource_attributes: Some(attributes),
-        ..SelfSubjectAccessReviewSpec::default()
-    };
-    let review = SelfSubjectAccessReview {
-        spec,
-        ..SelfSubjectAccessReview::default()
-    };
-    let answer = Api::all(operator.clone())
-        .create(&PostParams::default(), &review)
-        .await?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    is_allowed(operator, attributes).await
 }
 
 /// `bind` is no request of its own: the API server asks for it when a binding is changed.
@@ -201,38 +190,19 @@ impl Grant {
 }
 
 async fn grants(admin: &Client) -> anyhow::Result<Vec<Grant>> {
-    let is_ours = |name: &Option<String>| name.as_ref().is_some_and(|n| n.starts_with("ack-offboarding-operator"));
     let all = ListParams::default();
-    let mut grants = Vec::new();
-    for role in Api::<ClusterRole>::all(admin.clone())
-        .list(&all)
-        .await?
-        .items
-        .into_iter()
-        .filter(|r| is_ours(&r.metadata.name))
-    {
-        let rules = role.rules.unwrap_or_default();
-        grants.push(Grant {
-            namespace: None,
-            name: role.metadata.name.unwrap_or_default(),
-            rules,
-        });
-    }
-    for role in Api::<Role>::all(admin.clone())
-        .list(&all)
-        .await?
-        .items
-        .into_iter()
-        .filter(|r| is_ours(&r.metadata.name))
-    {
-        let rules = role.rules.unwrap_or_default();
-        grants.push(Grant {
-            namespace: role.metadata.namespace,
-            name: role.metadata.name.unwrap_or_default(),
-            rules,
-        });
-    }
-    Ok(grants)
+    let cluster_roles = Api::<ClusterRole>::all(admin.clone()).list(&all).await?;
+    let roles = Api::<Role>::all(admin.clone()).list(&all).await?;
+    let everywhere = cluster_roles.items.into_iter().map(|role| (role.metadata, role.rules));
+    let somewhere = roles.items.into_iter().map(|role| (role.metadata, role.rules));
+    let grants = everywhere.chain(somewhere).map(|(metadata, rules)| Grant {
+        namespace: metadata.namespace,
+        name: metadata.name.unwrap_or_default(),
+        rules: rules.unwrap_or_default(),
+    });
+    Ok(grants
+        .filter(|grant| grant.name.starts_with("ack-offboarding-operator"))
+        .collect())
 }
 
 /// Every right of the chart is taken away in turn, and something that the operator did in an ordinary run is refused then.

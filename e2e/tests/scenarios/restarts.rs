@@ -179,9 +179,7 @@ async fn approve(stage: &TestStage, name: &str, uid: &str) -> anyhow::Result<()>
 async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Result<(u32, String)> {
     let mut stage = stage().await;
     let killer = Arc::new(Killer::default());
-    let url: Uri = stage.cluster.url().parse()?;
-    let address = url.authority().expect("an address").as_str().parse()?;
-    let api_server = Proxy::start(Upstream::Https(address, stage.cluster.ca_pem()), killer.judge()).await?;
+    let api_server = Proxy::start(Upstream::api_server(&stage.cluster)?, killer.judge()).await?;
     let cloud = Proxy::start(Upstream::Http(stage.sim.address()), killer.judge()).await?;
     let mut options = OperatorOptions::default();
     (options.api_server, options.cs) = (Some(api_server.url()), Some(cloud.url()));
