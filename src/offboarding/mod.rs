@@ -79,7 +79,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     decide::guards(facts)?;
     report.identified(facts);
     let plan = plan::plan(facts);
-    report.planned(&plan, facts);
+    report.planned(ctx, &plan, facts);
     if decide::is_dry_run(facts) && !facts.spec.suspend {
         if !facts.holds_nothing() {
             report.activity(&activity::check(ctx, facts).await);

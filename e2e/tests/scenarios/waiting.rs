@@ -3,10 +3,11 @@
 use crate::sight::{sees, sees_text};
 use crate::support::{
     LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
-    make_a_request, message, purges, running, running_with,
+    make_a_request, message, purges, running, running_with, stage,
 };
 use ack_offboarding_e2e::{
-    simulator::{Fault, FaultKind, Operation, world::Guard},
+    cluster::{OPERATOR_NAMESPACE, eventually},
+    simulator::{Call, Fault, FaultKind, Operation, world::Guard},
     stage::{OperatorOptions, PATIENCE, add_user, user},
 };
 use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus};
@@ -16,7 +17,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -408,4 +409,86 @@ async fn a_binding_that_appears_while_it_waits() -> anyhow::Result<()> {
         .await?;
     sees!(stage, "asked", "in the one that waits for approval");
     assert_untouched_but(&stage, "RoleBinding team-b/new").await
+}
+
+/// A look that finds what the look before it found does not write the status: neither its result nor anything on the way there. (One that
+/// asks the audit log says when it did.)
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_finds_nothing_new_writes_nothing() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    stage
+        .cluster
+        .install_operator_without_subject_removal(OPERATOR_NAMESPACE)
+        .await?;
+    let options = OperatorOptions::default().flag("--remove-subjects=false");
+    stage.start_operator(&options).await?;
+    let with_finalizer = user("300000000000000002");
+    let held = [
+        ("shared", json!({"uid": "300000000000000001"}), "SharedBindingsKept"),
+        ("finalizer", json!({"uid": "300000000000000002"}), "Terminating"),
+        (
+            "mistyped",
+            json!({"uid": "300000000000000005", "expectedName": "somebody"}),
+            "NameMismatch",
+        ),
+    ];
+    add_user(&stage.sim, "300000000000000005", "somebody-else");
+    for (name, spec, _) in &held {
+        let leaver = user(spec["uid"].as_str().unwrap_or_default());
+        stage
+            .role_binding("team-a", name, "view", std::slice::from_ref(&leaver))
+            .await?;
+        stage
+            .role_binding("team-b", name, "view", &[leaver, user("200000000000000002")])
+            .await?;
+    }
+    // The second has nothing that is shared, but a binding that stays for a while.
+    let bindings = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
+    let alone = Patch::Merge(json!({
+        "metadata": {"finalizers": ["example.com/wait"]},
+        "subjects": [with_finalizer],
+    }));
+    bindings.patch("finalizer", &PatchParams::default(), &alone).await?;
+    for (name, spec, expected) in &held {
+        stage.apply(name, spec.clone()).await?;
+        stage.wait_for_state(name, expected).await?;
+    }
+    let uid = |spec: &Value| spec["uid"].as_str().unwrap_or_default().to_owned();
+    let looks = |uid: &str| {
+        let asked = |c: &&Call| c.operation == Operation::CsListUserKubeConfigStates && c.parameter("uid") == uid;
+        stage.sim.calls().iter().filter(asked).count()
+    };
+    let three_more_looks = async || {
+        let begun: Vec<_> = held.iter().map(|(_, spec, _)| looks(&uid(spec))).collect();
+        eventually("three more looks at each", PATIENCE, async || {
+            let all = held
+                .iter()
+                .zip(&begun)
+                .all(|((_, spec, _), begun)| looks(&uid(spec)) >= begun + 3);
+            Ok(all.then_some(()))
+        })
+        .await
+    };
+    let list = async || stage.offboardings().list(&ListParams::default()).await;
+    // The first of these may still have told something new.
+    three_more_looks().await?;
+    let before = list().await?;
+    three_more_looks().await?;
+    let after = list().await?;
+    assert_eq!(after.items.len(), held.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(
+            before.metadata.resource_version, after.metadata.resource_version,
+            "{before:#?}"
+        );
+    }
+    // The namespace can go with it.
+    bindings
+        .patch(
+            "finalizer",
+            &PatchParams::default(),
+            &Patch::Merge(json!({"metadata": {"finalizers": []}})),
+        )
+        .await?;
+    Ok(())
 }

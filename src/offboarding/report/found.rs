@@ -8,10 +8,12 @@ use crate::{
     },
     offboarding::{
         activity::Activity,
+        context::Context,
         hold::Done,
         identity::Identity,
         observe::{Facts, is_left},
-        plan::Plan,
+        plan::{Item, Plan},
+        remove::may_remove,
     },
 };
 
@@ -109,9 +111,10 @@ impl Report {
 
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
-    pub fn planned(&mut self, plan: &Plan, facts: &Facts) {
+    pub fn planned(&mut self, ctx: &Context, plan: &Plan, facts: &Facts) {
         let held = facts.record.fingerprints(&facts.status);
-        let all_held = plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()));
+        let is_held = |item: &Item| held.contains(item.fingerprint.as_str());
+        let all_held = plan.items.iter().all(is_held);
         let rest = match plan.items.is_empty() {
             true => !facts.record.is_empty(),
             false => facts.in_progress() && all_held,
@@ -119,7 +122,9 @@ impl Report {
         if !rest || self.status.plan.is_none() {
             self.status.plan = Some(plan.to_status());
         }
-        if !all_held {
+        // What is kept is not stored, at no look.
+        let to_store = |item: &&Item| may_remove(ctx, item);
+        if !plan.items.iter().filter(to_store).all(is_held) {
             self.no_longer(Condition::BackedUp, "The plan holds bindings that are not stored yet.");
         }
     }
