@@ -12,6 +12,7 @@ use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus, cond
 use anyhow::Context;
 use k8s_openapi::{
     api::{
+        authorization::v1::SubjectAccessReview,
         core::v1::ConfigMap,
         rbac::v1::{ClusterRoleBinding, RoleBinding},
     },
@@ -326,7 +327,9 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             "subjects": subjects,
         }))?;
         let api = Api::namespaced(self.admin.clone(), namespace);
-        Ok(api.create(&PostParams::default(), &binding).await?)
+        let binding = api.create(&PostParams::default(), &binding).await?;
+        self.until_in_force(Some(namespace), role, subjects).await?;
+        Ok(binding)
     }
 
     /// Binds subjects to ClusterRole `role` everywhere.
@@ -344,9 +347,31 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": subjects,
         }))?;
-        Ok(Api::all(self.admin.clone())
+        let binding = Api::all(self.admin.clone())
             .create(&PostParams::default(), &binding)
-            .await?)
+            .await?;
+        self.until_in_force(None, role, subjects).await?;
+        Ok(binding)
+    }
+
+    /// Waits until the authorizer, which follows bindings by watch, lets the first user among the subjects do what the role is known to
+    /// allow. Asked by review: nothing of it looks like activity of theirs.
+    async fn until_in_force(&self, namespace: Option<&str>, role: &str, subjects: &[Value]) -> anyhow::Result<()> {
+        let users = subjects.iter().filter(|subject| subject["kind"] == "User");
+        let user = users.filter_map(|user| user["name"].as_str()).next();
+        let (Some(user), true) = (user, ["view", "edit", "admin", "cluster-admin"].contains(&role)) else {
+            return Ok(());
+        };
+        let review: SubjectAccessReview = serde_json::from_value(json!({"metadata": {}, "spec": {
+            "user": user,
+            "resourceAttributes": {"verb": "get", "resource": "configmaps", "namespace": namespace},
+        }}))?;
+        let reviews = Api::all(self.admin.clone());
+        eventually("a binding to be in force", PATIENCE, async || {
+            let answer = reviews.create(&PostParams::default(), &review).await?;
+            Ok(answer.status.is_some_and(|status| status.allowed).then_some(()))
+        })
+        .await
     }
 
     /// The bindings in which a User subject bears this name or `<name>-<digits>`, as `Kind namespace/name`.
@@ -406,6 +431,19 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     pub async fn probe(&self, user: &str, path: &str) -> anyhow::Result<u16> {
         let client = self.cluster.user_client(user, &[])?;
         probe(&client, path).await
+    }
+
+    /// Waits until the API server answers `GET path` of a client with a certificate of this name with `status`: the authorizer follows
+    /// bindings by watch, and may be a moment behind.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub async fn until_answered(&self, user: &str, path: &str, status: u16) -> anyhow::Result<()> {
+        let what = format!("GET {path} of {user} to be answered with {status}");
+        eventually(&what, Duration::from_secs(10), async || {
+            Ok((self.probe(user, path).await? == status).then_some(()))
+        })
+        .await
     }
 
     /// Deletes a UserOffboarding.

@@ -1,18 +1,21 @@
 //! Takes a cluster back to what it was before a test used it.
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::json;
 
-use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, wait::eventually};
+use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, apply_objects, wait::eventually};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -80,13 +83,17 @@ impl Cluster {
     /// begun is finished off. Tests use a few names, such as `team-a`, with [`ensure_namespace`](Self::ensure_namespace).
     pub async fn reset(&self) -> anyhow::Result<()> {
         let client = self.admin();
-        stream::iter(&GATES)
-            .map(Ok)
-            .try_for_each_concurrent(None, |kind| wipe(&client, kind))
-            .await?;
+        let wiped = stream::iter(&GATES).map(|kind| async { anyhow::Ok((kind.2, wipe(&client, kind).await?)) });
+        let wiped: Vec<(&str, bool)> = wiped.buffer_unordered(GATES.len()).try_collect().await?;
+        for family in [Family::Mutating, Family::Validating] {
+            let of_family = |kind: &str| kind.starts_with(family.name()) && kind.contains("Policy");
+            if wiped.iter().any(|(kind, some)| *some && of_family(kind)) {
+                until_noticed(&client, family).await?;
+            }
+        }
         stream::iter(&CONTENTS)
             .map(Ok)
-            .try_for_each_concurrent(None, |kind| wipe(&client, kind))
+            .try_for_each_concurrent(None, |kind| async { wipe(&client, kind).await.map(drop) })
             .await?;
         finish_namespaces(&client).await?;
         // The API server appends to it, so it goes on at the new end.
@@ -99,14 +106,16 @@ impl Cluster {
     }
 }
 
-async fn wipe(client: &Client, Kind(group, version, kind, keep): &Kind) -> anyhow::Result<()> {
+/// Deletes, and says whether there was anything to delete.
+async fn wipe(client: &Client, Kind(group, version, kind, keep): &Kind) -> anyhow::Result<bool> {
+    let mut some = false;
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let all = Api::<DynamicObject>::all_with(client.clone(), &resource);
     eventually(&format!("every {kind} to be deleted"), DEADLINE, async || {
         let found = match all.list_metadata(&ListParams::default()).await {
             Ok(found) => found,
             // Its CRD is not installed. Such an answer is no `Status`, and so has no reason.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Some(())),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Some(some)),
             Err(error) => return Err(error.into()),
         };
         let doomed: Vec<ObjectMeta> = found
@@ -116,8 +125,9 @@ async fn wipe(client: &Client, Kind(group, version, kind, keep): &Kind) -> anyho
             .filter(|metadata| !keep(metadata))
             .collect();
         if doomed.is_empty() {
-            return Ok(Some(()));
+            return Ok(Some(some));
         }
+        some = true;
         stream::iter(doomed)
             .map(Ok)
             .try_for_each_concurrent(16, |metadata| delete(client, &resource, metadata))
@@ -148,6 +158,99 @@ async fn delete(client: &Client, resource: &ApiResource, metadata: ObjectMeta) -
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         other => other.with_context(|| format!("cannot delete {} {name}", resource.kind)),
     }
+}
+
+/// The two families of policies, each with a source of its own in the API server.
+#[derive(Clone, Copy)]
+enum Family {
+    Mutating,
+    Validating,
+}
+
+impl Family {
+    fn name(self) -> &'static str {
+        match self {
+            Family::Mutating => "Mutating",
+            Family::Validating => "Validating",
+        }
+    }
+
+    /// What a policy does to the ConfigMap that it is for.
+    fn effect(self) -> serde_json::Value {
+        match self {
+            Family::Mutating => json!({
+                "reinvocationPolicy": "Never",
+                "mutations": [{"patchType": "ApplyConfiguration", "applyConfiguration": {
+                    "expression": r#"Object{metadata: Object.metadata{labels: {"noticed": "yes"}}}"#,
+                }}],
+            }),
+            Family::Validating => json!({"validations": [{"expression": "false", "message": "noticed"}]}),
+        }
+    }
+
+    /// Whether this shows that the policy is in force.
+    fn is_effect(self, created: kube::Result<ConfigMap>) -> bool {
+        match self {
+            Family::Mutating => created.is_ok_and(|map| map.labels().contains_key("noticed")),
+            Family::Validating => created.is_err_and(|error| error.to_string().contains("noticed")),
+        }
+    }
+}
+
+/// Waits until the API server has noticed that policies are gone. It takes them over all at once, a moment later: when it enforces
+/// one that was made after that, it enforces none of those any more.
+async fn until_noticed(client: &Client, family: Family) -> anyhow::Result<()> {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    let name = format!("canary-{nanos:x}");
+    let mut spec = family.effect();
+    spec["failurePolicy"] = json!("Fail");
+    spec["matchConstraints"] = json!({"resourceRules": [
+        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]},
+    ]});
+    spec["matchConditions"] = json!([{"name": "canary", "expression": format!("object.metadata.name == '{name}'")}]);
+    let mut binding = json!({"policyName": name});
+    if let Family::Validating = family {
+        binding["validationActions"] = json!(["Deny"]);
+    }
+    let group = "admissionregistration.k8s.io";
+    let family_name = family.name();
+    let object = |kind: &str, spec| {
+        json!({
+            "apiVersion": format!("{group}/v1"), "kind": format!("{family_name}AdmissionPolicy{kind}"), "metadata": {"name": name}, "spec": spec,
+        })
+    };
+    apply_objects(client, &[object("", spec), object("Binding", binding)]).await?;
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    let map = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            ..ObjectMeta::default()
+        },
+        ..ConfigMap::default()
+    };
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(
+        "the API server to notice that policies are gone",
+        DEADLINE,
+        async || Ok(family.is_effect(maps.create(&dry_run, &map).await).then_some(())),
+    )
+    .await?;
+    for kind in ["Binding", ""] {
+        let kind = GroupVersionKind::gvk(group, "v1", &format!("{family_name}AdmissionPolicy{kind}"));
+        let resource = ApiResource::from_gvk(&kind);
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            ..ObjectMeta::default()
+        };
+        delete(client, &resource, metadata).await?;
+    }
+    Ok(())
 }
 
 /// Does the last step of deleting a namespace, which is kube-controller-manager's: its contents are gone by now.

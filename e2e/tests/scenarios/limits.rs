@@ -426,13 +426,10 @@ async fn a_binding_larger_than_a_config_map_is_backed_up_compressed_and_can_be_r
         (after.labels(), after.annotations()),
         (before.labels(), before.annotations())
     );
-    assert_eq!(
-        stage
-            .probe(&format!("{UID}-1600007919"), "/api/v1/namespaces/team-a/configmaps")
-            .await?,
-        200
-    );
-    Ok(())
+    let restored = format!("{UID}-1600007919");
+    stage
+        .until_answered(&restored, "/api/v1/namespaces/team-a/configmaps", 200)
+        .await
 }
 
 /// The command of docs/restore.md for what is gzipped.
@@ -611,7 +608,9 @@ async fn the_operators_namespace_is_deleted_and_made_again() -> anyhow::Result<(
     stage.start_operator(&OperatorOptions::default()).await?;
     stage.wait_for_state("left", "Offboarded").await?;
     assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
-    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 403);
+    stage
+        .until_answered(LEAVER, "/api/v1/namespaces/team-a/configmaps", 403)
+        .await?;
     assert_eq!(originals(&stage).await?.len(), 2);
 
     assert_eq!(stage.status("complete").await?, before, "nothing woke it");

@@ -138,7 +138,9 @@ pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatu
     );
     assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
     assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Removed));
-    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 403);
+    stage
+        .until_answered(LEAVER, "/api/v1/namespaces/team-a/configmaps", 403)
+        .await?;
     assert!(!stage.backups().await?.is_empty());
     assert_stored_before_removed(stage).await
 }

@@ -128,15 +128,7 @@ impl Report {
         } = hold;
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
-            let is_purged = conditions::find(&self.status.conditions, Condition::KubeconfigPurged)
-                .is_some_and(|c| c.status == "True");
-            if *condition == Condition::BindingsRemoved
-                && !is_purged
-                && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
-            {
-                let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
-                self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
-            }
+            self.bindings_remain(*condition);
         }
         if *reason == Reason::WaitingForInactivity && self.status.waiting_since.is_none() {
             self.status.waiting_since = Some(Time(self.now));
@@ -165,6 +157,24 @@ impl Report {
             stalled_reason,
             if *stalled { message } else { "" },
         );
+    }
+
+    /// Says of the later steps what a hold about this condition means for them, whatever an earlier look said.
+    fn bindings_remain(&mut self, about: Condition) {
+        let holds = |type_| conditions::find(&self.status.conditions, type_).is_some_and(|c| c.status == "True");
+        let not_stored = about == Condition::BackedUp && !holds(Condition::BindingsRemoved);
+        let is_purged = holds(Condition::KubeconfigPurged);
+        if not_stored {
+            let why = "Bindings name the UID, and none of them is removed before it is backed up.";
+            self.set(Condition::BindingsRemoved, Is::Unknown, Reason::Pending, why);
+        }
+        if (not_stored || about == Condition::BindingsRemoved)
+            && !is_purged
+            && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
+        {
+            let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
+            self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
+        }
     }
 
     /// Writes the status, if it says anything new, and publishes an event for each transition.
