@@ -114,7 +114,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         address: args.listen,
         source,
     })?;
-    tracing::info!(address = ?listener.local_addr().ok(), "serving /healthz and /readyz");
+    tracing::info!(address = %listener.local_addr()?, "serving /healthz and /readyz");
     let mut health = tokio::spawn(health::serve(listener, index.clone()));
 
     let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;

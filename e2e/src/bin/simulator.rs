@@ -58,6 +58,7 @@ fn main() -> anyhow::Result<()> {
             .for_each(|provider| provider.jwks = jwks.clone());
     }
     let simulator = Simulator::start(Options {
+        beyond_loopback: false,
         world,
         http: arguments.listen,
         https: arguments.tls,

@@ -13,7 +13,14 @@ use sha2::{Digest, Sha256};
 
 use super::{process::Process, reaper::ScratchDir};
 
-const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"];
+const COMPONENTS: [&str; 6] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kubectl",
+];
 
 /// The version of Kubernetes in `e2e/controlplane/go.mod`; the components report what the linker was told.
 const LINKER_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
@@ -65,7 +72,7 @@ fn cache_dir() -> anyhow::Result<PathBuf> {
 /// A name for what would be built: it changes with each file of the module and with the linker's flags.
 fn content_hash(module: &Path) -> anyhow::Result<String> {
     let mut hash = Sha256::new_with_prefix(LINKER_FLAGS);
-    for file in ["go.mod", "go.sum", "main.go"] {
+    for file in ["go.mod", "go.sum", "main.go", "pause/main.go"] {
         let path = module.join(file);
         hash.update(fs::read(&path).with_context(|| format!("cannot read {path:?}"))?);
     }
@@ -94,7 +101,7 @@ fn build(module: &Path, target: &Path) -> anyhow::Result<()> {
         );
     }
     eprintln!(
-        "Building etcd, kube-apiserver, kube-controller-manager and kubectl into {}.\n\
+        "Building Kubernetes (etcd, kube-apiserver, kubelet, kubectl and the like) into {}.\n\
          This is done once, and takes 4 to 6 minutes on 2 cores when nothing of it is in Go's own cache.",
         target.display()
     );
@@ -128,8 +135,9 @@ fn compile(module: &Path, staging: &Path) -> anyhow::Result<()> {
         LINKER_FLAGS,
         "-o",
     ])
-    .arg(staging.join("controlplane"))
-    .arg(".")
+    // A folder: each package becomes a program of its name there.
+    .arg(format!("{}/", staging.display()))
+    .args([".", "./pause"])
     .current_dir(module)
     .env("CGO_ENABLED", "0")
     .env("GOTMPDIR", scratch.path());

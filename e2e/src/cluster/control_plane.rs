@@ -3,14 +3,14 @@
 use std::{
     fs,
     net::{Ipv4Addr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, bail};
 
 use super::{
-    Options, aggregation,
+    Options, POD_API_SERVER_PORT, aggregation,
     kubeconfig::{self, Credentials},
     pki::{self, Authority, Identity},
     process::Process,
@@ -18,8 +18,18 @@ use super::{
     reaper::ScratchDir,
 };
 
+/// The first address of the Services' range, which the Service `kubernetes` has.
+pub(crate) const SERVICE_IP: &str = "10.96.0.1";
+
+/// The controllers that tests without pods can notice the lack of: garbage collection, the deletion of namespaces, and what
+/// fills them.
+const CONTROLLERS: &str = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
+    root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,resourcequota-controller,\
+    validatingadmissionpolicy-status-controller";
+
 /// The running components. Dropped from top to bottom: an API server whose etcd is gone lingers.
 pub(super) struct ControlPlane {
+    pub(super) scheduler: Option<Process>,
     pub(super) controller_manager: Option<Process>,
     pub(super) apiserver: Process,
     pub(super) etcd: Process,
@@ -34,15 +44,16 @@ pub(super) async fn start(
     authority: &Authority,
     options: Options,
 ) -> anyhow::Result<ControlPlane> {
-    write_files(dir.path(), authority)?;
+    write_files(dir.path(), authority, options)?;
     let mut admin = authority.client("kubernetes-admin", &["system:masters"])?;
     let dir = dir.path();
     let mut etcd = start_etcd(binaries, dir)?;
     for _ in 0..5 {
-        let port = free_port()?;
+        let port = options.pods.map_or_else(free_port, |_| Ok(POD_API_SERVER_PORT))?;
         let url = format!("https://127.0.0.1:{port}");
-        let apiserver = start_apiserver(binaries, dir, port)?;
+        let apiserver = start_apiserver(binaries, dir, port, options.pods)?;
         let mut plane = ControlPlane {
+            scheduler: None,
             controller_manager: None,
             apiserver,
             etcd,
@@ -53,14 +64,25 @@ pub(super) async fn start(
         let client = kubeconfig::client(&plane.url, authority.der(), &config)?;
         match readiness::until_ready(&mut plane, &client).await {
             Ok(()) => {}
-            Err(Ended::PortTaken) => {
+            Err(Ended::PortTaken) if options.pods.is_none() => {
                 (etcd, admin) = (plane.etcd, plane.admin);
                 continue;
             }
+            Err(Ended::PortTaken) => bail!("port {port} is taken, which pods would reach the API server at"),
             Err(Ended::Failed(error)) => return Err(error),
         }
-        if options.controller_manager {
-            plane.controller_manager = Some(start_controller_manager(binaries, dir, authority, &plane.url)?);
+        if options.pods.is_some() {
+            plane.scheduler = Some(start_scheduler(binaries, dir, authority, &plane.url)?);
+        }
+        if options.controller_manager || options.pods.is_some() {
+            let controllers = options.pods.map_or(CONTROLLERS, |_| "*");
+            plane.controller_manager = Some(start_controller_manager(
+                binaries,
+                dir,
+                authority,
+                &plane.url,
+                controllers,
+            )?);
             readiness::until_controllers_run(&mut plane, &client).await?;
         } else {
             aggregation::fill(&client).await?;
@@ -75,13 +97,20 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn write_files(dir: &Path, authority: &Authority) -> anyhow::Result<()> {
-    let serving = authority.server(&["localhost", "127.0.0.1", "kubernetes.default.svc", "10.96.0.1"])?;
+fn write_files(dir: &Path, authority: &Authority, options: Options) -> anyhow::Result<()> {
+    let address = options.pods.unwrap_or(Ipv4Addr::LOCALHOST).to_string();
+    let serving = authority.server(&["localhost", "127.0.0.1", "kubernetes.default.svc", SERVICE_IP, &address])?;
+    // The API server's own, for `kubectl logs` and the like.
+    let to_kubelet = authority.client("kube-apiserver-kubelet-client", &["system:masters"])?;
     let tokens = pki::signing_key()?;
     for (name, content) in [
         ("ca.crt", authority.pem()),
         ("apiserver.crt", serving.certificate),
         ("apiserver.key", serving.key),
+        ("kubelet-client.crt", to_kubelet.certificate),
+        ("kubelet-client.key", to_kubelet.key),
+        // Only kube-controller-manager reads it, to sign CertificateSigningRequests.
+        ("ca.key", authority.key_pem()),
         ("service-accounts.key", tokens.private),
         ("service-accounts.pub", tokens.public),
         ("audit-policy.yaml", include_str!("audit-policy.yaml").to_owned()),
@@ -131,13 +160,14 @@ fn start_etcd(binaries: &Path, dir: &Path) -> anyhow::Result<Process> {
     Process::spawn("etcd", &command, &dir.join("etcd.log"))
 }
 
-fn start_apiserver(binaries: &Path, dir: &Path, port: u16) -> anyhow::Result<Process> {
+fn start_apiserver(binaries: &Path, dir: &Path, port: u16, pods: Option<Ipv4Addr>) -> anyhow::Result<Process> {
+    let listen = pods.map_or(Ipv4Addr::LOCALHOST, |_| Ipv4Addr::UNSPECIFIED);
     let mut command = Command::new(binaries.join("kube-apiserver"));
     command
         .args(["--etcd-servers", &format!("unix://{}", dir.join("etcd.sock").display())])
         .args([
             "--bind-address",
-            "127.0.0.1",
+            &listen.to_string(),
             "--secure-port",
             &port.to_string(),
             "--cert-dir",
@@ -150,7 +180,7 @@ fn start_apiserver(binaries: &Path, dir: &Path, port: u16) -> anyhow::Result<Pro
             "--tls-private-key-file",
             "apiserver.key",
         ])
-        .args(["--client-ca-file", "ca.crt", "--authorization-mode", "RBAC"])
+        .args(["--client-ca-file", "ca.crt", "--authorization-mode", "Node,RBAC"])
         .args(["--service-account-issuer", "https://kubernetes.default.svc"])
         .args(["--service-account-key-file", "service-accounts.pub"])
         .args(["--service-account-signing-key-file", "service-accounts.key"])
@@ -171,25 +201,52 @@ fn start_apiserver(binaries: &Path, dir: &Path, port: u16) -> anyhow::Result<Pro
         .args(["--audit-log-mode", "blocking", "--audit-log-maxsize", "0"])
         .args(["--profiling=false", "--event-ttl", "1h"])
         .current_dir(dir);
+    if let Some(address) = pods {
+        command
+            .args(["--advertise-address", &address.to_string()])
+            .args(["--kubelet-client-certificate", "kubelet-client.crt"])
+            .args(["--kubelet-client-key", "kubelet-client.key"])
+            // Names of nodes need not resolve.
+            .args(["--kubelet-preferred-address-types", "InternalIP"])
+            .args(["--enable-admission-plugins", "NodeRestriction"]);
+    }
     Process::spawn("kube-apiserver", &command, &dir.join("kube-apiserver.log"))
 }
 
-/// The controllers that tests can notice the lack of: garbage collection, the deletion of namespaces, and what fills them.
-fn start_controller_manager(binaries: &Path, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<Process> {
+fn start_scheduler(binaries: &Path, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<Process> {
+    let config = component_kubeconfig("kube-scheduler", dir, authority, url)?;
+    let mut command = Command::new(binaries.join("kube-scheduler"));
+    command
+        .arg("--kubeconfig")
+        .arg(config)
+        .args(["--leader-elect=false", "--secure-port", "0"])
+        .current_dir(dir);
+    Process::spawn("kube-scheduler", &command, &dir.join("kube-scheduler.log"))
+}
+
+fn component_kubeconfig(component: &str, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<PathBuf> {
+    let identity = authority.client(&format!("system:{component}"), &[])?;
+    let config = dir.join(format!("{component}.kubeconfig"));
+    kubeconfig::write(
+        &config,
+        &kubeconfig::kubeconfig(url, &authority.pem(), Credentials::Certificate(&identity)),
+    )?;
+    Ok(config)
+}
+
+fn start_controller_manager(
+    binaries: &Path,
+    dir: &Path,
+    authority: &Authority,
+    url: &str,
+    controllers: &str,
+) -> anyhow::Result<Process> {
     let binary = binaries.join("kube-controller-manager");
     anyhow::ensure!(
         binary.is_file(),
         "{binaries:?} has no kube-controller-manager, which this cluster needs"
     );
-    let identity = authority.client("system:kube-controller-manager", &[])?;
-    let config = dir.join("kube-controller-manager.kubeconfig");
-    kubeconfig::write(
-        &config,
-        &kubeconfig::kubeconfig(url, &authority.pem(), Credentials::Certificate(&identity)),
-    )?;
-    let controllers = "garbage-collector-controller,namespace-controller,serviceaccount-controller,\
-        root-ca-certificate-publisher-controller,clusterrole-aggregation-controller,resourcequota-controller,\
-        validatingadmissionpolicy-status-controller";
+    let config = component_kubeconfig("kube-controller-manager", dir, authority, url)?;
     let mut command = Command::new(binary);
     command
         .arg("--kubeconfig")
@@ -201,6 +258,12 @@ fn start_controller_manager(binaries: &Path, dir: &Path, authority: &Authority, 
             "--use-service-account-credentials",
         ])
         .args(["--root-ca-file", "ca.crt", "--controllers", controllers])
+        .args([
+            "--cluster-signing-cert-file",
+            "ca.crt",
+            "--cluster-signing-key-file",
+            "ca.key",
+        ])
         .current_dir(dir);
     Process::spawn(
         "kube-controller-manager",

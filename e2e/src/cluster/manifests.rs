@@ -13,6 +13,15 @@ pub(super) fn parse(yaml: &str) -> anyhow::Result<Vec<DynamicObject>> {
     Ok(documents.into_iter().flatten().collect())
 }
 
+/// Applies objects in the form of JSON, in their order, taking over fields that somebody else has changed.
+pub async fn apply_objects(client: &Client, objects: &[serde_json::Value]) -> anyhow::Result<()> {
+    let objects: Result<Vec<_>, _> = objects
+        .iter()
+        .map(|object| serde_json::from_value(object.clone()))
+        .collect();
+    apply(client, &objects.context("cannot read an object")?).await
+}
+
 /// Applies the objects in their order, taking over fields that somebody else has changed.
 pub(super) async fn apply(client: &Client, objects: &[DynamicObject]) -> anyhow::Result<()> {
     let params = PatchParams::apply("ack-offboarding-e2e").force();

@@ -1,8 +1,8 @@
 //! A real Kubernetes control plane on this machine: etcd and kube-apiserver, and kube-controller-manager on demand.
 //!
 //! Nothing is mocked: requests are authenticated by client certificate or ServiceAccount token, authorised by RBAC, admitted by
-//! the same admission plugins as in ACK, and recorded in an audit log. There is no node, so no pod ever runs. A cluster is ready
-//! in about 5 s, takes about 400 MB, and leaves neither a process nor a file behind, in whatever way this process ends.
+//! the same admission plugins as in ACK, and recorded in an audit log. By itself it has no node, so no pod runs: see
+//! [`node`](crate::node). A cluster is ready in about 5 s, takes about 400 MB, and leaves neither a process nor a file behind, in whatever way this process ends.
 //!
 //! ```text
 //! binaries                   the components: $KUBEBUILDER_ASSETS, or built once from e2e/controlplane
@@ -29,6 +29,7 @@ mod reset;
 mod wait;
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -42,12 +43,14 @@ use kube::{Api, Client, api::PostParams};
 pub use self::{
     binaries::components,
     kubeconfig::install_crypto_provider,
+    manifests::apply_objects,
     operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, is_allowed},
     process::{Process, Signal},
     reaper::ScratchDir,
     wait::eventually,
 };
 use self::{control_plane::ControlPlane, kubeconfig::Credentials, pki::Authority};
+pub(crate) use self::{control_plane::SERVICE_IP, reaper::register_group as kill_with_this_process};
 
 /// Eight hours: longer than any test or demo.
 const TOKEN_SECONDS: i64 = 8 * 3600;
@@ -57,7 +60,13 @@ const TOKEN_SECONDS: i64 = 8 * 3600;
 pub struct Options {
     /// Run kube-controller-manager: garbage collection by owner reference, the deletion of namespaces, resource quotas.
     pub controller_manager: bool,
+    /// Serve pods as well, which reach the API server at this address of this machine, on [`POD_API_SERVER_PORT`]: all controllers
+    /// run, and kube-scheduler. The node is [`Node`](crate::node::Node)'s.
+    pub pods: Option<Ipv4Addr>,
 }
+
+/// Where the API server listens, on every address, if it serves pods.
+pub const POD_API_SERVER_PORT: u16 = 6443;
 
 /// A running cluster. Dropping it kills its processes and removes its files.
 ///
@@ -127,6 +136,16 @@ impl Cluster {
         self.dir.path()
     }
 
+    /// The binary of a component, such as `kubelet`.
+    pub(crate) fn binary(&self, component: &str) -> PathBuf {
+        self.binaries.join(component)
+    }
+
+    /// The file with the certificate of the cluster's authority.
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.crt")
+    }
+
     /// The API server's process, to freeze it with `Signal::STOP` and thaw it with `Signal::CONT`.
     pub fn apiserver(&self) -> &Process {
         &self.plane.apiserver
@@ -182,25 +201,7 @@ impl Cluster {
     ///
     /// An empty audience stands for the API server itself.
     pub async fn request_token(&self, namespace: &str, name: &str, audience: &str) -> anyhow::Result<String> {
-        let audiences = if audience.is_empty() {
-            Vec::new()
-        } else {
-            vec![audience.to_owned()]
-        };
-        let spec = TokenRequestSpec {
-            audiences,
-            expiration_seconds: Some(TOKEN_SECONDS),
-            bound_object_ref: None,
-        };
-        let request = TokenRequest {
-            spec,
-            ..TokenRequest::default()
-        };
-        let answer = Api::<ServiceAccount>::namespaced(self.admin(), namespace)
-            .create_token_request(name, &PostParams::default(), &request)
-            .await
-            .with_context(|| format!("cannot request a token of ServiceAccount {namespace}/{name}"))?;
-        Ok(answer.status.context("the TokenRequest has no status")?.token)
+        service_account_token(&self.admin(), namespace, name, audience).await
     }
 
     /// The public keys that verify ServiceAccount tokens: the JWKS that the API server publishes, as `{"keys": [...]}`.
@@ -239,4 +240,32 @@ impl Cluster {
         kubeconfig::write(&path, config)?;
         Ok(path)
     }
+}
+
+/// A token of an existing ServiceAccount, valid for eight hours, for `audience`; an empty one stands for the API server itself.
+pub async fn service_account_token(
+    admin: &Client,
+    namespace: &str,
+    name: &str,
+    audience: &str,
+) -> anyhow::Result<String> {
+    let audiences = if audience.is_empty() {
+        Vec::new()
+    } else {
+        vec![audience.to_owned()]
+    };
+    let spec = TokenRequestSpec {
+        audiences,
+        expiration_seconds: Some(TOKEN_SECONDS),
+        bound_object_ref: None,
+    };
+    let request = TokenRequest {
+        spec,
+        ..TokenRequest::default()
+    };
+    let answer = Api::<ServiceAccount>::namespaced(admin.clone(), namespace)
+        .create_token_request(name, &PostParams::default(), &request)
+        .await
+        .with_context(|| format!("cannot request a token of ServiceAccount {namespace}/{name}"))?;
+    Ok(answer.status.context("the TokenRequest has no status")?.token)
 }

@@ -40,6 +40,11 @@ impl Authority {
         self.issuer.der().to_vec()
     }
 
+    /// The authority's private key as PEM, for the controller that signs CertificateSigningRequests.
+    pub(super) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// The certificate of a server that is reached by any of these DNS names and IP addresses.
     pub(super) fn server(&self, names: &[&str]) -> anyhow::Result<Identity> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();

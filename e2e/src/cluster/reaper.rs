@@ -77,7 +77,7 @@ fn tell(verb: &str, what: &str) -> anyhow::Result<()> {
 }
 
 /// Has the process group led by `pid` killed when this process ends.
-pub(super) fn register_group(pid: u32) -> anyhow::Result<()> {
+pub(crate) fn register_group(pid: u32) -> anyhow::Result<()> {
     tell("pid", &pid.to_string())
 }
 

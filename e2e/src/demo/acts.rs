@@ -15,11 +15,11 @@ use super::{
     kubectl::kubectl,
     probes::{ask_all, settled},
     report::{self, Report},
-    screen::Screen,
     start_operator,
 };
 use crate::{
     follow::Updates,
+    screen::Screen,
     stage::{CLUSTER_ID, kubeconfig_state},
 };
 

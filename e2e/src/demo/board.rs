@@ -7,9 +7,9 @@ use anyhow::Context;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::screen::say;
 use crate::{
     follow::Updates,
+    screen::say,
     stage::{condition, state},
 };
 

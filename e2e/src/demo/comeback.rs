@@ -13,9 +13,8 @@ use super::{
     kubectl::kubectl,
     probes::ask_all,
     report::{self, Report},
-    screen::Screen,
 };
-use crate::follow::Updates;
+use crate::{follow::Updates, screen::Screen};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! cast     who plays: certificates, bindings, manifests
-//! board    the conditions, live                screen   headings, progress, checks
-//! kubectl  what the administrator runs         report   what was observed, as JSON
+//! board    the conditions, live                kubectl  what the administrator runs
 //! acts     before, offboarding, after          comeback access that returns
 //! probes   requests with the leaver's certificate
+//! report   what was observed, as JSON
 //! ```
 
 mod acts;
@@ -15,7 +15,6 @@ mod comeback;
 mod kubectl;
 mod probes;
 mod report;
-mod screen;
 
 use std::{
     path::PathBuf,
@@ -25,9 +24,10 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 
-use self::{report::Report, screen::Screen};
+use self::report::Report;
 use crate::{
     cluster::{self, Cluster},
+    screen::{self, Screen},
     stage::{OperatorOptions, Stage, operator_binary},
 };
 

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use kube::Client;
 
-use super::{
-    cast::{self, GRANTS},
-    screen::Screen,
-};
-use crate::{cluster::eventually, stage::probe};
+use super::cast::{self, GRANTS};
+use crate::{cluster::eventually, screen::Screen, stage::probe};
 
 /// How long the API server's authorizer may take to learn of a binding that came or went: it follows them by watch.
 const SETTLED: Duration = Duration::from_secs(10);

@@ -25,6 +25,8 @@ pub struct Options {
     pub http: SocketAddr,
     /// Where to serve https, if at all.
     pub https: Option<SocketAddr>,
+    /// Serve https beyond loopback, for pods. The http address is on loopback, always.
+    pub beyond_loopback: bool,
     /// Where to write the certificate authority's certificate (PEM), if anywhere.
     pub ca_out: Option<PathBuf>,
     /// Further host names and IP addresses of the https certificate, for clients that reach it through a forwarded port.
@@ -39,6 +41,7 @@ impl Default for Options {
             world: World::default(),
             http: loopback,
             https: Some(loopback),
+            beyond_loopback: false,
             ca_out: None,
             tls_names: Vec::new(),
         }
@@ -89,12 +92,12 @@ impl Simulator {
         if let Some(path) = &options.ca_out {
             std::fs::write(path, authority.pem()).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let listener = server::bind(options.http)?;
+        let listener = server::bind(options.http, false)?;
         let http = listener.local_addr()?;
         runtime.spawn(server::serve(listener, None, Arc::clone(&state)));
         let mut https = None;
         if let Some(address) = options.https {
-            let listener = server::bind(address)?;
+            let listener = server::bind(address, options.beyond_loopback)?;
             https = Some(listener.local_addr()?);
             let acceptor = TlsAcceptor::from(Arc::new(Arc::clone(&authority).server_config()?));
             runtime.spawn(server::serve(listener, Some(acceptor), Arc::clone(&state)));

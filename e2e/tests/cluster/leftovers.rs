@@ -20,6 +20,7 @@ async fn child_that_waits_to_be_killed() {
     let Some(report) = std::env::var_os(REPORT) else { return };
     let cluster = Cluster::start(Options {
         controller_manager: true,
+        ..Options::default()
     })
     .await
     .unwrap();

@@ -123,6 +123,7 @@ async fn a_requester_may_ask_and_an_approver_may_approve() {
     // The controller-manager adds the viewer's role to the built-in role view.
     let needs = Options {
         controller_manager: true,
+        ..Options::default()
     };
     let cluster = pool::acquire(needs).await.unwrap();
     cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();

@@ -53,6 +53,7 @@ async fn a_reset_cluster_holds_nothing_of_the_test_before() {
 async fn the_controller_manager_collects_garbage_and_deletes_namespaces() {
     let cluster = pool::acquire(Options {
         controller_manager: true,
+        ..Options::default()
     })
     .await
     .unwrap();

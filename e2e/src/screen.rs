@@ -1,4 +1,4 @@
-//! What a person sees: headings, progress, and what was checked.
+//! What a person sees of the demo and of the run on a node: headings, progress, and what was checked.
 
 use std::{
     io::{IsTerminal, Write},
@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Standard output, and whether what was observed so far is what it should be.
-pub(super) struct Screen {
+pub(crate) struct Screen {
     /// Whether it can be written over.
     terminal: bool,
     checks: usize,
@@ -15,7 +15,7 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Of this process.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Screen {
             terminal: std::io::stdout().is_terminal(),
             checks: 0,
@@ -24,13 +24,13 @@ impl Screen {
     }
 
     /// Whether something of this width can be drawn, and drawn over.
-    pub(super) fn fits(&self, width: usize) -> bool {
+    pub(crate) fn fits(&self, width: usize) -> bool {
         let size = rustix::termios::tcgetwinsize(std::io::stdout());
         self.terminal && size.is_ok_and(|size| usize::from(size.ws_col) >= width)
     }
 
     /// Begins a part of the demo.
-    pub(super) fn heading(&self, text: &str) {
+    pub(crate) fn heading(&self, text: &str) {
         let (bold, plain) = if self.terminal {
             ("\x1b[1m", "\x1b[0m")
         } else {
@@ -40,19 +40,19 @@ impl Screen {
     }
 
     /// A line of text.
-    pub(super) fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         say(&format!("   {text}"));
     }
 
     /// Text of several lines, such as what a command printed, set off from the rest.
-    pub(super) fn block(&self, text: &str) {
+    pub(crate) fn block(&self, text: &str) {
         for line in text.trim_end().lines() {
             say(&format!("     | {line}"));
         }
     }
 
     /// What the operator says, broken into lines.
-    pub(super) fn quote(&self, text: &str) {
+    pub(crate) fn quote(&self, text: &str) {
         let mut line = String::new();
         for word in text.split_whitespace() {
             if line.len() + word.len() > 104 {
@@ -68,7 +68,7 @@ impl Screen {
     }
 
     /// A command that is run.
-    pub(super) fn command(&self, text: &str) {
+    pub(crate) fn command(&self, text: &str) {
         let (cyan, plain) = if self.terminal {
             ("\x1b[36m", "\x1b[0m")
         } else {
@@ -78,13 +78,13 @@ impl Screen {
     }
 
     /// Says what is being done and how long that usually takes; [`Step::done`] says how long it took.
-    pub(super) fn step(&self, what: &str, usually: &str) -> Step {
+    pub(crate) fn step(&self, what: &str, usually: &str) -> Step {
         self.line(&format!("{what} (usually {usually}) ..."));
         Step { begun: Instant::now() }
     }
 
     /// Notes what was observed, and whether that is what should be.
-    pub(super) fn check(&mut self, what: &str, observed: &str, wanted: &str) {
+    pub(crate) fn check(&mut self, what: &str, observed: &str, wanted: &str) {
         self.checks += 1;
         if observed == wanted {
             self.line(&format!("[ok]   {what}: {observed}"));
@@ -95,30 +95,30 @@ impl Screen {
     }
 
     /// How many checks there were, and those that failed.
-    pub(super) fn outcome(&self) -> (usize, &[String]) {
+    pub(crate) fn outcome(&self) -> (usize, &[String]) {
         (self.checks, &self.failed)
     }
 }
 
 /// Something that takes time.
-pub(super) struct Step {
+pub(crate) struct Step {
     begun: Instant,
 }
 
 impl Step {
     /// It is done.
-    pub(super) fn done(self, screen: &Screen, result: &str) {
+    pub(crate) fn done(self, screen: &Screen, result: &str) {
         screen.line(&format!("... {result} after {}", seconds(self.begun.elapsed())));
     }
 }
 
 /// `4.2 s`
-pub(super) fn seconds(time: Duration) -> String {
+pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
 /// Writes a line at once. A reader that went away (`| head`) is no reason to panic.
-pub(super) fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }

@@ -1,0 +1,517 @@
+//! What happens, in order.
+
+use std::{collections::BTreeSet, path::Path, time::Duration, time::Instant};
+
+use ack_offboarding_operator::api::UserOffboarding;
+use anyhow::Context;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::{
+    api::{core::v1::ConfigMap, rbac::v1::RoleBinding},
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use super::{
+    cloud, helm,
+    installation::{self, Installation},
+    people,
+    report::{Report, mib, tenths},
+    target::Target,
+};
+use crate::{
+    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects, eventually, service_account_token},
+    node::archive,
+    refusals,
+    screen::Screen,
+    simulator::{Record, Simulator, world::CertificateState},
+    stage::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, state, user},
+};
+
+/// How long something may take that takes seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Older than the window of seven days.
+const LONG_AGO: Duration = Duration::from_secs(30 * 86_400);
+/// Where the leavers' bindings are.
+const NAMESPACE: &str = "team-a";
+/// So many that the leader can be killed in their midst.
+const MANY: usize = 1000;
+
+/// What the acts share.
+struct Play<'a> {
+    target: &'a Target,
+    admin: Client,
+    sim: Simulator,
+    installation: Installation,
+    screen: &'a mut Screen,
+    report: &'a mut Report,
+    leavers: u32,
+}
+
+/// A leaver, of whom RAM knows nothing any more.
+struct Leaver {
+    /// The name of the object, and what the bindings' names begin with.
+    name: String,
+    uid: String,
+    bindings: BTreeSet<String>,
+}
+
+impl Leaver {
+    /// The name in the certificate and the bindings, as ACK chooses it.
+    fn certificate(&self) -> String {
+        format!("{}-1700000000", self.uid)
+    }
+}
+
+/// All acts.
+pub(super) async fn play(
+    target: &Target,
+    image: &Path,
+    screen: &mut Screen,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    screen.heading("The surroundings");
+    let step = screen.step("Importing the image", "a few seconds");
+    let contents = archive::read(image)?;
+    report.image_mib = Some(mib(contents.bytes));
+    target.load(image).await?;
+    step.done(screen, "imported");
+    screen.check(
+        "the image is under 20 MB",
+        &(contents.bytes < 20_000_000).to_string(),
+        "true",
+    );
+    let admin = target.admin().await?;
+    let sim = cloud::start(target, &admin).await?;
+    screen.line("The simulated cloud listens, and pods reach it under the VPC's host names.");
+    let mut play = Play {
+        installation: Installation::new(&admin),
+        target,
+        admin,
+        sim,
+        screen,
+        report,
+        leavers: 0,
+    };
+    play.install().await?;
+    play.refusals().await?;
+    play.offboard().await?;
+    play.lose_the_leader().await?;
+    play.upgrade().await?;
+    play.uninstall().await
+}
+
+impl Play<'_> {
+    async fn install(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("helm install");
+        // What is upgraded later on.
+        let package = helm::package(self.target.files.path(), Some("0.0.1")).await?;
+        let set = [
+            format!("cluster.region={REGION}"),
+            "credentials.source=rrsa".to_owned(),
+            format!("credentials.rrsa.roleArn={}", cloud::role_arn()),
+            format!("credentials.rrsa.oidcProviderArn={}", cloud::provider_arn()),
+        ];
+        let package = package.to_string_lossy().into_owned();
+        let mut arguments = vec![package.as_str()];
+        for value in &set {
+            arguments.extend(["--set", value]);
+        }
+        self.screen
+            .command(&format!("helm install {} {}", helm::RELEASE, arguments[1..].join(" ")));
+        arguments.extend(["--wait", "--timeout", "1m"]);
+        let step = self.screen.step("Installing", "15 s");
+        let said = helm::run(self.target, &["install"], &arguments).await?;
+        step.done(self.screen, "installed");
+        self.screen.block(&said);
+        let pods = eventually("two ready pods", PATIENCE, async || {
+            let pods = self.installation.ready_pods().await?;
+            Ok((pods.len() >= 2).then_some(pods))
+        })
+        .await?;
+        self.report.pods_ready = Some(pods.len());
+        self.screen.check("pods that are Ready", &pods.len().to_string(), "2");
+        let slowest = pods.iter().filter_map(installation::ready_after).fold(0.0, f64::max);
+        self.report.ready_s = Some(slowest);
+        self.screen.line(&format!(
+            "The slower pod was Ready {slowest} s after its container's start."
+        ));
+        self.screen
+            .check("that is within 3 s", &(slowest <= 3.0).to_string(), "true");
+        let ready = Timestamp::now();
+        let mut resident = 0;
+        for pod in &pods {
+            resident = resident.max(self.installation.resident(pod, ready).await?);
+        }
+        self.report.idle_rss_mib = Some(mib(resident));
+        self.screen
+            .line(&format!("The larger resident set is {} MiB.", mib(resident)));
+        self.screen
+            .check("that is under 20 MiB", &(resident < 20 << 20).to_string(), "true");
+        let policies = self
+            .target
+            .kubectl(["get", "networkpolicy", "--output", "name"])
+            .await?;
+        self.screen.check(
+            "the NetworkPolicy",
+            policies.trim(),
+            "networkpolicy.networking.k8s.io/ack-offboarding-operator",
+        );
+        Ok(())
+    }
+
+    /// What the operator must not be able to do.
+    async fn refusals(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("What the operator's token cannot do");
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+        apply_objects(&self.admin, &[namespace]).await?;
+        let uid = "259083957089437699-1700000000";
+        self.bind(refusals::SHARED, &["stays", uid]).await?;
+        let token = service_account_token(&self.admin, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, "").await?;
+        let operator = self
+            .target
+            .client(serde_json::from_value(json!({ "token": token }))?)
+            .await?;
+        let outcomes = refusals::try_all(&operator, uid).await;
+        for outcome in &outcomes {
+            if let Err(error) = &outcome.refused {
+                self.screen.check(outcome.what, error, "refused");
+            }
+        }
+        let refused = outcomes.iter().filter(|outcome| outcome.refused.is_ok()).count();
+        self.report.refusals_tried = Some(outcomes.len());
+        self.report.refused = Some(refused);
+        self.screen
+            .check("refused", &refused.to_string(), &outcomes.len().to_string());
+        Ok(())
+    }
+
+    /// The main job, once.
+    async fn offboard(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("A leaver");
+        let leaver = self.leaver(3).await?;
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
+        let client = people::client(self.target, &self.admin, &leaver.certificate()).await?;
+        let before = self.answer(&client, &path, 200).await?;
+        self.screen
+            .check("the leaver's certificate: list pods", &before.to_string(), "200");
+        if self.target.audit_log().is_some() {
+            self.make_quiet(&leaver, &client).await?;
+        }
+        let took = Instant::now();
+        self.apply(&leaver).await?;
+        self.report.offboarded = self.until_offboarded(&leaver).await.is_ok();
+        self.screen.check(
+            &format!("Offboarded, after {:.1} s", took.elapsed().as_secs_f64()),
+            &self.report.offboarded.to_string(),
+            "true",
+        );
+        self.nothing_lost(std::slice::from_ref(&leaver)).await?;
+        let after = self.answer(&client, &path, 403).await?;
+        self.report.leaver_after = Some(after);
+        self.screen
+            .check("the leaver's certificate: list pods", &after.to_string(), "403");
+        let accepted = cloud::tokens_accepted(&self.sim);
+        self.screen.line(&format!(
+            "STS gave credentials {accepted} times, for a pod's token that it verified with the API server's key set."
+        ));
+        self.screen.check("it did", &(accepted > 0).to_string(), "true");
+        Ok(())
+    }
+
+    /// The leader's pod is killed while it removes bindings.
+    async fn lose_the_leader(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("The leader's pod is killed in the middle");
+        let leaver = self.leaver(MANY).await?;
+        let (leader, pod) = (
+            self.installation.leader().await?,
+            self.installation.leading_pod().await?,
+        );
+        self.apply(&leaver).await?;
+        let left = self.until_begun(&leaver).await?;
+        self.target.kill(&pod).await?;
+        let killed = Instant::now();
+        self.screen.line(&format!(
+            "Killed {} when {left} of {MANY} bindings were left.",
+            pod.name_any()
+        ));
+        let next = eventually("another leader", PATIENCE, async || {
+            let next = self.installation.leader().await?;
+            Ok((!next.is_empty() && next != leader).then_some(next))
+        })
+        .await?;
+        let failover = killed.elapsed().as_secs_f64();
+        self.report.failover_s = Some(tenths(failover));
+        self.screen.line(&format!("{next} led {failover:.1} s later."));
+        self.screen
+            .check("that is within 20 s", &(failover <= 20.0).to_string(), "true");
+        self.until_offboarded(&leaver).await?;
+        self.nothing_lost(&[leaver]).await
+    }
+
+    /// A release takes the place of another while there is work.
+    async fn upgrade(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("helm upgrade, with work in flight");
+        let package = helm::package(self.target.files.path(), None).await?;
+        let package = package.to_string_lossy().into_owned();
+        let before: BTreeSet<_> = self.object_uids().await?;
+        let old: BTreeSet<_> = self
+            .installation
+            .pods()
+            .await?
+            .iter()
+            .filter_map(|pod| pod.uid())
+            .collect();
+        let mut prepared = Vec::new();
+        for _ in 0..30 {
+            prepared.push(self.leaver(40).await?);
+        }
+        let arguments = [
+            package.as_str(),
+            "--reuse-values",
+            "--set",
+            "podAnnotations.upgrade=yes",
+            "--wait",
+            "--timeout",
+            "3m",
+        ];
+        self.screen
+            .command(&format!("helm upgrade {} {}", helm::RELEASE, arguments[1..4].join(" ")));
+        let upgrade = helm::run(self.target, &["upgrade"], &arguments);
+        // Somebody leaves every half a second until the upgrade is over, and at least one does after it.
+        let work = async {
+            let mut left = prepared.into_iter();
+            let mut asked = Vec::new();
+            let mut tick = tokio::time::interval(Duration::from_millis(500));
+            tokio::pin!(upgrade);
+            loop {
+                tokio::select! {
+                    said = &mut upgrade => {
+                        said?;
+                        let last = left.next().context("the upgrade took so long that nobody was left to leave")?;
+                        self.apply(&last).await?;
+                        asked.push(last);
+                        return anyhow::Ok(asked);
+                    }
+                    _ = tick.tick() => {
+                        if left.len() > 1 {
+                            let next = left.next().context("len")?;
+                            self.apply(&next).await?;
+                            asked.push(next);
+                        }
+                    }
+                }
+            }
+        };
+        let asked = work.await?;
+        for leaver in &asked {
+            self.until_offboarded(leaver).await?;
+        }
+        self.screen.line(&format!(
+            "{} left while pods were replaced; each is Offboarded.",
+            asked.len()
+        ));
+        self.nothing_lost(&asked).await?;
+        let pods = eventually("only new pods", PATIENCE, async || {
+            let pods = self.installation.ready_pods().await?;
+            let all_new = pods.iter().all(|pod| pod.uid().is_some_and(|uid| !old.contains(&uid)));
+            Ok((pods.len() == 2 && all_new).then_some(pods))
+        })
+        .await?;
+        self.screen.check(
+            "restarts of the new pods",
+            &installation::restarts(&pods).to_string(),
+            "0",
+        );
+        let after = self.object_uids().await?;
+        self.screen.check(
+            "objects of before the upgrade that are still there",
+            &before.intersection(&after).count().to_string(),
+            &before.len().to_string(),
+        );
+        self.screen.command(&format!("helm test {}", helm::RELEASE));
+        let said = helm::run(self.target, &["test"], &["--logs"]).await?;
+        self.screen
+            .check("it succeeded", &said.contains("Succeeded").to_string(), "true");
+        Ok(())
+    }
+
+    /// The release goes, and what must not be lost stays.
+    async fn uninstall(&mut self) -> anyhow::Result<()> {
+        self.screen.heading("helm uninstall");
+        let (objects, backups) = (self.object_uids().await?.len(), self.backups().await?.len());
+        helm::run(self.target, &["uninstall"], &["--wait", "--timeout", "3m"]).await?;
+        let pods = eventually("no pod", PATIENCE, async || {
+            Ok(self.installation.pods().await?.is_empty().then_some(0))
+        })
+        .await?;
+        self.screen.check("pods", &pods.to_string(), "0");
+        self.screen.check(
+            "UserOffboardings",
+            &self.object_uids().await?.len().to_string(),
+            &objects.to_string(),
+        );
+        self.screen.check(
+            "backups",
+            &self.backups().await?.len().to_string(),
+            &backups.to_string(),
+        );
+        Ok(())
+    }
+
+    /// A new leaver, with a kubeconfig and this many RoleBindings.
+    async fn leaver(&mut self, bindings: usize) -> anyhow::Result<Leaver> {
+        self.leavers += 1;
+        let name = format!("leaver-{:02}", self.leavers);
+        let leaver = Leaver {
+            uid: format!("2590839570894300{:02}", self.leavers),
+            bindings: (0..bindings).map(|number| format!("{name}-{number:04}")).collect(),
+            name,
+        };
+        issue_kubeconfig(&self.sim, &leaver.uid, CertificateState::Unexpired);
+        let subject = [leaver.certificate()];
+        let subject = subject.each_ref().map(String::as_str);
+        futures::stream::iter(&leaver.bindings)
+            .map(|binding| self.bind(binding, &subject))
+            .buffer_unordered(16)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(leaver)
+    }
+
+    async fn bind(&self, name: &str, users: &[&str]) -> anyhow::Result<()> {
+        let subjects: Vec<_> = users.iter().map(|name| user(name)).collect();
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+            "subjects": subjects,
+        }))?;
+        let api = Api::namespaced(self.admin.clone(), NAMESPACE);
+        api.create(&PostParams::default(), &binding).await?;
+        Ok(())
+    }
+
+    fn offboardings(&self) -> Api<UserOffboarding> {
+        Api::all(self.admin.clone())
+    }
+
+    /// `kubectl apply` of the leaver's manifest.
+    async fn apply(&self, leaver: &Leaver) -> anyhow::Result<()> {
+        let object = json!({
+            "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding",
+            "metadata": {"name": leaver.name}, "spec": {"uid": leaver.uid},
+        });
+        let params = PatchParams::apply("person").force();
+        self.offboardings()
+            .patch(&leaver.name, &params, &Patch::Apply(object))
+            .await?;
+        Ok(())
+    }
+
+    async fn until_offboarded(&self, leaver: &Leaver) -> anyhow::Result<()> {
+        let mut last = String::new();
+        let what = format!("{} to be Offboarded", leaver.name);
+        let done = eventually(&what, PATIENCE, async || {
+            let status = self.offboardings().get(&leaver.name).await?.status.unwrap_or_default();
+            last = state(&status).to_owned();
+            Ok(condition(&status, "Offboarded").starts_with("True/").then_some(()))
+        });
+        done.await.with_context(|| format!("its state was {last:?} at last"))
+    }
+
+    /// Waits until some of the leaver's bindings are deleted, and says how many are left.
+    async fn until_begun(&self, leaver: &Leaver) -> anyhow::Result<usize> {
+        let count = eventually("the first deleted binding", PATIENCE, async || {
+            let left = self.left(leaver).await?;
+            Ok((left < leaver.bindings.len()).then_some(left))
+        })
+        .await?;
+        anyhow::ensure!(
+            count > 0,
+            "all {MANY} bindings were deleted before anybody could kill the leader"
+        );
+        Ok(count)
+    }
+
+    /// How many of the leaver's bindings there are.
+    async fn left(&self, leaver: &Leaver) -> anyhow::Result<usize> {
+        let api: Api<RoleBinding> = Api::namespaced(self.admin.clone(), NAMESPACE);
+        let bindings = api.list_metadata(&ListParams::default().match_any()).await?;
+        Ok(bindings
+            .iter()
+            .filter(|binding| leaver.bindings.contains(&binding.name_any()))
+            .count())
+    }
+
+    /// Each of the leavers' bindings is deleted, and in a backup.
+    async fn nothing_lost(&mut self, leavers: &[Leaver]) -> anyhow::Result<()> {
+        let backups = self.backups().await?;
+        let text: Vec<_> = backups
+            .iter()
+            .filter_map(|map| map.data.as_ref())
+            .flat_map(|data| data.values())
+            .collect();
+        let names: BTreeSet<&str> = text
+            .iter()
+            .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')))
+            .collect();
+        let all = leavers.iter().map(|leaver| leaver.bindings.len()).sum::<usize>();
+        let backed_up = leavers
+            .iter()
+            .flat_map(|leaver| &leaver.bindings)
+            .filter(|name| names.contains(name.as_str()))
+            .count();
+        let mut left = 0;
+        for leaver in leavers {
+            left += self.left(leaver).await?;
+        }
+        self.screen.check("bindings that are left", &left.to_string(), "0");
+        self.screen.check(
+            "bindings that are in a backup",
+            &backed_up.to_string(),
+            &all.to_string(),
+        );
+        Ok(())
+    }
+
+    async fn backups(&self) -> anyhow::Result<Vec<ConfigMap>> {
+        let api: Api<ConfigMap> = Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE);
+        let ours = ListParams::default().labels("ack-offboarding.io/object-uid");
+        Ok(api.list(&ours).await?.items)
+    }
+
+    async fn object_uids(&self) -> anyhow::Result<BTreeSet<String>> {
+        let objects = self.offboardings().list(&ListParams::default()).await?;
+        Ok(objects.iter().filter_map(|object| object.uid()).collect())
+    }
+
+    /// The answer's status once it is `wanted`, or the last one: the authorizer follows bindings by watch.
+    async fn answer(&self, client: &Client, path: &str, wanted: u16) -> anyhow::Result<u16> {
+        let mut last = 0;
+        let asked = eventually(path, Duration::from_secs(10), async || {
+            last = probe(client, path).await?;
+            Ok((last == wanted).then_some(()))
+        });
+        // What was observed is what counts.
+        asked.await.map_or(Ok(last), |()| Ok(wanted))
+    }
+
+    /// The leaver's requests have just shown that the certificate works; in the log they are made a month old.
+    async fn make_quiet(&self, leaver: &Leaver, client: &Client) -> anyhow::Result<()> {
+        // One more request, which can be told from all others: when its record is there, so are those before it.
+        let marker = format!("/api/v1/namespaces/{NAMESPACE}/pods?limit=7");
+        probe(client, &marker).await?;
+        let is_marker = |record: &Record| record.get("requestURI") == Some(&marker);
+        self.sim
+            .wait_for_record(CLUSTER_ID, is_marker, PATIENCE)
+            .await
+            .context("the leaver's request")?;
+        let certificate = leaver.certificate();
+        let theirs = |record: &Record| record.get("user.username") == Some(&certificate);
+        self.sim.age_records(CLUSTER_ID, theirs, LONG_AGO);
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! The simulated cloud, as the operator's pods reach it: under the host names of the VPC, at port 443, with RRSA.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use kube::Client;
+use serde_json::{Value, json};
+
+use super::target::Target;
+use crate::{
+    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects},
+    simulator::{
+        self, Operation, Simulator,
+        world::{OidcProvider, OidcTrust, Role},
+    },
+    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, REGION, world},
+};
+
+const ROLE: &str = "ack-offboarding-operator";
+
+/// The ARN of the RAM role that the pods assume.
+pub(super) fn role_arn() -> String {
+    format!("acs:ram::{ACCOUNT}:role/{ROLE}")
+}
+
+/// The ARN of the cluster's OIDC provider.
+pub(super) fn provider_arn() -> String {
+    format!("acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa-{CLUSTER_ID}")
+}
+
+/// Starts the simulator. Its RRSA provider has the key set that the API server publishes, and trusts the operator's ServiceAccount.
+pub(super) async fn start(target: &Target, admin: &Client) -> anyhow::Result<Simulator> {
+    let get = async |path: &str| -> anyhow::Result<Value> {
+        let request = http::Request::get(path).body(Vec::new())?;
+        admin
+            .request(request)
+            .await
+            .with_context(|| format!("cannot get {path}"))
+    };
+    let discovery = get("/.well-known/openid-configuration").await?;
+    let mut world = world();
+    // Only RRSA opens the door.
+    world.access_keys.clear();
+    world.oidc_providers = vec![OidcProvider {
+        arn: provider_arn(),
+        issuer: discovery["issuer"].as_str().unwrap_or_default().to_owned(),
+        audience: "sts.aliyuncs.com".to_owned(),
+        jwks: get("/openid/v1/jwks").await?,
+    }];
+    let mut role = Role::new(OPERATOR_ROLE, ROLE);
+    role.trust = Some(OidcTrust {
+        provider_arn: provider_arn(),
+        subject: format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}"),
+    });
+    world.roles = vec![role];
+    let sim = Simulator::start(simulator::Options {
+        world,
+        https: Some(SocketAddr::new(target.listen()?, 443)),
+        beyond_loopback: true,
+        ..simulator::Options::default()
+    })?;
+    sim.attach_cluster(CLUSTER_ID, target.kubeconfig());
+    if let Some(audit_log) = target.audit_log() {
+        sim.follow_audit_log(CLUSTER_ID, &audit_log);
+    }
+    apply_objects(admin, &surroundings(target, &sim)).await?;
+    Ok(sim)
+}
+
+/// How many times STS gave credentials for a pod's token, which it does for a token of this cluster's API server only.
+pub(super) fn tokens_accepted(sim: &Simulator) -> usize {
+    sim.calls()
+        .iter()
+        .filter(|call| call.operation == Operation::StsAssumeRoleWithOidc && call.status == Some(200))
+        .count()
+}
+
+/// What an ACK cluster has and this one lacks: its profile, and a way for pods to the cloud, with a certificate that they trust.
+fn surroundings(target: &Target, sim: &Simulator) -> Vec<Value> {
+    let hosts = [
+        format!("sts-vpc.{REGION}.aliyuncs.com"),
+        "ims.vpc-proxy.aliyuncs.com".to_owned(),
+        "ram.vpc-proxy.aliyuncs.com".to_owned(),
+        format!("cs-anony-vpc.{REGION}.aliyuncs.com"),
+        format!("k8s-log-{CLUSTER_ID}.{REGION}-intranet.log.aliyuncs.com"),
+    ];
+    let mutation = format!(
+        r#"Object{{spec: Object.spec{{
+            volumes: [Object.spec.volumes{{name: "{name}", configMap: Object.spec.volumes.configMap{{name: "{name}"}}}}],
+            containers: [Object.spec.containers{{
+                name: "operator",
+                env: [Object.spec.containers.env{{name: "SSL_CERT_FILE", value: "/{name}/ca.crt"}}],
+                volumeMounts: [Object.spec.containers.volumeMounts{{name: "{name}", mountPath: "/{name}"}}]
+            }}]
+        }}}}"#,
+        name = "simulated-cloud",
+    );
+    // Lists of names are atomic: an ApplyConfiguration may not set them.
+    let names = format!(
+        r#"[JSONPatch{{op: "add", path: "/spec/hostAliases", value: [{{"ip": dyn("{}"), "hostnames": dyn({hosts:?})}}]}}]"#,
+        target.address
+    );
+    let name = json!({"name": "simulated-cloud"});
+    let rbac = "admissionregistration.k8s.io/v1";
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "ack-cluster-profile", "namespace": "kube-system"},
+            "data": {"clusterid": CLUSTER_ID, "uid": ACCOUNT},
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "simulated-cloud", "namespace": OPERATOR_NAMESPACE},
+            "data": {"ca.crt": sim.ca_pem()},
+        }),
+        json!({
+            "apiVersion": rbac, "kind": "MutatingAdmissionPolicy", "metadata": name,
+            "spec": {
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "Never",
+                "matchConstraints": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": OPERATOR_NAMESPACE}},
+                    "resourceRules": [
+                        {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]},
+                    ],
+                },
+                "matchConditions": [
+                    {"name": "operator", "expression": "object.spec.containers.exists(c, c.name == 'operator')"},
+                ],
+                "mutations": [
+                    {"patchType": "JSONPatch", "jsonPatch": {"expression": names}},
+                    {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": mutation}},
+                ],
+            },
+        }),
+        json!({
+            "apiVersion": rbac, "kind": "MutatingAdmissionPolicyBinding", "metadata": name,
+            "spec": {"policyName": "simulated-cloud"},
+        }),
+    ]
+}
