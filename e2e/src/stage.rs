@@ -19,7 +19,7 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -327,8 +327,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             "subjects": subjects,
         }))?;
         let api = Api::namespaced(self.admin.clone(), namespace);
+        self.until_watching().await?;
         let binding = api.create(&PostParams::default(), &binding).await?;
         self.until_in_force(Some(namespace), role, subjects).await?;
+        self.until_indexed(&binding).await?;
         Ok(binding)
     }
 
@@ -347,11 +349,42 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
             "subjects": subjects,
         }))?;
+        self.until_watching().await?;
         let binding = Api::all(self.admin.clone())
             .create(&PostParams::default(), &binding)
             .await?;
         self.until_in_force(None, role, subjects).await?;
+        self.until_indexed(&binding).await?;
         Ok(binding)
+    }
+
+    /// Waits until the operator, if one runs, follows bindings by watch.
+    async fn until_watching(&self) -> anyhow::Result<()> {
+        self.until_logged("the index of the operator", |line| {
+            line.contains("the index is complete")
+        })
+        .await
+    }
+
+    /// Waits until the operator, if one runs, knows of a binding that was made since [`until_watching`](Self::until_watching).
+    async fn until_indexed(&self, binding: &impl ResourceExt) -> anyhow::Result<()> {
+        let version = format!(
+            "resource_version=\"{}\"",
+            binding.resource_version().unwrap_or_default()
+        );
+        self.until_logged("a binding to be in the index", |line| {
+            line.contains("the index took in a binding") && line.contains(&version)
+        })
+        .await
+    }
+
+    async fn until_logged(&self, what: &str, is_it: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let Some(operator) = &self.operator else { return Ok(()) };
+        eventually(what, PATIENCE, async || {
+            let log = std::fs::read_to_string(operator.log())?;
+            Ok(log.lines().any(&is_it).then_some(()))
+        })
+        .await
     }
 
     /// Waits until the authorizer, which follows bindings by watch, lets the first user among the subjects do what the role is known to

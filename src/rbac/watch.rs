@@ -8,7 +8,7 @@ use super::{
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::ListParams,
     runtime::{WatchStreamExt, watcher},
 };
@@ -185,6 +185,14 @@ impl BindingIndex {
                 if let Some(nonce) = binding.nonce() {
                     watched.nonce.send_replace(Some(nonce.to_owned()));
                 }
+                let meta = binding.meta();
+                tracing::debug!(
+                    kind = kind.as_str(),
+                    namespace = meta.namespace,
+                    name = meta.name,
+                    resource_version = meta.resource_version,
+                    "the index took in a binding"
+                );
                 self.tell_of(touched);
             }
             watcher::Event::Delete(binding) => {

@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration, time::Instant};
 use ack_offboarding_operator::api::UserOffboarding;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::{
-    api::{core::v1::ConfigMap, rbac::v1::RoleBinding},
-    jiff::Timestamp,
-};
+use k8s_openapi::api::{core::v1::ConfigMap, rbac::v1::RoleBinding};
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -141,10 +138,9 @@ impl Play<'_> {
         ));
         self.screen
             .check("that is within 3 s", &(slowest <= 3.0).to_string(), "true");
-        let ready = Timestamp::now();
         let mut resident = 0;
         for pod in &pods {
-            resident = resident.max(self.installation.resident(pod, ready).await?);
+            resident = resident.max(self.target.memory(&self.installation, pod).await?);
         }
         self.report.idle_rss_mib = Some(mib(resident));
         self.screen
@@ -203,12 +199,14 @@ impl Play<'_> {
         }
         let took = Instant::now();
         self.apply(&leaver).await?;
-        self.report.offboarded = self.until_offboarded(&leaver).await.is_ok();
+        let offboarded = self.until_offboarded(&leaver).await;
+        self.report.offboarded = offboarded.is_ok();
         self.screen.check(
             &format!("Offboarded, after {:.1} s", took.elapsed().as_secs_f64()),
             &self.report.offboarded.to_string(),
             "true",
         );
+        offboarded?;
         self.nothing_lost(std::slice::from_ref(&leaver)).await?;
         let after = self.answer(&client, &path, 403).await?;
         self.report.leaver_after = Some(after);

@@ -3,17 +3,18 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
 use super::target::Target;
 use crate::{
-    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects},
+    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects, eventually},
     simulator::{
         self, Operation, Simulator,
         world::{OidcProvider, OidcTrust, Role},
     },
-    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, REGION, world},
+    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, PATIENCE, REGION, world},
 };
 
 const ROLE: &str = "ack-offboarding-operator";
@@ -64,7 +65,28 @@ pub(super) async fn start(target: &Target, admin: &Client) -> anyhow::Result<Sim
         sim.follow_audit_log(CLUSTER_ID, &audit_log);
     }
     apply_objects(admin, &surroundings(target, &sim)).await?;
+    until_in_force(admin).await?;
     Ok(sim)
+}
+
+/// Waits until pods are given their way to the cloud: a policy is in force about a second after it was made.
+async fn until_in_force(admin: &Client) -> anyhow::Result<()> {
+    let pods = Api::<Pod>::namespaced(admin.clone(), OPERATOR_NAMESPACE);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "probe"},
+        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "operator", "image": "probe"}]},
+    }))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually("the MutatingAdmissionPolicy to be in force", PATIENCE, async || {
+        // The namespace's ServiceAccount may not be there yet.
+        let created = pods.create(&dry_run, &pod).await.ok();
+        let aliases = created.and_then(|pod| pod.spec?.host_aliases);
+        Ok(aliases.map(drop))
+    })
+    .await
 }
 
 /// How many times STS gave credentials for a pod's token, which it does for a token of this cluster's API server only.

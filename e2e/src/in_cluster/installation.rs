@@ -65,8 +65,8 @@ impl Installation {
             .with_context(|| format!("the Lease's holder {leader:?} is no pod of the operator"))
     }
 
-    /// The resident set of the pod's container in bytes, by kubelet's metrics, once they are of a time after `after`.
-    pub(super) async fn resident(&self, pod: &Pod, after: Timestamp) -> anyhow::Result<u64> {
+    /// The working set of the pod's container in bytes, by kubelet's metrics, once they are of a time after `after`.
+    pub(super) async fn working_set(&self, pod: &Pod, after: Timestamp) -> anyhow::Result<u64> {
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
         let path = format!("/api/v1/nodes/{}/proxy/metrics/cadvisor", node.unwrap_or_default());
         let what = format!("the memory of {}", pod.name_any());
@@ -75,16 +75,20 @@ impl Installation {
                 .client
                 .request_text(http::Request::get(&path).body(Vec::new())?)
                 .await?;
-            let sample = metrics.lines().find_map(|line| resident_sample(line, &pod.name_any()));
+            let sample = metrics
+                .lines()
+                .find_map(|line| working_set_sample(line, &pod.name_any()));
             Ok(sample.filter(|(_, time)| *time > after).map(|(bytes, _)| bytes))
         })
         .await
     }
 }
 
-/// The value and the time of a sample of the pod's resident set: `container_memory_rss{LABELS} BYTES MILLISECONDS`.
-fn resident_sample(line: &str, pod: &str) -> Option<(u64, Timestamp)> {
-    let (labels, sample) = line.strip_prefix("container_memory_rss{")?.split_once("} ")?;
+/// The value and the time of a sample of the pod's working set: `container_memory_working_set_bytes{LABELS} BYTES MILLISECONDS`.
+fn working_set_sample(line: &str, pod: &str) -> Option<(u64, Timestamp)> {
+    let (labels, sample) = line
+        .strip_prefix("container_memory_working_set_bytes{")?
+        .split_once("} ")?;
     let has = |name: &str, value: &str| labels.contains(&format!("{name}=\"{value}\""));
     if !(has("container", CONTAINER) && has("namespace", OPERATOR_NAMESPACE) && has("pod", pod)) {
         return None;
@@ -131,17 +135,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_resident_set_is_that_of_the_operators_own_container() {
+    fn the_working_set_is_that_of_the_operators_own_container() {
         let line = |container: &str| {
             format!(
-                "container_memory_rss{{container=\"{container}\",id=\"/kubepods/x\",image=\"\",name=\"\",namespace=\"ack-offboarding-system\",pod=\"a\"}} \
+                "container_memory_working_set_bytes{{container=\"{container}\",id=\"/kubepods/x\",image=\"\",name=\"\",namespace=\"ack-offboarding-system\",pod=\"a\"}} \
                  1.2288e+07 1764086400000"
             )
         };
         let at = Timestamp::from_second(1_764_086_400).unwrap();
-        assert_eq!(resident_sample(&line("operator"), "a"), Some((12_288_000, at)));
-        assert_eq!(resident_sample(&line("operator"), "b"), None);
+        assert_eq!(working_set_sample(&line("operator"), "a"), Some((12_288_000, at)));
+        assert_eq!(working_set_sample(&line("operator"), "b"), None);
         // The whole pod, with its sandbox.
-        assert_eq!(resident_sample(&line(""), "a"), None);
+        assert_eq!(working_set_sample(&line(""), "a"), None);
     }
 }

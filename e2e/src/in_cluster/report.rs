@@ -22,7 +22,7 @@ pub(super) struct Report {
     pub(super) refused: Option<usize>,
     /// The image's layers, not compressed.
     pub(super) image_mib: Option<f64>,
-    /// The larger of the pods' resident sets before there was anything to do, as kubelet's metrics say.
+    /// The larger of the pods' resident sets before there was anything to do.
     pub(super) idle_rss_mib: Option<f64>,
     /// The longest time from the start of a pod's container to its readiness, which Kubernetes tells in whole seconds.
     pub(super) ready_s: Option<f64>,

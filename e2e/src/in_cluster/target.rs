@@ -7,19 +7,22 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::DeleteParams,
     config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 
-use super::helm;
+use super::{helm, installation::Installation};
 use crate::{
     cluster::{self, Cluster, OPERATOR_NAMESPACE, ScratchDir},
     node::{Node, sandbox},
     screen::Screen,
 };
+
+/// The image's entrypoint.
+const PROGRAM: &str = "/ack-offboarding-operator";
 
 /// A cluster, this machine's own or another one. Dropping it ends a cluster of its own.
 pub(super) struct Target {
@@ -114,18 +117,23 @@ impl Target {
     /// Kills a pod without a warning. On a node of its own that is SIGKILL for the container's process, and kubelet starts another; in
     /// another cluster the pod is deleted at once, which kubelet does with SIGTERM and SIGKILL a second later.
     pub(super) async fn kill(&self, pod: &Pod) -> anyhow::Result<()> {
-        let name = pod.metadata.name.as_deref().unwrap_or_default();
         match &self.node {
-            Some(node) => node.kill(
-                pod.metadata.uid.as_deref().unwrap_or_default(),
-                "/ack-offboarding-operator",
-            ),
+            Some(node) => node.kill(&pod.uid().unwrap_or_default(), PROGRAM),
             None => {
                 let pods = Api::<Pod>::namespaced(self.admin().await?, OPERATOR_NAMESPACE);
                 let at_once = DeleteParams::default().grace_period(0);
-                pods.delete(name, &at_once).await?;
+                pods.delete(&pod.name_any(), &at_once).await?;
                 Ok(())
             }
+        }
+    }
+
+    /// The memory of a pod's container in bytes: on a node of its own the process's resident set, in another cluster the working set
+    /// that kubelet reports.
+    pub(super) async fn memory(&self, installation: &Installation, pod: &Pod) -> anyhow::Result<u64> {
+        match &self.node {
+            Some(node) => node.resident(&pod.uid().unwrap_or_default(), PROGRAM),
+            None => installation.working_set(pod, Timestamp::now()).await,
         }
     }
 

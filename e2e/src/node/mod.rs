@@ -78,21 +78,25 @@ impl Node {
     /// # Errors
     /// When no process runs `program` in that pod.
     pub fn kill(&self, pod_uid: &str, program: &str) -> anyhow::Result<()> {
-        // With cgroupfs, a pod's cgroup is `pod<uid>`, and its containers' are below it.
-        let cgroup = format!("pod{pod_uid}/");
-        for entry in fs::read_dir("/proc").context("cannot read /proc")? {
-            let process = entry?.path();
-            let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
-            let command_line = read("cmdline");
-            let is_it = command_line.split('\0').next() == Some(program) && read("cgroup").contains(&cgroup);
-            if !is_it {
-                continue;
-            }
-            let pid = process.file_name().and_then(|name| name.to_str()?.parse().ok());
-            let pid = pid.and_then(Pid::from_raw).context("a process without an id")?;
-            return kill_process(pid, Signal::KILL).context("cannot kill the container's process");
-        }
-        anyhow::bail!("no process of pod {pod_uid} runs {program}")
+        let pid = process_in_pod(pod_uid, program)?;
+        kill_process(pid, Signal::KILL).context("cannot kill the container's process")
+    }
+
+    /// The resident set (VmRSS) of the process that runs `program` in this pod, in bytes: what is shared with the page cache counts.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn resident(&self, pod_uid: &str, program: &str) -> anyhow::Result<u64> {
+        let pid = process_in_pod(pod_uid, program)?;
+        let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()))?;
+        let kib = status.lines().find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
+        });
+        Ok(kib.context("the process has no VmRSS")? * 1024)
     }
 
     async fn until_ready(&mut self, cluster: &Cluster) -> anyhow::Result<()> {
@@ -114,6 +118,21 @@ impl Node {
             )
         })
     }
+}
+
+/// The process that runs `program` in this pod.
+fn process_in_pod(pod_uid: &str, program: &str) -> anyhow::Result<Pid> {
+    // With cgroupfs, a pod's cgroup is `pod<uid>`, and its containers' are below it.
+    let cgroup = format!("pod{pod_uid}/");
+    for entry in fs::read_dir("/proc").context("cannot read /proc")? {
+        let process = entry?.path();
+        let read = |file: &str| fs::read_to_string(process.join(file)).unwrap_or_default();
+        if read("cmdline").split('\0').next() == Some(program) && read("cgroup").contains(&cgroup) {
+            let pid = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+            return pid.and_then(Pid::from_raw).context("a process without an id");
+        }
+    }
+    anyhow::bail!("no process of pod {pod_uid} runs {program}")
 }
 
 /// What runs containers, and the folder for everything of the node.

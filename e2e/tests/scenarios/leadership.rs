@@ -80,9 +80,9 @@ impl Replica {
         let log = self.log();
         let line = log.lines().find(|l| l.contains("serving /healthz")).unwrap_or_default();
         let address = line
-            .split_once("address=Some(")
-            .and_then(|(_, rest)| rest.split_once(')'));
-        let address = address.expect("an address").0;
+            .split_once("address=")
+            .map(|(_, rest)| rest.split_whitespace().next());
+        let address = address.flatten().expect("an address");
         Ok(reqwest::get(format!("http://{address}{path}")).await?.status().as_u16())
     }
 }
