@@ -9,7 +9,8 @@ use super::{archive, sandbox};
 
 /// File names in the node's folder.
 pub(super) const CONTAINERD: &str = "containerd.toml";
-pub(super) const CONTAINERD_SOCKET: &str = "containerd.sock";
+/// Where containerd listens, in the sandbox's own /run. kubelet asks there for the names of containers, whatever it is told otherwise.
+pub(super) const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
 pub(super) const KUBELET: &str = "kubelet.json";
 
 /// Writes the files into `dir`. Clients of kubelet need a certificate of the authority in `ca`.
@@ -42,7 +43,7 @@ pub(super) fn write(dir: &Path, ca: &Path) -> anyhow::Result<()> {
             "x509": {"clientCAFile": ca},
         },
         "authorization": {"mode": "AlwaysAllow"},
-        "containerRuntimeEndpoint": format!("unix://{root}/{CONTAINERD_SOCKET}"),
+        "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
         "podLogsDir": dir.join("pod-logs"),
         "cgroupDriver": "cgroupfs",
         // Machines with the first version of cgroups are served as well.
@@ -62,7 +63,7 @@ root = "{root}/containerd"
 state = "{root}/containerd-state"
 
 [grpc]
-address = "{root}/{CONTAINERD_SOCKET}"
+address = "{CONTAINERD_SOCKET}"
 
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"

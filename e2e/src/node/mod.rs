@@ -198,8 +198,7 @@ impl Containerd {
     fn ctr(&self) -> Command {
         let mut command = Command::new("ctr");
         command
-            .arg("--address")
-            .arg(self.dir.path().join(config::CONTAINERD_SOCKET))
+            .args(["--address", config::CONTAINERD_SOCKET])
             .args(["--namespace", "k8s.io", "images"]);
         command
     }
