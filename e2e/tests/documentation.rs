@@ -184,12 +184,6 @@ async fn the_operator_is_installed_as_described() {
     let cluster = pool::acquire(Options::default()).await.unwrap();
     let (page, root) = ("docs/install.md", repository());
     let applied = commands(page, "kubectl apply -f crds/");
-    for line in applied.lines() {
-        assert!(
-            std::fs::read_to_string(root.join("README.md")).unwrap().contains(line),
-            "the README differs: {line}"
-        );
-    }
     run(&cluster, &root, &applied);
 
     let start = commands(page, "create token");
@@ -209,11 +203,4 @@ async fn the_operator_is_installed_as_described() {
         run(&cluster, cluster.dir(), &format!("{asked} can-i list rolebindings -A")).trim(),
         "yes"
     );
-
-    let printed = run(
-        &cluster,
-        &root,
-        "kubectl apply --dry-run=server -f docs/deployment.yaml",
-    );
-    assert!(printed.contains("created") && !printed.contains("Warning"), "{printed}");
 }
