@@ -325,6 +325,50 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
     Ok(())
 }
 
+/// Somebody is faster, between its read of a Lease that is free and its write: it stands by. So where there is no Lease yet, and where one
+/// was given back.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_loses_the_race_for_the_lease_stands_by() -> anyhow::Result<()> {
+    for given_back in [false, true] {
+        let mut stage = stage().await;
+        let lease = |spec: serde_json::Value| json!({"metadata": {"name": LEASE}, "spec": spec});
+        if given_back {
+            let free = serde_json::from_value(lease(json!({"holderIdentity": "", "leaseDurationSeconds": 1})))?;
+            leases(&stage).create(&PostParams::default(), &free).await?;
+        }
+        let before = {
+            let leases = leases(&stage);
+            let faster = lease(json!({"holderIdentity": "faster", "leaseDurationSeconds": 600}));
+            move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
+                if *method == Method::GET || !uri.path().contains("/leases") {
+                    return Box::pin(async {});
+                }
+                let (leases, faster) = (leases.clone(), faster.clone());
+                Box::pin(async move {
+                    let taken = match given_back {
+                        true => {
+                            leases
+                                .patch(LEASE, &PatchParams::default(), &Patch::Merge(faster))
+                                .await
+                        }
+                        false => {
+                            let faster = serde_json::from_value(faster).expect("a Lease");
+                            leases.create(&PostParams::default(), &faster).await
+                        }
+                    };
+                    taken.expect("the Lease");
+                })
+            }
+        };
+        let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
+        let replica = Replica::behind(&mut stage, "a", "10s", Some(proxy.url())).await?;
+        replica.says(STANDS_BY).await?;
+        assert_eq!(replica.said(LEADS), None);
+        assert_eq!(holder(&stage).await?, "faster");
+    }
+    Ok(())
+}
+
 /// The effect in hand is finished, no other is started, and the Lease is given back: the next one need not wait for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_other() -> anyhow::Result<()> {
