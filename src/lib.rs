@@ -15,6 +15,7 @@
 
 pub mod alibaba;
 pub mod api;
+pub mod metrics;
 pub mod offboarding;
 pub mod operator;
 pub mod rbac;

@@ -225,6 +225,22 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         Ok(())
     }
 
+    /// What the operator tells Prometheus.
+    ///
+    /// # Errors
+    /// When none runs, or it does not answer.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let operator = self.operator.as_ref().context("the operator was not started")?;
+        let log = std::fs::read_to_string(operator.log())?;
+        let address = log
+            .lines()
+            .find(|line| line.contains("serving /healthz"))
+            .and_then(|line| line.split_once("address=")?.1.split_whitespace().next());
+        let address = address.context("the operator does not listen yet")?;
+        let answer = reqwest::get(format!("http://{address}/metrics")).await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
     /// Everything that the operator logged, over all its starts.
     pub fn operator_log(&self) -> String {
         self.logs

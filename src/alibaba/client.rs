@@ -8,6 +8,8 @@ use reqsign_aliyun_oss::Credential;
 use reqsign_core::{Context, SignRequest};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::metrics::METRICS;
+
 use super::{
     answer::{self, Complaint},
     call::{Call, Repeat},
@@ -62,7 +64,7 @@ impl Client {
         loop {
             let error = match self.within(deadline, call, self.0.credentials.get()).await {
                 Err(error) => error,
-                Ok(credential) => match self.within(deadline, call, self.attempt(call, &credential)).await {
+                Ok(credential) => match self.tried(deadline, call, &credential).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) if call.repeat == Repeat::Never => {
                         if is_rejected(&error) {
@@ -90,8 +92,16 @@ impl Client {
                 return Err(error);
             }
             tracing::debug!(%error, ?delay, "trying again");
+            METRICS.cloud_retried(call.service, call.operation);
             sleep(delay).await;
         }
+    }
+
+    async fn tried(&self, deadline: Instant, call: &Call, credential: &Credential) -> Result<Answer, ApiError> {
+        let started = Instant::now();
+        let outcome = self.within(deadline, call, self.attempt(call, credential)).await;
+        METRICS.cloud_tried(call.service, call.operation, &outcome, started.elapsed());
+        outcome
     }
 
     async fn within<T>(

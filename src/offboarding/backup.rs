@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    metrics::METRICS,
     rbac::{
         LiveBinding, Match,
         backup::{self, Entry, Purpose, StoredAction, TooLarge, Unreadable},
@@ -172,6 +173,7 @@ async fn store(
             bindings = part.entries.len(),
             "stored a backup"
         );
+        METRICS.backed_up();
         record.add(part);
     }
     Ok(too_large)

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    metrics::METRICS,
     rbac::{
         BindingKey,
         backup::Purpose,
@@ -105,6 +106,7 @@ async fn one(
         };
         match effect {
             Effect::Done => {
+                METRICS.binding_removed(item.action);
                 tracing::info!(binding = %key, action = ?item.action, "removed");
                 return Ok(());
             }

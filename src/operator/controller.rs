@@ -5,11 +5,13 @@ use super::{
     health,
     leadership::Leadership,
     lease::Elector,
+    observed::{Observed, Watched},
     settings::{RunArgs, SettingsError},
 };
 use crate::{
     alibaba::Cloud,
     api::UserOffboarding,
+    metrics::{METRICS, Outcome},
     offboarding::{self, context::Context, hold::Hold},
     rbac::{
         subject,
@@ -19,8 +21,7 @@ use crate::{
 };
 use futures::{StreamExt, stream};
 use kube::{
-    Api, Client, Resource, ResourceExt,
-    core::ObjectMeta,
+    Api, Client, ResourceExt,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt, controller,
         controller::Action,
@@ -30,8 +31,12 @@ use kube::{
         watcher,
     },
 };
-use serde::Deserialize;
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -42,21 +47,6 @@ const CONTROLLER: &str = "ack-offboarding-operator";
 
 /// How long the generation of an object that does not change is remembered.
 const REMEMBER_GENERATIONS: Duration = Duration::from_secs(365 * 86_400);
-
-/// What is kept of each object between reconciles: each of these reads the whole object anew.
-///
-/// An object whose spec or status this version cannot read does not break the watch of all others.
-#[derive(Clone, Debug, Deserialize, Resource)]
-#[resource(inherit = "UserOffboarding")]
-struct Watched {
-    metadata: ObjectMeta,
-    spec: WatchedSpec,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct WatchedSpec {
-    uid: String,
-}
 
 /// The operator cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -114,8 +104,9 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         address: args.listen,
         source,
     })?;
-    tracing::info!(address = %listener.local_addr()?, "serving /healthz and /readyz");
-    let mut health = tokio::spawn(health::serve(listener, index.clone()));
+    tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
+    let observed = Observed::new(index.clone(), leadership.clone());
+    let mut health = tokio::spawn(health::serve(listener, index.clone(), observed.clone()));
 
     let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
     let mut watching = tokio::spawn(index.clone().run(watch.clone()));
@@ -143,7 +134,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     }
     tracing::info!(bindings = index.len(), "the index is complete");
     tokio::select! {
-        () = work(watch, Arc::new(context), args.concurrency, elector) => {}
+        () = work(watch, Arc::new(context), args.concurrency, elector, observed) => {}
         // They end by a panic, or when the socket fails. Without the one, returned access would go unnoticed.
         _ = &mut watching => return Err(StartError::Index),
         _ = &mut health => return Err(StartError::Health),
@@ -163,18 +154,18 @@ fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
 }
 
 /// Works whenever this process leads, until it is told to stop.
-async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: Option<Elector>) {
+async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: Option<Elector>, observed: Observed) {
     let leadership = context.leadership.clone();
     let Some(mut elector) = elector else {
         leadership.alone();
-        return control(watch, context, concurrency).await;
+        return control(watch, context, concurrency, observed).await;
     };
     while !leadership.is_stopping() {
         tokio::select! {
             () = elector.acquire() => {}
             () = leadership.stopping() => break,
         }
-        let mut working = pin!(control(watch.clone(), context.clone(), concurrency));
+        let mut working = pin!(control(watch.clone(), context.clone(), concurrency, observed.clone()));
         // Renewed until nothing is in hand any more.
         tokio::select! {
             () = &mut working => {}
@@ -188,8 +179,9 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
 }
 
 /// Reconciles until this process leads no longer, or is told to stop.
-async fn control(watch: Client, context: Arc<Context>, concurrency: u16) {
+async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: Observed) {
     let (reader, writer) = reflector::store();
+    observed.watch(Some(reader.clone()));
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -216,6 +208,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16) {
             }
         })
         .await;
+    observed.watch(None);
 }
 
 /// The objects whose UID's bindings changed.
@@ -238,6 +231,18 @@ fn woken_by_bindings(
 }
 
 async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+    let began = Instant::now();
+    let outcome = visit(&watched, &ctx).await;
+    let counted = if outcome.is_ok() {
+        Outcome::Reported
+    } else {
+        Outcome::Failed
+    };
+    METRICS.reconciled(counted, began.elapsed());
+    outcome
+}
+
+async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileError> {
     let name = watched.name_any();
     let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
     // Live, and not from the watch: decisions rest on the status, which the watch may not have seen yet.
@@ -254,7 +259,7 @@ async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, R
         source,
     })?;
     let outcome = tokio::select! {
-        outcome = offboarding::reconcile(&ctx, object, &uid) => outcome,
+        outcome = offboarding::reconcile(ctx, object, &uid) => outcome,
         // What waits for the cloud, say, need not be waited for: no effect is in hand, and none would be permitted.
         () = ctx.leadership.ended() => Ok(Action::await_change()),
     };

@@ -6,6 +6,7 @@ pub mod controller;
 pub mod health;
 pub mod leadership;
 pub mod lease;
+mod observed;
 #[cfg(test)]
 mod reference;
 pub mod settings;

@@ -11,6 +11,7 @@ use super::{
     subject::{Match, UidKey},
     watch::{self, BindingIndex},
 };
+use crate::metrics::METRICS;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Client,
@@ -22,7 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
 
@@ -78,9 +79,14 @@ impl Fence {
     /// # Errors
     /// When neither the fence nor live lists could be had.
     pub async fn find(&self, uid: UidKey, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
+        let began = Instant::now();
         match self.passes.run(|| self.pass()).await {
-            Ok(()) => Ok(self.index.find(uid, relation)),
+            Ok(()) => {
+                METRICS.fence_passed(began.elapsed());
+                Ok(self.index.find(uid, relation))
+            }
             Err(error) => {
+                METRICS.fence_failed();
                 tracing::warn!(%error, "the fence did not serve; listing all bindings instead");
                 let list = || async { watch::list_live(&self.client).await.map(Arc::new) };
                 let lists = self.lists.run(list).await?;

@@ -11,6 +11,7 @@ mod edits;
 mod identities;
 mod leadership;
 mod limits;
+mod metrics;
 mod obstacles;
 mod privileges;
 mod restarts;

@@ -1,0 +1,286 @@
+//! What the process counts and measures, in the form of OpenMetrics.
+//!
+//! One set a process, as everything here is about the process: those that count need not be given anything. Labels are words of this
+//! program's own, never a UID, a name, a namespace or a message: there are as many series on a cluster with one object as on one with
+//! ten thousand.
+
+use crate::{
+    alibaba::error::{ApiError, Service},
+    api::BindingAction,
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{fmt, sync::LazyLock, time::Duration};
+
+/// The prefix of every metric's name.
+const PREFIX: &str = "ack_offboarding";
+
+/// This process's metrics.
+pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
+
+/// A call to the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    service: &'static str,
+    operation: &'static str,
+}
+
+/// A try of a call, and how it ended: `Ok`, or the kind of the error.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TryLabels {
+    service: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabels {
+    action: &'static str,
+}
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// At the object's end, or at a hold: the status says which.
+    Reported,
+    /// The status could not be written.
+    Failed,
+}
+
+/// Counters and histograms.
+#[derive(Debug)]
+pub struct Metrics {
+    reconciles: Family<OutcomeLabels, Counter>,
+    reconcile_duration: Histogram,
+    bindings_removed: Family<ActionLabels, Counter>,
+    backups: Counter,
+    cloud_tries: Family<TryLabels, Counter>,
+    cloud_retries: Family<CallLabels, Counter>,
+    cloud_duration: Family<CallLabels, Histogram, fn() -> Histogram>,
+    fence_duration: Histogram,
+    fence_failures: Counter,
+}
+
+impl Default for Metrics {
+    /// Nothing was counted yet. What has few labels is there from the beginning: an alert on something that has never been is none.
+    fn default() -> Self {
+        let metrics = Metrics {
+            reconciles: Family::default(),
+            // From the milliseconds of an object that is complete to the minutes of a thousand bindings.
+            reconcile_duration: Histogram::new([0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0]),
+            bindings_removed: Family::default(),
+            backups: Counter::default(),
+            cloud_tries: Family::default(),
+            cloud_retries: Family::default(),
+            cloud_duration: Family::new_with_constructor(|| Histogram::new([0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])),
+            // It takes milliseconds, and a second at most.
+            fence_duration: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
+            fence_failures: Counter::default(),
+        };
+        for outcome in [Outcome::Reported, Outcome::Failed] {
+            drop(metrics.reconciles.get_or_create(&outcome.labels()));
+        }
+        for action in [BindingAction::Delete, BindingAction::RemoveSubject] {
+            drop(metrics.bindings_removed.get_or_create(&action_labels(action)));
+        }
+        metrics
+    }
+}
+
+impl Outcome {
+    fn labels(self) -> OutcomeLabels {
+        let outcome = match self {
+            Outcome::Reported => "Reported",
+            Outcome::Failed => "Failed",
+        };
+        OutcomeLabels { outcome }
+    }
+}
+
+fn action_labels(action: BindingAction) -> ActionLabels {
+    let action = match action {
+        BindingAction::Delete => "Delete",
+        BindingAction::RemoveSubject => "RemoveSubject",
+    };
+    ActionLabels { action }
+}
+
+impl Metrics {
+    /// A reconcile ended.
+    pub fn reconciled(&self, outcome: Outcome, took: Duration) {
+        self.reconciles.get_or_create(&outcome.labels()).inc();
+        self.reconcile_duration.observe(took.as_secs_f64());
+    }
+
+    /// A binding was deleted, or a subject taken out of it.
+    pub fn binding_removed(&self, action: BindingAction) {
+        self.bindings_removed.get_or_create(&action_labels(action)).inc();
+    }
+
+    /// A backup was stored, and read back.
+    pub fn backed_up(&self) {
+        self.backups.inc();
+    }
+
+    /// A call to the cloud was tried once.
+    pub(crate) fn cloud_tried<T>(
+        &self,
+        service: Service,
+        operation: &'static str,
+        outcome: &Result<T, ApiError>,
+        took: Duration,
+    ) {
+        let service = service.as_str();
+        let outcome = outcome.as_ref().map_or_else(|error| error.kind.as_str(), |_| "Ok");
+        let labels = TryLabels {
+            service,
+            operation,
+            outcome,
+        };
+        self.cloud_tries.get_or_create(&labels).inc();
+        let labels = CallLabels { service, operation };
+        self.cloud_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A call to the cloud is tried again.
+    pub(crate) fn cloud_retried(&self, service: Service, operation: &'static str) {
+        let service = service.as_str();
+        self.cloud_retries
+            .get_or_create(&CallLabels { service, operation })
+            .inc();
+    }
+
+    /// A read was made current by the fence.
+    pub(crate) fn fence_passed(&self, took: Duration) {
+        self.fence_duration.observe(took.as_secs_f64());
+    }
+
+    /// The fence did not serve, and bindings were listed instead.
+    pub(crate) fn fence_failed(&self) {
+        self.fence_failures.inc();
+    }
+
+    /// Adds all of them to a registry.
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "reconciles",
+            "Visits to UserOffboardings that ended",
+            self.reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "reconcile_duration",
+            "How long visits to UserOffboardings took",
+            Unit::Seconds,
+            self.reconcile_duration.clone(),
+        );
+        registry.register(
+            "bindings_removed",
+            "Bindings that were deleted, or lost a leaver that shared them",
+            self.bindings_removed.clone(),
+        );
+        registry.register(
+            "backups",
+            "ConfigMaps with a backup that were stored and read back",
+            self.backups.clone(),
+        );
+        registry.register(
+            "cloud_requests",
+            "Requests to Alibaba Cloud, each try, by how they ended: Ok, or the kind of the error",
+            self.cloud_tries.clone(),
+        );
+        registry.register(
+            "cloud_retries",
+            "Calls to Alibaba Cloud that were tried again",
+            self.cloud_retries.clone(),
+        );
+        registry.register_with_unit(
+            "cloud_request_duration",
+            "How long requests to Alibaba Cloud took",
+            Unit::Seconds,
+            self.cloud_duration.clone(),
+        );
+        registry.register_with_unit(
+            "fence_duration",
+            "How long it took until a read of the index was known to be current",
+            Unit::Seconds,
+            self.fence_duration.clone(),
+        );
+        registry.register(
+            "fence_failures",
+            "Times that the fence did not serve, and bindings were listed instead",
+            self.fence_failures.clone(),
+        );
+    }
+
+    /// A registry with all of them, for a process to add what it knows at the moment of a scrape.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix(PREFIX);
+        self.register(&mut registry);
+        registry
+    }
+}
+
+/// The text of a scrape, as `application/openmetrics-text; version=1.0.0`.
+///
+/// # Errors
+/// When something cannot be written as text, which is a mistake of this program.
+pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+    let mut text = String::new();
+    text::encode(&mut text, registry)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alibaba::error::ErrorKind;
+
+    #[test]
+    fn what_has_not_happened_yet_is_zero_and_not_missing() {
+        let text = encode(&Metrics::default().registry()).unwrap();
+        for line in [
+            "ack_offboarding_reconciles_total{outcome=\"Failed\"} 0",
+            "ack_offboarding_bindings_removed_total{action=\"RemoveSubject\"} 0",
+            "ack_offboarding_backups_total 0",
+            "ack_offboarding_fence_failures_total 0",
+            "ack_offboarding_reconcile_duration_seconds_count 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn a_try_is_counted_by_its_outcome() {
+        let metrics = Metrics::default();
+        let refused = ApiError {
+            service: Service::Ram,
+            operation: "ListRoles",
+            target: "".into(),
+            kind: ErrorKind::Throttled,
+            status: Some(429),
+            code: None,
+            message: "".into(),
+            request_id: None,
+            retry_after: None,
+        };
+        metrics.cloud_tried(Service::Ram, "ListRoles", &Ok(()), Duration::from_millis(20));
+        metrics.cloud_tried::<()>(Service::Ram, "ListRoles", &Err(refused), Duration::from_millis(40));
+        let text = encode(&metrics.registry()).unwrap();
+        for line in [
+            "ack_offboarding_cloud_requests_total{service=\"ram\",operation=\"ListRoles\",outcome=\"Ok\"} 1",
+            "ack_offboarding_cloud_requests_total{service=\"ram\",operation=\"ListRoles\",outcome=\"Throttled\"} 1",
+            "ack_offboarding_cloud_request_duration_seconds_count{service=\"ram\",operation=\"ListRoles\"} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");
+        }
+    }
+}

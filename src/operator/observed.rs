@@ -1,0 +1,269 @@
+//! What is looked up at the moment of a scrape: the index, the leadership, and the objects in their states.
+
+use super::leadership::Leadership;
+use crate::{
+    api::{ConditionType, Reason, UserOffboarding},
+    rbac::watch::BindingIndex,
+};
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, core::ObjectMeta, runtime::reflector::Store};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What is kept of each object between reconciles: each of these reads the whole object anew.
+///
+/// An object whose spec or status this version cannot read does not break the watch of all others: every word is a string here.
+#[derive(Clone, Debug, Deserialize, Resource)]
+#[resource(inherit = "UserOffboarding")]
+pub struct Watched {
+    metadata: ObjectMeta,
+    /// What the watch needs of the spec.
+    pub spec: WatchedSpec,
+    #[serde(default)]
+    status: WatchedStatus,
+}
+
+/// What the watch needs of the spec.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WatchedSpec {
+    /// The UID.
+    pub uid: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WatchedStatus {
+    waiting_since: Option<String>,
+    identity: Option<WatchedState>,
+    conditions: Vec<WatchedCondition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct WatchedState {
+    #[serde(default)]
+    state: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct WatchedCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+    reason: String,
+}
+
+impl Watched {
+    fn condition(&self, type_: ConditionType) -> Option<&WatchedCondition> {
+        self.status.conditions.iter().find(|c| c.type_ == type_.as_str())
+    }
+
+    fn is(&self, type_: ConditionType, status: &str) -> bool {
+        self.condition(type_).is_some_and(|c| c.status == status)
+    }
+}
+
+/// What a scrape looks at. Clones share it.
+#[derive(Clone)]
+pub struct Observed {
+    index: Arc<BindingIndex>,
+    leadership: Leadership,
+    objects: Arc<Mutex<Option<Store<Watched>>>>,
+}
+
+impl fmt::Debug for Observed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observed").finish_non_exhaustive()
+    }
+}
+
+/// What the objects tell.
+#[derive(Debug, Default, PartialEq)]
+struct Summary {
+    /// How many are in each state, which is Ready's reason; a word of another version counts as none.
+    states: BTreeMap<&'static str, u32>,
+    stalled: u32,
+    access_returned: u32,
+    deleted_identity_active: u32,
+    /// The longest wait for a quiet window, in seconds.
+    oldest_wait: f64,
+}
+
+impl Observed {
+    /// Looks at these; the objects come later.
+    pub fn new(index: Arc<BindingIndex>, leadership: Leadership) -> Self {
+        Observed {
+            index,
+            leadership,
+            objects: Arc::default(),
+        }
+    }
+
+    /// The objects, for as long as this process works on them; a standby tells nothing of them.
+    pub fn watch(&self, objects: Option<Store<Watched>>) {
+        *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = objects;
+    }
+
+    fn objects(&self) -> Option<Vec<Arc<Watched>>> {
+        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.as_ref().map(Store::state)
+    }
+}
+
+fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> Summary {
+    let mut summary = Summary {
+        // All of them, so that a state that nobody is in any more is a zero.
+        states: Reason::ALL.iter().map(|reason| (reason.as_str(), 0)).collect(),
+        ..Summary::default()
+    };
+    for object in objects {
+        let ready = object.condition(ConditionType::Ready);
+        let state = ready
+            .and_then(|ready| Reason::parse(&ready.reason))
+            .unwrap_or(Reason::Pending);
+        *summary.states.entry(state.as_str()).or_default() += 1;
+        summary.stalled += u32::from(object.is(ConditionType::Stalled, "True"));
+        summary.access_returned += u32::from(object.is(ConditionType::AccessReturned, "True"));
+        // Somebody whom RAM does not know any more cannot log in: what is active is a kubeconfig that still works.
+        let deleted = object
+            .status
+            .identity
+            .as_ref()
+            .is_some_and(|identity| identity.state != "Exists");
+        summary.deleted_identity_active += u32::from(deleted && object.is(ConditionType::Inactive, "False"));
+        let since = object
+            .status
+            .waiting_since
+            .as_ref()
+            .and_then(|time| time.parse::<Timestamp>().ok());
+        let waited = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+        summary.oldest_wait = summary.oldest_wait.max(waited);
+    }
+    summary
+}
+
+impl Collector for Observed {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut gauge = |name: &str, help: &str, value: f64| {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(metric)
+        };
+        gauge(
+            "leader",
+            "Whether this process works: 1, or 0 for a standby",
+            flag(self.leadership.until().is_some()),
+        )?;
+        gauge(
+            "index_synced",
+            "Whether the index of bindings is complete",
+            flag(self.index.is_synced()),
+        )?;
+        gauge(
+            "index_bindings",
+            "Bindings that the index keeps: those that name a UID",
+            self.index.len() as f64,
+        )?;
+        let Some(objects) = self.objects() else { return Ok(()) };
+        let summary = summarize(objects.iter().map(AsRef::as_ref), Timestamp::now());
+        gauge(
+            "stalled",
+            "UserOffboardings that wait for a person",
+            f64::from(summary.stalled),
+        )?;
+        gauge(
+            "access_returned",
+            "UserOffboardings whose UID has access again",
+            f64::from(summary.access_returned),
+        )?;
+        gauge(
+            "deleted_identity_active",
+            "UserOffboardings whose identity was deleted from RAM and is active in the cluster all the same",
+            f64::from(summary.deleted_identity_active),
+        )?;
+        gauge(
+            "oldest_wait_seconds",
+            "The longest wait of a UserOffboarding for a quiet window; 0 if none waits",
+            summary.oldest_wait,
+        )?;
+        let mut states = encoder.encode_descriptor(
+            "objects",
+            "UserOffboardings by state, which is the reason of the condition Ready",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (state, count) in summary.states {
+            let labels = [("state", state)];
+            ConstGauge::new(f64::from(count)).encode(states.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(state: &str, identity: &str, inactive: &str, waiting_since: Option<&str>) -> Watched {
+        serde_json::from_value(json!({
+            "metadata": {"name": "a"},
+            "spec": {"uid": "100"},
+            "status": {
+                "identity": {"type": "User", "state": identity},
+                "waitingSince": waiting_since,
+                "conditions": [
+                    {"type": "Ready", "status": "False", "reason": state, "message": ""},
+                    {"type": "Inactive", "status": inactive, "reason": "x", "message": ""},
+                    {"type": "Stalled", "status": if state == "NameMismatch" { "True" } else { "False" }, "reason": "x"},
+                ],
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn states_are_counted_and_those_of_nobody_are_zero() {
+        let now: Timestamp = "2026-01-08T00:00:00Z".parse().unwrap();
+        let objects = [
+            object("WaitingForInactivity", "Exists", "False", Some("2026-01-07T00:00:00Z")),
+            object(
+                "WaitingForInactivity",
+                "NotFound",
+                "False",
+                Some("2026-01-06T00:00:00Z"),
+            ),
+            object("NameMismatch", "Exists", "Unknown", None),
+            object("FromAnotherVersion", "Exists", "True", None),
+        ];
+        let summary = summarize(objects.iter(), now);
+        assert_eq!(summary.states["WaitingForInactivity"], 2);
+        assert_eq!(summary.states["NameMismatch"], 1);
+        assert_eq!(summary.states["Pending"], 1);
+        assert_eq!(summary.states["Offboarded"], 0);
+        assert_eq!(
+            summary.states.len(),
+            Reason::ALL.len(),
+            "no word from an object is a label"
+        );
+        assert_eq!((summary.stalled, summary.deleted_identity_active), (1, 1));
+        assert_eq!(summary.oldest_wait, 2.0 * 86_400.0);
+    }
+
+    #[test]
+    fn an_object_without_a_status_is_pending() {
+        let new: Watched = serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": {"uid": "100"}})).unwrap();
+        assert_eq!(summarize(std::iter::once(&new), Timestamp::now()).states["Pending"], 1);
+    }
+}
