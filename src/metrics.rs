@@ -5,7 +5,10 @@
 //! ten thousand.
 
 use crate::{
-    alibaba::error::{ApiError, Service},
+    alibaba::{
+        ack::CLEAN_CLUSTER_USER_PERMISSIONS,
+        error::{ApiError, ErrorKind, Service},
+    },
     api::BindingAction,
 };
 use prometheus_client::{
@@ -49,9 +52,9 @@ struct ActionLabels {
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// At the object's end, or at a hold: the status says which.
+    /// At the object's end, or at a hold: the status says which. Also where there was nothing to report: it is gone, or another leads.
     Reported,
-    /// The status could not be written.
+    /// The object could not be read, or its status not be written.
     Failed,
 }
 
@@ -65,6 +68,8 @@ pub struct Metrics {
     cloud_tries: Family<TryLabels, Counter>,
     cloud_retries: Family<CallLabels, Counter>,
     cloud_duration: Family<CallLabels, Histogram, fn() -> Histogram>,
+    credential_failures: Counter,
+    purge_refusals: Counter,
     fence_duration: Histogram,
     fence_failures: Counter,
 }
@@ -81,6 +86,8 @@ impl Default for Metrics {
             cloud_tries: Family::default(),
             cloud_retries: Family::default(),
             cloud_duration: Family::new_with_constructor(|| Histogram::new([0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])),
+            credential_failures: Counter::default(),
+            purge_refusals: Counter::default(),
             // It takes milliseconds, and a second at most.
             fence_duration: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
             fence_failures: Counter::default(),
@@ -135,19 +142,32 @@ impl Metrics {
         &self,
         service: Service,
         operation: &'static str,
-        outcome: &Result<T, ApiError>,
+        result: &Result<T, ApiError>,
         took: Duration,
     ) {
         let service = service.as_str();
-        let outcome = outcome.as_ref().map_or_else(|error| error.kind.as_str(), |_| "Ok");
+        let outcome = result.as_ref().map_or_else(|error| error.kind.as_str(), |_| "Ok");
         let labels = TryLabels {
             service,
             operation,
             outcome,
         };
         self.cloud_tries.get_or_create(&labels).inc();
+        // By themselves as well: they are zero before they happen, and an alert sees the first.
+        match result.as_ref().err().map(|error| error.kind) {
+            Some(ErrorKind::Credentials) => self.credentials_failed(),
+            Some(ErrorKind::Forbidden | ErrorKind::Rejected) if operation == CLEAN_CLUSTER_USER_PERMISSIONS => {
+                self.purge_refusals.inc();
+            }
+            _ => {}
+        }
         let labels = CallLabels { service, operation };
         self.cloud_duration.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// There were no credentials to sign a call with, or they were not accepted.
+    pub(crate) fn credentials_failed(&self) {
+        self.credential_failures.inc();
     }
 
     /// A call to the cloud is tried again.
@@ -198,7 +218,7 @@ impl Metrics {
         );
         registry.register(
             "cloud_retries",
-            "Calls to Alibaba Cloud that were tried again",
+            "Repetitions of calls to Alibaba Cloud that may succeed the next time",
             self.cloud_retries.clone(),
         );
         registry.register_with_unit(
@@ -206,6 +226,16 @@ impl Metrics {
             "How long requests to Alibaba Cloud took",
             Unit::Seconds,
             self.cloud_duration.clone(),
+        );
+        registry.register(
+            "credential_failures",
+            "Requests that failed because the operator's own credentials are missing or not accepted",
+            self.credential_failures.clone(),
+        );
+        registry.register(
+            "purge_refusals",
+            "Times that ACK refused to purge a kubeconfig",
+            self.purge_refusals.clone(),
         );
         registry.register_with_unit(
             "fence_duration",
@@ -241,8 +271,6 @@ pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alibaba::error::ErrorKind;
-
     #[test]
     fn what_has_not_happened_yet_is_zero_and_not_missing() {
         let text = encode(&Metrics::default().registry()).unwrap();
@@ -250,6 +278,8 @@ mod tests {
             "ack_offboarding_reconciles_total{outcome=\"Failed\"} 0",
             "ack_offboarding_bindings_removed_total{action=\"RemoveSubject\"} 0",
             "ack_offboarding_backups_total 0",
+            "ack_offboarding_credential_failures_total 0",
+            "ack_offboarding_purge_refusals_total 0",
             "ack_offboarding_fence_failures_total 0",
             "ack_offboarding_reconcile_duration_seconds_count 0",
         ] {

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::uid::Uid;
 
+/// The name of the operation that purges a kubeconfig.
+pub const CLEAN_CLUSTER_USER_PERMISSIONS: &str = "CleanClusterUserPermissions";
+
 /// The most that one page can hold. Source: API page `ListUserKubeConfigStates`.
 const PAGE: usize = 100;
 /// A hundred thousand clusters.
@@ -187,7 +190,7 @@ impl Ack {
     pub async fn clean_cluster_user_permissions(&self, cluster: &str, uid: &Uid, force: bool) -> Result<(), ApiError> {
         let target = format!("user {uid} in cluster {cluster}");
         let segments = ["cluster", cluster, "user", uid.as_str(), "permissions"];
-        let mut call = self.call("CleanClusterUserPermissions", Method::DELETE, segments, target)?;
+        let mut call = self.call(CLEAN_CLUSTER_USER_PERMISSIONS, Method::DELETE, segments, target)?;
         call.query = vec![("Force", force.to_string())];
         call.repeat = Repeat::Never;
         let answer = self.client.send(&call).await?;

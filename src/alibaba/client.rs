@@ -63,7 +63,10 @@ impl Client {
         let mut renewed = false;
         loop {
             let error = match self.within(deadline, call, self.0.credentials.get()).await {
-                Err(error) => error,
+                Err(error) => {
+                    METRICS.credentials_failed();
+                    error
+                }
                 Ok(credential) => match self.tried(deadline, call, &credential).await {
                     Ok(answer) => return Ok(answer),
                     Err(error) if call.repeat == Repeat::Never => {

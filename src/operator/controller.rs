@@ -63,7 +63,7 @@ pub enum StartError {
     /// The index of bindings is not kept current any more.
     #[error("the watch of bindings ended; the process ends too, to be started again")]
     Index,
-    /// The address for /healthz and /readyz.
+    /// The address for /healthz, /readyz and /metrics.
     #[error("cannot listen on {address} (--listen, ACK_OFFBOARDING_LISTEN): {source}")]
     Listen {
         /// The address.

@@ -5,6 +5,7 @@ use crate::{
     api::{ConditionType, Reason, UserOffboarding},
     rbac::watch::BindingIndex,
 };
+use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta, runtime::reflector::Store};
 use prometheus_client::{
@@ -114,7 +115,11 @@ impl Observed {
 
     fn objects(&self) -> Option<Vec<Arc<Watched>>> {
         let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        objects.as_ref().map(Store::state)
+        // Before its first list is complete, it would look as if there were none.
+        let listed = objects
+            .as_ref()
+            .filter(|store| store.wait_until_ready().now_or_never().is_some());
+        listed.map(Store::state)
     }
 }
 
@@ -133,18 +138,20 @@ fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> 
         summary.stalled += u32::from(object.is(ConditionType::Stalled, "True"));
         summary.access_returned += u32::from(object.is(ConditionType::AccessReturned, "True"));
         // Somebody whom RAM does not know any more cannot log in: what is active is a kubeconfig that still works.
-        let deleted = object
-            .status
-            .identity
-            .as_ref()
-            .is_some_and(|identity| identity.state != "Exists");
+        let state_is = |words: &[&str]| {
+            let identity = object.status.identity.as_ref();
+            identity.is_some_and(|identity| words.contains(&identity.state.as_str()))
+        };
+        let deleted = state_is(&["NotFound", "InRecycleBin"]) && !object.is(ConditionType::Offboarded, "True");
         summary.deleted_identity_active += u32::from(deleted && object.is(ConditionType::Inactive, "False"));
         let since = object
             .status
             .waiting_since
             .as_ref()
             .and_then(|time| time.parse::<Timestamp>().ok());
-        let waited = since.map_or(0.0, |since| now.duration_since(since).as_secs_f64());
+        let waited = since
+            .filter(|_| state == Reason::WaitingForInactivity)
+            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
         summary.oldest_wait = summary.oldest_wait.max(waited);
     }
     summary
@@ -185,7 +192,7 @@ impl Collector for Observed {
         )?;
         gauge(
             "deleted_identity_active",
-            "UserOffboardings whose identity was deleted from RAM and is active in the cluster all the same",
+            "UserOffboardings, not carried out yet, whose identity was deleted from RAM and is active in the cluster all the same",
             f64::from(summary.deleted_identity_active),
         )?;
         gauge(
@@ -216,6 +223,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// With the identity's state, the status of `Inactive`, and since when it waits.
     fn object(state: &str, identity: &str, inactive: &str, waiting_since: Option<&str>) -> Watched {
         serde_json::from_value(json!({
             "metadata": {"name": "a"},
@@ -225,6 +233,7 @@ mod tests {
                 "waitingSince": waiting_since,
                 "conditions": [
                     {"type": "Ready", "status": "False", "reason": state, "message": ""},
+                    {"type": "Offboarded", "status": if state == "Offboarded" { "True" } else { "False" }, "reason": "x"},
                     {"type": "Inactive", "status": inactive, "reason": "x", "message": ""},
                     {"type": "Stalled", "status": if state == "NameMismatch" { "True" } else { "False" }, "reason": "x"},
                 ],
@@ -244,14 +253,16 @@ mod tests {
                 "False",
                 Some("2026-01-06T00:00:00Z"),
             ),
-            object("NameMismatch", "Exists", "Unknown", None),
+            object("NameMismatch", "Exists", "Unknown", Some("2026-01-01T00:00:00Z")),
+            object("Offboarded", "NotFound", "False", None),
             object("FromAnotherVersion", "Exists", "True", None),
         ];
         let summary = summarize(objects.iter(), now);
         assert_eq!(summary.states["WaitingForInactivity"], 2);
         assert_eq!(summary.states["NameMismatch"], 1);
         assert_eq!(summary.states["Pending"], 1);
-        assert_eq!(summary.states["Offboarded"], 0);
+        assert_eq!(summary.states["Offboarded"], 1);
+        assert_eq!(summary.states["NothingToRemove"], 0);
         assert_eq!(
             summary.states.len(),
             Reason::ALL.len(),

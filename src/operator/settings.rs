@@ -132,7 +132,7 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
 
-    /// Where /healthz and /readyz are served.
+    /// Where /healthz, /readyz and /metrics are served.
     #[arg(
         long,
         env = "ACK_OFFBOARDING_LISTEN",

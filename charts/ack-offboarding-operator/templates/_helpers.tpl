@@ -99,6 +99,12 @@ wrong is said at once.
 {{- if not $v.image.repository }}
 {{- $wrong = append $wrong "image.repository is required: the repository of the operator's image" }}
 {{- end }}
+{{- if and $v.metrics.serviceMonitor.enabled (not $v.metrics.service.enabled) }}
+{{- $wrong = append $wrong "metrics.serviceMonitor scrapes the metrics Service: set metrics.service.enabled, or use metrics.podMonitor" }}
+{{- end }}
+{{- if and $v.metrics.serviceMonitor.enabled $v.metrics.podMonitor.enabled }}
+{{- $wrong = append $wrong "metrics.serviceMonitor and metrics.podMonitor would both scrape each pod: set one of them" }}
+{{- end }}
 {{- if splitList "/" $v.image.repository | last | contains ":" }}
 {{- $wrong = append $wrong "image.repository holds a tag or a digest: use image.tag or image.digest" }}
 {{- end }}

@@ -258,6 +258,8 @@ fn start_controller_manager(
             "--use-service-account-credentials",
         ])
         .args(["--root-ca-file", "ca.crt", "--controllers", controllers])
+        // In its own folder, and not in the system's.
+        .args(["--flex-volume-plugin-dir", "volume-plugins"])
         .args([
             "--cluster-signing-cert-file",
             "ca.crt",

@@ -50,7 +50,10 @@ pub use self::{
     wait::eventually,
 };
 use self::{control_plane::ControlPlane, kubeconfig::Credentials, pki::Authority};
-pub(crate) use self::{control_plane::SERVICE_IP, reaper::register_group as kill_with_this_process};
+pub(crate) use self::{
+    control_plane::SERVICE_IP,
+    reaper::{forget_group, register_group as kill_with_this_process},
+};
 
 /// Eight hours: longer than any test or demo.
 const TOKEN_SECONDS: i64 = 8 * 3600;

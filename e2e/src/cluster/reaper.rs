@@ -82,7 +82,7 @@ pub(crate) fn register_group(pid: u32) -> anyhow::Result<()> {
 }
 
 /// Takes back [`register_group`]: the process was waited for, and its id may soon be somebody else's.
-pub(super) fn forget_group(pid: u32) {
+pub(crate) fn forget_group(pid: u32) {
     // Without a reaper there is nothing to take back.
     let _ = tell("gone", &pid.to_string());
 }

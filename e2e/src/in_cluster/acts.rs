@@ -131,7 +131,9 @@ impl Play<'_> {
         .await?;
         self.report.pods_ready = Some(pods.len());
         self.screen.check("pods that are Ready", &pods.len().to_string(), "2");
-        let slowest = pods.iter().filter_map(installation::ready_after).fold(0.0, f64::max);
+        let ready_after: Option<Vec<f64>> = pods.iter().map(installation::ready_after).collect();
+        let ready_after = ready_after.context("a pod is Ready, and does not say since when")?;
+        let slowest = ready_after.into_iter().fold(0.0, f64::max);
         self.report.ready_s = Some(slowest);
         self.screen.line(&format!(
             "The slower pod was Ready {slowest} s after its container's start."
@@ -144,7 +146,7 @@ impl Play<'_> {
         }
         self.report.idle_rss_mib = Some(mib(resident));
         self.screen
-            .line(&format!("The larger resident set is {} MiB.", mib(resident)));
+            .line(&format!("The larger pod takes {} MiB.", mib(resident)));
         self.screen
             .check("that is under 20 MiB", &(resident < 20 << 20).to_string(), "true");
         let policies = self
@@ -229,13 +231,17 @@ impl Play<'_> {
             self.installation.leading_pod().await?,
         );
         self.apply(&leaver).await?;
-        let left = self.until_begun(&leaver).await?;
+        self.until_begun(&leaver).await?;
         self.target.kill(&pod).await?;
         let killed = Instant::now();
+        // Nobody removes anything now.
+        let left = self.left(&leaver).await?;
         self.screen.line(&format!(
             "Killed {} when {left} of {MANY} bindings were left.",
             pod.name_any()
         ));
+        self.screen
+            .check("that is in the midst", &(left > 0 && left < MANY).to_string(), "true");
         let next = eventually("another leader", PATIENCE, async || {
             let next = self.installation.leader().await?;
             Ok((!next.is_empty() && next != leader).then_some(next))
@@ -263,6 +269,7 @@ impl Play<'_> {
             .iter()
             .filter_map(|pod| pod.uid())
             .collect();
+        let leader = self.installation.leader().await?;
         let mut prepared = Vec::new();
         for _ in 0..30 {
             prepared.push(self.leaver(40).await?);
@@ -309,9 +316,14 @@ impl Play<'_> {
             self.until_offboarded(leaver).await?;
         }
         self.screen.line(&format!(
-            "{} left while pods were replaced; each is Offboarded.",
-            asked.len()
+            "{} left while pods were replaced, and one after that; each is Offboarded.",
+            asked.len() - 1
         ));
+        self.screen
+            .check("that is more than one", &(asked.len() > 2).to_string(), "true");
+        let next = self.installation.leader().await?;
+        self.screen
+            .check("another process leads", &(next != leader).to_string(), "true");
         self.nothing_lost(&asked).await?;
         let pods = eventually("only new pods", PATIENCE, async || {
             let pods = self.installation.ready_pods().await?;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
@@ -18,6 +18,9 @@ use crate::{
 };
 
 const ROLE: &str = "ack-offboarding-operator";
+const PROFILE: &str = "ack-cluster-profile";
+/// The name of everything that gives pods a way to the simulator.
+const NAME: &str = "simulated-cloud";
 
 /// The ARN of the RAM role that the pods assume.
 pub(super) fn role_arn() -> String {
@@ -64,6 +67,15 @@ pub(super) async fn start(target: &Target, admin: &Client) -> anyhow::Result<Sim
     if let Some(audit_log) = target.audit_log() {
         sim.follow_audit_log(CLUSTER_ID, &audit_log);
     }
+    let profile: ConfigMap = serde_json::from_value(json!({
+        "metadata": {"name": PROFILE, "namespace": "kube-system"},
+        "data": {"clusterid": CLUSTER_ID, "uid": ACCOUNT},
+    }))?;
+    // Not applied: on an ACK cluster it is ACK's, and the cluster is no place for this.
+    Api::namespaced(admin.clone(), "kube-system")
+        .create(&PostParams::default(), &profile)
+        .await
+        .context("cannot make the ConfigMap kube-system/ack-cluster-profile; is this an ACK cluster?")?;
     apply_objects(admin, &surroundings(target, &sim)).await?;
     until_in_force(admin).await?;
     Ok(sim)
@@ -87,6 +99,21 @@ async fn until_in_force(admin: &Client) -> anyhow::Result<()> {
         Ok(aliases.map(drop))
     })
     .await
+}
+
+/// Takes away what [`start`] put into the cluster: with the policy left in it, nothing there would ever reach the real cloud.
+pub(super) async fn leave(target: &Target) {
+    for what in [
+        "mutatingadmissionpolicybinding simulated-cloud",
+        "mutatingadmissionpolicy simulated-cloud",
+        "configmap simulated-cloud",
+        "configmap ack-cluster-profile --namespace kube-system",
+    ] {
+        let arguments = ["delete", "--ignore-not-found"].into_iter().chain(what.split(' '));
+        if let Err(error) = target.kubectl(arguments).await {
+            eprintln!("The cluster may still have {what}: {error:#}");
+        }
+    }
 }
 
 /// How many times STS gave credentials for a pod's token, which it does for a token of this cluster's API server only.
@@ -115,25 +142,20 @@ fn surroundings(target: &Target, sim: &Simulator) -> Vec<Value> {
                 volumeMounts: [Object.spec.containers.volumeMounts{{name: "{name}", mountPath: "/{name}"}}]
             }}]
         }}}}"#,
-        name = "simulated-cloud",
+        name = NAME,
     );
     // Lists of names are atomic: an ApplyConfiguration may not set them.
     let names = format!(
         r#"[JSONPatch{{op: "add", path: "/spec/hostAliases", value: [{{"ip": dyn("{}"), "hostnames": dyn({hosts:?})}}]}}]"#,
         target.address
     );
-    let name = json!({"name": "simulated-cloud"});
+    let name = json!({ "name": NAME });
     let rbac = "admissionregistration.k8s.io/v1";
     vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OPERATOR_NAMESPACE}}),
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "ack-cluster-profile", "namespace": "kube-system"},
-            "data": {"clusterid": CLUSTER_ID, "uid": ACCOUNT},
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "simulated-cloud", "namespace": OPERATOR_NAMESPACE},
+            "metadata": {"name": NAME, "namespace": OPERATOR_NAMESPACE},
             "data": {"ca.crt": sim.ca_pem()},
         }),
         json!({
@@ -158,7 +180,7 @@ fn surroundings(target: &Target, sim: &Simulator) -> Vec<Value> {
         }),
         json!({
             "apiVersion": rbac, "kind": "MutatingAdmissionPolicyBinding", "metadata": name,
-            "spec": {"policyName": "simulated-cloud"},
+            "spec": {"policyName": NAME},
         }),
     ]
 }

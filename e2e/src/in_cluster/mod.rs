@@ -41,10 +41,11 @@ use crate::{
 ///
 /// With E2E_KUBECONFIG, the cluster of that kubeconfig is used instead of one of this machine's own: Kubernetes 1.36 or later, with the
 /// image of --image loaded on its nodes, and nothing of the operator installed. E2E_ADDRESS is then the address at which its pods reach
-/// this machine, where port 443 has to be free.
+/// this machine, where port 443 has to be free, and to be had (root).
 #[derive(Debug, Parser)]
 pub struct Options {
-    /// The image, as `.ci/image FILE` writes it. By default it is built, into target/image/image.tar.
+    /// The image, as `.ci/image FILE` writes it. By default it is built, into target/image/image.tar; with E2E_KUBECONFIG it is
+    /// required, and the one that the nodes have.
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
     /// Where to write what was observed, as JSON.
@@ -58,6 +59,10 @@ pub struct Options {
 /// When something that the rest needs cannot be had. The report is written all the same.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
     let foreign = std::env::var_os("E2E_KUBECONFIG").filter(|path| !path.is_empty());
+    if foreign.is_some() {
+        components()?;
+        helm::prepare()?;
+    }
     if sandbox::is_inside() || foreign.is_some() {
         let image = options.image.as_deref().context("--image is missing")?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
@@ -92,6 +97,9 @@ async fn play(image: &Path, report_file: Option<&Path>, kubeconfig: Option<&OsSt
     if let Some(path) = report_file {
         // What broke the run off is more to the point than what may be wrong with the report.
         outcome = outcome.and(report.write(path));
+    }
+    if let (Some(target), true) = (&target, kubeconfig.is_some()) {
+        cloud::leave(target).await;
     }
     if let (Err(error), Some(target)) = (&outcome, &target) {
         screen.heading("What was there when it broke off");

@@ -14,7 +14,7 @@ pub(super) struct Report {
     pub(super) offboarded: bool,
     /// The HTTP status that the leaver's certificate got after.
     pub(super) leaver_after: Option<u16>,
-    /// From the leader's kill to the moment at which another pod held the Lease.
+    /// From the leader's kill to the moment at which another process held the Lease.
     pub(super) failover_s: Option<f64>,
     /// What the operator must not be able to do, and was tried with its token.
     pub(super) refusals_tried: Option<usize>,

@@ -44,6 +44,7 @@ pub(super) fn write(dir: &Path, ca: &Path) -> anyhow::Result<()> {
         },
         "authorization": {"mode": "AlwaysAllow"},
         "containerRuntimeEndpoint": format!("unix://{CONTAINERD_SOCKET}"),
+        "volumePluginDir": dir.join("volume-plugins"),
         "podLogsDir": dir.join("pod-logs"),
         "cgroupDriver": "cgroupfs",
         // Machines with the first version of cgroups are served as well.
@@ -64,6 +65,9 @@ state = "{root}/containerd-state"
 
 [grpc]
 address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{root}/opt"
 
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"

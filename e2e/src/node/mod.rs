@@ -53,6 +53,8 @@ impl Node {
             .arg(kubeconfig)
             .arg("--root-dir")
             .arg(dir.join("kubelet"))
+            .arg("--cert-dir")
+            .arg(dir.join("kubelet-certificates"))
             .args(["--hostname-override", NAME])
             .args(["--node-ip", &sandbox::ADDRESS.to_string()]);
         let mut node = Node {

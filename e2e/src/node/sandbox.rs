@@ -1,7 +1,8 @@
 //! Namespaces of its own for the node: this program runs once more in them, as the first process.
 //!
 //! When that process ends, in whatever way, the kernel ends all others with it, and with the last of them go the bridge, the rule and
-//! the mounts. What remains are files, in one folder, and empty cgroups; the outer process removes both.
+//! the mounts. What remains are files in one folder, which goes with the outer process, and empty cgroups, which that process removes
+//! or else the next run does.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::cluster::{ScratchDir, kill_with_this_process};
+use crate::cluster::{ScratchDir, forget_group, kill_with_this_process};
 
 /// The bridge that pods are connected to.
 pub(super) const BRIDGE: &str = "e2e-pods";
@@ -39,15 +40,23 @@ pub const PROGRAMS: [(&str, &str); 7] = [
 /// Set for the program in the sandbox.
 const INSIDE: &str = "ACK_OFFBOARDING_SANDBOX";
 
-/// Without kube-proxy, this rule is the Service `kubernetes`. /run and /var/log are where containerd's shims and kubelet write whatever
-/// they are told. /mnt is a short name for the folder: the path of a socket has no more than 108 bytes.
+/// Without kube-proxy, this rule is the Service `kubernetes`. The folders are where containerd's shims, kubelet and network plugins write
+/// whatever they are told, and the settings are the kernel's that kubelet would change for the whole machine: it gets copies of them.
+/// /mnt is a short name for the folder: the path of a socket has no more than 108 bytes.
 const SET_UP: &str = r#"
 set -eu
 bridge=$1 address=$2 service=$3 port=$4 files=$5
 shift 5
 mount --bind "$files" /mnt
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/log
+for folder in /run /var/log /var/lib/cni /var/lib/kubelet; do
+    mkdir -p "$folder"
+    mount -t tmpfs tmpfs "$folder"
+done
+for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+    copy=/run/setting-$(echo "$setting" | tr / -)
+    cat "/proc/sys/$setting" >"$copy"
+    mount --bind "$copy" "/proc/sys/$setting"
+done
 ip link set lo up
 ip link add "$bridge" type bridge
 ip address add "$address/24" dev "$bridge"
@@ -70,6 +79,18 @@ pub fn run(arguments: &[&OsStr]) -> anyhow::Result<ExitStatus> {
     check()?;
     let files = ScratchDir::new("sandbox")?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let paths = arguments.iter().map(Path::new).chain([program.as_path()]);
+    let hidden = |path: &&Path| {
+        ["/mnt", "/run", "/var/log"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
+    };
+    if let Some(path) = paths.into_iter().find(hidden) {
+        bail!(
+            "the node has a /mnt, a /run and a /var/log of its own, and would not see {}: put it elsewhere",
+            path.display()
+        );
+    }
     let mut command = Command::new("unshare");
     command
         .args(["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"])
@@ -87,6 +108,7 @@ pub fn run(arguments: &[&OsStr]) -> anyhow::Result<ExitStatus> {
     let mut child = command.spawn().context("cannot run unshare")?;
     kill_with_this_process(child.id())?;
     let status = child.wait().context("cannot wait for the sandbox")?;
+    forget_group(child.id());
     remove_cgroups();
     Ok(status)
 }
@@ -113,14 +135,14 @@ pub fn check() -> anyhow::Result<()> {
             packages.join(" ")
         );
     }
-    remove_cgroups();
-    let left = pod_cgroups();
-    if !left.is_empty() {
+    let in_use = |cgroup: &PathBuf| cgroup.ends_with("kubepods.slice") || has_process(cgroup);
+    if let Some(cgroup) = pod_cgroups().iter().find(|cgroup| in_use(cgroup)) {
         bail!(
-            "this machine is the node of a cluster already, as {} is there",
-            left[0].display()
+            "this machine is the node of a cluster already: {} is in use",
+            cgroup.display()
         );
     }
+    remove_cgroups();
     Ok(())
 }
 
@@ -134,9 +156,20 @@ fn pod_cgroups() -> Vec<PathBuf> {
         .map(|entry| entry.path());
     std::iter::once(root.to_owned())
         .chain(hierarchies)
-        .map(|hierarchy| hierarchy.join("kubepods"))
+        .flat_map(|hierarchy| ["kubepods", "kubepods.slice"].map(|name| hierarchy.join(name)))
         .filter(|cgroup| cgroup.is_dir())
         .collect()
+}
+
+/// Whether a process is in the cgroup, or in one below it.
+fn has_process(cgroup: &Path) -> bool {
+    let own = fs::read_to_string(cgroup.join("cgroup.procs")).is_ok_and(|processes| !processes.trim().is_empty());
+    let below = fs::read_dir(cgroup)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    own || below.filter(|path| path.is_dir()).any(|path| has_process(&path))
 }
 
 /// Removes what a sandbox left. The kernel removes no cgroup with a process in it.
@@ -149,5 +182,8 @@ fn remove_cgroups() {
         }
         let _ = fs::remove_dir(cgroup);
     }
-    pod_cgroups().iter().for_each(|cgroup| remove(cgroup));
+    pod_cgroups()
+        .iter()
+        .filter(|cgroup| cgroup.ends_with("kubepods"))
+        .for_each(|cgroup| remove(cgroup));
 }
