@@ -230,15 +230,23 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// # Errors
     /// When none runs, or it does not answer.
     pub async fn metrics(&self) -> anyhow::Result<String> {
+        let address = self.operator_address()?;
+        let answer = reqwest::get(format!("http://{address}/metrics")).await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// Where the operator serves health and metrics.
+    ///
+    /// # Errors
+    /// When none runs, or it does not listen yet.
+    pub fn operator_address(&self) -> anyhow::Result<String> {
         let operator = self.operator.as_ref().context("the operator was not started")?;
         let log = std::fs::read_to_string(operator.log())?;
         let address = log
             .lines()
             .find(|line| line.contains("serving /healthz"))
             .and_then(|line| line.split_once("address=")?.1.split_whitespace().next());
-        let address = address.context("the operator does not listen yet")?;
-        let answer = reqwest::get(format!("http://{address}/metrics")).await?;
-        Ok(answer.error_for_status()?.text().await?)
+        Ok(address.context("the operator does not listen yet")?.to_owned())
     }
 
     /// Everything that the operator logged, over all its starts.

@@ -1,15 +1,15 @@
 //! What Prometheus is told.
 
-use crate::support::{UID, give_access, running};
+use crate::support::{TestStage, UID, give_access, running};
 use ack_offboarding_e2e::{
-    cluster::eventually,
+    cluster::{Process, ScratchDir, eventually},
     simulator::{Fault, FaultKind, Operation},
     stage::PATIENCE,
 };
 use ack_offboarding_operator::api::Reason;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
-use std::collections::BTreeSet;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, process::Command};
 
 /// The value of a sample, such as `ack_offboarding_leader` or `...{state="Offboarded"}`.
 #[track_caller]
@@ -43,16 +43,85 @@ fn families(metrics: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// An offboarding in whose course RAM fails once.
+async fn offboard_with_a_retry(stage: &TestStage) -> anyhow::Result<()> {
+    stage
+        .sim
+        .fault(Fault::new(Operation::RamListRoles, FaultKind::ServerError(503)).times(1));
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Offboarded").await.map(drop)
+}
+
+/// The queries of the chart's dashboard.
+fn queries() -> Vec<String> {
+    let dashboard = include_str!("../../../charts/ack-offboarding-operator/files/dashboard.json");
+    let dashboard: Value = serde_json::from_str(dashboard).expect("the dashboard is JSON");
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().expect("targets"));
+    targets
+        .map(|target| target["expr"].as_str().expect("a query").to_owned())
+        .collect()
+}
+
+/// Each query of the dashboard returns series, from a real Prometheus that scrapes the running operator. Where there is no Prometheus
+/// (Debian: prometheus), this is not tested, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_query_of_the_dashboard_returns_series() -> anyhow::Result<()> {
+    if Command::new("prometheus").arg("--version").output().is_err() {
+        eprintln!("NOT TESTED: there is no prometheus on the PATH.");
+        return Ok(());
+    }
+    let stage = running().await;
+    give_access(&stage).await?;
+    offboard_with_a_retry(&stage).await?;
+    let folder = ScratchDir::new("prometheus")?;
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\n\
+         scrape_configs: [{{job_name: operator, static_configs: [{{targets: [{:?}]}}]}}]\n",
+        stage.operator_address()?
+    );
+    std::fs::write(folder.path().join("prometheus.yml"), config)?;
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let mut command = Command::new("prometheus");
+    command
+        .current_dir(folder.path())
+        .args([
+            "--config.file=prometheus.yml",
+            "--storage.tsdb.path=data",
+            "--log.level=warn",
+        ])
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    let prometheus = Process::spawn("prometheus", &command, &folder.path().join("prometheus.log"))?;
+    let queries = queries();
+    assert!(queries.len() > 10);
+    for query in queries {
+        let what = format!("series of {query}");
+        let series = eventually(&what, PATIENCE, async || {
+            let url = reqwest::Url::parse_with_params(
+                &format!("http://127.0.0.1:{port}/api/v1/query"),
+                [("query", query.as_str())],
+            )?;
+            // Until it listens.
+            let Ok(answer) = reqwest::get(url).await else {
+                return Ok(None);
+            };
+            let answer: Value = serde_json::from_str(&answer.text().await?).unwrap_or_default();
+            anyhow::ensure!(answer["status"] != "error", "{query}: {answer}");
+            let series = answer["data"]["result"].as_array().map_or(0, Vec::len);
+            Ok((series > 0).then_some(series))
+        });
+        let series = series.await.map_err(|error| error.context(prometheus.log_tail(2000)))?;
+        assert!(series > 0, "{query}");
+    }
+    Ok(())
+}
+
 /// Counts what was done, and tells the state of each object.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offboarding_is_counted() -> anyhow::Result<()> {
     let stage = running().await;
     give_access(&stage).await?;
-    stage
-        .sim
-        .fault(Fault::new(Operation::RamListRoles, FaultKind::ServerError(503)).times(1));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    offboard_with_a_retry(&stage).await?;
     stage
         .apply("mistyped", json!({"uid": "200000000000000001", "approval": "Manual"}))
         .await?;
