@@ -12,3 +12,10 @@ mod screen;
 pub mod simulator;
 pub mod situations;
 pub mod stage;
+
+/// Writes a report as a line of JSON.
+fn write_report(report: &impl serde::Serialize, path: &std::path::Path) -> anyhow::Result<()> {
+    use anyhow::Context;
+    let json = serde_json::to_string(report)?;
+    std::fs::write(path, json + "\n").with_context(|| format!("cannot write the report {}", path.display()))
+}

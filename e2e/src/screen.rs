@@ -94,9 +94,21 @@ impl Screen {
         }
     }
 
-    /// How many checks there were, and those that failed.
-    pub(crate) fn outcome(&self) -> (usize, &[String]) {
-        (self.checks, &self.failed)
+    /// Sums the checks up.
+    pub(crate) fn tally(&self) {
+        for failure in &self.failed {
+            self.line(&format!("[FAIL] {failure}"));
+        }
+        self.line(&format!(
+            "{} of {} observations were as they should be.",
+            self.checks - self.failed.len(),
+            self.checks
+        ));
+    }
+
+    /// Whether every check found what it should.
+    pub(crate) fn all_is_well(&self) -> bool {
+        self.failed.is_empty()
     }
 }
 

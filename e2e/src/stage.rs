@@ -242,11 +242,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     pub fn operator_address(&self) -> anyhow::Result<String> {
         let operator = self.operator.as_ref().context("the operator was not started")?;
         let log = std::fs::read_to_string(operator.log())?;
-        let address = log
-            .lines()
-            .find(|line| line.contains("serving /healthz"))
-            .and_then(|line| line.split_once("address=")?.1.split_whitespace().next());
-        Ok(address.context("the operator does not listen yet")?.to_owned())
+        Ok(listens_at(&log).context("the operator does not listen yet")?.to_owned())
     }
 
     /// Everything that the operator logged, over all its starts.
@@ -513,6 +509,12 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     }
 }
 
+/// Where an operator serves health and metrics, as its log says.
+pub fn listens_at(log: &str) -> Option<&str> {
+    let line = log.lines().find(|line| line.contains("serving /healthz"))?;
+    line.split_once("address=")?.1.split_whitespace().next()
+}
+
 /// What the API server answers to `GET path`: the HTTP status.
 ///
 /// # Errors
@@ -523,6 +525,23 @@ pub async fn probe(client: &Client, path: &str) -> anyhow::Result<u16> {
         Ok(_) => Ok(200),
         Err(kube::Error::Api(status)) => Ok(status.code),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// How long the API server's authorizer may take to learn of a binding that came or went: it follows them by watch.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The answer's status once it is `wanted`, or the last one if it never is.
+pub(crate) async fn settled(client: &Client, path: &str, wanted: u16) -> anyhow::Result<u16> {
+    let mut last = probe(client, path).await?;
+    let asked = eventually(path, SETTLED, async || {
+        last = probe(client, path).await?;
+        Ok((last == wanted).then_some(()))
+    });
+    match asked.await {
+        Ok(()) => Ok(wanted),
+        // What was observed is what counts.
+        Err(_) => Ok(last),
     }
 }
 

@@ -13,14 +13,14 @@ use super::{
     cast::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
     comeback::{remove_again, restore},
     kubectl::kubectl,
-    probes::{ask_all, settled},
+    probes::ask_all,
     report::{self, Report},
     start_operator,
 };
 use crate::{
     follow::Updates,
     screen::Screen,
-    stage::{CLUSTER_ID, kubeconfig_state},
+    stage::{CLUSTER_ID, kubeconfig_state, settled},
 };
 
 /// How long the operator may take for what takes it less than a second.

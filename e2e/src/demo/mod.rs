@@ -69,7 +69,7 @@ pub async fn play(options: &Options) -> anyhow::Result<bool> {
     if let (true, Some(stage)) = (options.keep, &stage) {
         keep(stage, &screen).await?;
     }
-    Ok(screen.outcome().1.is_empty())
+    Ok(screen.all_is_well())
 }
 
 /// Starts the cluster and the cloud, and builds the operator; each says what it does.
@@ -110,14 +110,7 @@ async fn start_operator(stage: &mut DemoStage, screen: &Screen) -> anyhow::Resul
 
 fn summary(screen: &Screen, report: &Report, took: Duration) {
     screen.heading("Summary");
-    let (checks, failed) = screen.outcome();
-    for failure in failed {
-        screen.line(&format!("[FAIL] {failure}"));
-    }
-    screen.line(&format!(
-        "{} of {checks} observations were as they should be.",
-        checks - failed.len()
-    ));
+    screen.tally();
     if let Some(ms) = report.apply_to_offboarded_ms {
         screen.line(&format!(
             "From `kubectl apply` (the API server's answer) to Offboarded=True: {ms} ms."

@@ -25,7 +25,7 @@ use crate::{
     refusals,
     screen::Screen,
     simulator::{Record, Simulator, world::CertificateState},
-    stage::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, state, user},
+    stage::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, settled, state, user},
 };
 
 /// How long something may take that takes seconds.
@@ -121,7 +121,7 @@ impl Play<'_> {
             .command(&format!("helm install {} {}", helm::RELEASE, arguments[1..].join(" ")));
         arguments.extend(["--wait", "--timeout", "1m"]);
         let step = self.screen.step("Installing", "15 s");
-        let said = helm::run(self.target, &["install"], &arguments).await?;
+        let said = helm::run(self.target, "install", &arguments).await?;
         step.done(self.screen, "installed");
         self.screen.block(&said);
         let pods = eventually("two ready pods", PATIENCE, async || {
@@ -193,7 +193,7 @@ impl Play<'_> {
         let leaver = self.leaver(3).await?;
         let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
         let client = people::client(self.target, &self.admin, &leaver.certificate()).await?;
-        let before = self.answer(&client, &path, 200).await?;
+        let before = settled(&client, &path, 200).await?;
         self.screen
             .check("the leaver's certificate: list pods", &before.to_string(), "200");
         if self.target.audit_log().is_some() {
@@ -210,7 +210,7 @@ impl Play<'_> {
         );
         offboarded?;
         self.nothing_lost(std::slice::from_ref(&leaver)).await?;
-        let after = self.answer(&client, &path, 403).await?;
+        let after = settled(&client, &path, 403).await?;
         self.report.leaver_after = Some(after);
         self.screen
             .check("the leaver's certificate: list pods", &after.to_string(), "403");
@@ -285,7 +285,7 @@ impl Play<'_> {
         ];
         self.screen
             .command(&format!("helm upgrade {} {}", helm::RELEASE, arguments[1..4].join(" ")));
-        let upgrade = helm::run(self.target, &["upgrade"], &arguments);
+        let upgrade = helm::run(self.target, "upgrade", &arguments);
         // Somebody leaves every half a second until the upgrade is over, and at least one does after it.
         let work = async {
             let mut left = prepared.into_iter();
@@ -301,12 +301,10 @@ impl Play<'_> {
                         asked.push(last);
                         return anyhow::Ok(asked);
                     }
-                    _ = tick.tick() => {
-                        if left.len() > 1 {
-                            let next = left.next().context("len")?;
-                            self.apply(&next).await?;
-                            asked.push(next);
-                        }
+                    _ = tick.tick(), if left.len() > 1 => {
+                        let Some(next) = left.next() else { continue };
+                        self.apply(&next).await?;
+                        asked.push(next);
                     }
                 }
             }
@@ -343,7 +341,7 @@ impl Play<'_> {
             &before.len().to_string(),
         );
         self.screen.command(&format!("helm test {}", helm::RELEASE));
-        let said = helm::run(self.target, &["test"], &["--logs"]).await?;
+        let said = helm::run(self.target, "test", &["--logs"]).await?;
         self.screen
             .check("it succeeded", &said.contains("Succeeded").to_string(), "true");
         Ok(())
@@ -353,12 +351,12 @@ impl Play<'_> {
     async fn uninstall(&mut self) -> anyhow::Result<()> {
         self.screen.heading("helm uninstall");
         let (objects, backups) = (self.object_uids().await?.len(), self.backups().await?.len());
-        helm::run(self.target, &["uninstall"], &["--wait", "--timeout", "3m"]).await?;
-        let pods = eventually("no pod", PATIENCE, async || {
-            Ok(self.installation.pods().await?.is_empty().then_some(0))
+        helm::run(self.target, "uninstall", &["--wait", "--timeout", "3m"]).await?;
+        eventually("no pod", PATIENCE, async || {
+            Ok(self.installation.pods().await?.is_empty().then_some(()))
         })
         .await?;
-        self.screen.check("pods", &pods.to_string(), "0");
+        self.screen.line("No pod is left.");
         self.screen.check(
             "UserOffboardings",
             &self.object_uids().await?.len().to_string(),
@@ -496,17 +494,6 @@ impl Play<'_> {
     async fn object_uids(&self) -> anyhow::Result<BTreeSet<String>> {
         let objects = self.offboardings().list(&ListParams::default()).await?;
         Ok(objects.iter().filter_map(|object| object.uid()).collect())
-    }
-
-    /// The answer's status once it is `wanted`, or the last one: the authorizer follows bindings by watch.
-    async fn answer(&self, client: &Client, path: &str, wanted: u16) -> anyhow::Result<u16> {
-        let mut last = 0;
-        let asked = eventually(path, Duration::from_secs(10), async || {
-            last = probe(client, path).await?;
-            Ok((last == wanted).then_some(()))
-        });
-        // What was observed is what counts.
-        asked.await.map_or(Ok(last), |()| Ok(wanted))
     }
 
     /// The leaver's requests have just shown that the certificate works; in the log they are made a month old.

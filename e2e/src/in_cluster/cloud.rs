@@ -68,7 +68,7 @@ pub(super) async fn start(target: &Target, admin: &Client) -> anyhow::Result<Sim
         sim.follow_audit_log(CLUSTER_ID, &audit_log);
     }
     let profile: ConfigMap = serde_json::from_value(json!({
-        "metadata": {"name": PROFILE, "namespace": "kube-system"},
+        "metadata": {"name": PROFILE, "namespace": "kube-system", "labels": {NAME: "yes"}},
         "data": {"clusterid": CLUSTER_ID, "uid": ACCOUNT},
     }))?;
     // Not applied: on an ACK cluster it is ACK's, and the cluster is no place for this.
@@ -107,7 +107,8 @@ pub(super) async fn leave(target: &Target) {
         "mutatingadmissionpolicybinding simulated-cloud",
         "mutatingadmissionpolicy simulated-cloud",
         "configmap simulated-cloud",
-        "configmap ack-cluster-profile --namespace kube-system",
+        // By its label: an ACK cluster has one of its own.
+        "configmap --selector simulated-cloud=yes --namespace kube-system",
     ] {
         let arguments = ["delete", "--ignore-not-found"].into_iter().chain(what.split(' '));
         if let Err(error) = target.kubectl(arguments).await {

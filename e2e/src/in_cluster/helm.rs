@@ -54,10 +54,10 @@ pub(super) async fn package(dir: &Path, version: Option<&str>) -> anyhow::Result
 }
 
 /// Runs a command of Helm on the release, such as `install`, with `arguments` after the release's name.
-pub(super) async fn run(target: &Target, verb: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) async fn run(target: &Target, verb: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = helm();
     command
-        .args(verb)
+        .arg(verb)
         .arg(RELEASE)
         .args(arguments)
         .args(["--namespace", OPERATOR_NAMESPACE])

@@ -1,8 +1,7 @@
 //! What was observed, as JSON.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use anyhow::Context;
 use serde::Serialize;
 
 /// What was observed; `None` where the run did not get to it.
@@ -31,8 +30,7 @@ pub(super) struct Report {
 impl Report {
     /// Writes it as JSON.
     pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let json = serde_json::to_string(self)?;
-        fs::write(path, json + "\n").with_context(|| format!("cannot write the report {}", path.display()))
+        crate::write_report(self, path)
     }
 }
 

@@ -5,7 +5,7 @@ use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, Process, Signal, eventually},
     proxy::{Proxy, Upstream},
     simulator::{Fault, FaultKind, Operation},
-    stage::{OperatorOptions, PATIENCE, user},
+    stage::{OperatorOptions, PATIENCE, listens_at, user},
 };
 use http::Method;
 use k8s_openapi::{
@@ -78,11 +78,7 @@ impl Replica {
     async fn answers(&self, path: &str) -> anyhow::Result<u16> {
         self.says("serving /healthz").await?;
         let log = self.log();
-        let line = log.lines().find(|l| l.contains("serving /healthz")).unwrap_or_default();
-        let address = line
-            .split_once("address=")
-            .map(|(_, rest)| rest.split_whitespace().next());
-        let address = address.flatten().expect("an address");
+        let address = listens_at(&log).expect("an address");
         Ok(reqwest::get(format!("http://{address}{path}")).await?.status().as_u16())
     }
 }
