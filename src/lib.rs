@@ -19,4 +19,5 @@ pub mod metrics;
 pub mod offboarding;
 pub mod operator;
 pub mod rbac;
+pub mod request_id;
 pub mod uid;

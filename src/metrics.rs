@@ -13,10 +13,14 @@ use crate::{
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::{fmt, sync::LazyLock, time::Duration};
+use std::{
+    fmt,
+    sync::{LazyLock, atomic::AtomicU64},
+    time::Duration,
+};
 
 /// The prefix of every metric's name.
 const PREFIX: &str = "ack_offboarding";
@@ -72,6 +76,7 @@ pub struct Metrics {
     purge_refusals: Counter,
     fence_duration: Histogram,
     fence_failures: Counter,
+    index_lag: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -91,6 +96,7 @@ impl Default for Metrics {
             // It takes milliseconds, and a second at most.
             fence_duration: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
             fence_failures: Counter::default(),
+            index_lag: Gauge::default(),
         };
         for outcome in [Outcome::Reported, Outcome::Failed] {
             drop(metrics.reconciles.get_or_create(&outcome.labels()));
@@ -188,6 +194,11 @@ impl Metrics {
         self.fence_failures.inc();
     }
 
+    /// How far the index is behind the API server was measured.
+    pub(crate) fn index_lag(&self, lag: Duration) {
+        self.index_lag.set(lag.as_secs_f64());
+    }
+
     /// Adds all of them to a registry.
     fn register(&self, registry: &mut Registry) {
         registry.register(
@@ -247,6 +258,12 @@ impl Metrics {
             "fence_failures",
             "Times that the fence did not serve, and bindings were listed instead",
             self.fence_failures.clone(),
+        );
+        registry.register_with_unit(
+            "index_lag",
+            "How far the index is behind the API server, as measured last",
+            Unit::Seconds,
+            self.index_lag.clone(),
         );
     }
 

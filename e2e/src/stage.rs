@@ -388,12 +388,13 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
 
     /// Waits until the operator, if one runs, knows of a binding that was made since [`until_watching`](Self::until_watching).
     async fn until_indexed(&self, binding: &impl ResourceExt) -> anyhow::Result<()> {
-        let version = format!(
-            "resource_version=\"{}\"",
-            binding.resource_version().unwrap_or_default()
+        let version = binding.resource_version().unwrap_or_default();
+        let (text, json) = (
+            format!("resource_version=\"{version}\""),
+            format!("\"resource_version\":\"{version}\""),
         );
         self.until_logged("a binding to be in the index", |line| {
-            line.contains("the index took in a binding") && line.contains(&version)
+            line.contains("the index took in a binding") && (line.contains(&text) || line.contains(&json))
         })
         .await
     }

@@ -6,9 +6,12 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use http::{Request, header};
 use reqsign_aliyun_oss::Credential;
 use reqsign_core::{Context, SignRequest};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
-use crate::metrics::METRICS;
+use crate::{metrics::METRICS, request_id};
 
 use super::{
     answer::{self, Complaint},
@@ -33,6 +36,19 @@ struct Inner {
     credentials: Credentials,
     sls4: Sls4Signer,
     timeouts: Timeouts,
+    state: watch::Sender<CredentialsState>,
+}
+
+/// Whether the operator's own credentials serve, as far as the calls so far tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CredentialsState {
+    /// No call has been made yet.
+    #[default]
+    Untried,
+    /// The latest call that tells was made with credentials that its service accepted.
+    Usable,
+    /// There were none for the latest call that tells, or they were not accepted: why.
+    Unusable(Box<ApiError>),
 }
 
 impl Client {
@@ -42,6 +58,7 @@ impl Client {
             credentials,
             sls4: Sls4Signer::new(region),
             timeouts,
+            state: watch::Sender::default(),
         }))
     }
 
@@ -65,6 +82,7 @@ impl Client {
             let error = match self.within(deadline, call, self.0.credentials.get()).await {
                 Err(error) => {
                     METRICS.credentials_failed();
+                    self.tell(CredentialsState::Unusable(Box::new(error.clone())));
                     error
                 }
                 Ok(credential) => match self.tried(deadline, call, &credential).await {
@@ -104,7 +122,30 @@ impl Client {
         let started = Instant::now();
         let outcome = self.within(deadline, call, self.attempt(call, credential)).await;
         METRICS.cloud_tried(call.service, call.operation, &outcome, started.elapsed());
+        match &outcome {
+            Err(error) if error.kind == ErrorKind::Credentials => {
+                self.tell(CredentialsState::Unusable(Box::new(error.clone())));
+            }
+            // Whoever may not do this, or asks for what is not there, is known to the service all the same.
+            Ok(_) => self.tell(CredentialsState::Usable),
+            Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {
+                self.tell(CredentialsState::Usable);
+            }
+            Err(_) => {}
+        }
         outcome
+    }
+
+    fn tell(&self, news: CredentialsState) {
+        self.0.state.send_if_modified(|state| {
+            let changes = *state != news;
+            *state = news;
+            changes
+        });
+    }
+
+    pub(crate) fn credentials_state(&self) -> watch::Receiver<CredentialsState> {
+        self.0.state.subscribe()
     }
 
     async fn within<T>(
@@ -171,6 +212,7 @@ impl Client {
         let elapsed = started.elapsed();
         match outcome {
             Ok(answer) => {
+                request_id::answered(answer::request_id(&answer.headers).as_deref());
                 let (operation, status) = (call.operation, answer.status);
                 tracing::debug!(service = %call.service, operation, status, ?elapsed, "called");
                 judge(call, answer, &secrets)

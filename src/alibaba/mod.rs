@@ -27,13 +27,21 @@ pub mod sls;
 pub mod sts;
 mod transport;
 
+pub use client::CredentialsState;
 pub use credentials::CredentialsSource;
 pub use endpoints::{EndpointOverrides, Endpoints, Network};
 pub use error::{ApiError, ErrorKind, Service};
 pub use settings::{CloudSettings, Environment, SettingsError, Timeouts};
 
+use backon::BackoffBuilder;
 use client::Client;
+use std::time::Duration;
 use transport::Transport;
+
+/// The first wait between two proofs of credentials that do not serve.
+const FIRST_PROOF: Duration = Duration::from_secs(1);
+/// And the last.
+const LAST_PROOF: Duration = Duration::from_secs(60);
 
 /// The clients of all services, over one connection pool and one set of credentials. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -95,5 +103,34 @@ impl Cloud {
             },
             sls: sls::Sls { client, endpoint: sls },
         })
+    }
+
+    /// Whether the credentials serve, and every change of that.
+    pub fn credentials_state(&self) -> tokio::sync::watch::Receiver<CredentialsState> {
+        self.sts.client.credentials_state()
+    }
+
+    /// Keeps [`credentials_state`](Self::credentials_state) from being out of date for long: as long as it is not `Usable`, STS is asked
+    /// who we are, after a second, two, four, up to a minute. Calls for other purposes tell the rest.
+    pub async fn prove_credentials(&self) {
+        let mut state = self.credentials_state();
+        loop {
+            let mut delays = backon::ExponentialBuilder::new()
+                .with_min_delay(FIRST_PROOF)
+                .with_max_delay(LAST_PROOF)
+                .without_max_times()
+                .with_jitter()
+                .build();
+            while *state.borrow_and_update() != CredentialsState::Usable {
+                if let Err(error) = self.sts.get_caller_identity().await {
+                    tracing::warn!(%error, "the credentials for Alibaba Cloud could not be proved; they are tried again");
+                    let delay = delays.next().unwrap_or(LAST_PROOF);
+                    tokio::time::sleep(delay.max(error.retry_after.unwrap_or_default())).await;
+                }
+            }
+            tracing::info!("the credentials for Alibaba Cloud serve");
+            // The sender lives as long as `self`.
+            let _ = state.wait_for(|state| *state != CredentialsState::Usable).await;
+        }
     }
 }

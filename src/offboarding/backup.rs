@@ -16,6 +16,7 @@ use crate::{
         backup::{self, Entry, Purpose, StoredAction, TooLarge, Unreadable},
         subject,
     },
+    request_id,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{Api, ResourceExt, api::PostParams};
@@ -162,7 +163,7 @@ async fn store(
             }
         };
         let _permit = ctx.still_wanted(object).await?;
-        let stored = create(ctx, &map).await?;
+        let (stored, request_id) = create(ctx, &map).await?;
         if !backup::is_same(&map, &stored) {
             let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
             return Err(verify_failed(&name, "its content is not what was written").into());
@@ -171,6 +172,7 @@ async fn store(
         tracing::info!(
             config_map = part.config_map,
             bindings = part.entries.len(),
+            request_id,
             "stored a backup"
         );
         METRICS.backed_up();
@@ -179,14 +181,16 @@ async fn store(
     Ok(too_large)
 }
 
-/// Creates a ConfigMap, or finds it created before, and reads it back.
-async fn create(ctx: &Context, map: &ConfigMap) -> Result<ConfigMap, Hold> {
+/// Creates a ConfigMap, or finds it created before, and reads it back. Also says which request created it.
+async fn create(ctx: &Context, map: &ConfigMap) -> Result<(ConfigMap, Option<String>), Hold> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let name = map.name_any();
-    match api.create(&PostParams::default(), map).await {
+    let (created, request_id) = request_id::traced(api.create(&PostParams::default(), map)).await;
+    match created {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
         Err(error) => {
+            tracing::warn!(config_map = name, request_id, %error, "a backup was not stored");
             return Err(write_failed(&format!(
                 "creating ConfigMap {}/{name}: {}",
                 ctx.settings.namespace,
@@ -194,13 +198,14 @@ async fn create(ctx: &Context, map: &ConfigMap) -> Result<ConfigMap, Hold> {
             )));
         }
     }
-    api.get(&name).await.map_err(|error| {
+    let read = api.get(&name).await.map_err(|error| {
         write_failed(&format!(
             "reading ConfigMap {}/{name} back: {}",
             ctx.settings.namespace,
             words(&error)
         ))
-    })
+    })?;
+    Ok((read, request_id))
 }
 
 /// What a person needs of an error: the API server's own words, without the answer's other fields.

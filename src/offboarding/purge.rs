@@ -14,6 +14,7 @@ use super::{
 use crate::{
     alibaba::error::ErrorKind,
     api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
+    request_id,
 };
 use k8s_openapi::jiff::SignedDuration;
 
@@ -84,12 +85,13 @@ pub async fn purge(
     report.purge_requested_now();
     report.write(ctx).await?;
     let permit = ctx.still_wanted(&report.object).await?;
-    let answer = ctx
-        .cloud
-        .ack
-        .clean_cluster_user_permissions(&facts.cluster_id, &facts.uid, go.force())
-        .await;
-    tracing::info!(uid = %facts.uid, force = go.force(), ok = answer.is_ok(), "asked ACK to purge the kubeconfig");
+    let (cluster, force) = (&facts.cluster_id, go.force());
+    let purged = ctx.cloud.ack.clean_cluster_user_permissions(cluster, &facts.uid, force);
+    let (answer, request_id) = request_id::traced(purged).await;
+    match &answer {
+        Ok(()) => tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and it accepted"),
+        Err(error) => tracing::warn!(force, request_id, %error, "asked ACK to purge the kubeconfig, and it did not"),
+    }
     drop(permit);
     match answer {
         Ok(()) => {

@@ -17,6 +17,7 @@ use crate::{
         live::{self, Effect},
         subject,
     },
+    request_id,
 };
 use std::time::{Duration, Instant};
 
@@ -88,13 +89,22 @@ async fn one(
     let mut item = item.clone();
     for _ in 0..ATTEMPTS {
         let permit = ctx.still_wanted(object).await?;
-        let effect = match item.action {
-            BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
-            BindingAction::RemoveSubject => {
-                live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
+        let change = async {
+            match item.action {
+                BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
+                BindingAction::RemoveSubject => {
+                    live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
+                }
             }
         };
+        let (effect, request_id) = request_id::traced(change).await;
         drop(permit);
+        let action = item.action;
+        match &effect {
+            Ok(Effect::Done) => tracing::info!(binding = %key, ?action, request_id, "removed"),
+            Ok(other) => tracing::warn!(binding = %key, ?action, request_id, outcome = ?other, "not removed"),
+            Err(error) => tracing::warn!(binding = %key, ?action, request_id, %error, "not removed"),
+        }
         let effect = match effect {
             Ok(effect) => effect,
             // A webhook of one namespace that is down, say: the others must not wait for it.
@@ -107,7 +117,6 @@ async fn one(
         match effect {
             Effect::Done => {
                 METRICS.binding_removed(item.action);
-                tracing::info!(binding = %key, action = ?item.action, "removed");
                 return Ok(());
             }
             Effect::Gone => return Ok(()),

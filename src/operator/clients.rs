@@ -1,10 +1,13 @@
 //! Three clients of the API server, with different patience.
 
+use crate::request_id;
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use std::{path::Path, time::Duration};
+use tower::util::MapResponseLayer;
 
 /// How long a request may wait for bytes: many times what a healthy API server takes.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -71,10 +74,20 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError>
     config.write_timeout = Some(REQUEST_TIMEOUT);
     // A connection that was idle in the pool must not count as a slow answer.
     config.reset_reader_on_write = true;
-    let request = Client::try_from(config.clone())?;
+    let request = noting_requests(config.clone())?;
     config.connect_timeout = Some(LEASE_CONNECT_TIMEOUT);
     config.read_timeout = Some(LEASE_TIMEOUT);
     config.write_timeout = Some(LEASE_TIMEOUT);
     let lease = Client::try_from(config)?;
     Ok(Clients { watch, request, lease })
+}
+
+/// A client that tells [`request_id`] of each answer.
+fn noting_requests(config: Config) -> Result<Client, kube::Error> {
+    let note = MapResponseLayer::new(|answer: http::Response<_>| {
+        let id = answer.headers().get("audit-id");
+        request_id::answered(id.and_then(|id| id.to_str().ok()));
+        answer
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&note).build())
 }

@@ -2,7 +2,7 @@
 
 use super::{
     clients::{self, Clients, ClientsError},
-    health,
+    health::{self, Readiness},
     leadership::Leadership,
     lease::Elector,
     observed::{Observed, Watched},
@@ -14,6 +14,7 @@ use crate::{
     metrics::{METRICS, Outcome},
     offboarding::{self, context::Context, hold::Hold},
     rbac::{
+        fence::Fence,
         subject,
         watch::{BindingIndex, Change},
     },
@@ -40,10 +41,15 @@ use std::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
 };
+use tracing::Instrument;
 
 /// The name under which the operator reports.
 const CONTROLLER: &str = "ack-offboarding-operator";
+
+/// How often the index's lag is measured while this process leads; a metric that is a minute old is none the worse.
+const MEASURE_LAG_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the generation of an object that does not change is remembered.
 const REMEMBER_GENERATIONS: Duration = Duration::from_secs(365 * 86_400);
@@ -74,6 +80,9 @@ pub enum StartError {
     /// Nobody answers the kubelet any more.
     #[error("the server of /healthz ended; the process ends too, to be started again")]
     Health,
+    /// Nobody proves the credentials any more.
+    #[error("the proof of credentials ended; the process ends too, to be started again")]
+    Credentials,
     /// Signals cannot be handled.
     #[error("the process cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -99,6 +108,8 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     let leadership = Leadership::default();
     stop_on_signal(leadership.clone())?;
     let index = Arc::new(BindingIndex::default());
+    let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
+    let cloud = Cloud::connect(&args.cloud()?)?;
     let listening = TcpListener::bind(args.listen).await;
     let listener = listening.map_err(|source| StartError::Listen {
         address: args.listen,
@@ -106,11 +117,16 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     let observed = Observed::new(index.clone(), leadership.clone());
-    let mut health = tokio::spawn(health::serve(listener, index.clone(), observed.clone()));
-
-    let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
+    let readiness = Readiness {
+        index: index.clone(),
+        credentials: cloud.credentials_state(),
+    };
+    let mut health = tokio::spawn(health::serve(listener, readiness, observed.clone()));
+    let mut proving = tokio::spawn({
+        let cloud = cloud.clone();
+        async move { cloud.prove_credentials().await }
+    });
     let mut watching = tokio::spawn(index.clone().run(watch.clone()));
-    let cloud = Cloud::connect(&args.cloud()?)?;
     let settings = args.complete(&request).await?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -138,6 +154,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         // They end by a panic, or when the socket fails. Without the one, returned access would go unnoticed.
         _ = &mut watching => return Err(StartError::Index),
         _ = &mut health => return Err(StartError::Health),
+        _ = &mut proving => return Err(StartError::Credentials),
     }
     tracing::info!("stopped");
     Ok(())
@@ -194,7 +211,8 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
     let by_bindings = woken_by_bindings(&context.index, reader.clone());
     let by_turns = context.turns().map(|name| ObjectRef::new(&name));
     let leadership = context.leadership.clone();
-    Controller::for_stream(objects, reader)
+    let measured = context.clone();
+    let working = Controller::for_stream(objects, reader)
         .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(stream::select(by_bindings, by_turns))
         .graceful_shutdown_on(async move { leadership.ended().await })
@@ -206,9 +224,22 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
                 Err(controller::Error::ObjectNotFound(object)) => tracing::debug!(object = object.name, "is gone"),
                 Err(error) => tracing::warn!(%error, "a reconcile failed; it is tried again"),
             }
-        })
-        .await;
+        });
+    tokio::select! {
+        () = working => {}
+        () = measure_lag(&measured.fence) => {}
+    }
     observed.watch(None);
+}
+
+/// Measures the index's lag each minute.
+async fn measure_lag(fence: &Fence) {
+    let mut minutes = tokio::time::interval(MEASURE_LAG_EVERY);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        minutes.tick().await;
+        fence.probe().await;
+    }
 }
 
 /// The objects whose UID's bindings changed.
@@ -232,7 +263,9 @@ fn woken_by_bindings(
 
 async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
     let began = Instant::now();
-    let outcome = visit(&watched, &ctx).await;
+    // Every line of the log that is about this offboarding bears its object and its UID.
+    let span = tracing::info_span!("offboarding", object = watched.name_any(), uid = watched.spec.uid);
+    let outcome = visit(&watched, &ctx).instrument(span).await;
     let counted = if outcome.is_ok() {
         Outcome::Reported
     } else {

@@ -1,8 +1,9 @@
-//! What the kubelet asks: `/healthz` (the process answers) and `/readyz` (it knows who is bound where). A standby is as ready as
-//! the leader. And what Prometheus asks: `/metrics`.
+//! What the kubelet asks: `/healthz` (the process answers) and `/readyz` (it could do its work: it knows who is bound where, and Alibaba
+//! Cloud accepts its credentials). A standby is as ready as the leader. And what Prometheus asks: `/metrics`.
 
 use super::observed::Observed;
 use crate::{
+    alibaba::CredentialsState,
     metrics::{self, METRICS},
     rbac::watch::BindingIndex,
 };
@@ -15,32 +16,53 @@ use axum::{
 };
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// Answers for as long as the process runs.
 ///
 /// # Errors
 /// When the socket fails.
-pub async fn serve(listener: TcpListener, index: Arc<BindingIndex>, observed: Observed) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, readiness: Readiness, observed: Observed) -> std::io::Result<()> {
     let mut registry = METRICS.registry();
     registry.register_collector(Box::new(observed));
     let registry = Arc::new(registry);
     let app = Router::new()
         .route("/healthz", get("ok\n"))
         .route("/readyz", get(ready))
-        .with_state(index)
+        .with_state(readiness)
         .route("/metrics", get(move || async move { scrape(&registry) }));
     axum::serve(listener, app).await
 }
 
-async fn ready(State(index): State<Arc<BindingIndex>>) -> (StatusCode, &'static str) {
-    match index.is_synced() {
-        true => (StatusCode::OK, "ok\n"),
-        false => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the index of bindings is not complete yet\n",
-        ),
-    }
+/// What `/readyz` is about.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    /// Who is bound where.
+    pub index: Arc<BindingIndex>,
+    /// Whether the credentials for Alibaba Cloud serve.
+    pub credentials: watch::Receiver<CredentialsState>,
+}
+
+/// A line each, as the API server's own `/readyz?verbose` has them.
+async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (StatusCode, String) {
+    let index = match index.is_synced() {
+        true => Ok(()),
+        false => Err("the list of all bindings is not complete yet".to_owned()),
+    };
+    let credentials = match &*credentials.borrow() {
+        CredentialsState::Usable => Ok(()),
+        CredentialsState::Untried => Err("Alibaba Cloud has not accepted them yet".to_owned()),
+        CredentialsState::Unusable(error) => Err(error.to_string()),
+    };
+    let status = match index.is_ok() && credentials.is_ok() {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let line = |name, outcome: Result<(), String>| match outcome {
+        Ok(()) => format!("[+]{name} ok\n"),
+        Err(why) => format!("[-]{name} failed: {why}\n"),
+    };
+    (status, line("index", index) + &line("credentials", credentials))
 }
 
 fn scrape(registry: &Registry) -> Response {

@@ -50,6 +50,8 @@ pub struct Fence {
     index: Arc<BindingIndex>,
     names: FenceNames,
     passes: Shared<()>,
+    /// When the oldest nonce was written that has not come back yet.
+    behind_since: Mutex<Option<Instant>>,
     lists: Shared<Arc<[Half; 2]>>,
 }
 
@@ -70,6 +72,7 @@ impl Fence {
             index,
             names,
             passes: Shared::default(),
+            behind_since: Mutex::default(),
             lists: Shared::default(),
         }
     }
@@ -95,12 +98,22 @@ impl Fence {
         }
     }
 
+    /// Measures how far the index is behind, while nobody asks anything of it.
+    ///
+    /// A watch that is silently dead would otherwise be noticed by the next reader only, and returned access not at all.
+    pub async fn probe(&self) {
+        if let Err(error) = self.passes.run(|| self.pass()).await {
+            tracing::debug!(%error, "the index's lag is not known");
+        }
+    }
+
     async fn pass(&self) -> Result<(), FenceError> {
         let nonce = format!("{:032x}", fastrand::u128(..));
         let patch = Patch::Merge(json!({ "metadata": { "annotations": { NONCE_ANNOTATION: nonce } } }));
         let params = PatchParams::default();
         let cluster: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         let namespaced: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.names.namespace);
+        let began = Instant::now();
         let pass = async {
             tokio::try_join!(
                 cluster.patch(&self.names.cluster_role_binding, &params, &patch),
@@ -111,9 +124,20 @@ impl Fence {
             self.index.nonce_seen(BindingKind::RoleBinding, &nonce).await;
             Ok(())
         };
-        tokio::time::timeout(PATIENCE, pass)
-            .await
-            .unwrap_or(Err(FenceError::TooSlow))
+        let passed = tokio::time::timeout(PATIENCE, pass).await;
+        let mut behind_since = self.behind_since.lock().await;
+        match passed {
+            Ok(Ok(())) => {
+                *behind_since = None;
+                METRICS.index_lag(began.elapsed());
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                METRICS.index_lag(behind_since.get_or_insert(began).elapsed());
+                Err(FenceError::TooSlow)
+            }
+        }
     }
 }
 

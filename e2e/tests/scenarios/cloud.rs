@@ -682,7 +682,7 @@ async fn a_service_says_when_to_come_back() -> anyhow::Result<()> {
     give_access(&stage).await?;
     let hint = Duration::from_secs(2);
     let throttle = Throttle::plain().hint(Hint::TimeLeft(hint.as_millis() as u64));
-    let fault = Fault::new(Operation::StsGetCallerIdentity, FaultKind::Throttled(throttle));
+    let fault = Fault::new(Operation::ImsGetUser, FaultKind::Throttled(throttle));
     stage.sim.fault(fault);
     stage.start_operator(&options()).await?;
     stage.apply("left", json!({"uid": UID})).await?;
@@ -695,7 +695,7 @@ async fn a_service_says_when_to_come_back() -> anyhow::Result<()> {
         .sim
         .calls()
         .into_iter()
-        .filter(|c| c.operation == Operation::StsGetCallerIdentity)
+        .filter(|c| c.operation == Operation::ImsGetUser)
         .map(|c| c.at)
         .collect();
     assert!(

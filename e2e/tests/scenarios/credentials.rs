@@ -1,13 +1,13 @@
 //! The operator's own credentials.
 
-use crate::support::{TestStage, UID, assert_gone, give_access, stage};
+use crate::support::{TestStage, UID, assert_gone, give_access, running, stage};
 use ack_offboarding_e2e::{
-    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
+    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually},
     simulator::{
-        Operation,
+        Fault, FaultKind, Operation,
         world::{OidcProvider, OidcTrust},
     },
-    stage::{ACCESS_KEY, ACCOUNT, OperatorOptions},
+    stage::{ACCESS_KEY, ACCESS_SECRET, ACCOUNT, OperatorOptions, PATIENCE, SECURITY_TOKEN},
 };
 use serde_json::json;
 
@@ -76,5 +76,66 @@ async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -
             .contains(token.rsplit('.').next().expect("a signature")),
         "the token is in no log"
     );
+    Ok(())
+}
+
+/// What the operator answers the kubelet.
+async fn readyz(stage: &TestStage) -> anyhow::Result<(u16, String)> {
+    let answer = reqwest::get(format!("http://{}/readyz", stage.operator_address()?)).await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// Waits until the operator is ready, or is not; what it says.
+async fn until_ready(stage: &TestStage, ready: bool) -> anyhow::Result<String> {
+    eventually(&format!("/readyz to say {ready}"), PATIENCE, async || {
+        // Until it listens.
+        let Ok((status, text)) = readyz(stage).await else {
+            return Ok(None);
+        };
+        let complete = text.contains("[+]index ok");
+        Ok((complete && (status == 200) == ready).then_some(text))
+    })
+    .await
+}
+
+/// A pod whose credentials do not serve is not ready, and says why; it finds out by itself, with nothing to offboard, and notices when
+/// they serve again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_ready_while_its_credentials_serve() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let forget = |stage: &TestStage| stage.sim.edit(|world| std::mem::take(&mut world.access_keys));
+    let keys = forget(&stage);
+    stage.start_operator(&OperatorOptions::default()).await?;
+    let said = until_ready(&stage, false).await?;
+    for part in [
+        "[-]credentials failed: STS GetCallerIdentity: the operator's credentials do not work",
+        "InvalidAccessKeyId.NotFound",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(
+        !said.contains(ACCESS_SECRET) && !said.contains(SECURITY_TOKEN),
+        "{said}"
+    );
+    stage.sim.edit(|world| world.access_keys = keys);
+    assert_eq!(until_ready(&stage, true).await?, "[+]index ok\n[+]credentials ok\n");
+
+    // And while it works: the next call tells.
+    let keys = forget(&stage);
+    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    until_ready(&stage, false).await?;
+    stage.sim.edit(|world| world.access_keys = keys);
+    until_ready(&stage, true).await.map(drop)
+}
+
+/// Being refused an action is no matter of the credentials.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_action_leaves_a_pod_ready() -> anyhow::Result<()> {
+    let stage = running().await;
+    until_ready(&stage, true).await?;
+    stage.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Forbidden));
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Forbidden").await?;
+    assert_eq!(readyz(&stage).await?.0, 200);
     Ok(())
 }

@@ -11,6 +11,7 @@ mod edits;
 mod identities;
 mod leadership;
 mod limits;
+mod logs;
 mod metrics;
 mod obstacles;
 mod privileges;

@@ -158,6 +158,8 @@ async fn an_offboarding_is_counted() -> anyhow::Result<()> {
         assert_eq!(value(&metrics, sample), expected, "{sample}\n{metrics}");
     }
     assert!(value(&metrics, "ack_offboarding_fence_duration_seconds_count") >= 1.0);
+    let lag = value(&metrics, "ack_offboarding_index_lag_seconds");
+    assert!(lag > 0.0, "it was measured");
     assert_eq!(documented(), families(&metrics), "docs/metrics.md");
     assert!(value(&metrics, "ack_offboarding_reconciles_total{outcome=\"Reported\"}") >= 2.0);
     Ok(())

@@ -2,8 +2,8 @@
 
 use crate::sight::sees;
 use crate::support::{
-    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, give_access, message, purges, running,
-    stage,
+    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, freeze_team_a, give_access, message,
+    purges, running, stage,
 };
 use ack_offboarding_e2e::{
     cluster::OPERATOR_NAMESPACE,
@@ -13,13 +13,10 @@ use ack_offboarding_e2e::{
     },
     stage::{OperatorOptions, user},
 };
-use k8s_openapi::api::{
-    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
-    rbac::v1::RoleBinding,
-};
+use k8s_openapi::api::{admissionregistration::v1::ValidatingAdmissionPolicyBinding, rbac::v1::RoleBinding};
 use kube::{
     Api,
-    api::{Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -106,35 +103,7 @@ async fn one_binding_that_is_refused_does_not_shield_the_others() -> anyhow::Res
     let stage = running().await;
     give_access(&stage).await?;
     stage.role_binding("team-b", "another", "view", &[user(UID)]).await?;
-    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
-        "metadata": {"name": "keep-team-a"},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["rolebindings"],
-                "operations": ["DELETE"],
-            }]},
-            "validations": [{"expression": "oldObject.metadata.namespace != 'team-a'", "message": "team-a is frozen"}],
-        },
-    }))?;
-    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
-        "metadata": {"name": "keep-team-a"}, "spec": {"policyName": "keep-team-a", "validationActions": ["Deny"]},
-    }))?;
-    let params = PostParams::default();
-    Api::all(stage.admin()).create(&params, &policy).await?;
-    Api::all(stage.admin()).create(&params, &binding).await?;
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
-    ack_offboarding_e2e::cluster::eventually(
-        "the policy to be in force",
-        ack_offboarding_e2e::stage::PATIENCE,
-        async || {
-            Ok(api
-                .delete("leaver", &kube::api::DeleteParams::default().dry_run())
-                .await
-                .err())
-        },
-    )
-    .await?;
+    freeze_team_a(&stage).await?;
 
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Forbidden").await?;

@@ -1,14 +1,24 @@
 //! What the scenarios share.
 
 use ack_offboarding_e2e::{
-    cluster::{FENCE, Options, pool},
+    cluster::{FENCE, Options, eventually, pool},
     simulator::{Call, Operation, world::CertificateState},
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, Stage, condition, issue_kubeconfig, kubeconfig_state, user},
 };
 use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
-use k8s_openapi::{api::events::v1::Event, jiff::Timestamp};
-use kube::{Api, api::ListParams};
-use serde_json::Value;
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        events::v1::Event,
+        rbac::v1::RoleBinding,
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The leaver of most scenarios.
@@ -47,6 +57,33 @@ pub(crate) async fn give_access(stage: &TestStage) -> anyhow::Result<()> {
         .cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
         .await?;
     stage.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
+    Ok(())
+}
+
+/// Has an admission policy refuse every deletion of a RoleBinding in team-a, where UID has the one of [`give_access`].
+pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": "keep-team-a"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["rolebindings"],
+                "operations": ["DELETE"],
+            }]},
+            "validations": [{"expression": "oldObject.metadata.namespace != 'team-a'", "message": "team-a is frozen"}],
+        },
+    }))?;
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": "keep-team-a"}, "spec": {"policyName": "keep-team-a", "validationActions": ["Deny"]},
+    }))?;
+    let params = PostParams::default();
+    Api::all(stage.admin()).create(&params, &policy).await?;
+    Api::all(stage.admin()).create(&params, &binding).await?;
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    eventually("the policy to be in force", PATIENCE, async || {
+        Ok(api.delete("leaver", &DeleteParams::default().dry_run()).await.err())
+    })
+    .await?;
     Ok(())
 }
 
