@@ -15,6 +15,7 @@
 
 pub mod alibaba;
 pub mod api;
+pub mod doctor;
 pub mod metrics;
 pub mod offboarding;
 pub mod operator;

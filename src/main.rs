@@ -1,7 +1,7 @@
 //! Parses the command line and dispatches; nothing else.
 
 use ack_offboarding_operator::{
-    api,
+    api, doctor,
     operator::{controller, settings::RunArgs},
 };
 use clap::{Parser, Subcommand, ValueEnum};
@@ -24,6 +24,14 @@ struct Cli {
 enum Verb {
     /// Runs the operator.
     Run(Box<RunArgs>),
+    /// Checks everything that `run` needs, changes nothing, and says what to do about what is wrong. Ends with 0 if nothing is.
+    Doctor {
+        #[command(flatten)]
+        args: Box<RunArgs>,
+        /// How to print what was found.
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
     /// Prints the CustomResourceDefinition.
     Crd,
 }
@@ -36,17 +44,31 @@ enum LogFormat {
     Json,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Verb::Crd = cli.verb {
         return print_crd();
     }
-    start_logging(cli.log_format);
+    // What doctor finds is in its table.
+    let default = match cli.verb {
+        Verb::Doctor { .. } => "off",
+        _ => "info,kube_client=off,kube_runtime=warn",
+    };
+    start_logging(cli.log_format, default);
     // The only one in the tree; an earlier installation would be this one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.verb {
         Verb::Crd => print_crd(),
+        Verb::Doctor { args, output } => examine(&args, output).await,
         Verb::Run(args) => match controller::run(&args).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -54,6 +76,22 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+async fn examine(args: &RunArgs, output: Output) -> ExitCode {
+    let report = doctor::examine(args).await;
+    let text = match output {
+        Output::Table => Ok(report.to_string()),
+        Output::Json => report.json(),
+    };
+    match text {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("what was found cannot be written as JSON: {error}"),
+    }
+    match report.is_sound() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     }
 }
 
@@ -70,11 +108,10 @@ fn print_crd() -> ExitCode {
     }
 }
 
-/// Logs to standard error; `RUST_LOG` says more than the default. kube logs every 5xx as an error of its own: the
+/// Logs to standard error; `RUST_LOG` takes the place of the default. kube logs every 5xx as an error of its own: the
 /// reconcile that it belongs to says more.
-fn start_logging(format: LogFormat) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=warn"));
+fn start_logging(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -89,11 +89,15 @@ impl Default for OperatorOptions {
 impl OperatorOptions {
     /// With a flag, as `--name=value`, in the place of an earlier one of its name.
     pub fn flag(mut self, flag: &str) -> Self {
-        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
-        self.flags.retain(|earlier| name(earlier) != name(flag));
+        self.flags.retain(|earlier| name_of(earlier) != name_of(flag));
         self.flags.push(flag.to_owned());
         self
     }
+}
+
+/// The name of a flag, as `--name`.
+fn name_of(flag: &str) -> &str {
+    flag.split('=').next().unwrap_or_default()
 }
 
 /// A stage. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
@@ -149,6 +153,24 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
     /// # Errors
     /// When it cannot be built or started.
     pub async fn another_operator(&mut self, options: &OperatorOptions) -> anyhow::Result<Process> {
+        let mut command = self.command("run", options).await?;
+        command.env("RUST_LOG", "debug,hyper_util=info,rustls=info,tower=info,h2=info");
+        let log = self
+            .cluster
+            .dir()
+            .join(format!("operator-{}-{}.log", std::process::id(), self.logs.len()));
+        // A cluster of the pool may hold the log of an earlier test under this name.
+        let _ = std::fs::remove_file(&log);
+        self.logs.push(log.clone());
+        self.started = Some(Timestamp::now());
+        Process::spawn("operator", &command, &log)
+    }
+
+    /// The operator's command line, with its ServiceAccount's token and this stage's cloud.
+    ///
+    /// # Errors
+    /// When it cannot be built, or there is no token.
+    pub async fn command(&self, verb: &str, options: &OperatorOptions) -> anyhow::Result<Command> {
         let kubeconfig = self
             .cluster
             .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
@@ -165,32 +187,23 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         };
         let binary = operator_binary(options.release)?;
         let cloud = self.sim.url();
-        let mut command = Command::new(binary);
-        command
-            .arg("run")
-            .arg("--kubeconfig")
-            .arg(kubeconfig)
-            .args(["--region", REGION]);
+        let mut flags = vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--region={REGION}"),
+        ];
         for service in ["sts", "ims", "ram", "cs", "sls"] {
             let url = options.cs.as_ref().filter(|_| service == "cs").unwrap_or(&cloud);
-            command.arg(format!("--{service}-endpoint={url}"));
+            flags.push(format!("--{service}-endpoint={url}"));
         }
-        command.args(&options.flags);
+        flags.retain(|flag| options.flags.iter().all(|other| name_of(other) != name_of(flag)));
+        let mut command = Command::new(binary);
+        command.arg(verb).args(flags).args(&options.flags);
         command.env_remove("ACK_OFFBOARDING_CLUSTER_ID");
-        command.env("RUST_LOG", "debug,hyper_util=info,rustls=info,tower=info,h2=info");
         command.env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY);
         command.env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", ACCESS_SECRET);
         command.env("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
-        let log = self
-            .cluster
-            .dir()
-            .join(format!("operator-{}-{}.log", std::process::id(), self.logs.len()));
-        // A cluster of the pool may hold the log of an earlier test under this name.
-        let _ = std::fs::remove_file(&log);
-        self.logs.push(log.clone());
-        self.started = Some(Timestamp::now());
-        Process::spawn("operator", &command, &log)
+        Ok(command)
     }
 
     /// When the operator's process was last started.

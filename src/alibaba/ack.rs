@@ -48,6 +48,33 @@ pub struct KubeconfigState {
     pub cert_expire_time: Option<String>,
 }
 
+/// A role that ACK has granted to a user or role. Source: API page `DescribeUserPermission`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Grant {
+    /// The cluster's ID, `<cluster>/<namespace>`, or `all-clusters`.
+    pub resource_id: String,
+    /// `cluster`, `namespace`, or `console` (all clusters).
+    #[serde(default)]
+    pub resource_type: String,
+    /// The predefined role (`admin`, `ops`, `dev`, `restricted`), or `custom`.
+    #[serde(default)]
+    pub role_type: String,
+    /// The name of a custom role, which is a ClusterRole.
+    #[serde(default)]
+    pub role_name: String,
+    /// 1 if it was granted to whoever made the cluster.
+    #[serde(default)]
+    pub is_owner: u8,
+}
+
+impl Grant {
+    /// Whether it makes an administrator of a cluster.
+    pub fn is_administrator_of(&self, cluster: &str) -> bool {
+        let here = self.resource_id == cluster || self.resource_id == "all-clusters";
+        here && (self.role_type == "admin" || self.role_name == "cluster-admin" || self.is_owner == 1)
+    }
+}
+
 /// The state of a kubeconfig's client certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CertState {
@@ -172,6 +199,17 @@ impl Ack {
             ErrorKind::Malformed,
             "the list does not end",
         ))
+    }
+
+    /// The roles that ACK has granted to a user or role (by its ID), of those clusters in which the caller is an RBAC administrator. Needs
+    /// `cs:GetUserPermissions`.
+    ///
+    /// # Errors
+    /// Any [`ApiError`].
+    pub async fn describe_user_permission(&self, uid: &Uid) -> Result<Vec<Grant>, ApiError> {
+        let segments = ["permissions", "users", uid.as_str()];
+        let call = self.call("DescribeUserPermission", Method::GET, segments, format!("user {uid}"))?;
+        call.json(&self.client.send(&call).await?)
     }
 
     /// Has ACK revoke a user's kubeconfig in a cluster, **and delete whatever bindings of the user are left there**,

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use http::{Request, header};
 use reqsign_aliyun_oss::Credential;
 use reqsign_core::{Context, SignRequest};
@@ -161,6 +162,23 @@ impl Client {
             ))
         };
         timeout_at(deadline, work).await.unwrap_or_else(late)
+    }
+
+    /// Whether anything at all answers where the call goes to: sent once, unsigned, and within the time for one try.
+    ///
+    /// # Errors
+    /// When there is no answer; one that refuses is one.
+    pub(crate) async fn reach(&self, call: &Call) -> Result<(), ApiError> {
+        let request = Request::from_parts(call.parts()?, Bytes::new());
+        let answer = self.0.transport.send(request, self.0.timeouts.attempt).await;
+        answer.map(drop).or_else(
+            |NoAnswer {
+                 kind, message, status, ..
+             }| match status {
+                Some(_) => Ok(()),
+                None => Err(call.error(kind, &message)),
+            },
+        )
     }
 
     async fn attempt(&self, call: &Call, credential: &Credential) -> Result<Answer, ApiError> {

@@ -1,6 +1,8 @@
 //! Security Token Service, 2015-04-01.
 
+use http::header;
 use serde::Deserialize;
+use std::time::SystemTime;
 
 use super::{
     call::Call,
@@ -42,6 +44,14 @@ impl Sts {
     /// # Errors
     /// Any [`ApiError`]; an answer without an account's ID (decimal digits) is malformed.
     pub async fn get_caller_identity(&self) -> Result<CallerIdentity, ApiError> {
+        Ok(self.get_caller_identity_and_time().await?.0)
+    }
+
+    /// The same, and what time it is for the service (whole seconds), if it says so.
+    ///
+    /// # Errors
+    /// As [`get_caller_identity`](Self::get_caller_identity).
+    pub async fn get_caller_identity_and_time(&self) -> Result<(CallerIdentity, Option<SystemTime>), ApiError> {
         let call = Call::rpc(Service::Sts, "GetCallerIdentity", &self.endpoint, Vec::new());
         let answer = self.client.send(&call).await?;
         let caller: CallerIdentity = call.json(&answer)?;
@@ -49,10 +59,12 @@ impl Sts {
             return Err(call.malformed(&answer, "its AccountId is no account's ID"));
         }
         let given = |id: Option<String>| id.filter(|id| !id.is_empty());
-        Ok(CallerIdentity {
+        let date = answer.headers.get(header::DATE).and_then(|date| date.to_str().ok());
+        let caller = CallerIdentity {
             user_id: given(caller.user_id.clone()),
             role_id: given(caller.role_id.clone()),
             ..caller
-        })
+        };
+        Ok((caller, date.and_then(|date| httpdate::parse_http_date(date).ok())))
     }
 }

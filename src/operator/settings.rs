@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The ConfigMap in `kube-system` in which an ACK cluster says which cluster, of which account, it is.
-const PROFILE: &str = "ack-cluster-profile";
+pub(crate) const PROFILE: &str = "ack-cluster-profile";
 
 /// Flags and environment variables of `run`.
 #[derive(Args, Clone, Debug)]

@@ -50,6 +50,7 @@ pub enum Operation {
     RamGetRole,
     CsGetClusterAuditProject,
     CsListUserKubeConfigStates,
+    CsDescribeUserPermission,
     CsCleanClusterUserPermissions,
     SlsGetLogsV2,
     SlsGetLogStore,
@@ -67,9 +68,10 @@ impl Operation {
             O::StsGetCallerIdentity | O::StsAssumeRoleWithOidc => Service::Sts,
             O::ImsGetUser | O::ImsGetUserInRecycleBin => Service::Ims,
             O::RamListRoles | O::RamListUsers | O::RamGetUser | O::RamGetRole => Service::Ram,
-            O::CsGetClusterAuditProject | O::CsListUserKubeConfigStates | O::CsCleanClusterUserPermissions => {
-                Service::Cs
-            }
+            O::CsGetClusterAuditProject
+            | O::CsListUserKubeConfigStates
+            | O::CsDescribeUserPermission
+            | O::CsCleanClusterUserPermissions => Service::Cs,
             O::SlsGetLogsV2 | O::SlsGetLogStore | O::SlsGetIndex | O::SlsGetHistograms => Service::Sls,
             O::Unknown => Service::None,
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
@@ -96,6 +96,18 @@ impl State {
         }
         let served = self.serve(target, request, caller.as_ref(), &id).await;
         let reply = served.unwrap_or_else(|refusal| refusal.reply(target.service, &id));
+        let ahead = lock(&self.world).clock_ahead_seconds;
+        let reply = match u64::try_from(ahead) {
+            Ok(0) => reply,
+            Ok(ahead) => reply.with_header(
+                "date",
+                httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(ahead)),
+            ),
+            Err(_) => {
+                let behind = Duration::from_secs(ahead.unsigned_abs());
+                reply.with_header("date", httpdate::fmt_http_date(SystemTime::now() - behind))
+            }
+        };
         let mut reply = finish(reply, target.service, &id);
         match fault {
             Some(FaultKind::CutAfter) => Outcome::Cut,
@@ -146,6 +158,9 @@ impl State {
                 O::RamGetRole => ram::get_role(world, &rpc)?,
                 O::CsGetClusterAuditProject => cs::get_cluster_audit_project(world, parameter("cluster"))?,
                 O::CsListUserKubeConfigStates => cs::list_user_kube_config_states(world, parameter("uid"), request)?,
+                O::CsDescribeUserPermission => caller
+                    .map(|caller| cs::describe_user_permission(world, parameter("uid"), caller))
+                    .unwrap_or_default(),
                 O::SlsGetLogsV2 => return sls::get_logs_v2(world, project, logstore, request),
                 O::SlsGetLogStore => return sls::get_log_store(world, project, logstore),
                 O::SlsGetIndex => return sls::get_index(world, project, logstore),

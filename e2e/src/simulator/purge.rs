@@ -26,11 +26,11 @@ pub(crate) fn check(world: &World, caller: &AccessKey, cluster: &str, uid: &str,
     if uid == world.account_id {
         return refuse("RootAccount", "the permissions of the root account cannot be cleaned");
     }
-    let own = match &caller.principal {
-        Principal::Account => &world.account_id,
-        Principal::RamUser { user_id } => user_id,
-        Principal::AssumedRole { role_id, .. } => role_id,
-    };
+    let own = caller.principal.id(&world.account_id);
+    if caller.principal != Principal::Account && !cluster.is_administrator(own) {
+        let why = "the caller is no RBAC administrator of the cluster (simulated)";
+        return Err(Refusal::new(403, "StatusForbidden", why));
+    }
     if own == uid {
         return refuse("CallerItself", "callers cannot clean their own permissions");
     }

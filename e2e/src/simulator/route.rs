@@ -38,6 +38,7 @@ pub(crate) fn target(request: &Incoming) -> Target {
         ("GET", ["users", uid, "kubeconfig", "states"]) => {
             (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())])
         }
+        ("GET", ["permissions", "users", uid]) => (O::CsDescribeUserPermission, vec![("uid", (*uid).to_owned())]),
         ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
             // The Python SDK sends True, the Go SDK true.
             let force = request.query("Force").unwrap_or("false").to_lowercase();
@@ -54,6 +55,7 @@ pub(crate) fn target(request: &Incoming) -> Target {
     let name = match operation {
         O::CsGetClusterAuditProject => "GetClusterAuditProject",
         O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
+        O::CsDescribeUserPermission => "DescribeUserPermission",
         _ => "CleanClusterUserPermissions",
     };
     let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";

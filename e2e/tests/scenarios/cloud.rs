@@ -231,7 +231,9 @@ fn name_of(operation: Operation) -> &'static str {
         Operation::SlsGetIndex => "SLS GetIndex",
         Operation::SlsGetHistograms => "SLS GetHistograms",
         Operation::SlsGetLogsV2 => "SLS GetLogsV2",
-        Operation::RamListUsers | Operation::Unknown => unreachable!("the operator does not call it"),
+        Operation::CsDescribeUserPermission | Operation::RamListUsers | Operation::Unknown => {
+            unreachable!("the operator does not call it")
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod bindings;
 mod certificates;
 mod cloud;
 mod credentials;
+mod doctor;
 mod doubt;
 mod edits;
 mod identities;

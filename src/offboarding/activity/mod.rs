@@ -115,14 +115,23 @@ impl From<ApiError> for Doubt {
     }
 }
 
+/// The window of so many days that ends now.
+pub fn window(days: u16) -> Window {
+    window_until(Timestamp::now(), days)
+}
+
+fn window_until(now: Timestamp, days: u16) -> Window {
+    let to = now.as_second() - INDEXING_LAG;
+    Window {
+        from: to - i64::from(days) * DAY,
+        to,
+    }
+}
+
 /// Asks the audit log whether the identity made a request in the window.
 pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
     let window_days = facts.spec.activity_check.window_days;
-    let to = facts.now.as_second() - INDEXING_LAG;
-    let window = Window {
-        from: to - i64::from(window_days) * DAY,
-        to,
-    };
+    let window = window_until(facts.now, window_days);
     let mut place = None;
     let outcome = ask(ctx, facts, window, &mut place).await;
     let (state, reason, message, hit, trouble) = match outcome {

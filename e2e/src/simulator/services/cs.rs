@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::number;
 use crate::simulator::message::{Incoming, Refusal};
 use crate::simulator::rfc3339;
-use crate::simulator::world::{CertificateState, Cluster, World};
+use crate::simulator::world::{AccessKey, CertificateState, Cluster, Principal, World};
 
 /// The cluster, or CS's refusal.
 pub(in crate::simulator) fn cluster<'a>(world: &'a World, id: &str) -> Result<&'a Cluster, Refusal> {
@@ -23,6 +23,26 @@ pub(in crate::simulator) fn get_cluster_audit_project(world: &World, id: &str) -
         String::new()
     };
     Ok(json!({"audit_enabled": cluster.audit_enabled, "sls_project_name": project}))
+}
+
+/// DescribeUserPermission: of the clusters in which the caller is an administrator.
+pub(in crate::simulator) fn describe_user_permission(world: &World, uid: &str, caller: &AccessKey) -> Value {
+    let own = caller.principal.id(&world.account_id);
+    let seen = |cluster: &&Cluster| caller.principal == Principal::Account || cluster.is_administrator(own);
+    let grants = world.clusters.iter().filter(seen);
+    grants
+        .filter(|cluster| cluster.is_administrator(uid))
+        .map(|cluster| {
+            json!({
+                "resource_id": cluster.id,
+                "resource_type": "cluster",
+                "role_name": "",
+                "role_type": "admin",
+                "is_owner": 0,
+                "is_ram_role": u8::from(world.roles.iter().any(|role| role.role_id == uid)),
+            })
+        })
+        .collect()
 }
 
 /// ListUserKubeConfigStates. A certificate whose purge takes its time moves on with every poll.

@@ -22,6 +22,9 @@ pub struct Cluster {
     /// The SLS project of its audit log; `k8s-log-<cluster id>` when absent.
     #[serde(default)]
     pub sls_project: Option<String>,
+    /// The RAM users and roles that are RBAC administrators, by ID; if nobody is named, everybody is.
+    #[serde(default)]
+    pub administrators: Vec<String>,
     /// The client certificates by UID.
     #[serde(default)]
     pub certificates: BTreeMap<String, Certificate>,
@@ -39,6 +42,7 @@ impl Cluster {
             state: running(),
             audit_enabled: true,
             sls_project: None,
+            administrators: Vec::new(),
             certificates: BTreeMap::new(),
             recycle_bin: Vec::new(),
         }
@@ -54,6 +58,11 @@ impl Cluster {
             },
         );
         self
+    }
+
+    /// Whether a RAM user or role is an RBAC administrator.
+    pub fn is_administrator(&self, id: &str) -> bool {
+        self.administrators.is_empty() || self.administrators.iter().any(|administrator| administrator == id)
     }
 
     /// The SLS project of its audit log.

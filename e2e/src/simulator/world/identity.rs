@@ -27,6 +27,17 @@ pub enum Principal {
     },
 }
 
+impl Principal {
+    /// Its ID: of the root account, the account's.
+    pub fn id<'a>(&'a self, account: &'a str) -> &'a str {
+        match self {
+            Principal::Account => account,
+            Principal::RamUser { user_id } => user_id,
+            Principal::AssumedRole { role_id, .. } => role_id,
+        }
+    }
+}
+
 /// An access key, long-lived or temporary.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,82 @@
+//! The audit log: is it on, indexed, and long enough for a window of the default length?
+
+use super::{cloud::TRY_AGAIN, report::Check};
+use crate::{
+    api::{ActivityCheck, Reason},
+    offboarding::{
+        activity::{self, Doubt, Place, coverage},
+        context::Context,
+    },
+};
+
+const ON: &str = "audit log on";
+const INDEXED: &str = "audit log indexed";
+const COVERS: &str = "audit log long enough";
+
+/// The checks that are not tried, and why not.
+pub(super) fn untried(why: &str) -> [Check; 3] {
+    [ON, INDEXED, COVERS].map(|check| Check::untried(check, why))
+}
+
+/// Checks the audit log as an offboarding would, and the place where it is, if it has one.
+pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
+    let place = match coverage::place(ctx).await {
+        Ok(place) => place,
+        Err(doubt) => {
+            let [_, indexed, covers] = untried("it is not known where the audit log is");
+            return ([failed(ON, &doubt), indexed, covers], None);
+        }
+    };
+    let Place { project, logstore } = &place;
+    let days = ActivityCheck::default().window_days;
+    let window = activity::window(days);
+    let (index, covered) = tokio::join!(coverage::index(ctx, &place), coverage::covers(ctx, &place, window));
+    if let Err(doubt) = &index
+        && doubt.reason == Reason::LogstoreMissing
+    {
+        let [_, indexed, covers] = untried("the logstore is missing");
+        return ([failed(ON, doubt), indexed, covers], Some(place));
+    }
+    let on = Check::ok(ON, format!("logstore {logstore} of project {project}"));
+    let (indexed, covers) = match index {
+        Err(doubt) => (
+            failed(INDEXED, &doubt),
+            Check::untried(COVERS, "a log that cannot be searched covers nothing"),
+        ),
+        Ok(index) => {
+            let covered = covered.and_then(|()| coverage::is_indexed_throughout(&place, &index, window));
+            let covers = match covered {
+                Ok(()) => Check::ok(
+                    COVERS,
+                    format!("it covers the last {} without a gap", activity::last(days)),
+                ),
+                Err(doubt) => failed(COVERS, &doubt),
+            };
+            (Check::ok(INDEXED, "what the search needs can be searched"), covers)
+        }
+    };
+    ([on, indexed, covers], Some(place))
+}
+
+fn failed(check: &str, doubt: &Doubt) -> Check {
+    let trouble = doubt.trouble.as_ref();
+    // What it follows from has a check of its own.
+    if let Some(trouble) = trouble.filter(|trouble| trouble.forbidden || trouble.cluster_not_found) {
+        return Check::untried(check, &trouble.message);
+    }
+    let fix = match doubt.reason {
+        Reason::AuditDisabled | Reason::LogstoreMissing => "Turn on cluster auditing in the ACK console.",
+        Reason::FieldNotIndexed => "Add the field to the logstore's index in the SLS console.",
+        Reason::RetentionTooShort => "Raise the logstore's retention in the SLS console to 7 days or more.",
+        Reason::AuditTooRecent => {
+            "Wait until the time that it names; an offboarding of somebody who is not known to be active waits too."
+        }
+        Reason::AuditGap => "Find out why records are missing; it passes when the window has moved on.",
+        _ => trouble.map_or("", |trouble| trouble.advice),
+    };
+    let fix = match fix {
+        "" => TRY_AGAIN,
+        fix => fix,
+    };
+    Check::failed(check, &doubt.message, fix)
+}

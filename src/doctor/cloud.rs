@@ -1,0 +1,343 @@
+//! Alibaba Cloud: is it there, does it know us, and may we do what we need to?
+
+use super::{
+    audit,
+    report::{Check, Outcome},
+};
+use crate::{
+    alibaba::{
+        Cloud,
+        ack::Grant,
+        error::{ApiError, ErrorKind, Service},
+        sls::LogQuery,
+        sts::CallerIdentity,
+    },
+    offboarding::{activity::Place, context::Context, hold},
+    uid::Uid,
+};
+use k8s_openapi::jiff::Timestamp;
+use std::time::{Duration, SystemTime};
+
+/// The action that purges a kubeconfig.
+const PURGE_ACTION: &str = "cs:CleanClusterUserPermissions";
+/// The action that only this check needs.
+const GRANTS_ACTION: &str = "cs:GetUserPermissions";
+
+/// What to do when there is nothing to correct.
+pub(super) const TRY_AGAIN: &str = "Try again: the service did not answer as it should. If it lasts, Alibaba Cloud's support can tell by the request ID.";
+
+const CREDENTIALS: &str = "credentials";
+const CLOCK: &str = "clock";
+const ACCOUNT: &str = "account of the credentials";
+const KNOWN: &str = "cluster known to ACK";
+const ADMINISTRATOR: &str = "RBAC administrator in ACK";
+
+/// The services refuse requests from 15 minutes on; who is further off than this will be there some day.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+/// A name that is looked up to see whether that is allowed; whether it exists is no matter.
+const ANY_NAME: &str = "ack-offboarding-operator";
+
+/// Checks all that is about the cloud. Without a context, the cluster's ID and account are not known.
+pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check> {
+    let cluster = context.as_ref().map(|ctx| ctx.settings.cluster_id.as_str());
+    let project = format!("k8s-log-{}", cluster.unwrap_or("endpoint"));
+    let caller = async { (cloud.sts.get_caller_identity_and_time().await, SystemTime::now()) };
+    let (reached, (caller, asked_at)) = tokio::join!(cloud.reach(&project), caller);
+    let is_down = |(service, reached): &(Service, Result<String, ApiError>)| reached.is_err().then_some(*service);
+    let down: Vec<Service> = reached.iter().filter_map(is_down).collect();
+    let down = Down(&down);
+    let mut checks: Vec<Check> = reached.into_iter().map(endpoint).collect();
+    let caller = match caller {
+        Ok((caller, time)) => {
+            checks.push(Check::ok(
+                CREDENTIALS,
+                format!("{} {}", caller.identity_type, caller.arn),
+            ));
+            checks.push(clock(time, asked_at));
+            caller
+        }
+        Err(error) if error.is_about_the_clock() => {
+            checks.push(Check::failed(CLOCK, &error, hold::advice(&error)));
+            checks.push(Check::untried(CREDENTIALS, "the clock is wrong"));
+            checks.push(Check::untried("account, RAM actions, audit log", "the clock is wrong"));
+            return checks;
+        }
+        Err(error) => {
+            checks.push(down.failed(CREDENTIALS, &error));
+            let why = "the credentials do not serve";
+            checks.push(Check::untried("clock, account, RAM actions, audit log", why));
+            return checks;
+        }
+    };
+    let Some(ctx) = context else {
+        let why = "the cluster's ID and account are not known";
+        checks.push(Check::untried("account, RAM actions, audit log", why));
+        return checks;
+    };
+    let account = account(&caller, &ctx.settings.account_id);
+    let same = account.fix.is_none();
+    checks.push(account);
+    if !same {
+        let why = "another account's answers would say nothing";
+        checks.push(Check::untried("RAM actions, audit log", why));
+        return checks;
+    }
+    let uid = own_uid(&caller);
+    let audit = async {
+        match [Service::Ack, Service::Sls]
+            .into_iter()
+            .find(|service| down.has(*service))
+        {
+            None => audit::checks(&ctx).await,
+            Some(service) => (
+                audit::untried(&format!("the endpoint of {service} does not answer")),
+                None,
+            ),
+        }
+    };
+    let (identities, kubeconfigs, administrator, (audit, place)) = tokio::join!(
+        identities(cloud, down, uid.as_ref()),
+        kubeconfigs(&ctx, down, uid.as_ref()),
+        administrator(&ctx, down, &caller, uid.as_ref()),
+        audit
+    );
+    let known = kubeconfigs
+        .iter()
+        .all(|check| check.check != KNOWN || check.outcome != Outcome::Failed);
+    checks.extend(identities);
+    checks.extend(kubeconfigs);
+    checks.extend(logs(&ctx, down, place.as_ref()).await);
+    checks.push(Check::untried(
+        action(PURGE_ACTION),
+        "to try it is to purge somebody; if it is missing, the first offboarding says so (KubeconfigPurged)",
+    ));
+    checks.push(match known {
+        true => administrator,
+        false => Check::untried(ADMINISTRATOR, "ACK does not know the cluster"),
+    });
+    checks.extend(audit);
+    checks
+}
+
+fn endpoint((service, reached): (Service, Result<String, ApiError>)) -> Check {
+    let name = format!("endpoint of {service}");
+    match reached {
+        Ok(url) => Check::ok(name, format!("{url} answers")),
+        Err(error) => Down(&[]).failed(name, &error),
+    }
+}
+
+/// The services whose endpoint does not answer: what else fails there is a consequence.
+#[derive(Clone, Copy)]
+struct Down<'a>(&'a [Service]);
+
+impl Down<'_> {
+    fn has(self, service: Service) -> bool {
+        self.0.contains(&service)
+    }
+
+    /// A failed call, with what to do about it.
+    fn failed(self, check: impl Into<String>, error: &ApiError) -> Check {
+        if self.has(error.service) {
+            return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
+        }
+        let advice = match hold::advice(error) {
+            "" => TRY_AGAIN,
+            advice => advice,
+        };
+        Check::failed(check, error, advice)
+    }
+
+    /// An action was tried; that what was asked for is not there is an answer too.
+    fn tried<T>(self, name: &str, outcome: Result<T, ApiError>) -> Check {
+        match outcome {
+            Ok(_) => Check::ok(action(name), "granted"),
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::ClusterNotFound) => {
+                Check::ok(action(name), "granted")
+            }
+            Err(error) if error.kind == ErrorKind::Forbidden => {
+                let fix =
+                    format!("Add {name} to the RAM policy of the operator's role (docs/ram-policy.json has them all).");
+                Check::failed(action(name), error, fix)
+            }
+            Err(error) => self.failed(action(name), &error),
+        }
+    }
+}
+
+fn clock(theirs: Option<SystemTime>, ours: SystemTime) -> Check {
+    let Some(theirs) = theirs else {
+        return Check::untried(
+            CLOCK,
+            "STS does not say what time it is; it accepts the operator's, give or take 15 minutes",
+        );
+    };
+    let (apart, which) = match theirs.duration_since(ours) {
+        Ok(behind) => (behind, "behind"),
+        Err(ahead) => (ahead.duration(), "ahead of"),
+    };
+    let seconds = apart.as_secs();
+    if apart <= CLOCK_TOLERANCE {
+        return Check::ok(CLOCK, format!("within {} s of Alibaba Cloud's", seconds + 1));
+    }
+    Check::failed(
+        CLOCK,
+        format!("{seconds} s {which} Alibaba Cloud's, which refuses requests from 900 s on"),
+        "Set the clock of the node right (NTP).",
+    )
+}
+
+fn account(caller: &CallerIdentity, expected: &str) -> Check {
+    if caller.account_id == expected {
+        return Check::ok(ACCOUNT, format!("{expected}, as the cluster's"));
+    }
+    Check::failed(
+        ACCOUNT,
+        format!(
+            "the credentials belong to account {}, and the cluster to account {expected}: every UID would look deleted",
+            caller.account_id
+        ),
+        format!("Use a RAM role, or a key, of account {expected}."),
+    )
+}
+
+/// The caller's own ID, to look up: it harms nobody.
+fn own_uid(caller: &CallerIdentity) -> Option<Uid> {
+    let id = caller
+        .role_id
+        .as_ref()
+        .or(caller.user_id.as_ref())
+        .unwrap_or(&caller.account_id);
+    id.parse().ok()
+}
+
+fn action(name: &str) -> String {
+    format!("RAM action {name}")
+}
+
+async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<&Uid>) -> Vec<Check> {
+    let no_uid = "the caller has no ID that could be looked up";
+    let by_uid = async {
+        let Some(uid) = uid else {
+            return ["ims:GetUser", "ram:GetUserInRecycleBin"].map(|name| Check::untried(action(name), no_uid));
+        };
+        let (user, recycled) = tokio::join!(cloud.ims.get_user(uid), cloud.ims.get_user_in_recycle_bin(uid));
+        [
+            down.tried("ims:GetUser", user),
+            down.tried("ram:GetUserInRecycleBin", recycled),
+        ]
+    };
+    let (by_uid, user, roles, role) = tokio::join!(
+        by_uid,
+        cloud.ram.get_user(ANY_NAME),
+        cloud.ram.list_roles(),
+        cloud.ram.get_role(ANY_NAME)
+    );
+    let by_name = [
+        down.tried("ram:GetUser", user),
+        down.tried("ram:ListRoles", roles),
+        down.tried("ram:GetRole", role),
+    ];
+    by_uid.into_iter().chain(by_name).collect()
+}
+
+async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> Vec<Check> {
+    let (ack, cluster) = (&ctx.cloud.ack, &ctx.settings.cluster_id);
+    let states = async {
+        let name = "cs:ListUserKubeConfigStates";
+        match uid {
+            Some(uid) => down.tried(name, ack.list_user_kubeconfig_states(uid).await),
+            None => Check::untried(action(name), "the caller has no ID that could be looked up"),
+        }
+    };
+    let (states, project) = tokio::join!(states, ack.get_cluster_audit_project(cluster));
+    let known = match &project {
+        Ok(_) => Check::ok(KNOWN, cluster),
+        Err(error) if error.kind == ErrorKind::ClusterNotFound => Check::failed(
+            KNOWN,
+            error,
+            "Check the cluster's ID (kube-system/ack-cluster-profile, --cluster-id) and its region (--region).",
+        ),
+        Err(_) => Check::untried(KNOWN, "ACK did not say"),
+    };
+    vec![known, states, down.tried("cs:GetClusterAuditProject", project)]
+}
+
+async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<&Uid>) -> Check {
+    let cluster = &ctx.settings.cluster_id;
+    if caller.identity_type == "Account" {
+        return Check::ok(ADMINISTRATOR, "the account itself is");
+    }
+    let Some(uid) = uid else {
+        return Check::untried(ADMINISTRATOR, "the caller has no ID that could be looked up");
+    };
+    let fix = format!(
+        "In the ACK console (Authorizations), grant {} the predefined role of an administrator on this cluster.",
+        caller.arn
+    );
+    match ctx.cloud.ack.describe_user_permission(uid).await {
+        Ok(grants) if grants.iter().any(|grant| grant.is_administrator_of(cluster)) => {
+            Check::ok(ADMINISTRATOR, format!("ACK has granted it to {uid}"))
+        }
+        Ok(grants) => {
+            let here = |grant: &&Grant| grant.resource_id.starts_with(cluster.as_str());
+            let roles: Vec<_> = grants
+                .iter()
+                .filter(here)
+                .map(|grant| grant.role_type.as_str())
+                .collect();
+            let has = match roles.is_empty() {
+                true => "nothing that the operator can see".to_owned(),
+                false => roles.join(", "),
+            };
+            let found = format!(
+                "ACK has granted {has} to {uid} in this cluster, and purges kubeconfigs for administrators only"
+            );
+            Check::failed(ADMINISTRATOR, found, fix)
+        }
+        Err(error) if error.kind == ErrorKind::Forbidden => Check::untried(
+            ADMINISTRATOR,
+            format!(
+                "{GRANTS_ACTION} is not granted, which nothing else needs; look it up in the ACK console (Authorizations)"
+            ),
+        ),
+        Err(error) => down.failed(ADMINISTRATOR, &error),
+    }
+}
+
+async fn logs(ctx: &Context, down: Down<'_>, place: Option<&Place>) -> Vec<Check> {
+    let names = [
+        "log:GetLogStore",
+        "log:GetIndex",
+        "log:GetLogStoreHistogram",
+        "log:GetLogStoreLogs",
+    ];
+    let Some(Place { project, logstore }) = place else {
+        return names
+            .map(|name| Check::untried(action(name), "it is not known where the audit log is"))
+            .into();
+    };
+    let sls = &ctx.cloud.sls;
+    let to = Timestamp::now().as_second();
+    let query = LogQuery {
+        from: to - 60,
+        to,
+        query: "*".to_owned(),
+        line: 1,
+        offset: 0,
+        reverse: false,
+    };
+    let (store, index, histogram, found) = tokio::join!(
+        sls.get_logstore(project, logstore),
+        sls.get_index(project, logstore),
+        sls.get_histograms(project, logstore, query.from, query.to, &query.query),
+        sls.get_logs(project, logstore, &query)
+    );
+    let [store_name, index_name, histogram_name, logs_name] = names;
+    vec![
+        down.tried(store_name, store),
+        down.tried(index_name, index),
+        down.tried(histogram_name, histogram),
+        down.tried(logs_name, found),
+    ]
+}

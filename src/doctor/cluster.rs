@@ -1,0 +1,395 @@
+//! The cluster: is it the right kind of API server, may the operator do what it must, and is what it needs installed?
+
+use super::report::Check;
+use crate::{
+    api::UserOffboarding,
+    operator::settings::{PROFILE, RunArgs, Settings},
+    rbac::fence::FenceNames,
+};
+use futures::{StreamExt, stream};
+use k8s_openapi::api::{
+    authentication::v1::SelfSubjectReview,
+    authorization::v1::{
+        ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReviewStatus,
+    },
+    core::v1::ConfigMap,
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api, Client,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+/// The oldest minor version of Kubernetes 1 that is supported.
+const OLDEST_MINOR: u32 = 33;
+/// The API group of bindings and roles.
+const RBAC: &str = "rbac.authorization.k8s.io";
+/// Reviews asked at a time.
+const PARALLEL: usize = 8;
+/// The name of what is tried as a dry run.
+const TRIAL: &str = "ack-offboarding-doctor";
+
+const RESTORE: &str =
+    "`helm upgrade` restores what the chart installs; without Helm, apply the manifests again (docs/install.md).";
+
+/// One thing that the operator must be allowed to do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The resource, or `resource/subresource`.
+    pub resource: String,
+    /// The verb.
+    pub verb: String,
+    /// The one object that it is about; none for all.
+    pub name: Option<String>,
+    /// The one namespace that it is about; none for all, and for what has no namespace.
+    pub namespace: Option<String>,
+}
+
+/// What the operator must be allowed to do, by what it is for.
+pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
+    let own = args.namespace.as_str();
+    let bindings = ["rolebindings", "clusterrolebindings"];
+    let mut needed = vec![
+        (
+            "find and delete bindings",
+            each(RBAC, &bindings, &["get", "list", "watch", "delete"], None, None),
+        ),
+        (
+            "follow UserOffboardings",
+            each(
+                "ack-offboarding.io",
+                &["useroffboardings"],
+                &["get", "list", "watch"],
+                None,
+                None,
+            ),
+        ),
+        (
+            "report in their status",
+            each(
+                "ack-offboarding.io",
+                &["useroffboardings/status"],
+                &["patch"],
+                None,
+                None,
+            ),
+        ),
+        (
+            "store backups",
+            each("", &["configmaps"], &["get", "list", "create"], None, Some(own)),
+        ),
+        ("annotate the fence", {
+            let (name, namespaced) = (&args.fence_cluster_role_binding, &args.fence_role_binding);
+            let mut fence = each(RBAC, &["clusterrolebindings"], &["patch"], Some(name), None);
+            fence.extend(each(RBAC, &["rolebindings"], &["patch"], Some(namespaced), Some(own)));
+            fence
+        }),
+        (
+            "publish events",
+            each("events.k8s.io", &["events"], &["create"], None, Some("default")),
+        ),
+        (
+            "read the cluster's profile",
+            each("", &["configmaps"], &["get"], Some(PROFILE), Some("kube-system")),
+        ),
+    ];
+    if args.leader_elect {
+        let group = "coordination.k8s.io";
+        let mut lease = each(group, &["leases"], &["create"], None, Some(own));
+        lease.extend(each(
+            group,
+            &["leases"],
+            &["get", "update"],
+            Some(&args.lease_name),
+            Some(own),
+        ));
+        needed.push(("hold the Lease", lease));
+    }
+    if args.remove_subjects {
+        let mut shared = each(RBAC, &bindings, &["patch"], None, None);
+        shared.extend(each(RBAC, &["roles", "clusterroles"], &["bind"], None, None));
+        needed.push(("take leavers out of shared bindings", shared));
+    }
+    needed
+}
+
+fn each(
+    group: &str,
+    resources: &[&str],
+    verbs: &[&str],
+    name: Option<&str>,
+    namespace: Option<&str>,
+) -> Vec<Permission> {
+    let one = |resource: &str, verb: &str| Permission {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        verb: verb.to_owned(),
+        name: name.map(str::to_owned),
+        namespace: namespace.map(str::to_owned),
+    };
+    resources
+        .iter()
+        .flat_map(|resource| verbs.iter().map(|verb| one(resource, verb)))
+        .collect()
+}
+
+/// Whether the API server answers, and is new enough.
+pub async fn api_server(client: &Client) -> Check {
+    let name = "API server";
+    match client.apiserver_version().await {
+        Ok(version) => {
+            let (major, minor) = (&version.major, version.minor.trim_end_matches('+'));
+            let is_new_enough = major == "1" && minor.parse::<u32>().is_ok_and(|minor| minor >= OLDEST_MINOR);
+            match is_new_enough {
+                true => Check::ok(name, format!("Kubernetes {}", version.git_version)),
+                false => Check::failed(
+                    name,
+                    format!("Kubernetes {}", version.git_version),
+                    format!("Upgrade the cluster to Kubernetes 1.{OLDEST_MINOR} or later."),
+                ),
+            }
+        }
+        Err(error) => Check::failed(
+            name,
+            format!("it does not answer: {}", words(&error)),
+            "Check its address in the kubeconfig, and that the network policies let the pod reach it.",
+        ),
+    }
+}
+
+/// Checks everything in the cluster but the API server itself.
+pub async fn checks(client: &Client, args: &RunArgs, settings: Option<&Settings>) -> Vec<Check> {
+    let needed = permissions(args);
+    let namespace = &args.namespace;
+    let fence = FenceNames {
+        cluster_role_binding: args.fence_cluster_role_binding.clone(),
+        role_binding: args.fence_role_binding.clone(),
+        namespace: namespace.clone(),
+    };
+    let fence = settings.map_or(&fence, |settings| &settings.fence);
+    let (who, crd, permitted, fence_check, backups, policy) = tokio::join!(
+        identity(client, namespace),
+        crd(client),
+        permitted(client, needed),
+        fence_is_there(client, fence),
+        backups(client, namespace),
+        policy(client, fence)
+    );
+    let mut checks = vec![who, crd];
+    checks.extend(permitted);
+    checks.extend([fence_check, backups, policy]);
+    checks
+}
+
+/// The words of a failed request that a person needs.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether RBAC refused it: the permission's own check says so.
+fn is_by_rbac(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.is_forbidden() && status.message.contains(" cannot "))
+}
+
+async fn identity(client: &Client, namespace: &str) -> Check {
+    let name = "ServiceAccount";
+    let review = Api::<SelfSubjectReview>::all(client.clone())
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await;
+    let user = match review {
+        Ok(review) => review.status.and_then(|status| status.user_info).unwrap_or_default(),
+        Err(error) => {
+            let fix = "Check the token in the kubeconfig, or the pod's ServiceAccount.";
+            return Check::failed(
+                name,
+                format!("the API server does not say who we are: {}", words(&error)),
+                fix,
+            );
+        }
+    };
+    let user = user.username.unwrap_or_default();
+    if user.starts_with(&format!("system:serviceaccount:{namespace}:")) {
+        return Check::ok(name, user);
+    }
+    Check::failed(
+        name,
+        format!("this is {user}, and no ServiceAccount of namespace {namespace}: what follows is about {user}"),
+        "Run it as the operator runs: `helm test`, or with its kubeconfig and --namespace.",
+    )
+}
+
+async fn crd(client: &Client) -> Check {
+    let name = "CRD";
+    let api: Api<UserOffboarding> = Api::all(client.clone());
+    match api.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Check::ok(name, "UserOffboarding can be read"),
+        // Without the API there is no reason in the answer.
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let fix = "Install it: crds.install=true in the Helm chart, or kubectl apply -f crds/.";
+            Check::failed(name, "the cluster does not know the kind UserOffboarding", fix)
+        }
+        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Err(error) => Check::failed(name, words(&error), "Look at what the API server says."),
+    }
+}
+
+/// A check for each purpose: of what it needs, what is refused.
+async fn permitted(client: &Client, needed: Vec<(&'static str, Vec<Permission>)>) -> Vec<Check> {
+    let asked = stream::iter(needed).then(|(purpose, permissions)| async move {
+        let reviews = permissions.into_iter().map(|permission| async move {
+            let allowed = review(client, &permission).await;
+            (permission, allowed)
+        });
+        let reviews: Vec<_> = stream::iter(reviews).buffered(PARALLEL).collect().await;
+        let name = format!("permission to {purpose}");
+        if let Some(error) = reviews.iter().find_map(|(_, allowed)| allowed.as_ref().err()) {
+            return Check::failed(name, words(error), "Look at what the API server says.");
+        }
+        let refused: Vec<String> = reviews
+            .iter()
+            .filter(|(_, allowed)| !allowed.as_ref().is_ok_and(|allowed| *allowed))
+            .map(|(permission, _)| permission.to_string())
+            .collect();
+        match refused.is_empty() {
+            true => Check::ok(name, "granted"),
+            false => Check::failed(name, format!("refused: {}", refused.join(", ")), RESTORE),
+        }
+    });
+    asked.collect().await
+}
+
+impl std::fmt::Display for Permission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if let Some(name) = &self.name {
+            write!(f, " {name}")?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in namespace {namespace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Asks the API server, which answers for the caller alone and stores nothing.
+async fn review(client: &Client, permission: &Permission) -> Result<bool, kube::Error> {
+    let Permission {
+        group,
+        resource,
+        verb,
+        name,
+        namespace,
+    } = permission.clone();
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource.to_owned(), Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    let question = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                group: Some(group),
+                resource: Some(resource),
+                subresource,
+                verb: Some(verb),
+                name,
+                namespace,
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let answer = Api::all(client.clone())
+        .create(&PostParams::default(), &question)
+        .await?;
+    Ok(answer
+        .status
+        .is_some_and(|SubjectAccessReviewStatus { allowed, .. }| allowed))
+}
+
+async fn fence_is_there(client: &Client, names: &FenceNames) -> Check {
+    let name = "fence";
+    let cluster: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let namespaced: Api<RoleBinding> = Api::namespaced(client.clone(), &names.namespace);
+    let (everywhere, here) = tokio::join!(
+        cluster.get_metadata_opt(&names.cluster_role_binding),
+        namespaced.get_metadata_opt(&names.role_binding)
+    );
+    let missing = match (everywhere, here) {
+        (Ok(Some(_)), Ok(Some(_))) => return Check::ok(name, "both bindings are there"),
+        (Err(error), _) | (_, Err(error)) if is_by_rbac(&error) => return Check::untried(name, words(&error)),
+        (Err(error), _) | (_, Err(error)) => {
+            return Check::failed(name, words(&error), "Look at what the API server says.");
+        }
+        (Ok(None), _) => format!("ClusterRoleBinding {}", names.cluster_role_binding),
+        (_, Ok(None)) => format!("RoleBinding {}/{}", names.namespace, names.role_binding),
+    };
+    let found = format!("{missing} is missing: the operator would list all bindings for each question");
+    Check::failed(name, found, RESTORE)
+}
+
+/// Whether a backup could be stored, by a dry run.
+async fn backups(client: &Client, namespace: &str) -> Check {
+    let name = "place for backups";
+    let map = ConfigMap {
+        metadata: kube::core::ObjectMeta {
+            name: Some(TRIAL.to_owned()),
+            ..Default::default()
+        },
+        immutable: Some(true),
+        ..ConfigMap::default()
+    };
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    match api.create(&dry, &map).await {
+        Ok(_) => Check::ok(
+            name,
+            format!("a ConfigMap can be stored in namespace {namespace} (dry run)"),
+        ),
+        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Err(error) => Check::failed(
+            name,
+            format!(
+                "no ConfigMap can be stored in namespace {namespace} (dry run): {}",
+                words(&error)
+            ),
+            "Make the namespace, or let the operator's ServiceAccount past the policy that it names.",
+        ),
+    }
+}
+
+/// Whether the policy is in force that keeps the operator from giving anybody a role, by a dry run of what it must refuse.
+async fn policy(client: &Client, names: &FenceNames) -> Check {
+    let name = "admission policy";
+    let api: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let patch = Patch::Merge(json!({"subjects": [{"apiGroup": RBAC, "kind": "User", "name": TRIAL}]}));
+    let refused = api
+        .patch(&names.cluster_role_binding, &PatchParams::default().dry_run(), &patch)
+        .await;
+    match refused {
+        Err(kube::Error::Api(status)) if is_by_policy(&status) => {
+            Check::ok(name, "it refuses the operator any new subject of a binding (dry run)")
+        }
+        Ok(_) => Check::failed(
+            name,
+            "nothing keeps the operator's ServiceAccount from adding subjects to bindings (dry run)",
+            RESTORE,
+        ),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Check::untried(name, "the fence is missing"),
+        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Err(error) => Check::failed(name, words(&error), "Look at what the API server says."),
+    }
+}
+
+fn is_by_policy(status: &kube::core::Status) -> bool {
+    status.message.contains("ValidatingAdmissionPolicy") && status.message.contains("denied request")
+}

@@ -1,0 +1,124 @@
+//! Checks, before first use, everything that the operator needs: item by item, each with what to do about it.
+//!
+//! ```text
+//!          ┌─ cluster   the API server, the CRD, the permissions, the fence, the admission policy, a place for backups
+//! doctor ──┤
+//!          └─ cloud     endpoints, credentials, clock, account, RAM actions, RBAC administrator ── audit   the audit log
+//! ```
+//!
+//! It changes nothing: what can only be tried by writing is tried as a dry run, and what cannot be tried so is said to be untried. A
+//! check whose precondition failed is untried as well, so that what failed is the cause and not its consequences.
+
+mod audit;
+mod cloud;
+pub mod cluster;
+pub mod report;
+
+use crate::{
+    alibaba::{Cloud, CloudSettings},
+    offboarding::context::Context,
+    operator::{
+        clients,
+        leadership::Leadership,
+        settings::{RunArgs, Settings},
+    },
+    rbac::watch::BindingIndex,
+};
+use kube::{
+    Client,
+    runtime::events::{Recorder, Reporter},
+};
+use report::{Check, Report};
+use std::sync::Arc;
+
+/// Tries of a call: one that a service throttles is made once more, and one to a place that is not there is not made for long.
+const TRIES: u32 = 2;
+
+/// Checks everything. What it needs is what `run` is given.
+pub async fn examine(args: &RunArgs) -> Report {
+    let mut report = Report::default();
+    let client = match clients::connect(args.kubeconfig.as_deref()).await {
+        Ok(clients) => Some(clients.request),
+        Err(error) => {
+            let fix = "Give the kubeconfig of the operator's ServiceAccount (--kubeconfig), or run in a pod of it.";
+            report.add(Check::failed("API server", error, fix));
+            None
+        }
+    };
+    let connected = connect(args);
+    let reachable = match &client {
+        Some(client) => report.add(cluster::api_server(client).await),
+        None => false,
+    };
+    let settings = match &client {
+        Some(client) if reachable => match args.complete(client).await {
+            Ok(settings) => {
+                let Settings {
+                    cluster_id, account_id, ..
+                } = &settings;
+                report.add(Check::ok(
+                    "cluster and account",
+                    format!("cluster {cluster_id} of account {account_id}"),
+                ));
+                Some(settings)
+            }
+            Err(error) => {
+                let fix = "Do what it says (in the Helm chart: cluster.id, cluster.accountId). On an ACK cluster neither needs to be set.";
+                report.add(Check::failed("cluster and account", error, fix));
+                None
+            }
+        },
+        _ => {
+            report.add(Check::untried("cluster and account", "the API server does not answer"));
+            None
+        }
+    };
+
+    let in_cluster = async {
+        match &client {
+            Some(client) if reachable => cluster::checks(client, args, settings.as_ref()).await,
+            _ => vec![Check::untried("the cluster", "the API server does not answer")],
+        }
+    };
+    let in_cloud = async {
+        match connected {
+            Ok(cloud) => cloud::checks(&cloud, context(client.as_ref(), &cloud, settings.as_ref())).await,
+            Err(check) => vec![*check, Check::untried("Alibaba Cloud", "the settings cannot be used")],
+        }
+    };
+    let (in_cluster, in_cloud) = tokio::join!(in_cluster, in_cloud);
+    in_cluster.into_iter().chain(in_cloud).for_each(|check| {
+        report.add(check);
+    });
+    report
+}
+
+/// The clients of the cloud, if the settings serve.
+fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
+    let failed = |error: &dyn std::fmt::Display, fix| Box::new(Check::failed("settings", error, fix));
+    let mut settings: CloudSettings = args
+        .cloud()
+        .map_err(|error| failed(&error, "Set the cluster's region (in the Helm chart: cluster.region)."))?;
+    settings.timeouts.tries = TRIES;
+    Cloud::connect(&settings).map_err(|error| {
+        let fix = "Correct the setting that it names (in the Helm chart: credentials, endpoints, cluster.region, cluster.network).";
+        failed(&error, fix)
+    })
+}
+
+/// What the steps of an offboarding share, for those of them that only read. It leads nothing: no effect is ever permitted.
+fn context(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) -> Option<Context> {
+    let (client, settings) = client.zip(settings)?;
+    let reporter = Reporter {
+        controller: "ack-offboarding-doctor".to_owned(),
+        instance: None,
+    };
+    Some(Context::new(
+        client.clone(),
+        cloud.clone(),
+        Arc::new(BindingIndex::default()),
+        settings.clone(),
+        Recorder::new(client.clone(), reporter),
+        Leadership::default(),
+    ))
+}

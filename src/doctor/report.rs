@@ -1,0 +1,166 @@
+//! What was found, for people and for scripts.
+
+use serde::Serialize;
+use std::fmt;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// Something is wrong; there is a fix.
+    Failed,
+    /// Not tried: something that it needs failed, or it cannot be tried without changing something.
+    Untried,
+}
+
+/// One item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was checked.
+    pub check: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was found, or why it was not tried.
+    pub found: String,
+    /// What to do about it, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Check {
+    /// As it should be.
+    pub fn ok(check: impl Into<String>, found: impl fmt::Display) -> Self {
+        Check {
+            check: check.into(),
+            outcome: Outcome::Ok,
+            found: found.to_string(),
+            fix: None,
+        }
+    }
+
+    /// Wrong, with what to do about it.
+    pub fn failed(check: impl Into<String>, found: impl fmt::Display, fix: impl Into<String>) -> Self {
+        Check {
+            check: check.into(),
+            outcome: Outcome::Failed,
+            found: found.to_string(),
+            fix: Some(fix.into()),
+        }
+    }
+
+    /// Not tried, and why not.
+    pub fn untried(check: impl Into<String>, why: impl fmt::Display) -> Self {
+        Check {
+            check: check.into(),
+            outcome: Outcome::Untried,
+            found: why.to_string(),
+            fix: None,
+        }
+    }
+}
+
+/// All items, in the order in which they are read.
+///
+/// As JSON, `{"sound": bool, "checks": [{"check", "outcome": "Ok" | "Failed" | "Untried", "found", "fix"?}]}`; as text, a table.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    sound: bool,
+    checks: &'a [Check],
+}
+
+impl Report {
+    /// Adds an item, and says whether it is as it should be.
+    pub fn add(&mut self, check: Check) -> bool {
+        let ok = check.outcome == Outcome::Ok;
+        self.checks.push(check);
+        ok
+    }
+
+    /// Whether nothing failed.
+    pub fn is_sound(&self) -> bool {
+        self.count(Outcome::Failed) == 0
+    }
+
+    fn count(&self, outcome: Outcome) -> usize {
+        self.checks.iter().filter(|check| check.outcome == outcome).count()
+    }
+
+    /// For scripts.
+    ///
+    /// # Errors
+    /// When it cannot be written, which is a mistake of this program.
+    pub fn json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&Whole {
+            sound: self.is_sound(),
+            checks: &self.checks,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.checks.iter().map(|check| check.check.chars().count()).max();
+        let width = width.unwrap_or_default();
+        for Check {
+            check,
+            outcome,
+            found,
+            fix,
+        } in &self.checks
+        {
+            let mark = match outcome {
+                Outcome::Ok => "ok  ",
+                Outcome::Failed => "FAIL",
+                Outcome::Untried => "-   ",
+            };
+            writeln!(f, "{mark}  {check:width$}  {found}")?;
+            if let Some(fix) = fix {
+                writeln!(f, "{:6}{:width$}  fix: {fix}", "", "")?;
+            }
+        }
+        let (ok, failed, untried) = (
+            self.count(Outcome::Ok),
+            self.count(Outcome::Failed),
+            self.count(Outcome::Untried),
+        );
+        write!(f, "\n{ok} ok, {failed} failed, {untried} not tried.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lines_up_and_says_what_to_do() {
+        let mut report = Report::default();
+        report.add(Check::ok("API server", "Kubernetes 1.33"));
+        assert!(report.is_sound());
+        report.add(Check::failed("CRD", "it is not there", "Install it."));
+        report.add(Check::untried("account", "the credentials do not serve"));
+        assert!(!report.is_sound());
+        let table = "\
+ok    API server  Kubernetes 1.33
+FAIL  CRD         it is not there
+                  fix: Install it.
+-     account     the credentials do not serve
+
+1 ok, 1 failed, 1 not tried.";
+        assert_eq!(report.to_string(), table);
+        let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
+        assert_eq!(json["sound"], false);
+        assert_eq!(json["checks"][1]["fix"], "Install it.");
+        assert_eq!(
+            json["checks"][2],
+            serde_json::json!({
+                "check": "account", "outcome": "Untried", "found": "the credentials do not serve",
+            })
+        );
+    }
+}
