@@ -29,13 +29,14 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 use report::{Check, Report};
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 /// Tries of a call: one that a service throttles is made once more, and one to a place that is not there is not made for long.
 const TRIES: u32 = 2;
 
 /// Checks everything. What it needs is what `run` is given.
 pub async fn examine(args: &RunArgs) -> Report {
+    let began = Instant::now();
     let mut report = Report::default();
     let client = match clients::connect(args.kubeconfig.as_deref()).await {
         Ok(clients) => Some(clients.request),
@@ -90,6 +91,7 @@ pub async fn examine(args: &RunArgs) -> Report {
     in_cluster.into_iter().chain(in_cloud).for_each(|check| {
         report.add(check);
     });
+    report.took(began.elapsed());
     report
 }
 

@@ -1,7 +1,7 @@
 //! What was found, for people and for scripts.
 
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,15 +62,17 @@ impl Check {
 
 /// All items, in the order in which they are read.
 ///
-/// As JSON, `{"sound": bool, "checks": [{"check", "outcome": "Ok" | "Failed" | "Untried", "found", "fix"?}]}`; as text, a table.
+/// As JSON, `{"sound": bool, "seconds": float, "checks": [{"check", "outcome": "Ok" | "Failed" | "Untried", "found", "fix"?}]}`; as text, a table.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     checks: Vec<Check>,
+    took: Duration,
 }
 
 #[derive(Serialize)]
 struct Whole<'a> {
     sound: bool,
+    seconds: f64,
     checks: &'a [Check],
 }
 
@@ -80,6 +82,11 @@ impl Report {
         let ok = check.outcome == Outcome::Ok;
         self.checks.push(check);
         ok
+    }
+
+    /// Says how long it took.
+    pub fn took(&mut self, took: Duration) {
+        self.took = took;
     }
 
     /// Whether nothing failed.
@@ -98,6 +105,7 @@ impl Report {
     pub fn json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(&Whole {
             sound: self.is_sound(),
+            seconds: self.took.as_secs_f64(),
             checks: &self.checks,
         })
     }
@@ -129,7 +137,8 @@ impl fmt::Display for Report {
             self.count(Outcome::Failed),
             self.count(Outcome::Untried),
         );
-        write!(f, "\n{ok} ok, {failed} failed, {untried} not tried.")
+        let took = self.took.as_secs_f64();
+        write!(f, "\n{ok} ok, {failed} failed, {untried} not tried, in {took:.1} s.")
     }
 }
 
@@ -144,6 +153,7 @@ mod tests {
         assert!(report.is_sound());
         report.add(Check::failed("CRD", "it is not there", "Install it."));
         report.add(Check::untried("account", "the credentials do not serve"));
+        report.took(Duration::from_millis(321));
         assert!(!report.is_sound());
         let table = "\
 ok    API server  Kubernetes 1.33
@@ -151,7 +161,7 @@ FAIL  CRD         it is not there
                   fix: Install it.
 -     account     the credentials do not serve
 
-1 ok, 1 failed, 1 not tried.";
+1 ok, 1 failed, 1 not tried, in 0.3 s.";
         assert_eq!(report.to_string(), table);
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!(json["sound"], false);

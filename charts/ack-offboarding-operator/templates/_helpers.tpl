@@ -30,8 +30,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The flags of every verb. */}}
 {{- define "operator.args" -}}
-- run
 - --log-format={{ .Values.log.format }}
 - --listen=0.0.0.0:8080
 - --leader-elect=true
@@ -86,6 +86,75 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - name: ALIBABA_CLOUD_SECURITY_TOKEN
   valueFrom: {secretKeyRef: {name: {{ .secret.name }}, key: {{ .secret.securityTokenKey }}, optional: true}}
 {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The operator's container, as far as it is the same for each verb. Takes a dict: root, verb. */}}
+{{- define "operator.container" -}}
+{{- $v := .root.Values -}}
+name: operator
+image: {{ include "operator.image" .root | quote }}
+imagePullPolicy: {{ $v.image.pullPolicy }}
+args:
+  - {{ .verb }}
+  {{- range concat (include "operator.args" .root | fromYamlArray) $v.operator.extraArgs }}
+  - {{ . | quote }}
+  {{- end }}
+env:
+  {{- include "operator.env" .root | nindent 2 }}
+  {{- with $v.operator.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+resources: {{- toYaml $v.resources | nindent 2 }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- $rrsa := eq $v.credentials.source "rrsa" }}
+{{- if or $rrsa $v.operator.extraVolumeMounts }}
+volumeMounts:
+  {{- if $rrsa }}
+  - {name: rrsa-token, mountPath: /var/run/secrets/rrsa, readOnly: true}
+  {{- end }}
+  {{- with $v.operator.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What a pod of the operator needs around its container, for each verb. */}}
+{{- define "operator.pod" -}}
+{{- $v := .Values -}}
+serviceAccountName: {{ include "operator.name" . }}
+automountServiceAccountToken: true
+{{- with $v.image.pullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  # Lets the process read the projected tokens.
+  fsGroup: 65532
+  seccompProfile: {type: RuntimeDefault}
+{{- $rrsa := eq $v.credentials.source "rrsa" }}
+{{- if or $rrsa $v.operator.extraVolumes }}
+volumes:
+  {{- if $rrsa }}
+  - name: rrsa-token
+    projected:
+      sources:
+        - serviceAccountToken: {audience: sts.aliyuncs.com, expirationSeconds: 3600, path: token}
+  {{- end }}
+  {{- with $v.operator.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- with $v.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 

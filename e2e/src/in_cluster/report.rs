@@ -25,6 +25,8 @@ pub(super) struct Report {
     pub(super) idle_rss_mib: Option<f64>,
     /// The longest time from the start of a pod's container to its readiness, which Kubernetes tells in whole seconds.
     pub(super) ready_s: Option<f64>,
+    /// How long `doctor` took, on a sound installation.
+    pub(super) doctor_s: Option<f64>,
 }
 
 impl Report {
@@ -54,6 +56,7 @@ mod tests {
         let mut keys: Vec<_> = report.as_object().unwrap().keys().cloned().collect();
         keys.sort();
         let documented = [
+            "doctor_s",
             "failover_s",
             "idle_rss_mib",
             "image_mib",

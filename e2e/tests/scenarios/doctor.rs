@@ -205,7 +205,8 @@ async fn the_table_says_what_to_do() -> anyhow::Result<()> {
             .starts_with("fix: Add ram:ListRoles to the RAM policy of the operator's role"),
         "{text}"
     );
-    assert_eq!(lines.last(), Some(&"38 ok, 1 failed, 1 not tried."), "{text}");
+    let last = lines.last().expect("a last line");
+    assert!(last.starts_with("38 ok, 1 failed, 1 not tried, in "), "{text}");
     Ok(())
 }
 
