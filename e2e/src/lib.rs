@@ -12,6 +12,7 @@ mod screen;
 pub mod simulator;
 pub mod situations;
 pub mod stage;
+pub mod states;
 
 /// Writes a report as a line of JSON.
 fn write_report(report: &impl serde::Serialize, path: &std::path::Path) -> anyhow::Result<()> {

@@ -5,7 +5,8 @@
 //! each test with one is a row there, each reason must be in one. New texts are accepted with `INSTA_UPDATE=always`, or
 //! `cargo insta review`; then `cargo situations > docs/situations.md`.
 
-use ack_offboarding_operator::api::{ConditionType, UserOffboardingStatus, conditions};
+use ack_offboarding_e2e::states;
+use ack_offboarding_operator::api::{ConditionType, UserOffboarding, UserOffboardingStatus, conditions};
 use std::fmt::Write;
 
 /// What differs from run to run, and the word that stands for it.
@@ -26,7 +27,9 @@ const VARYING: &[(&str, &str)] = &[
 /// Compares what `kubectl describe` shows of an object now with the snapshot of this test and moment.
 macro_rules! sees {
     ($stage:expr, $name:expr, $moment:expr) => {{
-        let seen = $crate::sight::describe(&$stage.status($name).await?);
+        let object = $stage.offboardings().get($name).await?;
+        $crate::sight::record(&object)?;
+        let seen = $crate::sight::describe(&object.status.unwrap_or_default());
         $crate::sight::sees_text!($moment, seen)
     }};
 }
@@ -40,6 +43,24 @@ macro_rules! sees_text {
 }
 
 pub(crate) use {sees, sees_text};
+
+/// Keeps the object, as `kubectl get -o json` shows it, as the example of its state, if that is asked for (`RECORD_STATES=1`) and there
+/// is none yet.
+pub(crate) fn record(object: &UserOffboarding) -> anyhow::Result<()> {
+    if std::env::var_os("RECORD_STATES").is_none() {
+        return Ok(());
+    }
+    let status = object.status.clone().unwrap_or_default();
+    let path = states::folder().join(format!("{}.json", states::state(&status)));
+    if path.exists() {
+        return Ok(());
+    }
+    let mut object = object.clone();
+    object.metadata.managed_fields = None;
+    let mut text = serde_json::to_string_pretty(&object)?;
+    text.push('\n');
+    Ok(std::fs::write(path, text)?)
+}
 
 /// One line a condition, Ready first: `Type=Status/Reason: message`. A message that was shown is not repeated, and
 /// what has not been evaluated yet is one line.
