@@ -9,12 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	helmv2 "github.com/fluxcd/helm-controller/api/v2"
+	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
+	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	lua "github.com/yuin/gopher-lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
+	"sigs.k8s.io/yaml"
 )
 
-const healthScript = "../../docs/argocd-health.lua"
+const healthScript = "../../docs/gitops/argocd/health.lua"
 
 // expected is what each state is for the two: done, going on (for days, perhaps), or stuck until a person does something.
 var expected = map[string]struct {
@@ -103,6 +107,45 @@ func TestWithoutStatus(t *testing.T) {
 	unstructured.RemoveNestedField(object.Object, "status")
 	if health, _ := argo(t, object); health != "Progressing" {
 		t.Errorf("without a status, Argo CD says %s", health)
+	}
+}
+
+// The manifests that the documentation gives are Flux's: no field is misspelt.
+func TestFluxManifests(t *testing.T) {
+	types := map[string]func() any{
+		"Kustomization": func() any { return &kustomizev1.Kustomization{} },
+		"GitRepository": func() any { return &sourcev1.GitRepository{} },
+		"HelmRelease":   func() any { return &helmv2.HelmRelease{} },
+	}
+	versions := map[string]string{
+		"Kustomization": kustomizev1.GroupVersion.String(),
+		"GitRepository": sourcev1.GroupVersion.String(),
+		"HelmRelease":   helmv2.GroupVersion.String(),
+	}
+	seen := map[string]int{}
+	for _, file := range []string{"kustomizations.yaml", "operator/release.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../../docs/gitops/flux", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split(string(text), "\n---\n") {
+			var head struct{ APIVersion, Kind string }
+			if err := yaml.Unmarshal([]byte(document), &head); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			make, known := types[head.Kind]
+			if !known || versions[head.Kind] != head.APIVersion {
+				t.Errorf("%s: Flux does not know %s %s", file, head.APIVersion, head.Kind)
+				continue
+			}
+			if err := yaml.UnmarshalStrict([]byte(document), make()); err != nil {
+				t.Errorf("%s, %s: %v", file, head.Kind, err)
+			}
+			seen[head.Kind]++
+		}
+	}
+	if seen["Kustomization"] != 2 || seen["GitRepository"] != 1 || seen["HelmRelease"] != 1 {
+		t.Errorf("the documentation gives %v", seen)
 	}
 }
 

@@ -159,7 +159,7 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
     let printed = run(
         cluster,
         cluster.dir(),
-        &commands("docs/gitops.md", "[?(@.type==\"Ready\")].message"),
+        &commands("docs/gitops/README.md", "[?(@.type==\"Ready\")].message"),
     );
     assert!(
         printed.contains("WaitingForInactivity") && printed.contains("audit log is off"),
@@ -168,7 +168,7 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
     let digest = run(
         cluster,
         cluster.dir(),
-        &commands("docs/gitops.md", "{.status.plan.digest}"),
+        &commands("docs/gitops/README.md", "{.status.plan.digest}"),
     );
     assert!(digest.starts_with("sha256:"), "{digest}");
     let described = run(cluster, cluster.dir(), "kubectl describe uo a-leaver");

@@ -1,4 +1,4 @@
--- Health of an ack-offboarding.io UserOffboarding, for Argo CD: see gitops.md.
+-- Health of an ack-offboarding.io UserOffboarding, for Argo CD: see ../README.md.
 -- Degraded is what a person must look at. Suspended is what waits, for days perhaps, and is as it should be.
 local waiting = {
   WaitingForInactivity = true,
