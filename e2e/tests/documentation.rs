@@ -5,9 +5,13 @@ use ack_offboarding_e2e::{
     cluster::{Cluster, Options, pool},
     simulator::world::CertificateState,
     stage::{CLUSTER_ID, OperatorOptions, Stage, issue_kubeconfig, user},
+    states,
 };
+use ack_offboarding_operator::rbac::backup;
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -98,6 +102,20 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         }
     }
 
+    // Lost with the namespace, say, and put back from a copy.
+    let guide = "docs/operations.md";
+    let before = stage.backups().await?;
+    run(&commands(guide, "> ack-offboarding-backups.yaml"));
+    run("kubectl -n ack-offboarding-system delete configmaps -l app.kubernetes.io/managed-by=ack-offboarding-operator");
+    run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
+    let after = stage.backups().await?;
+    let kept = |map: &ConfigMap| (map.metadata.name.clone(), map.data.clone(), backup::read(map).is_ok());
+    assert_eq!(
+        before.iter().map(kept).collect::<Vec<_>>(),
+        after.iter().map(kept).collect::<Vec<_>>()
+    );
+    assert!(after.iter().all(|map| backup::read(map).is_ok()));
+
     run("kubectl delete uo a-leaver");
     // What a backup of something large looks like.
     let pack = r"kubectl -n NAMESPACE get configmap NAME -o jsonpath='{.data.deleted\.yaml}' | gzip > deleted.yaml.gz
@@ -176,7 +194,33 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
         described.contains("Events:") && described.contains("AuditDisabled"),
         "{described}"
     );
+
+    let guide = "docs/operations.md";
+    let run = |words: &str| run(cluster, cluster.dir(), &commands(guide, words));
+    let report = run("custom-columns");
+    assert!(
+        report.contains(UID) && report.contains("WaitingForInactivity"),
+        "{report}"
+    );
+    assert!(run("{.status.conditions[?(@.type==\"Ready\")].message}").contains("audit log is off"));
+    run("\"suspend\":true");
+    stage.wait_for_state("a-leaver", "Suspended").await?;
     Ok(())
+}
+
+/// Whatever makes an object wait for a person has its section.
+#[test]
+fn the_operations_guide_has_each_stalled_reason() {
+    let guide = std::fs::read_to_string(repository().join("docs/operations.md")).unwrap();
+    let guide = guide.split_once("## Each Stalled reason\n").unwrap().1;
+    let guide = guide.split("\n## ").next().unwrap();
+    let sections: BTreeSet<_> = guide.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let states = std::fs::read_dir(states::folder()).unwrap();
+    let names: Vec<_> = states
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let stalled = names.iter().filter_map(|name| name.strip_suffix("-stalled.json"));
+    assert_eq!(sections, stalled.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
