@@ -217,6 +217,10 @@ class Checks:
         body = Cs(self.config()).list_user_kube_config_states(uid, request).body
         return [(state.cluster_id, state.cert_state) for state in body.states]
 
+    def cs_describe_user_permission(self):
+        grants = Cs(self.config()).describe_user_permission(LEAVER).body
+        equal([(grant.resource_id, grant.resource_type, grant.role_type) for grant in grants], [(CLUSTER, "cluster", "admin")])
+
     def cs_clean_cluster_user_permissions(self):
         for uid, force in ((LEAVER, False), (BOB, True)):
             request = cs_models.CleanClusterUserPermissionsRequest(force=force)

@@ -283,3 +283,34 @@ impl From<State> for KubeconfigState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_administrator_is_one_of_this_cluster_and_no_less() {
+        let grant = |resource_id: &str, role_type: &str, role_name: &str, is_owner: u8| {
+            serde_json::from_value::<Grant>(json!({
+                "resource_id": resource_id, "resource_type": "cluster", "role_type": role_type, "role_name": role_name,
+                "is_owner": is_owner, "is_ram_role": 1,
+            }))
+            .unwrap()
+        };
+        for (grant, expected) in [
+            (grant("c1", "admin", "", 0), true),
+            (grant("all-clusters", "admin", "", 0), true),
+            (grant("c1", "custom", "cluster-admin", 0), true),
+            (grant("c1", "", "", 1), true),
+            (grant("c2", "admin", "", 0), false),
+            (grant("c1/default", "admin", "", 0), false),
+            (grant("c1", "ops", "", 0), false),
+            (grant("c1", "custom", "view", 0), false),
+        ] {
+            assert_eq!(grant.is_administrator_of("c1"), expected, "{grant:?}");
+        }
+        let least: Grant = serde_json::from_value(json!({"resource_id": "c1"})).unwrap();
+        assert!(!least.is_administrator_of("c1"));
+    }
+}
