@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Method, Request, header};
 use reqsign_aliyun_oss::Credential;
 use reqsign_core::{Context, SignRequest};
 use tokio::{
@@ -19,6 +19,7 @@ use super::{
     call::{Call, Repeat},
     classify::{classify, clean},
     credentials::Credentials,
+    endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
     settings::Timeouts,
     sign::{acs3::Acs3Signer, sls4::Sls4Signer},
@@ -164,21 +165,18 @@ impl Client {
         timeout_at(deadline, work).await.unwrap_or_else(late)
     }
 
-    /// Whether anything at all answers where the call goes to: sent once, unsigned, and within the time for one try.
+    /// Whether anything at all answers at an endpoint, and its URL: asked once, unsigned, and within the time for one try.
     ///
     /// # Errors
     /// When there is no answer; one that refuses is one.
-    pub(crate) async fn reach(&self, call: &Call) -> Result<(), ApiError> {
+    pub(crate) async fn reach(&self, service: Service, endpoint: &Endpoint, host: String) -> Result<String, ApiError> {
+        let url = endpoint.url();
+        let call = Call::at(service, "endpoint", Method::GET, endpoint, host, "/".to_owned()).on(url.clone());
         let request = Request::from_parts(call.parts()?, Bytes::new());
-        let answer = self.0.transport.send(request, self.0.timeouts.attempt).await;
-        answer.map(drop).or_else(
-            |NoAnswer {
-                 kind, message, status, ..
-             }| match status {
-                Some(_) => Ok(()),
-                None => Err(call.error(kind, &message)),
-            },
-        )
+        match self.0.transport.send(request, self.0.timeouts.attempt).await {
+            Ok(_) | Err(NoAnswer { status: Some(_), .. }) => Ok(url),
+            Err(NoAnswer { kind, message, .. }) => Err(call.error(kind, &message)),
+        }
     }
 
     async fn attempt(&self, call: &Call, credential: &Credential) -> Result<Answer, ApiError> {

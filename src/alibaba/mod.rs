@@ -34,7 +34,6 @@ pub use error::{ApiError, ErrorKind, Service};
 pub use settings::{CloudSettings, Environment, SettingsError, Timeouts};
 
 use backon::BackoffBuilder;
-use call::Call;
 use client::Client;
 use endpoints::Endpoint;
 use std::time::Duration;
@@ -112,46 +111,20 @@ impl Cloud {
         self.sts.client.credentials_state()
     }
 
-    /// Whether the services' endpoints answer at all, each with its URL: unsigned, so that the credentials are no matter. The endpoint of SLS
-    /// is that of `project`.
-    ///
-    /// # Errors
-    /// Each that does not answer, or has no URL.
-    pub async fn reach(&self, project: &str) -> Vec<(Service, Result<String, ApiError>)> {
-        let at = |service, endpoint: &Endpoint, host: String| {
-            let (url, path) = (endpoint.url(), "/".to_owned());
-            let call = Call::at(service, "endpoint", http::Method::GET, endpoint, host, path);
-            Ok((url.clone(), call.on(url)))
+    /// Whether the endpoints of STS, IMS, RAM and CS answer at all, each with its URL or why not: unsigned, so that the credentials are no
+    /// matter. That of SLS has a host for each project: [`Sls::reach`](sls::Sls::reach).
+    pub async fn reach(&self) -> [(Service, Result<String, ApiError>); 4] {
+        let reach = async |service, endpoint: &Endpoint| {
+            let client = &self.sts.client;
+            (service, client.reach(service, endpoint, endpoint.host_header()).await)
         };
-        let usual = |service, endpoint: &Endpoint| (service, at(service, endpoint, endpoint.host_header()));
-        let sls = match self.sls.endpoint.connect(project) {
-            Ok(endpoint) => at(Service::Sls, &endpoint, self.sls.endpoint.project_host(project)),
-            Err(error) => {
-                let kind = ErrorKind::Rejected;
-                Err(call::failure(
-                    Service::Sls,
-                    "endpoint",
-                    project,
-                    kind,
-                    &error.to_string(),
-                ))
-            }
-        };
-        let calls = [
-            usual(Service::Sts, &self.sts.endpoint),
-            usual(Service::Ims, &self.ims.endpoint),
-            usual(Service::Ram, &self.ram.endpoint),
-            usual(Service::Ack, &self.ack.endpoint),
-            (Service::Sls, sls),
-        ];
-        let asked = calls.into_iter().map(|(service, call)| async move {
-            let reached = match call {
-                Ok((url, call)) => self.sts.client.reach(&call).await.map(|()| url),
-                Err(error) => Err(error),
-            };
-            (service, reached)
-        });
-        futures::future::join_all(asked).await
+        tokio::join!(
+            reach(Service::Sts, &self.sts.endpoint),
+            reach(Service::Ims, &self.ims.endpoint),
+            reach(Service::Ram, &self.ram.endpoint),
+            reach(Service::Ack, &self.ack.endpoint)
+        )
+        .into()
     }
 
     /// Keeps [`credentials_state`](Self::credentials_state) from being out of date for long: as long as it is not `Usable`, STS is asked

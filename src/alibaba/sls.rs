@@ -277,6 +277,24 @@ impl Sls {
         })
     }
 
+    /// Whether the endpoint of a project answers at all, and its URL; unsigned, so that the credentials are no matter.
+    ///
+    /// # Errors
+    /// When nothing answers, or the project's name makes no host name.
+    pub async fn reach(&self, project: &str) -> Result<String, ApiError> {
+        let endpoint = self.endpoint.connect(project).map_err(|error| {
+            failure(
+                Service::Sls,
+                "endpoint",
+                project,
+                ErrorKind::Rejected,
+                &error.to_string(),
+            )
+        })?;
+        let host = self.endpoint.project_host(project);
+        self.client.reach(Service::Sls, &endpoint, host).await
+    }
+
     fn call<const N: usize>(
         &self,
         operation: &'static str,

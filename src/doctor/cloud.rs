@@ -39,10 +39,9 @@ const ANY_NAME: &str = "ack-offboarding-operator";
 
 /// Checks all that is about the cloud. Without a context, the cluster's ID and account are not known.
 pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check> {
-    let cluster = context.as_ref().map(|ctx| ctx.settings.cluster_id.as_str());
-    let project = format!("k8s-log-{}", cluster.unwrap_or("endpoint"));
     let caller = async { (cloud.sts.get_caller_identity_and_time().await, SystemTime::now()) };
-    let (reached, (caller, asked_at)) = tokio::join!(cloud.reach(&project), caller);
+    let (reached, sls, (caller, asked_at)) = tokio::join!(cloud.reach(), sls(cloud, context.as_ref()), caller);
+    let reached: Vec<_> = reached.into_iter().chain(sls.map(|sls| (Service::Sls, sls))).collect();
     let is_down = |(service, reached): &(Service, Result<String, ApiError>)| reached.is_err().then_some(*service);
     let down: Vec<Service> = reached.iter().filter_map(is_down).collect();
     let down = Down(&down);
@@ -117,6 +116,15 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     });
     checks.extend(audit);
     checks
+}
+
+/// Whether the audit log's project can be reached; its usual name where ACK does not say which it is. None if the cluster is not known.
+async fn sls(cloud: &Cloud, context: Option<&Context>) -> Option<Result<String, ApiError>> {
+    let cluster = &context?.settings.cluster_id;
+    let audit = cloud.ack.get_cluster_audit_project(cluster).await;
+    let project = audit.ok().and_then(|audit| audit.project);
+    let project = project.unwrap_or_else(|| format!("k8s-log-{cluster}"));
+    Some(cloud.sls.reach(&project).await)
 }
 
 fn endpoint((service, reached): (Service, Result<String, ApiError>)) -> Check {
