@@ -145,6 +145,7 @@ impl Matrix {
                 return Ok(text);
             }
             let status = self.in_trouble(stage, says, forbidden).await?;
+            sight::record(&stage.offboardings().get("left").await?)?;
             text.push_str(&format!("# {name}\n{}", brief(&status, self.seen.about)));
         }
         stage.sim.clear_faults();

@@ -53,6 +53,7 @@ async fn waits(stage: &TestStage, reason: &str, words: &str) -> anyhow::Result<U
     assert!(message(&status, "Ready").contains("whenUnknown: Proceed"));
     assert!(status.waiting_since.is_some());
     assert_untouched(stage).await?;
+    sight::record(&stage.offboardings().get("left").await?)?;
     Ok(status)
 }
 

@@ -5,7 +5,7 @@ use crate::{
     support::{UID, stage},
 };
 use ack_offboarding_e2e::states;
-use ack_offboarding_operator::api::{ConditionType, UserOffboarding, conditions};
+use ack_offboarding_operator::api::{ConditionType, conditions};
 use serde_json::json;
 use std::{collections::BTreeSet, path::Path};
 
@@ -21,49 +21,57 @@ async fn an_object_before_the_first_visit_looks_unvisited() -> anyhow::Result<()
     Ok(())
 }
 
-/// The files of a folder.
-fn files(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        files.push((name, std::fs::read_to_string(path)?));
-    }
-    Ok(files)
-}
-
-/// The states that a snapshot shows: each line of `Ready`, with the line of `Stalled` that follows it.
-fn states_in(snapshot: &str) -> BTreeSet<String> {
-    let mut states = BTreeSet::new();
-    let mut ready = None;
-    for line in snapshot.lines() {
-        if let Some((_, rest)) = line.strip_prefix("Ready=").and_then(|rest| rest.split_once('/')) {
-            let reason = rest.split(':').next().unwrap_or_default();
-            ready = Some(reason.to_owned());
-        } else if let (Some(stalled), Some(reason)) = (line.strip_prefix("Stalled="), &ready) {
-            let suffix = if stalled.starts_with("True") { "-stalled" } else { "" };
-            states.insert(format!("{reason}{suffix}"));
-            ready = None;
+/// What the snapshots show: each line of `Ready`, with the line of `Stalled` that follows it, as a state; and each reason.
+fn shown() -> anyhow::Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let (mut states, mut reasons) = (BTreeSet::new(), BTreeSet::new());
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/snapshots"))? {
+        let mut ready = None;
+        for line in std::fs::read_to_string(entry?.path())?.lines() {
+            let Some((type_, rest)) = line.split_once('=') else {
+                continue;
+            };
+            let Some(reason) = rest.split(':').next().and_then(|state| Some(state.split_once('/')?.1)) else {
+                continue;
+            };
+            match type_ {
+                "Ready" => ready = Some(reason.to_owned()),
+                "Stalled" => {
+                    let suffix = if rest.starts_with("True") { "-stalled" } else { "" };
+                    states.extend(ready.take().map(|ready| format!("{ready}{suffix}")));
+                }
+                _ if ConditionType::parse(type_).is_some() => {
+                    reasons.insert(format!("{type_}-{reason}"));
+                }
+                _ => {}
+            }
         }
     }
-    states
+    Ok((states, reasons))
 }
 
-/// Each state that a scenario shows has an example, each example is of the state that its name says, and has every condition.
-/// `RECORD_STATES=1 cargo test --workspace` makes those that are missing.
+/// Each state that a scenario shows has an example, and so has each reason of each condition; each example is of the state that its name
+/// says, and has every condition. `RECORD_STATES=1 cargo test --workspace` makes those that are missing.
 #[test]
-fn every_state_has_an_example() -> anyhow::Result<()> {
-    let snapshots = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/snapshots");
-    let shown = files(&snapshots)?.into_iter().flat_map(|(_, text)| states_in(&text));
-    let mut expected: BTreeSet<String> = shown.collect();
-    expected.insert("Unvisited".to_owned());
-    let examples = files(&states::folder())?;
-    let names: BTreeSet<String> = examples.iter().map(|(name, _)| name.clone()).collect();
-    assert_eq!(names, expected, "e2e/gitops/states");
-    for (name, text) in examples {
-        let object: UserOffboarding = serde_json::from_str(&text)?;
+fn every_state_and_every_reason_has_an_example() -> anyhow::Result<()> {
+    let (mut states, mut reasons) = shown()?;
+    states.insert("Unvisited".to_owned());
+    reasons.retain(|reason| {
+        let follows = ["Reconciling-", "Offboarded-"];
+        follows.iter().all(|type_| !reason.starts_with(type_))
+    });
+    let examples = states::examples()?;
+    let state_of = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    let of_states: BTreeSet<_> = examples.iter().map(|(name, _)| state_of(name)).collect();
+    assert_eq!(of_states, states, "e2e/gitops/states");
+    let of_reasons: BTreeSet<_> = examples
+        .iter()
+        .flat_map(|(_, object)| states::reasons(object))
+        .collect();
+    let missing: Vec<_> = reasons.difference(&of_reasons).collect();
+    assert!(missing.is_empty(), "no example has {missing:?}");
+    for (name, object) in examples {
         let status = object.status.unwrap_or_default();
-        assert_eq!(states::state(&status), name);
+        assert_eq!(states::state(&status), state_of(&name));
         let has = |type_: &ConditionType| conditions::find(&status.conditions, *type_).is_some();
         assert!(
             name == "Unvisited" || ConditionType::ALL.iter().all(has),

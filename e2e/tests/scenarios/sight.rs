@@ -7,7 +7,11 @@
 
 use ack_offboarding_e2e::states;
 use ack_offboarding_operator::api::{ConditionType, UserOffboarding, UserOffboardingStatus, conditions};
-use std::fmt::Write;
+use std::{
+    collections::BTreeSet,
+    fmt::Write,
+    sync::{Mutex, PoisonError},
+};
 
 /// What differs from run to run, and the word that stands for it.
 const VARYING: &[(&str, &str)] = &[
@@ -44,22 +48,36 @@ macro_rules! sees_text {
 
 pub(crate) use {sees, sees_text};
 
-/// Keeps the object, as `kubectl get -o json` shows it, as the example of its state, if that is asked for (`RECORD_STATES=1`) and there
-/// is none yet.
+/// Keeps the object, as `kubectl get -o json` shows it, if that is asked for (`RECORD_STATES=1`), and it is the first of its state, or the
+/// first with some reason in some condition.
 pub(crate) fn record(object: &UserOffboarding) -> anyhow::Result<()> {
+    // One scenario at a time, so that each sees what the others kept.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if std::env::var_os("RECORD_STATES").is_none() {
         return Ok(());
     }
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let status = object.status.clone().unwrap_or_default();
-    let path = states::folder().join(format!("{}.json", states::state(&status)));
-    if path.exists() {
-        return Ok(());
-    }
+    let state = states::state(&status);
+    let examples = states::examples()?;
+    let new_state = examples.iter().all(|(name, _)| *name != state);
+    let known: BTreeSet<String> = examples
+        .iter()
+        .flat_map(|(_, object)| states::reasons(object))
+        .collect();
+    let new_reason = states::reasons(object)
+        .into_iter()
+        .find(|reason| !known.contains(reason));
+    let name = match (new_state, new_reason) {
+        (true, _) => state,
+        (false, Some(reason)) => format!("{state}.{reason}"),
+        (false, None) => return Ok(()),
+    };
     let mut object = object.clone();
     object.metadata.managed_fields = None;
     let mut text = serde_json::to_string_pretty(&object)?;
     text.push('\n');
-    Ok(std::fs::write(path, text)?)
+    Ok(std::fs::write(states::folder().join(format!("{name}.json")), text)?)
 }
 
 /// One line a condition, Ready first: `Type=Status/Reason: message`. A message that was shown is not repeated, and
