@@ -74,7 +74,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
         return checks;
     };
     let account = account(&caller, &ctx.settings.account_id);
-    let same = account.fix.is_none();
+    let same = account.outcome == Outcome::Ok;
     checks.push(account);
     if !same {
         let why = "another account's answers would say nothing";

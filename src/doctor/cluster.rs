@@ -1,10 +1,9 @@
 //! The cluster: is it the right kind of API server, may the operator do what it must, and is what it needs installed?
 
-use super::report::Check;
+use super::report::{Check, Outcome};
 use crate::{
     api::UserOffboarding,
-    operator::settings::{PROFILE, RunArgs, Settings},
-    rbac::fence::FenceNames,
+    operator::settings::{PROFILE, RunArgs},
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -27,9 +26,11 @@ const OLDEST_MINOR: u32 = 33;
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Reviews asked at a time.
 const PARALLEL: usize = 8;
+const POLICY: &str = "admission policy";
 /// The name of what is tried as a dry run.
 const TRIAL: &str = "ack-offboarding-doctor";
 
+const LOOK: &str = "See what the API server says of it, and try again.";
 const RESTORE: &str =
     "`helm upgrade` restores what the chart installs; without Helm, apply the manifests again (docs/install.md).";
 
@@ -161,26 +162,23 @@ pub async fn api_server(client: &Client) -> Check {
 }
 
 /// Checks everything in the cluster but the API server itself.
-pub async fn checks(client: &Client, args: &RunArgs, settings: Option<&Settings>) -> Vec<Check> {
-    let needed = permissions(args);
+pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
     let namespace = &args.namespace;
-    let fence = FenceNames {
-        cluster_role_binding: args.fence_cluster_role_binding.clone(),
-        role_binding: args.fence_role_binding.clone(),
-        namespace: namespace.clone(),
-    };
-    let fence = settings.map_or(&fence, |settings| &settings.fence);
-    let (who, crd, permitted, fence_check, backups, policy) = tokio::join!(
+    let (who, crd, permitted, fence, backups, policy) = tokio::join!(
         identity(client, namespace),
         crd(client),
-        permitted(client, needed),
-        fence_is_there(client, fence),
+        permitted(client, permissions(args)),
+        fence(client, args),
         backups(client, namespace),
-        policy(client, fence)
+        policy(client, &args.fence_cluster_role_binding)
     );
+    let policy = match who.outcome {
+        Outcome::Ok => policy,
+        _ => Check::untried(POLICY, "it is about the operator's ServiceAccount alone"),
+    };
     let mut checks = vec![who, crd];
     checks.extend(permitted);
-    checks.extend([fence_check, backups, policy]);
+    checks.extend([fence, backups, policy]);
     checks
 }
 
@@ -194,7 +192,7 @@ fn words(error: &kube::Error) -> String {
 
 /// Whether RBAC refused it: the permission's own check says so.
 fn is_by_rbac(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.is_forbidden() && status.message.contains(" cannot "))
+    matches!(error, kube::Error::Api(status) if status.is_forbidden() && status.message.contains("is forbidden: User \""))
 }
 
 async fn identity(client: &Client, namespace: &str) -> Check {
@@ -235,7 +233,7 @@ async fn crd(client: &Client) -> Check {
             Check::failed(name, "the cluster does not know the kind UserOffboarding", fix)
         }
         Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
-        Err(error) => Check::failed(name, words(&error), "Look at what the API server says."),
+        Err(error) => Check::failed(name, words(&error), LOOK),
     }
 }
 
@@ -249,7 +247,7 @@ async fn permitted(client: &Client, needed: Vec<(&'static str, Vec<Permission>)>
         let reviews: Vec<_> = stream::iter(reviews).buffered(PARALLEL).collect().await;
         let name = format!("permission to {purpose}");
         if let Some(error) = reviews.iter().find_map(|(_, allowed)| allowed.as_ref().err()) {
-            return Check::failed(name, words(error), "Look at what the API server says.");
+            return Check::failed(name, words(error), LOOK);
         }
         let refused: Vec<String> = reviews
             .iter()
@@ -313,22 +311,22 @@ async fn review(client: &Client, permission: &Permission) -> Result<bool, kube::
         .is_some_and(|SubjectAccessReviewStatus { allowed, .. }| allowed))
 }
 
-async fn fence_is_there(client: &Client, names: &FenceNames) -> Check {
+async fn fence(client: &Client, args: &RunArgs) -> Check {
     let name = "fence";
     let cluster: Api<ClusterRoleBinding> = Api::all(client.clone());
-    let namespaced: Api<RoleBinding> = Api::namespaced(client.clone(), &names.namespace);
+    let namespaced: Api<RoleBinding> = Api::namespaced(client.clone(), &args.namespace);
     let (everywhere, here) = tokio::join!(
-        cluster.get_metadata_opt(&names.cluster_role_binding),
-        namespaced.get_metadata_opt(&names.role_binding)
+        cluster.get_metadata_opt(&args.fence_cluster_role_binding),
+        namespaced.get_metadata_opt(&args.fence_role_binding)
     );
     let missing = match (everywhere, here) {
         (Ok(Some(_)), Ok(Some(_))) => return Check::ok(name, "both bindings are there"),
         (Err(error), _) | (_, Err(error)) if is_by_rbac(&error) => return Check::untried(name, words(&error)),
         (Err(error), _) | (_, Err(error)) => {
-            return Check::failed(name, words(&error), "Look at what the API server says.");
+            return Check::failed(name, words(&error), LOOK);
         }
-        (Ok(None), _) => format!("ClusterRoleBinding {}", names.cluster_role_binding),
-        (_, Ok(None)) => format!("RoleBinding {}/{}", names.namespace, names.role_binding),
+        (Ok(None), _) => format!("ClusterRoleBinding {}", args.fence_cluster_role_binding),
+        (_, Ok(None)) => format!("RoleBinding {}/{}", args.namespace, args.fence_role_binding),
     };
     let found = format!("{missing} is missing: the operator would list all bindings for each question");
     Check::failed(name, found, RESTORE)
@@ -368,13 +366,11 @@ async fn backups(client: &Client, namespace: &str) -> Check {
 }
 
 /// Whether the policy is in force that keeps the operator from giving anybody a role, by a dry run of what it must refuse.
-async fn policy(client: &Client, names: &FenceNames) -> Check {
-    let name = "admission policy";
+async fn policy(client: &Client, fence: &str) -> Check {
+    let name = POLICY;
     let api: Api<ClusterRoleBinding> = Api::all(client.clone());
     let patch = Patch::Merge(json!({"subjects": [{"apiGroup": RBAC, "kind": "User", "name": TRIAL}]}));
-    let refused = api
-        .patch(&names.cluster_role_binding, &PatchParams::default().dry_run(), &patch)
-        .await;
+    let refused = api.patch(fence, &PatchParams::default().dry_run(), &patch).await;
     match refused {
         Err(kube::Error::Api(status)) if is_by_policy(&status) => {
             Check::ok(name, "it refuses the operator any new subject of a binding (dry run)")
@@ -386,7 +382,7 @@ async fn policy(client: &Client, names: &FenceNames) -> Check {
         ),
         Err(kube::Error::Api(status)) if status.is_not_found() => Check::untried(name, "the fence is missing"),
         Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
-        Err(error) => Check::failed(name, words(&error), "Look at what the API server says."),
+        Err(error) => Check::failed(name, words(&error), LOOK),
     }
 }
 

@@ -77,7 +77,7 @@ pub async fn examine(args: &RunArgs) -> Report {
 
     let in_cluster = async {
         match &client {
-            Some(client) if reachable => cluster::checks(client, args, settings.as_ref()).await,
+            Some(client) if reachable => cluster::checks(client, args).await,
             _ => vec![Check::untried("the cluster", "the API server does not answer")],
         }
     };

@@ -229,6 +229,8 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         () = working => {}
         () = measure_lag(&measured.fence) => {}
     }
+    // A standby measures nothing.
+    METRICS.index_lag(Duration::ZERO);
     observed.watch(None);
 }
 
@@ -264,7 +266,8 @@ fn woken_by_bindings(
 async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
     let began = Instant::now();
     // Every line of the log that is about this offboarding bears its object and its UID.
-    let span = tracing::info_span!("offboarding", object = watched.name_any(), uid = watched.spec.uid);
+    // At the highest level: also where only warnings are wanted.
+    let span = tracing::error_span!("offboarding", object = watched.name_any(), uid = watched.spec.uid);
     let outcome = visit(&watched, &ctx).instrument(span).await;
     let counted = if outcome.is_ok() {
         Outcome::Reported

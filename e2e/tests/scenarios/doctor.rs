@@ -634,7 +634,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     assert_found(
         "as somebody else",
         &said,
-        &["ServiceAccount", "admission policy"],
+        &["ServiceAccount"],
         &["no ServiceAccount of namespace", "helm test"],
     );
     Ok(())
