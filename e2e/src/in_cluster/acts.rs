@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, path::Path, time::Duration, time::Instant};
 use ack_offboarding_operator::api::UserOffboarding;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{core::v1::ConfigMap, rbac::v1::RoleBinding};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Pod},
+    rbac::v1::RoleBinding,
+};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, LogParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -98,6 +101,7 @@ pub(super) async fn play(
     play.offboard().await?;
     play.lose_the_leader().await?;
     play.upgrade().await?;
+    play.update_that_cannot_work().await?;
     play.uninstall().await
 }
 
@@ -362,6 +366,59 @@ impl Play<'_> {
         self.screen
             .check("done in less than 5 s", &(took < 5.0).to_string(), "true");
         Ok(())
+    }
+
+    /// An update to credentials that Alibaba Cloud does not accept gets no further than its first pod: those from before go on.
+    async fn update_that_cannot_work(&mut self) -> anyhow::Result<()> {
+        self.screen
+            .heading("helm upgrade to a role that does not trust the operator");
+        let before = self.ready_uids().await?;
+        let package = helm::package(self.target.files.path(), None).await?;
+        let package = package.to_string_lossy().into_owned();
+        let role = format!("credentials.rrsa.roleArn={}-of-nobody", cloud::role_arn());
+        self.screen
+            .command(&format!("helm upgrade {} --reuse-values --set {role}", helm::RELEASE));
+        helm::run(self.target, "upgrade", &[&package, "--reuse-values", "--set", &role]).await?;
+        let pods: Api<Pod> = Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE);
+        let said = eventually("the new pod to say what is wrong", PATIENCE, async || {
+            let all = self.installation.pods().await?;
+            let new = all
+                .iter()
+                .find(|pod| pod.uid().is_some_and(|uid| !before.contains(&uid)));
+            let Some(new) = new else { return Ok(None) };
+            // Until its container runs.
+            let Ok(log) = pods.logs(&new.name_any(), &LogParams::default()).await else {
+                return Ok(None);
+            };
+            let mut lines = log.lines().map(str::to_owned);
+            Ok(lines.find(|line| line.contains("could not be proved")))
+        })
+        .await?;
+        self.screen.check(
+            "the new pod's log names the refusal",
+            &said.contains("AuthenticationFail.NoPermission").to_string(),
+            "true",
+        );
+        let leaver = self.leaver(2).await?;
+        self.apply(&leaver).await?;
+        self.until_offboarded(&leaver).await?;
+        self.screen
+            .line("Somebody who leaves meanwhile is offboarded all the same.");
+        let still = self.ready_uids().await? == before;
+        self.screen
+            .check("exactly the pods from before are ready", &still.to_string(), "true");
+        self.screen.command(&format!("helm rollback {}", helm::RELEASE));
+        helm::run(self.target, "rollback", &["--wait", "--timeout", "3m"]).await?;
+        let still = self.ready_uids().await? == before;
+        self.screen
+            .check("they are those that go on", &still.to_string(), "true");
+        Ok(())
+    }
+
+    /// The `metadata.uid` of the pods that are ready.
+    async fn ready_uids(&self) -> anyhow::Result<BTreeSet<String>> {
+        let pods = self.installation.ready_pods().await?;
+        Ok(pods.iter().filter_map(ResourceExt::uid).collect())
     }
 
     /// The release goes, and what must not be lost stays.
