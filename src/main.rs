@@ -5,7 +5,7 @@ use ack_offboarding_operator::{
     operator::{controller, settings::RunArgs},
 };
 use clap::{Parser, Subcommand, ValueEnum};
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 /// Offboards RAM users and roles from an Alibaba Cloud ACK cluster.
@@ -86,7 +86,7 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
         Output::Json => report.json(),
     };
     match text {
-        Ok(text) => println!("{text}"),
+        Ok(text) => print(&format!("{text}\n")),
         Err(error) => eprintln!("what was found cannot be written as JSON: {error}"),
     }
     match report.is_sound() {
@@ -98,7 +98,7 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
 fn print_crd() -> ExitCode {
     match api::crd_yaml() {
         Ok(yaml) => {
-            print!("{yaml}");
+            print(&yaml);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -106,6 +106,11 @@ fn print_crd() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints to standard output. Whoever reads it may have stopped to, as `head` does: that is no failure.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Logs to standard error; `RUST_LOG` takes the place of the default. kube logs every 5xx as an error of its own: the

@@ -102,8 +102,10 @@ impl Fence {
     ///
     /// A watch that is silently dead would otherwise be noticed by the next reader only, and returned access not at all.
     pub async fn probe(&self) {
-        if let Err(error) = self.passes.run(|| self.pass()).await {
-            tracing::debug!(%error, "the index's lag is not known");
+        match self.passes.run(|| self.pass()).await {
+            Ok(()) => {}
+            Err(error @ FenceError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
+            Err(error @ FenceError::Patch(_)) => tracing::debug!(%error, "the index's lag is not known"),
         }
     }
 
