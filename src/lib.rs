@@ -11,7 +11,8 @@
 //!      report                     API server, alibaba (STS, RAM, IMS, CS, SLS)
 //! ```
 //!
-//! Boundaries: [`alibaba`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`] knows both.
+//! Boundaries: [`alibaba`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`], and [`doctor`], which checks what
+//! it needs before first use, know both.
 
 pub mod alibaba;
 pub mod api;
