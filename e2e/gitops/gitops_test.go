@@ -13,6 +13,7 @@ import (
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	lua "github.com/yuin/gopher-lua"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	"sigs.k8s.io/yaml"
@@ -115,11 +116,13 @@ func TestWithoutStatus(t *testing.T) {
 // The manifests that the documentation gives are Flux's: no field is misspelt.
 func TestFluxManifests(t *testing.T) {
 	types := map[string]func() any{
+		"Namespace":     func() any { return &corev1.Namespace{} },
 		"Kustomization": func() any { return &kustomizev1.Kustomization{} },
 		"GitRepository": func() any { return &sourcev1.GitRepository{} },
 		"HelmRelease":   func() any { return &helmv2.HelmRelease{} },
 	}
 	versions := map[string]string{
+		"Namespace":     "v1",
 		"Kustomization": kustomizev1.GroupVersion.String(),
 		"GitRepository": sourcev1.GroupVersion.String(),
 		"HelmRelease":   helmv2.GroupVersion.String(),
