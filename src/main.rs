@@ -5,7 +5,10 @@ use ack_offboarding_operator::{
     operator::{controller, settings::RunArgs},
 };
 use clap::{Parser, Subcommand, ValueEnum};
-use std::{io::Write, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Offboards RAM users and roles from an Alibaba Cloud ACK cluster.
@@ -58,12 +61,10 @@ async fn main() -> ExitCode {
     if let Verb::Crd = cli.verb {
         return print_crd();
     }
-    // What doctor finds is in its table.
-    let default = match cli.verb {
-        Verb::Doctor { .. } => "off",
-        _ => "info,kube_client=off,kube_runtime=warn",
-    };
-    start_logging(cli.log_format, default);
+    // What doctor finds is in its table, and in a pod's log that is all there should be.
+    if !matches!(cli.verb, Verb::Doctor { .. }) {
+        start_logging(cli.log_format);
+    }
     // The only one in the tree; an earlier installation would be this one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.verb {
@@ -86,8 +87,15 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
         Output::Json => report.json(),
     };
     match text {
-        Ok(text) => print(&format!("{text}\n")),
-        Err(error) => eprintln!("what was found cannot be written as JSON: {error}"),
+        Ok(text) => {
+            if !print(&format!("{text}\n")) {
+                return ExitCode::FAILURE;
+            }
+        }
+        Err(error) => {
+            eprintln!("what was found cannot be written as JSON: {error}");
+            return ExitCode::FAILURE;
+        }
     }
     match report.is_sound() {
         true => ExitCode::SUCCESS,
@@ -97,10 +105,10 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
 
 fn print_crd() -> ExitCode {
     match api::crd_yaml() {
-        Ok(yaml) => {
-            print(&yaml);
-            ExitCode::SUCCESS
-        }
+        Ok(yaml) => match print(&yaml) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        },
         Err(error) => {
             eprintln!("the CRD cannot be written as YAML: {error}");
             ExitCode::FAILURE
@@ -108,15 +116,23 @@ fn print_crd() -> ExitCode {
     }
 }
 
-/// Prints to standard output. Whoever reads it may have stopped to, as `head` does: that is no failure.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Prints to standard output, and says whether it could. Whoever reads it may have stopped to, as `head` does: that is no failure.
+fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("cannot write to standard output: {error}");
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Logs to standard error; `RUST_LOG` takes the place of the default. kube logs every 5xx as an error of its own: the
 /// reconcile that it belongs to says more.
-fn start_logging(format: LogFormat, default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+fn start_logging(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=warn"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -98,6 +98,7 @@ impl Default for Metrics {
             fence_failures: Counter::default(),
             index_lag: Gauge::default(),
         };
+        metrics.index_lag_unknown();
         for outcome in [Outcome::Reported, Outcome::Failed] {
             drop(metrics.reconciles.get_or_create(&outcome.labels()));
         }
@@ -194,6 +195,11 @@ impl Metrics {
         self.fence_failures.inc();
     }
 
+    /// How far the index is behind the API server is not known (any more): NaN.
+    pub(crate) fn index_lag_unknown(&self) {
+        self.index_lag.set(f64::NAN);
+    }
+
     /// How far the index is behind the API server was measured.
     pub(crate) fn index_lag(&self, lag: Duration) {
         self.index_lag.set(lag.as_secs_f64());
@@ -261,7 +267,7 @@ impl Metrics {
         );
         registry.register_with_unit(
             "index_lag",
-            "How far the index is behind the API server, as measured last",
+            "How far the index is behind the API server, as measured last: up to a second, which means that or more; NaN if it is not known",
             Unit::Seconds,
             self.index_lag.clone(),
         );

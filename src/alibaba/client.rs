@@ -16,7 +16,7 @@ use crate::{metrics::METRICS, request_id};
 
 use super::{
     answer::{self, Complaint},
-    call::{Call, Repeat},
+    call::{Call, Repeat, no_json},
     classify::{classify, clean},
     credentials::Credentials,
     endpoints::Endpoint,
@@ -125,15 +125,16 @@ impl Client {
         let outcome = self.within(deadline, call, self.attempt(call, credential)).await;
         METRICS.cloud_tried(call.service, call.operation, &outcome, started.elapsed());
         match &outcome {
-            Err(error) if error.kind == ErrorKind::Credentials => {
+            Err(error) if is_rejected(error) || error.is_about_the_clock() => {
                 self.tell(CredentialsState::Unusable(Box::new(error.clone())));
             }
+            // What is not even JSON is somebody else's: a proxy's page, say.
+            Ok(answer) if no_json(&answer.body).is_none() => self.tell(CredentialsState::Usable),
             // Whoever may not do this, or asks for what is not there, is known to the service all the same.
-            Ok(_) => self.tell(CredentialsState::Usable),
             Err(error) if matches!(error.kind, ErrorKind::Forbidden | ErrorKind::NotFound) => {
                 self.tell(CredentialsState::Usable);
             }
-            Err(_) => {}
+            _ => {}
         }
         outcome
     }
@@ -238,12 +239,15 @@ impl Client {
                 message,
                 status,
                 request_id,
-            }) => Err(ApiError {
-                status,
-                message: clean(&message, &secrets),
-                request_id: request_id.map(|id| clean(&id, &secrets)),
-                ..call.error(kind, "")
-            }),
+            }) => {
+                request_id::answered(request_id.as_deref());
+                Err(ApiError {
+                    status,
+                    message: clean(&message, &secrets),
+                    request_id: request_id.map(|id| clean(&id, &secrets)),
+                    ..call.error(kind, "")
+                })
+            }
         }
     }
 }

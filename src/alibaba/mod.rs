@@ -43,6 +43,8 @@ use transport::Transport;
 const FIRST_PROOF: Duration = Duration::from_secs(1);
 /// And the last.
 const LAST_PROOF: Duration = Duration::from_secs(60);
+/// How often credentials that serve are proved again: a standby makes no other call.
+const PROVE_AGAIN: Duration = Duration::from_secs(600);
 
 /// The clients of all services, over one connection pool and one set of credentials. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -127,8 +129,8 @@ impl Cloud {
         .into()
     }
 
-    /// Keeps [`credentials_state`](Self::credentials_state) from being out of date for long: as long as it is not `Usable`, STS is asked
-    /// who we are, after a second, two, four, up to a minute. Calls for other purposes tell the rest.
+    /// Keeps [`credentials_state`](Self::credentials_state) from being out of date for long, whether or not anything else is asked: while it is
+    /// not `Usable`, STS is asked who we are after a second, two, four, up to a minute; while it is, every ten minutes.
     pub async fn prove_credentials(&self) {
         let mut state = self.credentials_state();
         loop {
@@ -147,7 +149,13 @@ impl Cloud {
             }
             tracing::info!("the credentials for Alibaba Cloud serve");
             // The sender lives as long as `self`.
-            let _ = state.wait_for(|state| *state != CredentialsState::Usable).await;
+            while tokio::time::timeout(PROVE_AGAIN, state.wait_for(|state| *state != CredentialsState::Usable))
+                .await
+                .is_err()
+            {
+                // Its outcome is in the state.
+                let _ = self.sts.get_caller_identity().await;
+            }
         }
     }
 }

@@ -39,10 +39,14 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
     }
     let on = Check::ok(ON, format!("logstore {logstore} of project {project}"));
     let (indexed, covers) = match index {
-        Err(doubt) => (
-            failed(INDEXED, &doubt),
-            Check::untried(COVERS, "a log that cannot be searched covers nothing"),
-        ),
+        // Without any index, SLS counts nothing.
+        Err(doubt) => {
+            let covers = match covered {
+                Err(other) if other.reason != Reason::LogstoreMissing => failed(COVERS, &other),
+                _ => Check::untried(COVERS, "it must be indexed for that"),
+            };
+            (failed(INDEXED, &doubt), covers)
+        }
         Ok(index) => {
             let covered = covered.and_then(|()| coverage::is_indexed_throughout(&place, &index, window));
             let covers = match covered {

@@ -46,6 +46,12 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     let down: Vec<Service> = reached.iter().filter_map(is_down).collect();
     let down = Down(&down);
     let mut checks: Vec<Check> = reached.into_iter().map(endpoint).collect();
+    if context.is_none() {
+        checks.push(Check::untried(
+            "endpoint of SLS",
+            "each project has its own, and the cluster is not known",
+        ));
+    }
     let caller = match caller {
         Ok((caller, time)) => {
             checks.push(Check::ok(
@@ -160,8 +166,10 @@ impl Down<'_> {
     fn tried<T>(self, name: &str, outcome: Result<T, ApiError>) -> Check {
         match outcome {
             Ok(_) => Check::ok(action(name), "granted"),
+            Err(error) if error.says_no_entity() => Check::ok(action(name), "granted"),
+            // It may have been refused, had it been there.
             Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::ClusterNotFound) => {
-                Check::ok(action(name), "granted")
+                Check::untried(action(name), error)
             }
             Err(error) if error.kind == ErrorKind::Forbidden => {
                 let fix =
@@ -306,7 +314,7 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
         Err(error) if error.kind == ErrorKind::Forbidden => Check::untried(
             ADMINISTRATOR,
             format!(
-                "{GRANTS_ACTION} is not granted, which nothing else needs; look it up in the ACK console (Authorizations)"
+                "look it up in the ACK console (Authorizations): {error}. It takes {GRANTS_ACTION}, which nothing else needs"
             ),
         ),
         Err(error) => down.failed(ADMINISTRATOR, &error),

@@ -4,6 +4,7 @@ use super::report::{Check, Outcome};
 use crate::{
     api::UserOffboarding,
     operator::settings::{PROFILE, RunArgs},
+    rbac::fence::NONCE_ANNOTATION,
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -26,13 +27,14 @@ const OLDEST_MINOR: u32 = 33;
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Reviews asked at a time.
 const PARALLEL: usize = 8;
+/// The name of the operator's ServiceAccount, and of the admission policy about it: fixed, as each names the other.
+const SERVICE_ACCOUNT: &str = "ack-offboarding-operator";
 const POLICY: &str = "admission policy";
 /// The name of what is tried as a dry run.
 const TRIAL: &str = "ack-offboarding-doctor";
 
-const LOOK: &str = "See what the API server says of it, and try again.";
-const RESTORE: &str =
-    "`helm upgrade` restores what the chart installs; without Helm, apply the manifests again (docs/install.md).";
+const LOOK: &str = "If it is a webhook or a policy, let the operator's ServiceAccount past it; else look at the API server's health, and try again.";
+const RESTORE: &str = "`helm upgrade` restores what the chart installs (with Helm 4: --force-conflicts); without Helm, apply the manifests again (docs/install.md).";
 
 /// One thing that the operator must be allowed to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,27 +139,25 @@ fn each(
         .collect()
 }
 
-/// Whether the API server answers, and is new enough.
-pub async fn api_server(client: &Client) -> Check {
+/// Whether the API server is new enough; and whether it answers at all.
+pub async fn api_server(client: &Client) -> (Check, bool) {
     let name = "API server";
     match client.apiserver_version().await {
         Ok(version) => {
             let (major, minor) = (&version.major, version.minor.trim_end_matches('+'));
             let is_new_enough = major == "1" && minor.parse::<u32>().is_ok_and(|minor| minor >= OLDEST_MINOR);
+            let found = format!("Kubernetes {}", version.git_version);
+            let fix = format!("Upgrade the cluster to Kubernetes 1.{OLDEST_MINOR} or later.");
             match is_new_enough {
-                true => Check::ok(name, format!("Kubernetes {}", version.git_version)),
-                false => Check::failed(
-                    name,
-                    format!("Kubernetes {}", version.git_version),
-                    format!("Upgrade the cluster to Kubernetes 1.{OLDEST_MINOR} or later."),
-                ),
+                true => (Check::ok(name, found), true),
+                false => (Check::failed(name, found, fix), true),
             }
         }
-        Err(error) => Check::failed(
-            name,
-            format!("it does not answer: {}", words(&error)),
-            "Check its address in the kubeconfig, and that the network policies let the pod reach it.",
-        ),
+        Err(error) => {
+            let found = format!("it does not answer: {}", words(&error));
+            let fix = "Check its address in the kubeconfig, and that the network policies let the pod reach it.";
+            (Check::failed(name, found, fix), false)
+        }
     }
 }
 
@@ -186,7 +186,18 @@ pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
 fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
-        other => other.to_string(),
+        // With its causes: which address, and what happened there.
+        other => {
+            let causes = std::iter::successors(std::error::Error::source(other), |cause| cause.source());
+            causes.fold(other.to_string(), |text, cause| {
+                let cause = cause.to_string();
+                if text.contains(&cause) {
+                    text
+                } else {
+                    format!("{text}: {cause}")
+                }
+            })
+        }
     }
 }
 
@@ -212,12 +223,13 @@ async fn identity(client: &Client, namespace: &str) -> Check {
         }
     };
     let user = user.username.unwrap_or_default();
-    if user.starts_with(&format!("system:serviceaccount:{namespace}:")) {
+    let expected = format!("system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}");
+    if user == expected {
         return Check::ok(name, user);
     }
     Check::failed(
         name,
-        format!("this is {user}, and no ServiceAccount of namespace {namespace}: what follows is about {user}"),
+        format!("this is {user}, and not {expected}: what follows is about {user}"),
         "Run it as the operator runs: `helm test`, or with its kubeconfig and --namespace.",
     )
 }
@@ -311,25 +323,37 @@ async fn review(client: &Client, permission: &Permission) -> Result<bool, kube::
         .is_some_and(|SubjectAccessReviewStatus { allowed, .. }| allowed))
 }
 
+/// Whether the two bindings of the fence are there, and can be annotated (dry run).
 async fn fence(client: &Client, args: &RunArgs) -> Check {
     let name = "fence";
     let cluster: Api<ClusterRoleBinding> = Api::all(client.clone());
     let namespaced: Api<RoleBinding> = Api::namespaced(client.clone(), &args.namespace);
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {NONCE_ANNOTATION: TRIAL}}}));
+    let dry = PatchParams::default().dry_run();
     let (everywhere, here) = tokio::join!(
-        cluster.get_metadata_opt(&args.fence_cluster_role_binding),
-        namespaced.get_metadata_opt(&args.fence_role_binding)
+        cluster.patch(&args.fence_cluster_role_binding, &dry, &patch),
+        namespaced.patch(&args.fence_role_binding, &dry, &patch)
     );
-    let missing = match (everywhere, here) {
-        (Ok(Some(_)), Ok(Some(_))) => return Check::ok(name, "both bindings are there"),
-        (Err(error), _) | (_, Err(error)) if is_by_rbac(&error) => return Check::untried(name, words(&error)),
-        (Err(error), _) | (_, Err(error)) => {
-            return Check::failed(name, words(&error), LOOK);
+    let everywhere = everywhere
+        .err()
+        .map(|error| (format!("ClusterRoleBinding {}", args.fence_cluster_role_binding), error));
+    let here = here.err().map(|error| {
+        (
+            format!("RoleBinding {}/{}", args.namespace, args.fence_role_binding),
+            error,
+        )
+    });
+    match everywhere.or(here) {
+        None => Check::ok(name, "both bindings are there, and can be annotated (dry run)"),
+        Some((_, error)) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Some((which, error)) => {
+            let found = format!(
+                "{which} does not serve, so that all bindings are listed for each question: {}",
+                words(&error)
+            );
+            Check::failed(name, found, RESTORE)
         }
-        (Ok(None), _) => format!("ClusterRoleBinding {}", args.fence_cluster_role_binding),
-        (_, Ok(None)) => format!("RoleBinding {}/{}", args.namespace, args.fence_role_binding),
-    };
-    let found = format!("{missing} is missing: the operator would list all bindings for each question");
-    Check::failed(name, found, RESTORE)
+    }
 }
 
 /// Whether a backup could be stored, by a dry run.
@@ -387,5 +411,7 @@ async fn policy(client: &Client, fence: &str) -> Check {
 }
 
 fn is_by_policy(status: &kube::core::Status) -> bool {
-    status.message.contains("ValidatingAdmissionPolicy") && status.message.contains("denied request")
+    let ours = format!("ValidatingAdmissionPolicy '{SERVICE_ACCOUNT}'");
+    // The words of its general rule: not of another policy, and not of one that could not be evaluated.
+    status.message.contains(&ours) && status.message.contains("adds no subject to a binding")
 }

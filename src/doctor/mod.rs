@@ -15,7 +15,7 @@ pub mod cluster;
 pub mod report;
 
 use crate::{
-    alibaba::{Cloud, CloudSettings},
+    alibaba::{Cloud, CloudSettings, Timeouts},
     offboarding::context::Context,
     operator::{
         clients,
@@ -29,10 +29,15 @@ use kube::{
     runtime::events::{Recorder, Reporter},
 };
 use report::{Check, Report};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Tries of a call: one that a service throttles is made once more, and one to a place that is not there is not made for long.
 const TRIES: u32 = 2;
+/// The longest that one try may take.
+const LONGEST_TRY: Duration = Duration::from_secs(10);
 
 /// Checks everything. What it needs is what `run` is given.
 pub async fn examine(args: &RunArgs) -> Report {
@@ -48,7 +53,11 @@ pub async fn examine(args: &RunArgs) -> Report {
     };
     let connected = connect(args);
     let reachable = match &client {
-        Some(client) => report.add(cluster::api_server(client).await),
+        Some(client) => {
+            let (check, answers) = cluster::api_server(client).await;
+            report.add(check);
+            answers
+        }
         None => false,
     };
     let settings = match &client {
@@ -101,6 +110,8 @@ fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
     let mut settings: CloudSettings = args
         .cloud()
         .map_err(|error| failed(&error, "Set the cluster's region (in the Helm chart: cluster.region)."))?;
+    // Patience is for those who work; `helm test` waits for five minutes.
+    settings.timeouts = Timeouts::of(settings.timeouts.attempt.min(LONGEST_TRY));
     settings.timeouts.tries = TRIES;
     Cloud::connect(&settings).map_err(|error| {
         let fix = "Correct the setting that it names (in the Helm chart: credentials, endpoints, cluster.region, cluster.network).";

@@ -181,11 +181,12 @@ async fn store(
     Ok(too_large)
 }
 
-/// Creates a ConfigMap, or finds it created before, and reads it back. Also says which request created it.
+/// Creates a ConfigMap, or finds it created before, and reads it back. Also says which request created it, if it was this one.
 async fn create(ctx: &Context, map: &ConfigMap) -> Result<(ConfigMap, Option<String>), Hold> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let name = map.name_any();
     let (created, request_id) = request_id::traced(api.create(&PostParams::default(), map)).await;
+    let is_new = created.is_ok();
     match created {
         Ok(_) => {}
         Err(kube::Error::Api(status)) if status.is_already_exists() => {}
@@ -205,7 +206,7 @@ async fn create(ctx: &Context, map: &ConfigMap) -> Result<(ConfigMap, Option<Str
             words(&error)
         ))
     })?;
-    Ok((read, request_id))
+    Ok((read, request_id.filter(|_| is_new)))
 }
 
 /// What a person needs of an error: the API server's own words, without the answer's other fields.

@@ -102,7 +102,11 @@ async fn one(
         let action = item.action;
         match &effect {
             Ok(Effect::Done) => tracing::info!(binding = %key, ?action, request_id, "removed"),
-            Ok(other) => tracing::warn!(binding = %key, ?action, request_id, outcome = ?other, "not removed"),
+            Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was gone already"),
+            Ok(Effect::Conflict) => {
+                tracing::info!(binding = %key, ?action, request_id, "changed meanwhile; it is read again");
+            }
+            Ok(Effect::Refused(why)) => tracing::warn!(binding = %key, ?action, request_id, why, "not removed"),
             Err(error) => tracing::warn!(binding = %key, ?action, request_id, %error, "not removed"),
         }
         let effect = match effect {

@@ -9,7 +9,7 @@ use super::{
     settings::{RunArgs, SettingsError},
 };
 use crate::{
-    alibaba::Cloud,
+    alibaba::{Cloud, CredentialsState},
     api::UserOffboarding,
     metrics::{METRICS, Outcome},
     offboarding::{self, context::Context, hold::Hold},
@@ -47,6 +47,9 @@ use tracing::Instrument;
 
 /// The name under which the operator reports.
 const CONTROLLER: &str = "ack-offboarding-operator";
+
+/// How long a candidate waits for the first word on its credentials.
+const FIRST_PROOF: Duration = Duration::from_secs(5);
 
 /// How often the index's lag is measured while this process leads; a metric that is a minute old is none the worse.
 const MEASURE_LAG_EVERY: Duration = Duration::from_secs(60);
@@ -122,6 +125,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         credentials: cloud.credentials_state(),
     };
     let mut health = tokio::spawn(health::serve(listener, readiness, observed.clone()));
+    let mut proved = cloud.credentials_state();
     let mut proving = tokio::spawn({
         let cloud = cloud.clone();
         async move { cloud.prove_credentials().await }
@@ -141,7 +145,9 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     let recorder = Recorder::new(request.clone(), reporter);
     let elector = args.leader_elect.then(|| {
         let api = Api::namespaced(lease, &settings.namespace);
-        Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone())
+        let credentials = cloud.credentials_state();
+        let is_fit = move || *credentials.borrow() == CredentialsState::Usable;
+        Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone(), is_fit)
     });
     let context = Context::new(request, cloud, index.clone(), settings, recorder, leadership.clone());
     tokio::select! {
@@ -149,6 +155,15 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         () = leadership.stopping() => return Ok(()),
     }
     tracing::info!(bindings = index.len(), "the index is complete");
+    // Whoever is not fit lets others lead: it is known by now, unless STS takes its time.
+    let known = tokio::time::timeout(
+        FIRST_PROOF,
+        proved.wait_for(|state| *state != CredentialsState::Untried),
+    );
+    tokio::select! {
+        _ = known => {}
+        () = leadership.stopping() => return Ok(()),
+    }
     tokio::select! {
         () = work(watch, Arc::new(context), args.concurrency, elector, observed) => {}
         // They end by a panic, or when the socket fails. Without the one, returned access would go unnoticed.
@@ -229,8 +244,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         () = working => {}
         () = measure_lag(&measured.fence) => {}
     }
-    // A standby measures nothing.
-    METRICS.index_lag(Duration::ZERO);
+    METRICS.index_lag_unknown();
     observed.watch(None);
 }
 

@@ -43,7 +43,7 @@ pub struct Readiness {
     pub credentials: watch::Receiver<CredentialsState>,
 }
 
-/// A line each, as the API server's own `/readyz?verbose` has them.
+/// A line each, in the form of the API server's own `/readyz?verbose`.
 async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (StatusCode, String) {
     let index = match index.is_synced() {
         true => Ok(()),
@@ -52,7 +52,14 @@ async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (St
     let credentials = match &*credentials.borrow() {
         CredentialsState::Usable => Ok(()),
         CredentialsState::Untried => Err("Alibaba Cloud has not accepted them yet".to_owned()),
-        CredentialsState::Unusable(error) => Err(error.to_string()),
+        // Anybody in the cluster may ask: no account, no ARN.
+        CredentialsState::Unusable(error) => {
+            let what = error.code.as_deref().unwrap_or(error.kind.as_str());
+            Err(format!(
+                "{} {}: {what} (the log says more)",
+                error.service, error.operation
+            ))
+        }
     };
     let status = match index.is_ok() && credentials.is_ok() {
         true => StatusCode::OK,

@@ -6,6 +6,9 @@
 //! - The leader counts from the start of its last successful renewal, and steps down by itself after two thirds of that time,
 //!   whether or not it can still reach anybody: before another may start.
 //!
+//! - One that is not fit to work (its credentials do not serve) lets the others go first: it takes a Lease that is free only when nobody else
+//!   has done so for the Lease's duration.
+//!
 //! The Lease keeps two processes from working against each other. That nothing is lost if they do all the same rests on the
 //! preconditions of each effect, not on the Lease.
 
@@ -29,6 +32,7 @@ pub struct Elector {
     identity: String,
     duration: Duration,
     leadership: Leadership,
+    is_fit: Box<dyn Fn() -> bool + Send + Sync>,
     observed: Option<(LeaseSpec, Instant)>,
 }
 
@@ -38,13 +42,22 @@ enum Attempt {
     Held,
     /// By another process, at least until then if it does nothing.
     HeldBy(String, Instant),
+    /// By nobody; one that is fit may take it until then.
+    Yielded(Instant),
     /// Someone wrote to it between our read and our write.
     Raced,
 }
 
 impl Elector {
-    /// A candidate for the Lease `name`, under an identity that no other process has. `api` repeats nothing by itself.
-    pub fn new(api: Api<Lease>, name: &str, duration: Duration, leadership: Leadership) -> Self {
+    /// A candidate for the Lease `name`, under an identity that no other process has. `api` repeats nothing by itself; `is_fit` says
+    /// whether this process could work now.
+    pub fn new(
+        api: Api<Lease>,
+        name: &str,
+        duration: Duration,
+        leadership: Leadership,
+        is_fit: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "ack-offboarding-operator".to_owned());
         Elector {
             api,
@@ -52,6 +65,7 @@ impl Elector {
             identity: format!("{host}_{:016x}", fastrand::u64(..)),
             duration,
             leadership,
+            is_fit: Box::new(is_fit),
             observed: None,
         }
     }
@@ -69,6 +83,7 @@ impl Elector {
     /// Resolves when this process leads.
     pub async fn acquire(&mut self) {
         let mut told = None;
+        let mut yielded = false;
         loop {
             let began = Instant::now();
             let mut next = began + self.pause();
@@ -87,6 +102,15 @@ impl Elector {
                             "another process leads; this one stands by"
                         );
                         told = Some(other);
+                    }
+                }
+                Ok(Attempt::Yielded(until)) => {
+                    next = next.min(until);
+                    if !std::mem::replace(&mut yielded, true) {
+                        tracing::warn!(
+                            lease = self.name,
+                            "this process's credentials do not serve; it lets others lead"
+                        );
                     }
                 }
                 Ok(Attempt::Raced) => {}
@@ -109,7 +133,7 @@ impl Elector {
                     tracing::warn!(lease = self.name, leader = other, "another process took the Lease");
                     return self.leadership.lost();
                 }
-                Ok(Ok(Attempt::Raced)) | Err(_) => {}
+                Ok(Ok(Attempt::Raced | Attempt::Yielded(_))) | Err(_) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(lease = self.name, %error, "the Lease was not renewed; it is tried again")
                 }
@@ -160,6 +184,17 @@ impl Elector {
         if !holder.is_empty() && holder != self.identity && now < valid_until {
             return Ok(Attempt::HeldBy(holder, valid_until));
         }
+        if holder != self.identity && !(self.is_fit)() {
+            let free_since = if holder.is_empty() {
+                self.since(now)
+            } else {
+                valid_until
+            };
+            let turn = free_since + self.duration;
+            if now < turn {
+                return Ok(Attempt::Yielded(turn));
+            }
+        }
         let spec = self.renewed(&was);
         let params = PostParams::default();
         let written = match found {
@@ -205,12 +240,17 @@ impl Elector {
 
     /// When a Lease that stays as it is may be taken over: the time that its holder asked for, from when it was first seen so.
     fn valid_until(&self, spec: &LeaseSpec, now: Instant) -> Instant {
-        let since = self.observed.as_ref().map_or(now, |(_, since)| *since);
+        let since = self.since(now);
         let asked = spec
             .lease_duration_seconds
             .and_then(|s| u64::try_from(s).ok())
             .filter(|s| *s > 0);
         since + asked.map_or(self.duration, Duration::from_secs)
+    }
+
+    /// When the Lease was first seen as it is.
+    fn since(&self, now: Instant) -> Instant {
+        self.observed.as_ref().map_or(now, |(_, since)| *since)
     }
 
     fn renewed(&self, was: &LeaseSpec) -> LeaseSpec {

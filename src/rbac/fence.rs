@@ -50,8 +50,6 @@ pub struct Fence {
     index: Arc<BindingIndex>,
     names: FenceNames,
     passes: Shared<()>,
-    /// When the oldest nonce was written that has not come back yet.
-    behind_since: Mutex<Option<Instant>>,
     lists: Shared<Arc<[Half; 2]>>,
 }
 
@@ -60,6 +58,8 @@ pub struct Fence {
 enum FenceError {
     #[error("patching the fence bindings failed: {0}")]
     Patch(#[source] kube::Error),
+    #[error("patching the fence bindings took longer than {PATIENCE:?}")]
+    NotWritten,
     #[error("the watch did not deliver the fence within {PATIENCE:?}")]
     TooSlow,
 }
@@ -72,7 +72,6 @@ impl Fence {
             index,
             names,
             passes: Shared::default(),
-            behind_since: Mutex::default(),
             lists: Shared::default(),
         }
     }
@@ -105,41 +104,43 @@ impl Fence {
         match self.passes.run(|| self.pass()).await {
             Ok(()) => {}
             Err(error @ FenceError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
-            Err(error @ FenceError::Patch(_)) => tracing::debug!(%error, "the index's lag is not known"),
+            Err(error) => tracing::debug!(%error, "the index's lag is not known"),
         }
     }
 
     async fn pass(&self) -> Result<(), FenceError> {
         let nonce = format!("{:032x}", fastrand::u128(..));
+        let began = Instant::now();
+        let written = tokio::time::timeout(PATIENCE, self.write(&nonce)).await;
+        match written.unwrap_or(Err(FenceError::NotWritten)) {
+            Ok(()) => {}
+            Err(error) => {
+                METRICS.index_lag_unknown();
+                return Err(error);
+            }
+        }
+        let written = Instant::now();
+        let seen = async {
+            self.index.nonce_seen(BindingKind::ClusterRoleBinding, &nonce).await;
+            self.index.nonce_seen(BindingKind::RoleBinding, &nonce).await;
+        };
+        let seen = tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), seen).await;
+        // At least so much, if it was not seen.
+        METRICS.index_lag(if seen.is_ok() { written.elapsed() } else { PATIENCE });
+        seen.map_err(|_| FenceError::TooSlow)
+    }
+
+    async fn write(&self, nonce: &str) -> Result<(), FenceError> {
         let patch = Patch::Merge(json!({ "metadata": { "annotations": { NONCE_ANNOTATION: nonce } } }));
         let params = PatchParams::default();
         let cluster: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         let namespaced: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.names.namespace);
-        let began = Instant::now();
-        let pass = async {
-            tokio::try_join!(
-                cluster.patch(&self.names.cluster_role_binding, &params, &patch),
-                namespaced.patch(&self.names.role_binding, &params, &patch),
-            )
-            .map_err(FenceError::Patch)?;
-            self.index.nonce_seen(BindingKind::ClusterRoleBinding, &nonce).await;
-            self.index.nonce_seen(BindingKind::RoleBinding, &nonce).await;
-            Ok(())
-        };
-        let passed = tokio::time::timeout(PATIENCE, pass).await;
-        let mut behind_since = self.behind_since.lock().await;
-        match passed {
-            Ok(Ok(())) => {
-                *behind_since = None;
-                METRICS.index_lag(began.elapsed());
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => {
-                METRICS.index_lag(behind_since.get_or_insert(began).elapsed());
-                Err(FenceError::TooSlow)
-            }
-        }
+        tokio::try_join!(
+            cluster.patch(&self.names.cluster_role_binding, &params, &patch),
+            namespaced.patch(&self.names.role_binding, &params, &patch),
+        )
+        .map(drop)
+        .map_err(FenceError::Patch)
     }
 }
 

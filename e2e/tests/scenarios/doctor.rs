@@ -635,7 +635,10 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         "as somebody else",
         &said,
         &["ServiceAccount"],
-        &["no ServiceAccount of namespace", "helm test"],
+        &[
+            "and not system:serviceaccount:ack-offboarding-system:ack-offboarding-operator",
+            "helm test",
+        ],
     );
     Ok(())
 }

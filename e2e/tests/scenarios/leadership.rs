@@ -37,6 +37,20 @@ impl Replica {
         Replica::behind(stage, name, lease, None).await
     }
 
+    /// One whose credentials Alibaba Cloud does not accept.
+    async fn without_credentials(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
+        let options = OperatorOptions::default()
+            .flag("--leader-elect=true")
+            .flag(&format!("--lease-duration={lease}"));
+        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let options = OperatorOptions {
+            env: vec![set("HOSTNAME", name), set("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another")],
+            ..options
+        };
+        let process = stage.another_operator(&options).await?;
+        Ok(Replica { process, name })
+    }
+
     async fn behind(
         stage: &mut TestStage,
         name: &'static str,
@@ -181,6 +195,32 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
 }
 
 /// A run is frozen between two effects, and thaws when another process has finished it.
+/// A pod of an update to credentials that do not serve takes the Lease only if nobody else does: not when it is first, and not when the leader
+/// is killed while another is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let broken = Replica::without_credentials(&mut stage, "broken", "10s").await?;
+    broken.says("it lets others lead").await?;
+    let mut first = Replica::start(&mut stage, "first", "10s").await?;
+    first.says(LEADS).await?;
+    let mut second = Replica::start(&mut stage, "second", "10s").await?;
+    second.says(STANDS_BY).await?;
+    first.process.kill();
+    second.says(LEADS).await?;
+    assert_eq!(holder(&stage).await?, "second");
+    assert_eq!(broken.said(LEADS), None);
+    assert_eq!(
+        (broken.answers("/healthz").await?, broken.answers("/readyz").await?),
+        (200, 503)
+    );
+    // Alone, it leads: to say in the status what is wrong.
+    second.process.kill();
+    broken.says(LEADS).await?;
+    stage.apply("left", json!({"uid": "259083957089437690"})).await?;
+    stage.wait_for_state("left", "LookupFailed").await.map(drop)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> anyhow::Result<()> {
     let mut stage = stage().await;

@@ -1,13 +1,15 @@
 //! What Prometheus is told.
 
-use crate::support::{TestStage, UID, give_access, running};
+use crate::support::{TestStage, UID, give_access, running, stage};
 use ack_offboarding_e2e::{
-    cluster::{Process, ScratchDir, eventually},
+    cluster::{FENCE, Process, ScratchDir, eventually},
     simulator::{Fault, FaultKind, Operation},
-    stage::PATIENCE,
+    stage::{OperatorOptions, PATIENCE},
 };
 use ack_offboarding_operator::api::Reason;
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, process::Command};
 
@@ -162,6 +164,40 @@ async fn an_offboarding_is_counted() -> anyhow::Result<()> {
     assert!(lag > 0.0, "it was measured");
     assert_eq!(documented(), families(&metrics), "docs/metrics.md");
     assert!(value(&metrics, "ack_offboarding_reconciles_total{outcome=\"Reported\"}") >= 2.0);
+    Ok(())
+}
+
+/// Measures how far the index is behind, with nothing to offboard; where that cannot be known, it says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lag_of_an_idle_operators_index_is_measured() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let lag = async |stage: &TestStage| {
+        // Until it listens.
+        let metrics = stage.metrics().await.unwrap_or_default();
+        let sample = "ack_offboarding_index_lag_seconds ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(sample));
+        line.and_then(|value| value.parse::<f64>().ok())
+    };
+    stage.start_operator(&OperatorOptions::default()).await?;
+    let measured = eventually("a lag", PATIENCE, async || {
+        Ok(lag(&stage).await.filter(|lag| !lag.is_nan()))
+    });
+    let measured = measured.await?;
+    assert!(measured > 0.0 && measured <= 1.0, "{measured}");
+
+    // Nothing can be written without the fence, and so nothing be measured.
+    stage.stop_operator().await?;
+    let fence = Api::<ClusterRoleBinding>::all(stage.admin());
+    fence.delete(FENCE, &DeleteParams::default()).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+    let tried = async || {
+        Ok(stage
+            .operator_log()
+            .contains("the index's lag is not known")
+            .then_some(()))
+    };
+    eventually("the lag to be looked for", PATIENCE, tried).await?;
+    assert!(lag(&stage).await.is_some_and(f64::is_nan));
     Ok(())
 }
 
