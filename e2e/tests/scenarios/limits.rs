@@ -622,9 +622,11 @@ async fn the_operators_namespace_is_deleted_and_made_again() -> anyhow::Result<(
         &after,
         &[("Offboarded", "True/Verified"), ("BackedUp", "True/NothingToBackUp")],
     );
+    // The plan is the last that tells which bindings these were.
+    assert_eq!(after.plan.as_ref().map(|plan| plan.total), Some(1));
     assert_eq!(
-        (after.removed, after.backup, after.completed_at),
-        (before.removed, before.backup, before.completed_at)
+        (after.removed, after.backup, after.plan, after.completed_at),
+        (before.removed, before.backup, before.plan, before.completed_at)
     );
     sees!(stage, "complete", "after its backups are lost");
     Ok(())

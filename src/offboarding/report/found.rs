@@ -116,7 +116,8 @@ impl Report {
         let is_held = |item: &Item| held.contains(item.fingerprint.as_str());
         let all_held = plan.items.iter().all(is_held);
         let rest = match plan.items.is_empty() {
-            true => !facts.record.is_empty(),
+            // Where the backups are lost, with their namespace say, it is the last that tells what was removed.
+            true => !facts.record.is_empty() || self.status.backup.as_ref().is_some_and(|b| !b.config_maps.is_empty()),
             false => facts.in_progress() && all_held,
         };
         if !rest || self.status.plan.is_none() {
