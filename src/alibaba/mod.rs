@@ -38,6 +38,7 @@ use client::Client;
 use endpoints::Endpoint;
 use std::time::Duration;
 use transport::Transport;
+pub(crate) use transport::chain;
 
 /// The first wait between two proofs of credentials that do not serve.
 const FIRST_PROOF: Duration = Duration::from_secs(1);

@@ -115,7 +115,7 @@ fn undecodable(error: &DecodeError) -> NoAnswer {
 }
 
 /// An error and its sources, joined by colons, each said once; without those that only say that there is one.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     let says_nothing = |text: &str| text == "error sending request" || text == "client error (SendRequest)";

@@ -1,6 +1,6 @@
 //! The audit log: is it on, indexed, and long enough for a window of the default length?
 
-use super::{cloud::TRY_AGAIN, report::Check};
+use super::{cloud::or_try_again, report::Check};
 use crate::{
     api::{ActivityCheck, Reason},
     offboarding::{
@@ -78,9 +78,5 @@ fn failed(check: &str, doubt: &Doubt) -> Check {
         Reason::AuditGap => "Find out why records are missing; it passes when the window has moved on.",
         _ => trouble.map_or("", |trouble| trouble.advice),
     };
-    let fix = match fix {
-        "" => TRY_AGAIN,
-        fix => fix,
-    };
-    Check::failed(check, &doubt.message, fix)
+    Check::failed(check, &doubt.message, or_try_again(fix))
 }

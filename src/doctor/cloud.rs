@@ -24,7 +24,12 @@ const PURGE_ACTION: &str = "cs:CleanClusterUserPermissions";
 const GRANTS_ACTION: &str = "cs:GetUserPermissions";
 
 /// What to do when there is nothing to correct.
-pub(super) const TRY_AGAIN: &str = "Try again: the service did not answer as it should. If it lasts, Alibaba Cloud's support can tell by the request ID.";
+const TRY_AGAIN: &str = "Try again: the service did not answer as it should. If it lasts, Alibaba Cloud's support can tell by the request ID.";
+
+/// The advice about a failed call, which is empty where there is nothing to do but wait.
+pub(super) fn or_try_again(advice: &'static str) -> &'static str {
+    if advice.is_empty() { TRY_AGAIN } else { advice }
+}
 
 const CREDENTIALS: &str = "credentials";
 const CLOCK: &str = "clock";
@@ -106,9 +111,11 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
         administrator(&ctx, down, &caller, uid.as_ref()),
         audit
     );
-    let known = kubeconfigs
-        .iter()
-        .all(|check| check.check != KNOWN || check.outcome != Outcome::Failed);
+    let [known, ..] = &kubeconfigs;
+    let administrator = match known.outcome {
+        Outcome::Failed => Check::untried(ADMINISTRATOR, "ACK does not know the cluster"),
+        _ => administrator,
+    };
     checks.extend(identities);
     checks.extend(kubeconfigs);
     checks.extend(logs(&ctx, down, place.as_ref()).await);
@@ -116,10 +123,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
         action(PURGE_ACTION),
         "to try it is to purge somebody; if it is missing, the first offboarding says so (KubeconfigPurged)",
     ));
-    checks.push(match known {
-        true => administrator,
-        false => Check::untried(ADMINISTRATOR, "ACK does not know the cluster"),
-    });
+    checks.push(administrator);
     checks.extend(audit);
     checks
 }
@@ -155,14 +159,10 @@ impl Down<'_> {
         if self.has(error.service) {
             return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
         }
-        let advice = match hold::advice(error) {
-            "" => TRY_AGAIN,
-            advice => advice,
-        };
-        Check::failed(check, error, advice)
+        Check::failed(check, error, or_try_again(hold::advice(error)))
     }
 
-    /// An action was tried; that what was asked for is not there is an answer too.
+    /// An action was tried; that there is no such user or role is an answer too.
     fn tried<T>(self, name: &str, outcome: Result<T, ApiError>) -> Check {
         match outcome {
             Ok(_) => Check::ok(action(name), "granted"),
@@ -257,7 +257,8 @@ async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<&Uid>) -> Vec<Che
     by_uid.into_iter().chain(by_name).collect()
 }
 
-async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> Vec<Check> {
+/// Whether ACK knows the cluster, and the two actions that read from it.
+async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> [Check; 3] {
     let (ack, cluster) = (&ctx.cloud.ack, &ctx.settings.cluster_id);
     let states = async {
         let name = "cs:ListUserKubeConfigStates";
@@ -276,7 +277,7 @@ async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> Vec<Ch
         ),
         Err(_) => Check::untried(KNOWN, "ACK did not say"),
     };
-    vec![known, states, down.tried("cs:GetClusterAuditProject", project)]
+    [known, states, down.tried("cs:GetClusterAuditProject", project)]
 }
 
 async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<&Uid>) -> Check {

@@ -2,6 +2,7 @@
 
 use super::report::{Check, Outcome};
 use crate::{
+    alibaba,
     api::UserOffboarding,
     operator::settings::{PROFILE, RunArgs},
     rbac::fence::NONCE_ANNOTATION,
@@ -187,17 +188,7 @@ fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
         // With its causes: which address, and what happened there.
-        other => {
-            let causes = std::iter::successors(std::error::Error::source(other), |cause| cause.source());
-            causes.fold(other.to_string(), |text, cause| {
-                let cause = cause.to_string();
-                if text.contains(&cause) {
-                    text
-                } else {
-                    format!("{text}: {cause}")
-                }
-            })
-        }
+        other => alibaba::chain(other),
     }
 }
 

@@ -34,37 +34,36 @@ struct Replica {
 
 impl Replica {
     async fn start(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
-        Replica::behind(stage, name, lease, None).await
+        Replica::with(stage, name, lease, |_| {}).await
     }
 
     /// One whose credentials Alibaba Cloud does not accept.
     async fn without_credentials(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
-        let options = OperatorOptions::default()
-            .flag("--leader-elect=true")
-            .flag(&format!("--lease-duration={lease}"));
-        let set = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let options = OperatorOptions {
-            env: vec![set("HOSTNAME", name), set("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "another")],
-            ..options
-        };
-        let process = stage.another_operator(&options).await?;
-        Ok(Replica { process, name })
+        let secret = ("ALIBABA_CLOUD_ACCESS_KEY_SECRET".to_owned(), "another".to_owned());
+        Replica::with(stage, name, lease, |options| options.env.push(secret)).await
     }
 
+    /// One that asks another URL for the API server.
     async fn behind(
         stage: &mut TestStage,
         name: &'static str,
         lease: &str,
         api_server: Option<String>,
     ) -> anyhow::Result<Replica> {
-        let options = OperatorOptions::default()
+        Replica::with(stage, name, lease, |options| options.api_server = api_server).await
+    }
+
+    async fn with(
+        stage: &mut TestStage,
+        name: &'static str,
+        lease: &str,
+        change: impl FnOnce(&mut OperatorOptions),
+    ) -> anyhow::Result<Replica> {
+        let mut options = OperatorOptions::default()
             .flag("--leader-elect=true")
             .flag(&format!("--lease-duration={lease}"));
-        let options = OperatorOptions {
-            env: vec![("HOSTNAME".to_owned(), name.to_owned())],
-            api_server,
-            ..options
-        };
+        options.env.push(("HOSTNAME".to_owned(), name.to_owned()));
+        change(&mut options);
         let process = stage.another_operator(&options).await?;
         Ok(Replica { process, name })
     }
