@@ -265,7 +265,7 @@ fn attempts(leaver: &str) -> Vec<Attempt> {
             "approve its own plan",
             patch.clone(),
             format!("{offboardings}/left"),
-            json!({"spec": {"approvedPlans": []}}),
+            json!({"spec": {"approvals": []}}),
             FORBIDDEN,
         ),
         (

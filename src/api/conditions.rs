@@ -113,7 +113,7 @@ vocabulary!(
         QueryFailed,
         /// Nobody has to approve.
         Automatic,
-        /// The plan's digest is in approvedPlans.
+        /// The plan's digest is in approvals.
         PlanApproved,
         /// Active, and the spec says to proceed.
         OverrideActive,
@@ -137,6 +137,12 @@ vocabulary!(
         WriteFailed,
         /// A backup does not read back as it was written.
         VerifyFailed,
+        /// A backup that was stored is not there any more.
+        BackupMissing,
+        /// A subject begins with the UID, and the spec has not decided whose it is.
+        UndecidedNames,
+        /// More was backed up for the UID lately than its budget allows.
+        BudgetSpent,
         /// Bindings were removed.
         Removed,
         /// There was nothing to remove.

@@ -10,12 +10,13 @@ pub mod status;
 pub use conditions::{ConditionStatus, ConditionType, Reason};
 pub use crd::{crd, crd_yaml};
 pub use spec::{
-    ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, OnUncertainty, UserOffboarding,
-    UserOffboardingSpec,
+    ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
+    UserOffboarding, UserOffboardingSpec,
 };
 pub use status::{
-    ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, IdentityState, IdentityStatus,
-    KubeconfigStatus, PlanStatus, PlannedBinding, RemovedStatus, ResolvedIdentityType, UserOffboardingStatus,
+    ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
+    IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
+    ResolvedIdentityType, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.

@@ -81,16 +81,20 @@ pub struct UserOffboardingSpec {
     #[serde(default)]
     pub mode: Mode,
 
-    /// Automatic goes on by itself. Manual stops with a plan until the plan's digest is in approvedPlans.
+    /// Automatic goes on by itself. Manual stops with a plan until the plan's digest is in approvals.
     #[serde(default)]
     pub approval: Approval,
 
-    /// The approved plans, each as the whole digest from status.plan.digest ("sha256:" and 64 hexadecimal digits). A
+    /// The approved plans, each by the whole digest from status.plan.digest ("sha256:" and 64 hexadecimal digits). A
     /// list, because one manifest goes to many clusters, and each cluster's plan has a digest of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(max = 71)), extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("self.all(d, d.matches('^sha256:[0-9a-f]{64}$'))").message("approvedPlans takes whole digests as in status.plan.digest: 'sha256:' and 64 hexadecimal digits in lower case"))]
-    pub approved_plans: Vec<String>,
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["digest"]))]
+    pub approvals: Vec<PlanApproval>,
+
+    /// What to do about user names that begin with the UID and a dash, and do not end in digits alone. ACK's own
+    /// certificates end in digits; whose the others are, a person must say. Each is the whole name.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub names: Names,
 
     /// Stops before the next effect. What was already done stays done.
     #[serde(default)]
@@ -107,6 +111,43 @@ pub struct UserOffboardingSpec {
     /// Once reports access that returns later. Continuous removes it again, through the same checks.
     #[serde(default)]
     pub enforcement: Enforcement,
+}
+
+/// A person's yes to one plan.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanApproval {
+    /// The plan's digest, whole.
+    #[schemars(length(max = 71))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')").message("approvals takes whole digests as in status.plan.digest: 'sha256:' and 64 hexadecimal digits in lower case"))]
+    pub digest: String,
+
+    /// Why, for whoever reads it later: a ticket, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
+}
+
+/// Decisions about user names that begin with the UID and do not end in digits alone.
+#[derive(schemars::JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Names {
+    /// These are the identity's: bindings of them are removed as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    pub include: Vec<String>,
+
+    /// These are somebody else's: bindings of them stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
+    pub ignore: Vec<String>,
+}
+
+impl Names {
+    /// Whether nothing is decided.
+    pub fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.ignore.is_empty()
+    }
 }
 
 /// How the audit log decides whether the identity is still in use.

@@ -22,6 +22,13 @@ pub struct UserOffboardingStatus {
     /// What is to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
+    /// What the current run may do, and why. Written before its first change; nobody but the operator can write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clearance: Option<ClearanceStatus>,
+    /// Subjects that begin with the UID and a dash, do not end in digits alone, and that spec.names has not decided on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub undecided_names: Vec<String>,
     /// Where the removed bindings are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
@@ -63,6 +70,56 @@ pub struct IdentityStatus {
     /// When it was moved to RAM's recycle bin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
+    /// What it was when RAM last knew it, if RAM does not know it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_known: Option<LastKnownIdentity>,
+    /// When it was found to exist again after it had been gone: approvals from before are void.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<Time>,
+}
+
+/// What an identity was when RAM last knew it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastKnownIdentity {
+    /// What kind of identity.
+    #[serde(rename = "type")]
+    pub type_: ResolvedIdentityType,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What the current run may do, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClearanceStatus {
+    /// The run: backups bear it too.
+    #[serde(rename = "runID")]
+    pub run_id: String,
+    /// Why the run may change something.
+    pub decision: Decision,
+    /// How many items passed the checks: bindings, and the kubeconfig.
+    pub item_count: u32,
+    /// The sha256 of the list of these items.
+    pub items_digest: String,
+    /// The ConfigMap with the list, in the operator's namespace. It counts only if its sha256 is itemsDigest.
+    pub list: String,
+}
+
+/// Why a run may change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Decision {
+    /// Nobody has to approve, and the identity is inactive.
+    Automatic,
+    /// A person approved the plan.
+    PlanApproved,
+    /// The identity is active, and the spec says to proceed.
+    OverrideActive,
+    /// Activity is unknown, and the spec says to proceed.
+    OverrideUnknown,
+    /// The longest wait that the spec allows is over.
+    WaitExpired,
 }
 
 /// What kind of identity a UID turned out to be.
@@ -190,12 +247,14 @@ pub struct BackupStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RemovedStatus {
-    /// Bindings that were deleted.
+    /// Bindings that are gone.
     pub deleted: u32,
+    /// Bindings that name nobody any more and grant nothing, and still exist: their finalizers are not done.
+    pub disarmed: u32,
     /// Bindings that lost the leaver's subjects and kept the others.
     pub subjects_removed: u32,
-    /// Bindings that ACK's purge removed, though they name the UID under another kind of subject.
-    pub by_ack: u32,
+    /// Bindings that the operator kept, and that disappeared between the request to purge and its confirmation.
+    pub disappeared: u32,
     /// All of these.
     pub total: u32,
 }
@@ -209,9 +268,24 @@ pub struct KubeconfigStatus {
     /// When ACK accepted the purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purged_at: Option<Time>,
+    /// When ACK last refused to purge it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_at: Option<Time>,
     /// Until when ACK can restore the purged kubeconfig: 30 days after the purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restorable_until: Option<Time>,
+}
+
+impl KubeconfigStatus {
+    /// A kubeconfig in this state, of which nothing else is known.
+    pub fn of(state: CertState) -> Self {
+        KubeconfigStatus {
+            state,
+            purged_at: None,
+            refused_at: None,
+            restorable_until: None,
+        }
+    }
 }
 
 /// The state of a kubeconfig's client certificate, in ACK's words (ListUserKubeConfigStates), and `Absent`.

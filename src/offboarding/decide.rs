@@ -317,7 +317,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         false => "The plan",
     };
     let message = format!(
-        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvedPlans: {}",
+        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvals: {}",
         plan.summary(),
         plan.digest
     );
@@ -330,7 +330,12 @@ fn has_nothing_to_do(facts: &Facts) -> bool {
 
 /// A plan is approved as a whole by its digest; in the course of a run, what the approved plan held stays approved.
 fn is_approved(facts: &Facts, plan: &Plan) -> bool {
-    if facts.spec.approved_plans.contains(&plan.digest) {
+    if facts
+        .spec
+        .approvals
+        .iter()
+        .any(|approval| approval.digest == plan.digest)
+    {
         return true;
     }
     let held = facts.record.fingerprints(&facts.status);

@@ -60,6 +60,8 @@ impl Identity {
             name: self.name().map(str::to_owned),
             state,
             deleted_at,
+            last_known: None,
+            returned_at: None,
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct Counts {
     /// Bindings that were to lose subjects, and have.
     pub subjects_removed: u32,
     /// Bindings that only bear the name, and are gone.
-    pub by_ack: u32,
+    pub disappeared: u32,
 }
 
 /// Reads the record of the object with this `metadata.uid`.
@@ -149,7 +149,7 @@ impl Record {
             match entry.action {
                 StoredAction::Delete => counts.deleted += 1,
                 StoredAction::RemoveSubject => counts.subjects_removed += 1,
-                StoredAction::Keep if !is_in(lookalikes, &entry.uid) => counts.by_ack += 1,
+                StoredAction::Keep if !is_in(lookalikes, &entry.uid) => counts.disappeared += 1,
                 StoredAction::Keep if self.was_shrunk(&entry.uid) => counts.subjects_removed += 1,
                 StoredAction::Keep => {}
             }

@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for SlimBinding {
         let wire = Wire::deserialize(deserializer).map_err(de::Error::custom)?;
         let classify = |s: &WireSubject<'_>| subject::classify(&s.kind, s.api_group.as_deref(), &s.name);
         let mut uids: Vec<_> = wire.subjects.iter().flatten().filter_map(classify).collect();
-        uids.sort_unstable_by_key(|(uid, relation)| (*uid, *relation == Match::NameOnly));
+        uids.sort_unstable_by_key(|(uid, relation)| (*uid, *relation));
         uids.dedup();
         let nonce = wire.metadata.annotations.and_then(|a| a.nonce);
         Ok(SlimBinding {

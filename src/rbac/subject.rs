@@ -13,10 +13,13 @@ pub const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 pub type UidKey = u128;
 
 /// How a subject relates to a UID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
     /// Kind, API group and name say that it is the RAM identity.
     User,
+    /// A user whose name is `<uid>-<something other than digits>`: ACK's page calls the suffix random, and only samples
+    /// show digits. Whose it is, a person must say.
+    OtherSuffix,
     /// It bears the name, but is something else: a Group or a ServiceAccount.
     NameOnly,
 }
@@ -32,6 +35,12 @@ pub fn uid_in_name(name: &str) -> Option<UidKey> {
     uid.parse::<Uid>().ok().map(|uid| key(&uid))
 }
 
+/// The UID that a name begins with: `<uid>`, `<uid>-<digits>`, or `<uid>-<anything else>`.
+pub fn uid_at_start(name: &str) -> Option<UidKey> {
+    let uid = name.split_once('-').map_or(name, |(uid, _)| uid);
+    uid.parse::<Uid>().ok().map(|uid| key(&uid))
+}
+
 /// The number that a UID is.
 pub fn key(uid: &Uid) -> UidKey {
     uid.as_str()
@@ -43,9 +52,14 @@ pub fn key(uid: &Uid) -> UidKey {
 ///
 /// A subject of kind `User` without `apiGroup` counts as one: the API server defaults it to the RBAC group.
 pub fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(UidKey, Match)> {
-    let uid = uid_in_name(name)?;
+    let uid = uid_at_start(name)?;
     let is_user = kind == "User" && api_group.is_none_or(|group| group.is_empty() || group == RBAC_GROUP);
-    Some((uid, if is_user { Match::User } else { Match::NameOnly }))
+    let relation = match (is_user, uid_in_name(name)) {
+        (false, _) => Match::NameOnly,
+        (true, Some(_)) => Match::User,
+        (true, None) => Match::OtherSuffix,
+    };
+    Some((uid, relation))
 }
 
 #[cfg(test)]
@@ -67,9 +81,36 @@ mod tests {
             ("ServiceAccount", Some(""), name, Some((uid, Match::NameOnly))),
             ("ServiceAccount", None, stamped, Some((uid, Match::NameOnly))),
             ("User", Some(RBAC_GROUP), "leaver", None),
-            ("User", Some(RBAC_GROUP), "259083957089437690-", None),
-            ("User", Some(RBAC_GROUP), "259083957089437690-x", None),
-            ("User", Some(RBAC_GROUP), "259083957089437690-1-2", None),
+            (
+                "User",
+                Some(RBAC_GROUP),
+                "259083957089437690-",
+                Some((uid, Match::OtherSuffix)),
+            ),
+            (
+                "User",
+                Some(RBAC_GROUP),
+                "259083957089437690-c7f1a2b9",
+                Some((uid, Match::OtherSuffix)),
+            ),
+            (
+                "User",
+                Some(RBAC_GROUP),
+                "259083957089437690-1700000000-2",
+                Some((uid, Match::OtherSuffix)),
+            ),
+            (
+                "Group",
+                Some(RBAC_GROUP),
+                "259083957089437690-x",
+                Some((uid, Match::NameOnly)),
+            ),
+            (
+                "User",
+                Some(RBAC_GROUP),
+                "2590839570894376901-x",
+                Some((2590839570894376901, Match::OtherSuffix)),
+            ),
             ("User", Some(RBAC_GROUP), "-1", None),
             ("User", Some(RBAC_GROUP), "0259083957089437690", None),
             ("User", Some(RBAC_GROUP), "system:259083957089437690", None),

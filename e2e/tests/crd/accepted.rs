@@ -41,7 +41,7 @@ fn merge(into: &mut Value, changes: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn valid_specs_are_accepted_and_completed() {
     let cluster = cluster().await;
-    let all_256: Value = (0..256).map(|i| json!(format!("sha256:{i:064}"))).collect();
+    let all_256: Value = (0..256).map(|i| json!({"digest": format!("sha256:{i:064}")})).collect();
     // What is written, and how the completed spec differs from the defaults.
     let cases = [
         (json!({"uid": UID}), json!({})),
@@ -69,13 +69,10 @@ async fn valid_specs_are_accepted_and_completed() {
         (json!({"uid": UID, "mode": "DryRun"}), json!({"mode": "DryRun"})),
         (json!({"uid": UID, "approval": "Manual"}), json!({"approval": "Manual"})),
         (
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [digest('a'), digest('0')]}),
-            json!({"approval": "Manual", "approvedPlans": [digest('a'), digest('0')]}),
+            json!({"uid": UID, "approval": "Manual", "approvals": [{"digest": digest('a')}, {"digest": digest('0'), "reason": "OPS-1"}]}),
+            json!({"approval": "Manual", "approvals": [{"digest": digest('a')}, {"digest": digest('0'), "reason": "OPS-1"}]}),
         ),
-        (
-            json!({"uid": UID, "approvedPlans": all_256}),
-            json!({"approvedPlans": all_256}),
-        ),
+        (json!({"uid": UID, "approvals": all_256}), json!({"approvals": all_256})),
         (json!({"uid": UID, "suspend": true}), json!({"suspend": true})),
         (json!({"uid": UID, "activityCheck": {}}), json!({})),
         (

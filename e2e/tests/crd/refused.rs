@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 type Case = (&'static str, Value, &'static [&'static str]);
 
 const UID_RULE: &[&str] = &["spec.uid", "1 to 20 decimal digits, without a leading zero"];
-const DIGEST_RULE: &[&str] = &[
-    "spec.approvedPlans",
-    "'sha256:' and 64 hexadecimal digits in lower case",
-];
+const DIGEST_RULE: &[&str] = &["spec.approvals", "'sha256:' and 64 hexadecimal digits in lower case"];
 
 fn check(check: Value) -> Value {
     json!({"uid": UID, "activityCheck": check})
 }
 
 fn approved(plans: Value) -> Value {
-    json!({"uid": UID, "approvedPlans": plans})
+    let Value::Array(digests) = plans else {
+        return json!({"uid": UID, "approvals": plans});
+    };
+    let approvals: Vec<_> = digests.iter().map(|digest| json!({"digest": digest})).collect();
+    json!({"uid": UID, "approvals": approvals})
 }
 
 fn with(field: &str, value: Value) -> Value {
@@ -164,7 +165,7 @@ fn malformed() -> Vec<Case> {
         (
             "a long digest",
             approved(json!([digest('a') + "a"])),
-            &["spec.approvedPlans[0]", "Too long", "71"],
+            &["spec.approvals[0].digest", "Too long", "71"],
         ),
         ("a digest in upper case", approved(json!([digest('A')])), DIGEST_RULE),
         (
@@ -186,17 +187,17 @@ fn malformed() -> Vec<Case> {
         (
             "a digest twice",
             approved(json!([digest('a'), digest('a')])),
-            &["spec.approvedPlans[1]", "Duplicate value"],
+            &["spec.approvals[1]", "Duplicate value"],
         ),
         (
             "a digest that is no list",
             approved(json!(digest('a'))),
-            &["spec.approvedPlans", "must be of type array"],
+            &["spec.approvals", "must be of type array"],
         ),
         (
             "more than 256 digests",
             approved((0..257).map(|i| json!(format!("sha256:{i:064}"))).collect()),
-            &["spec.approvedPlans", "Too many", "256"],
+            &["spec.approvals", "Too many", "256"],
         ),
         // The rest.
         (
@@ -280,7 +281,7 @@ async fn a_uid_never_changes_and_the_rest_may() {
 
     let everything = json!({
         "expectedName": "leaver", "identityType": "RamRole", "mode": "DryRun", "approval": "Manual",
-        "approvedPlans": [digest('a')], "suspend": true, "kubeconfig": "Keep", "enforcement": "Continuous",
+        "approvals": [{"digest": digest('a')}], "suspend": true, "kubeconfig": "Keep", "enforcement": "Continuous",
         "activityCheck": {"windowDays": 30, "whenActive": "Proceed", "whenUnknown": "Proceed", "waitAtMostDays": 60},
     });
     let edited = patch(everything).await;

@@ -4,8 +4,8 @@
 use crate::{
     sight::{self, sees, sees_text},
     support::{
-        LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, give_access, message,
-        purges, running_with, stage,
+        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, assert_untouched,
+        give_access, message, purges, running_with, stage,
     },
 };
 use ack_offboarding_e2e::{
@@ -381,7 +381,7 @@ async fn a_binding_replaced_while_it_is_removed_needs_a_new_approval() -> anyhow
     stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
     let status = stage.wait_for_state("left", "AwaitingApproval").await?;
     let first = status.plan.expect("a plan").digest;
-    let manual = |digests: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": digests});
+    let manual = |digests: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(digests)});
     stage.apply("left", manual(&[&first])).await?;
     let status = stage.wait_for_state("left", "AwaitingApproval").await?;
     sees!(stage, "left", "when it was replaced");

@@ -3,8 +3,8 @@
 use crate::{
     sight::{self, sees, sees_text},
     support::{
-        LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting,
-        give_access, message, purges, running, running_with, stage,
+        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, assert_untouched,
+        assert_waiting, give_access, message, purges, running, running_with, stage,
     },
 };
 use ack_offboarding_e2e::{
@@ -148,7 +148,7 @@ async fn the_name_of_the_backup_is_taken_by_something_else() -> anyhow::Result<(
     let taken: ConfigMap = serde_json::from_value(taken)?;
     let taken = config_maps(&stage).create(&PostParams::default(), &taken).await?;
 
-    let spec = json!({"uid": UID, "approval": "Manual", "approvedPlans": [digest]});
+    let spec = json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[digest])});
     stage.apply("left", spec).await?;
     let status = stage.wait_for_state("left", "VerifyFailed").await?;
     assert_stalled(&status, "VerifyFailed");
@@ -215,7 +215,7 @@ async fn a_config_map_with_the_labels_of_a_backup_is_no_backup() -> anyhow::Resu
     sees_text!("for each", seen);
     assert_untouched(&stage).await?;
 
-    let spec = json!({"uid": UID, "approval": "Manual", "approvedPlans": [digest]});
+    let spec = json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[digest])});
     stage.apply("left", spec).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await
@@ -665,7 +665,7 @@ async fn the_leaver_is_in_three_hundred_bindings() -> anyhow::Result<()> {
     assert_eq!((plan.bindings.len(), plan.total), (100, 300));
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
-        (removed.deleted, removed.subjects_removed, removed.by_ack, removed.total),
+        (removed.deleted, removed.subjects_removed, removed.disappeared, removed.total),
         (200, 100, 0, 300)
     );
     let backup = status.backup.clone().unwrap_or_default();

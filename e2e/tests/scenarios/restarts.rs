@@ -1,7 +1,7 @@
 //! Killed at any point and restarted, the operator reaches the same final state (I6).
 
 use crate::sight::{describe, sees, sees_text};
-use crate::support::{TestStage, assert_stored_before_removed, stage};
+use crate::support::{TestStage, approvals, assert_stored_before_removed, stage};
 use ack_offboarding_e2e::{
     cluster::eventually,
     proxy::{Judge, Proxy, Upstream, Verdict},
@@ -167,7 +167,7 @@ async fn approve(stage: &TestStage, name: &str, uid: &str) -> anyhow::Result<()>
         stage
             .apply(
                 name,
-                json!({"uid": uid, "approval": "Manual", "approvedPlans": approved}),
+                json!({"uid": uid, "approval": "Manual", "approvals": approvals(&approved)}),
             )
             .await?;
     }

@@ -26,6 +26,11 @@ pub(crate) const UID: &str = "259083957089437690";
 /// The name in the leaver's client certificate.
 pub(crate) const LEAVER: &str = "259083957089437690-1700000000";
 
+/// `spec.approvals` with these digests.
+pub(crate) fn approvals(digests: &[impl serde::Serialize]) -> Value {
+    digests.iter().map(|digest| json!({"digest": digest})).collect()
+}
+
 /// A stage on a cluster of the pool.
 pub(crate) type TestStage = Stage<pool::Lease>;
 

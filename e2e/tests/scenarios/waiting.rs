@@ -2,7 +2,7 @@
 
 use crate::sight::{sees, sees_text};
 use crate::support::{
-    LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
+    LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
     make_a_request, message, purges, running, running_with, stage,
 };
 use ack_offboarding_e2e::{
@@ -67,7 +67,7 @@ async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
     stage
         .apply(
             "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other]}),
+            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other])}),
         )
         .await?;
     let status = stage.wait_for_state("left", "AwaitingApproval").await?;
@@ -87,7 +87,7 @@ async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
     stage
         .apply(
             "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [other, digest]}),
+            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other, &digest])}),
         )
         .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
@@ -107,7 +107,7 @@ async fn a_part_of_a_digest_is_no_approval() -> anyhow::Result<()> {
     let refused = stage
         .apply(
             "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [part]}),
+            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[part])}),
         )
         .await;
     let error = refused.expect_err("the API server refuses it");
@@ -132,7 +132,7 @@ async fn a_plan_that_changed_before_it_was_approved_needs_its_new_digest() -> an
         })
         .await?;
 
-    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
     stage.apply("left", spec(&[&read])).await?;
     let status = stage.wait_for_state("left", "AwaitingApproval").await?;
     sees!(stage, "left", "when the digest that was read is approved");
@@ -154,7 +154,7 @@ async fn a_plan_that_changed_after_it_was_approved_is_not_carried_out() -> anyho
     stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
     let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
     stage.stop_operator().await?;
-    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
     stage.apply("left", spec(&[&approved])).await?;
     stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
     stage.start_operator(&OperatorOptions::default()).await?;
@@ -183,7 +183,7 @@ async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::R
     stage
         .apply(
             "left",
-            json!({"uid": UID, "approval": "Manual", "approvedPlans": [approved]}),
+            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&approved])}),
         )
         .await?;
     stage.wait_for_state("left", "Terminating").await?;
@@ -211,7 +211,7 @@ async fn a_binding_that_the_approved_plan_did_not_hold_needs_a_new_approval() ->
     stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
     stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
     let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvedPlans": plans});
+    let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
     stage.apply("left", spec(&[&approved])).await?;
     stage.wait_for_state("left", "Terminating").await?;
     stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    api::{BindingAction, CertState, ConditionStatus, KubeconfigStatus, conditions},
+    api::{BindingAction, CertState, ConditionStatus, KubeconfigStatus, PlanApproval, conditions},
     offboarding::{activity::Doubt, hold::Trouble, plan, testing},
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
@@ -217,11 +217,7 @@ fn access_that_returns_holds_under_once_only() {
     facts.spec.enforcement = Enforcement::Once;
     facts.bindings.clear();
     assert_eq!(held(&facts), None);
-    facts.status.kubeconfig = Some(KubeconfigStatus {
-        state: CertState::Removed,
-        purged_at: None,
-        restorable_until: None,
-    });
+    facts.status.kubeconfig = Some(KubeconfigStatus::of(CertState::Removed));
     facts.kubeconfig = Ok(CertState::Unexpired);
     let hold = guards(&facts).unwrap_err();
     assert_eq!(hold.about.unwrap().2, Reason::KubeconfigReissued);
@@ -231,9 +227,8 @@ fn access_that_returns_holds_under_once_only() {
 fn a_kubeconfig_returns_only_if_it_was_gone() {
     let reported = |state, purged_at| {
         Some(KubeconfigStatus {
-            state,
             purged_at,
-            restorable_until: None,
+            ..KubeconfigStatus::of(state)
         })
     };
     let mut facts = testing::facts();
@@ -353,12 +348,19 @@ fn approval_is_by_the_whole_digest() {
     let waits = Err((Reason::AwaitingApproval, Some(Reason::AwaitingApproval)));
     assert_eq!(gated(&facts, Some(&quiet)), waits);
     let digest = plan::plan(&facts).digest;
-    facts.spec.approved_plans = vec![digest[..40].to_owned(), "sha256:other".into()];
+    facts.spec.approvals = vec![approval(&digest[..40]), approval("sha256:other")];
     assert_eq!(gated(&facts, Some(&quiet)), waits, "a prefix is no approval");
-    facts.spec.approved_plans.push(digest);
+    facts.spec.approvals.push(approval(&digest));
     assert_eq!(gated(&facts, Some(&quiet)), Ok(Reason::PlanApproved));
     facts.bindings.push(testing::binding("c", &[user("100")]));
     assert_eq!(gated(&facts, Some(&quiet)), waits, "the plan changed");
+}
+
+fn approval(digest: &str) -> PlanApproval {
+    PlanApproval {
+        digest: digest.to_owned(),
+        reason: None,
+    }
 }
 
 #[test]
@@ -516,7 +518,11 @@ fn what_acks_purge_took_is_counted_once_and_as_acks() {
     facts.record.add(kept);
     let shrunk = testing::binding("mixed", &[json!({"kind": "Group", "name": "100"})]);
     let counts = facts.record.counts(&[], &[shrunk]);
-    assert_eq!((counts.subjects_removed, counts.by_ack), (1, 0), "it is still there");
+    assert_eq!(
+        (counts.subjects_removed, counts.disappeared),
+        (1, 0),
+        "it is still there"
+    );
     let counts = facts.record.counts(&[], &[]);
-    assert_eq!((counts.subjects_removed, counts.by_ack), (0, 1));
+    assert_eq!((counts.subjects_removed, counts.disappeared), (0, 1));
 }

@@ -27,6 +27,8 @@ impl Report {
                 name: None,
                 state: IdentityState::Exists,
                 deleted_at: None,
+                last_known: None,
+                returned_at: None,
             }),
             Ok(identity) => Some(identity.to_status()),
             Err(_) => self.status.identity.take(),

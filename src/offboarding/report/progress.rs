@@ -139,11 +139,9 @@ impl Report {
     /// Says what ACK says of the kubeconfig.
     pub fn kubeconfig(&mut self, state: CertState) {
         let known = self.status.kubeconfig.take();
-        let (purged_at, restorable_until) = known.map(|k| (k.purged_at, k.restorable_until)).unwrap_or_default();
-        self.status.kubeconfig = Some(KubeconfigStatus {
-            state,
-            purged_at,
-            restorable_until,
+        self.status.kubeconfig = Some(match known {
+            Some(known) => KubeconfigStatus { state, ..known },
+            None => KubeconfigStatus::of(state),
         });
     }
 
@@ -233,18 +231,18 @@ impl Report {
             let found = observe::bindings(ctx, key).await?;
             let lookalikes = observe::lookalikes(ctx, key).await?;
             let gone = facts.record.counts(&found, &lookalikes);
-            (counts.deleted, counts.subjects_removed, counts.by_ack) =
-                (gone.deleted, gone.subjects_removed, gone.by_ack);
+            (counts.deleted, counts.subjects_removed, counts.disappeared) =
+                (gone.deleted, gone.subjects_removed, gone.disappeared);
             if !facts.in_progress()
                 && let Some(before) = &facts.status.removed
             {
                 // What else happens to bindings that were kept, after the end, is not ACK's doing.
-                counts.by_ack = before.by_ack;
+                counts.disappeared = before.disappeared;
             }
             self.stored(&facts.record, ctx);
         }
-        self.taken_by_ack(counts.by_ack);
-        counts.total = counts.deleted + counts.subjects_removed + counts.by_ack;
+        self.taken_by_ack(counts.disappeared);
+        counts.total = counts.deleted + counts.subjects_removed + counts.disappeared;
         self.status.removed = Some(counts);
         Ok(())
     }
