@@ -12,7 +12,6 @@ use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_us
 use crate::{
     alibaba::error::ApiError,
     api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
-    rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use record::Hit;
@@ -180,7 +179,7 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
     let (index, covered) = tokio::join!(coverage::index(ctx, place), coverage::covers(ctx, place, window));
     let index = index?;
     let covered = covered.and_then(|()| coverage::is_indexed_throughout(place, &index, window));
-    let names = names_in_use(&facts.bindings, &facts.record, subject::key(&facts.uid));
+    let names = names_in_use(facts);
     let until_now = Window {
         // What another clock calls the future included.
         to: facts.now.as_second() + CLOCK_SKEW,
