@@ -93,7 +93,11 @@ pub async fn fetch(
         .body(Vec::new())
         .map_err(|e| failed(kube::Error::HttpError(e)))?;
     match client.request_text(request).await {
-        Ok(text) => Ok(Some((LiveBinding::parse(key, &text, leaver)?, text))),
+        Ok(mut text) => {
+            // The API server ends its answers with a line break, which is no part of the object.
+            text.truncate(text.trim_end().len());
+            Ok(Some((LiveBinding::parse(key, &text, leaver)?, text)))
+        }
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
         Err(error) => Err(failed(error)),
     }
