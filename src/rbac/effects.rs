@@ -210,7 +210,12 @@ pub async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -> Resul
 impl Disarmed {
     fn of(live: LiveBinding) -> Self {
         Disarmed {
-            waits_for: live.terminating.then_some(live.finalizers),
+            waits_for: live.terminating.then(|| {
+                live.finalizers
+                    .into_iter()
+                    .filter(|finalizer| finalizer != ORPHAN)
+                    .collect()
+            }),
             key: live.key,
             uid: live.uid,
             resource_version: live.resource_version,

@@ -24,7 +24,8 @@ use ack_offboarding_operator::{
     },
 };
 use base64::Engine;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture};
+use http::{Method, Uri};
 use k8s_openapi::{
     api::{
         core::v1::{ConfigMap, Namespace, NamespaceSpec, ResourceQuota, ServiceAccount},
@@ -41,7 +42,7 @@ use serde_json::{Value, json};
 use std::{
     io::Read,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -137,31 +138,53 @@ async fn first_backup(stage: &TestStage, object: &UserOffboarding, decision: &st
     Ok(map?)
 }
 
-/// A ConfigMap of just the backup's name is there already, with other content. Nothing is removed until a person has looked
-/// into it and deleted it; then the operator writes the backup.
+/// A ConfigMap of just the backup's name is there already, with other content: somebody made it in the moment in which the
+/// operator was about to. Nothing is removed until a person has looked into it and deleted it; then the operator writes the backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_the_backup_is_taken_by_something_else() -> anyhow::Result<()> {
-    let stage = running().await;
+    let mut stage = stage().await;
     give_access(&stage).await?;
-    let spec = json!({"uid": UID, "approval": "Manual"});
-    let object = stage.apply("left", spec).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
-    let digest = status.plan.expect("a plan").digest;
-    let name = first_backup(&stage, &object, "PlanApproved").await?.name_any();
-    let taken = json!({"metadata": {"name": name}, "data": {"index.json": "{}"}, "immutable": true});
-    let taken: ConfigMap = serde_json::from_value(taken)?;
-    let taken = config_maps(&stage).create(&PostParams::default(), &taken).await?;
-
-    let spec = json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[digest])});
-    stage.apply("left", spec).await?;
+    let (name, admin) = (Arc::new(OnceLock::<String>::new()), stage.admin());
+    let before = {
+        let name = name.clone();
+        move |method: &Method, uri: &Uri, body: &bytes::Bytes| -> BoxFuture<'static, ()> {
+            let body: Value = serde_json::from_slice(body).unwrap_or_default();
+            let wanted = body
+                .pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let is_backup = body
+                .pointer("/metadata/labels/ack-offboarding.io~1object-uid")
+                .is_some();
+            let is_it = method == Method::POST && uri.path().ends_with("/configmaps") && is_backup;
+            if !is_it || name.set(wanted.to_owned()).is_err() {
+                return Box::pin(async {});
+            }
+            let taken = json!({"metadata": {"name": wanted}, "data": {"index.json": "{}"}, "immutable": true});
+            let maps = Api::<ConfigMap>::namespaced(admin.clone(), OPERATOR_NAMESPACE);
+            Box::pin(async move {
+                let taken = serde_json::from_value(taken).expect("a ConfigMap");
+                maps.create(&PostParams::default(), &taken).await.expect("the name");
+            })
+        }
+    };
+    let upstream = Upstream::api_server(&stage.cluster)?;
+    let proxy = Proxy::stepping_in(upstream, Arc::new(before)).await?;
+    let options = OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    stage.start_operator(&options).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "VerifyFailed").await?;
+    let name = name.get().expect("the backup's name").clone();
     assert_stalled(&status, "VerifyFailed");
     assert_conditions(&status, &[("BackedUp", "False/VerifyFailed")]);
     assert!(message(&status, "Ready").contains(&name));
     sees!(stage, "left", "while the name is taken");
     assert_untouched(&stage).await?;
-    let still_there = config_maps(&stage).get(&name).await?;
-    assert_eq!(still_there.metadata.resource_version, taken.metadata.resource_version);
+    let taken = config_maps(&stage).get(&name).await?;
+    assert_eq!(taken.data.unwrap_or_default()["index.json"], "{}");
 
     config_maps(&stage).delete(&name, &DeleteParams::default()).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
