@@ -96,7 +96,10 @@ async fn a_group_and_a_service_account_named_like_the_uid_stay() -> anyhow::Resu
         json!([group, account])
     );
     let removed = status.removed.unwrap_or_default();
-    assert_eq!((removed.deleted, removed.subjects_removed, removed.disappeared), (2, 1, 0));
+    assert_eq!(
+        (removed.deleted, removed.subjects_removed, removed.disappeared),
+        (2, 1, 0)
+    );
     let kept = stage
         .backups()
         .await?

@@ -665,7 +665,12 @@ async fn the_leaver_is_in_three_hundred_bindings() -> anyhow::Result<()> {
     assert_eq!((plan.bindings.len(), plan.total), (100, 300));
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
-        (removed.deleted, removed.subjects_removed, removed.disappeared, removed.total),
+        (
+            removed.deleted,
+            removed.subjects_removed,
+            removed.disappeared,
+            removed.total
+        ),
         (200, 100, 0, 300)
     );
     let backup = status.backup.clone().unwrap_or_default();

@@ -173,7 +173,12 @@ async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> a
     assert_gone(&stage, &status).await?;
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
-        (removed.deleted, removed.subjects_removed, removed.disappeared, removed.total),
+        (
+            removed.deleted,
+            removed.subjects_removed,
+            removed.disappeared,
+            removed.total
+        ),
         (2, 0, 2, 4)
     );
     let kept = stage

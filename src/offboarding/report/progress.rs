@@ -33,7 +33,7 @@ impl Report {
             Reason::PlanApproved => "A person approved the plan.",
             Reason::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
             Reason::OverrideUnknown => {
-                "Nobody can tell whether the identity is active, and the spec says to proceed (whenUnknown)."
+                "Activity of the identity is unknown, and the spec says to proceed (whenUnknown)."
             }
             Reason::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
             _ => "The plan needs no approval.",
