@@ -8,7 +8,7 @@ use ack_offboarding_e2e::{
     states,
 };
 use ack_offboarding_operator::rbac::backup;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -109,12 +109,18 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
     run("kubectl -n ack-offboarding-system delete configmaps -l app.kubernetes.io/managed-by=ack-offboarding-operator");
     run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
     let after = stage.backups().await?;
-    let kept = |map: &ConfigMap| (map.metadata.name.clone(), map.data.clone(), backup::read(map).is_ok());
+    let kept = |map: &ConfigMap| {
+        (
+            map.metadata.name.clone(),
+            map.data.clone(),
+            backup::read(map, Timestamp::now()).is_ok(),
+        )
+    };
     assert_eq!(
         before.iter().map(kept).collect::<Vec<_>>(),
         after.iter().map(kept).collect::<Vec<_>>()
     );
-    assert!(after.iter().all(|map| backup::read(map).is_ok()));
+    assert!(after.iter().all(|map| backup::read(map, Timestamp::now()).is_ok()));
 
     run("kubectl delete uo a-leaver");
     // What a backup of something large looks like.

@@ -241,6 +241,9 @@ pub struct BackupStatus {
     pub config_maps: Vec<String>,
     /// How many bindings they hold.
     pub bindings: u32,
+    /// ConfigMaps that were stored and read back, and are not there any more: the first 20.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missing: Vec<String>,
 }
 
 /// What was removed.
@@ -268,6 +271,9 @@ pub struct KubeconfigStatus {
     /// When ACK accepted the purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purged_at: Option<Time>,
+    /// When ACK was found to report one again after the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reissued_at: Option<Time>,
     /// When ACK last refused to purge it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_at: Option<Time>,
@@ -282,6 +288,7 @@ impl KubeconfigStatus {
         KubeconfigStatus {
             state,
             purged_at: None,
+            reissued_at: None,
             refused_at: None,
             restorable_until: None,
         }

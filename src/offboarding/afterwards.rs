@@ -3,7 +3,10 @@
 use super::{context::Context, observe, purge::RESTORABLE_FOR};
 use crate::{
     api::{CertState, ConditionType, KubeconfigPolicy, UserOffboarding, conditions},
-    rbac::{Match, subject},
+    rbac::{
+        Match,
+        subject::{self, Leaver},
+    },
     uid::Uid,
 };
 use k8s_openapi::jiff::Timestamp;
@@ -20,8 +23,19 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) 
     let complete = is_true(ConditionType::Offboarded)
         && is_true(ConditionType::Ready)
         && status.observed_generation == object.metadata.generation;
-    if !complete || !ctx.index.find(subject::key(uid), Match::User).is_empty() {
+    let key = subject::key(uid);
+    if !complete || !ctx.index.find(key, Match::User).is_empty() {
         return None;
+    }
+    let suffixed = ctx.index.find(key, Match::OtherSuffix);
+    if !suffixed.is_empty() {
+        let names = &object.spec.names;
+        let found = observe::read(ctx, &Leaver::new(uid, &names.include, &names.ignore), suffixed).await;
+        if found.map_or(true, |found| {
+            found.iter().any(|b| b.names_leaver() || !b.undecided.is_empty())
+        }) {
+            return None;
+        }
     }
     let restorable = status
         .kubeconfig

@@ -1,212 +1,262 @@
-//! Step 4: stores the bindings, and reads them back. What deletes needs the proof that this gives.
+//! Step 4: stores the bindings, and reads them back. What changes a binding needs the proof that this gives.
 
 use super::{
     context::Context,
-    decide::Go,
+    decide::Clearance,
     hold::{self, Again, Hold, Stop},
-    observe::Facts,
-    plan::{Item, Plan},
+    observe::{self, Facts},
+    plan::{self, Item, Plan},
     record::Record,
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
     metrics::METRICS,
     rbac::{
-        LiveBinding, Match,
-        backup::{self, Entry, Purpose, StoredAction, TooLarge, Unreadable},
-        subject,
+        BindingKey, LiveBinding, Match,
+        backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
+        effects,
+        subject::Leaver,
     },
-    request_id,
 };
-use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{Api, ResourceExt, api::PostParams};
+use futures::StreamExt;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 
-/// Proof that exactly these bindings, in these resourceVersions, are stored and were read back.
-///
-/// Made here only: [`super::remove`] cannot be called without one.
-#[derive(Debug)]
-pub struct VerifiedBackup {
-    items: Vec<Item>,
-    too_large: Vec<TooLarge>,
+/// How many ConfigMaps are written at a time, within [`Context::room_for`].
+const PARALLEL: usize = 4;
+
+/// What a backup is made with, besides the bindings.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// For which object.
+    pub object: &'a UserOffboarding,
+    /// Of whom.
+    pub leaver: &'a Leaver,
+    /// What for.
+    pub purpose: &'a Purpose,
+    /// The operator's own barrier bindings.
+    pub barrier: &'a [BindingKey],
 }
 
-impl VerifiedBackup {
-    /// What is stored.
-    pub fn items(&self) -> &[Item] {
-        &self.items
-    }
-
+/// What came of storing bindings.
+#[derive(Debug, Default)]
+pub struct Backup {
+    /// What is stored, each with the proof.
+    pub stored: Vec<(Item, Stored)>,
     /// What could not be stored, and so must stay.
-    pub fn too_large(&self) -> &[TooLarge] {
-        &self.too_large
-    }
+    pub too_large: Vec<TooLarge>,
+    /// What is not any more what was planned, and so must be planned anew.
+    pub changed: Vec<BindingKey>,
 }
 
 /// Backs up what the plan removes.
 ///
 /// # Errors
 /// When something could not be stored, or does not read back as it was written. Nothing was removed then.
-pub async fn back_up(
-    ctx: &Context,
-    object: &UserOffboarding,
-    facts: &mut Facts,
-    plan: &Plan,
-    go: Go,
-) -> Result<VerifiedBackup, Stop> {
-    let purpose = purpose(facts, &plan.digest, go);
+pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &Plan) -> Result<Backup, Stop> {
     let removable = plan
         .items
         .iter()
         .filter(|item| super::remove::may_remove(ctx, item))
         .cloned()
         .collect();
-    store_items(ctx, object, &mut facts.record, &purpose, removable).await
+    store_items(ctx, task, record, removable).await
 }
 
-/// Backs up bindings that only bear the UID's name: ACK's purge may take them, as nobody knows how it matches. Read
+/// Backs up bindings that bear the UID and stay: ACK's purge may take them, as nobody knows how it matches. Read
 /// anew, as a binding that the operator took the leaver out of may be one of them now.
 ///
 /// # Errors
-/// As for [`back_up`].
-pub async fn back_up_lookalikes(
-    ctx: &Context,
-    object: &UserOffboarding,
-    facts: &mut Facts,
-    plan: &Plan,
-    go: Go,
-) -> Result<(), Stop> {
-    let purpose = purpose(facts, &plan.digest, go);
-    let key = subject::key(&facts.uid);
-    let found = ctx.fence.find(key, Match::NameOnly).await;
-    let found = found.map_err(|e| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed"))?;
-    let alike = super::observe::read(ctx, found)
-        .await?
-        .into_iter()
-        .filter(|b| b.has_lookalike_of(key));
-    let entry = |binding: LiveBinding| Entry {
-        binding,
-        action: StoredAction::Keep,
-        names: Vec::new(),
-        fingerprint: String::new(),
-    };
-    let new: Vec<_> = alike
-        .filter(|b| !facts.record.holds(b, StoredAction::Keep))
-        .map(entry)
+/// As for [`back_up`]; and when one of them cannot be stored.
+pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Record) -> Result<(), Stop> {
+    let key = task.leaver.key();
+    let failed = |e: kube::Error| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed");
+    let mut found = ctx.fence.find(key, Match::NameOnly).await.map_err(failed)?;
+    found.extend(ctx.fence.find(key, Match::OtherSuffix).await.map_err(failed)?);
+    found.sort_unstable();
+    found.dedup();
+    let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
+    let new: Vec<Wanted> = alike
+        .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
+        .map(|binding| Wanted {
+            binding,
+            action: StoredAction::Keep,
+            fingerprint: String::new(),
+        })
         .collect();
-    let too_large = store(ctx, object, &mut facts.record, &purpose, new).await?;
-    match too_large.first() {
-        None => Ok(()),
-        Some(one) => Err(lookalike_too_large(one).into()),
+    let done = store(ctx, task, record, new).await?;
+    match (done.too_large.first(), done.changed.first()) {
+        (Some(one), _) => Err(lookalike_too_large(one).into()),
+        (None, Some(key)) => Err(changes(key).into()),
+        (None, None) => Ok(()),
     }
 }
 
 /// What the backups of a run are made for.
-pub fn purpose(facts: &Facts, plan_digest: &str, go: Go) -> Purpose {
+pub fn purpose(facts: &Facts, plan_digest: &str, clearance: &Clearance) -> Purpose {
     Purpose {
         cluster_id: facts.cluster_id.clone(),
         uid: facts.uid.clone(),
         object_name: facts.object_name.clone(),
         object_uid: facts.object_uid.clone(),
+        run_id: facts.cleared.run().map(|run| run.run_id.clone()).unwrap_or_default(),
         plan_digest: plan_digest.to_owned(),
-        decision: go.reason.as_str().to_owned(),
+        decision: clearance.reason().as_str().to_owned(),
     }
 }
 
-/// Stores those of `items` that the record does not hold already in this resourceVersion. One that is too large to be
-/// stored is left out.
+/// Stores those of `items` that the record does not hold already in this resourceVersion.
 ///
 /// # Errors
 /// As for [`back_up`].
-pub async fn store_items(
-    ctx: &Context,
-    object: &UserOffboarding,
-    record: &mut Record,
-    purpose: &Purpose,
-    items: Vec<Item>,
-) -> Result<VerifiedBackup, Stop> {
-    let entry = |item: &Item| Entry {
-        binding: item.binding.clone(),
-        action: item.stored_action(),
-        names: item.names.clone(),
-        fingerprint: item.fingerprint.clone(),
-    };
-    let new = items
-        .iter()
-        .filter(|i| !record.holds(&i.binding, i.stored_action()))
-        // One that is deleted already is not touched again: what was stored before that is its last state.
-        .filter(|i| !(i.binding.terminating && record.knows(&i.binding.uid)))
-        .map(entry)
-        .collect();
-    let too_large = store(ctx, object, record, purpose, new).await?;
-    let is_stored = |item: &Item| too_large.iter().all(|left| left.key != item.binding.key);
-    Ok(VerifiedBackup {
-        items: items.into_iter().filter(is_stored).collect(),
+pub async fn store_items(ctx: &Context, task: Task<'_>, record: &mut Record, items: Vec<Item>) -> Result<Backup, Stop> {
+    let mut backup = Backup::default();
+    let mut new = Vec::new();
+    for item in items {
+        match record.proof(&item.binding, item.stored_action()) {
+            Some(stored) => backup.stored.push((item, stored)),
+            None => new.push(Wanted {
+                action: item.stored_action(),
+                fingerprint: item.fingerprint,
+                binding: item.binding,
+            }),
+        }
+    }
+    let Done {
+        parts,
+        bindings,
         too_large,
-    })
+        changed,
+    } = store(ctx, task, record, new).await?;
+    for binding in bindings {
+        let item = plan::item(task.barrier, binding);
+        let proof = parts
+            .iter()
+            .find_map(|part| part.proof(&item.binding, item.stored_action()));
+        match proof {
+            Some(stored) => backup.stored.push((item, stored)),
+            None => backup.changed.push(item.binding.key),
+        }
+    }
+    backup.too_large = too_large;
+    backup.changed.extend(changed);
+    backup.stored.sort_by(|a, b| a.0.binding.key.cmp(&b.0.binding.key));
+    Ok(backup)
 }
 
-async fn store(
-    ctx: &Context,
-    object: &UserOffboarding,
-    record: &mut Record,
-    purpose: &Purpose,
-    entries: Vec<Entry>,
-) -> Result<Vec<TooLarge>, Stop> {
-    let now = Timestamp::now();
-    let mut too_large = Vec::new();
-    for part in backup::write(purpose, &entries, &ctx.settings.namespace, now) {
-        let map = match part {
-            Ok(map) => map,
-            Err(left) => {
-                too_large.push(left);
-                continue;
+/// A binding that is to be stored.
+struct Wanted {
+    binding: LiveBinding,
+    action: StoredAction,
+    fingerprint: String,
+}
+
+#[derive(Default)]
+struct Done {
+    parts: Vec<StoredPart>,
+    bindings: Vec<LiveBinding>,
+    too_large: Vec<TooLarge>,
+    changed: Vec<BindingKey>,
+}
+
+/// Stores bindings, a part at a time or a few, and takes the parts into the record.
+async fn store(ctx: &Context, task: Task<'_>, record: &mut Record, wanted: Vec<Wanted>) -> Result<Done, Stop> {
+    let sizes: Vec<usize> = wanted.iter().map(|one| one.binding.bytes).collect();
+    let mut wanted = wanted.into_iter();
+    let groups: Vec<Vec<Wanted>> = backup::split(&sizes)
+        .into_iter()
+        .map(|range| wanted.by_ref().take(range.len()).collect())
+        .collect();
+    let writes = futures::stream::iter(groups).map(|group| store_part(ctx, task, group));
+    let mut outcomes = writes.buffered(PARALLEL);
+    let mut all = Done::default();
+    let mut failed = None;
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            Ok(done) => {
+                // Taken in also when another part fails: it is stored.
+                done.parts.iter().for_each(|part| record.add(part.clone()));
+                all.parts.extend(done.parts);
+                all.bindings.extend(done.bindings);
+                all.too_large.extend(done.too_large);
+                all.changed.extend(done.changed);
             }
-        };
-        let _permit = ctx.still_wanted(object).await?;
-        let (stored, request_id) = create(ctx, &map).await?;
-        if !backup::is_same(&map, &stored) {
-            let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
-            return Err(verify_failed(&name, "its content is not what was written").into());
+            Err(stop) => {
+                failed = Some(stop);
+                break;
+            }
         }
-        let part = backup::read(&stored).map_err(|error| verify_failed(&error.name, &error.what))?;
-        tracing::info!(
-            config_map = part.config_map,
-            bindings = part.entries.len(),
-            request_id,
-            "stored a backup"
-        );
-        METRICS.backed_up();
-        record.add(part);
     }
-    Ok(too_large)
+    failed.map_or(Ok(all), Err)
 }
 
-/// Creates a ConfigMap, or finds it created before, and reads it back. Also says which request created it, if it was this one.
-async fn create(ctx: &Context, map: &ConfigMap) -> Result<(ConfigMap, Option<String>), Hold> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let name = map.name_any();
-    let (created, request_id) = request_id::traced(api.create(&PostParams::default(), map)).await;
-    let is_new = created.is_ok();
-    match created {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => {
-            tracing::warn!(config_map = name, request_id, %error, "a backup was not stored");
-            return Err(write_failed(&format!(
-                "creating ConfigMap {}/{name}: {}",
-                ctx.settings.namespace,
-                words(&error)
-            )));
+async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Stop> {
+    let _room = ctx.room_for(group.iter().map(|one| one.binding.bytes).sum()).await;
+    let mut done = Done::default();
+    let mut entries = Vec::new();
+    for one in group {
+        let key = one.binding.key.clone();
+        let read = effects::fetch(&ctx.client, &key, task.leaver).await;
+        let Some((binding, text)) = read.map_err(|error| Stop::Hold(observe::unreadable(error)))? else {
+            // Nothing is left to store.
+            continue;
+        };
+        let same = match one.action {
+            StoredAction::Keep => binding.has_lookalike,
+            _ => plan::item(task.barrier, binding.clone()).fingerprint == one.fingerprint,
+        };
+        if same {
+            entries.push(Entry {
+                binding,
+                text,
+                action: one.action,
+                fingerprint: one.fingerprint,
+            });
+        } else {
+            done.changed.push(key);
         }
     }
-    let read = api.get(&name).await.map_err(|error| {
-        write_failed(&format!(
-            "reading ConfigMap {}/{name} back: {}",
-            ctx.settings.namespace,
-            words(&error)
-        ))
+    if entries.is_empty() {
+        return Ok(done);
+    }
+    let now = Timestamp::now();
+    let map = match backup::config_map(task.purpose, &entries, &ctx.settings.namespace, now) {
+        Ok(map) => map,
+        Err(left) => {
+            done.too_large.push(left);
+            return Ok(done);
+        }
+    };
+    done.bindings = entries.into_iter().map(|entry| entry.binding).collect();
+    let permit = ctx.still_wanted(task.object).await?;
+    let stored = backup::store(&ctx.client, &map, now, &permit).await;
+    drop(permit);
+    let (part, request_id) = stored.map_err(|error| {
+        tracing::warn!(config_map = map.name_any(), %error, "a backup was not stored");
+        match error {
+            StoreError::Differs(error) => verify_failed(&error.name, &error.what),
+            StoreError::Create { name, source } => {
+                write_failed(&format!("creating ConfigMap {name}: {}", words(&source)))
+            }
+            StoreError::Read { name, source } => {
+                write_failed(&format!("reading ConfigMap {name} back: {}", words(&source)))
+            }
+        }
     })?;
-    Ok((read, request_id.filter(|_| is_new)))
+    tracing::info!(
+        config_map = part.config_map,
+        bindings = part.entries.len(),
+        request_id,
+        "stored a backup"
+    );
+    METRICS.backed_up();
+    done.parts.push(part);
+    Ok(done)
+}
+
+fn changes(key: &BindingKey) -> Hold {
+    let message = format!("{key} changed while it was backed up. The operator retries automatically.");
+    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
 /// What a person needs of an error: the API server's own words, without the answer's other fields.

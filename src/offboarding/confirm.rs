@@ -36,5 +36,5 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
         // Nothing happened since the proof of step 6.
         return Ok(());
     }
-    verify::verify(ctx, &facts.uid).await.map(drop)
+    verify::verify(ctx, &facts.leaver).await.map(drop)
 }

@@ -5,6 +5,7 @@
 use super::{
     activity::{Place, RecentAnswers, coverage::Day},
     hold::{Again, Hold, Stop, Trouble},
+    peers::Peer,
 };
 use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
@@ -19,7 +20,7 @@ use crate::{
 use futures::Stream;
 use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -57,6 +58,28 @@ pub struct Context {
     failures: Mutex<HashMap<String, u32>>,
     claims: Arc<Claims>,
     next_polls: Mutex<HashMap<String, Instant>>,
+    room: tokio::sync::Semaphore,
+    gone: Mutex<HashMap<String, HashSet<String>>>,
+    paces: Mutex<HashMap<String, Pace>>,
+    objects: Mutex<Option<Peers>>,
+}
+
+/// Finds the other objects for a UID.
+type Peers = Box<dyn Fn(&str) -> Vec<(String, Peer)> + Send>;
+
+/// How many bytes of bindings may be in memory at a time, as the API server sent them: each stands there a few times while it is
+/// stored or changed.
+const ROOM: usize = 2 << 20;
+
+/// How often an object may be looked at: so often at once, and then once in this time.
+const LOOKS_AT_ONCE: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// When an object was looked at: a bucket of looks, which fills up again with time.
+#[derive(Debug)]
+struct Pace {
+    left: u32,
+    since: Instant,
 }
 
 impl Context {
@@ -86,7 +109,72 @@ impl Context {
             failures: Mutex::default(),
             claims: Arc::default(),
             next_polls: Mutex::default(),
+            room: tokio::sync::Semaphore::new(ROOM),
+            gone: Mutex::default(),
+            paces: Mutex::default(),
+            objects: Mutex::default(),
         }
+    }
+
+    /// Room in memory for bindings of so many bytes, until it is dropped; one that is larger than all of it waits to be alone.
+    pub async fn room_for(&self, bytes: usize) -> Option<tokio::sync::SemaphorePermit<'_>> {
+        let bytes = u32::try_from(bytes.min(ROOM)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        self.room.acquire_many(bytes).await.ok()
+    }
+
+    /// Notes that a binding of the object's record is gone: its uid never comes back.
+    pub fn note_gone(&self, object_uid: &str, binding_uid: &str) {
+        lock(&self.gone)
+            .entry(object_uid.to_owned())
+            .or_default()
+            .insert(binding_uid.to_owned());
+    }
+
+    /// Whether a binding of the object's record is known to be gone.
+    pub fn is_gone(&self, object_uid: &str, binding_uid: &str) -> bool {
+        lock(&self.gone)
+            .get(object_uid)
+            .is_some_and(|gone| gone.contains(binding_uid))
+    }
+
+    /// How long to wait before the object may be looked at again; `None` if it may be now. Whoever edits a binding of it
+    /// many times a second does not decide how much is asked of the API server and of the cloud.
+    pub fn pace(&self, object_uid: &str) -> Option<Duration> {
+        let mut paces = lock(&self.paces);
+        let now = Instant::now();
+        let pace = paces.entry(object_uid.to_owned()).or_insert(Pace {
+            left: LOOKS_AT_ONCE,
+            since: now,
+        });
+        let filled = now.duration_since(pace.since).as_secs() / LOOK_EVERY.as_secs();
+        if filled > 0 {
+            pace.left = LOOKS_AT_ONCE.min(pace.left.saturating_add(u32::try_from(filled).unwrap_or(u32::MAX)));
+            pace.since = now;
+        }
+        if pace.left == 0 {
+            return Some(LOOK_EVERY.saturating_sub(now.duration_since(pace.since)));
+        }
+        pace.left -= 1;
+        None
+    }
+
+    /// Where the other objects for a UID are looked up from now on: `find` gives each with its `metadata.uid`.
+    pub fn look_up_peers(&self, find: impl Fn(&str) -> Vec<(String, Peer)> + Send + 'static) {
+        *lock(&self.objects) = Some(Box::new(find));
+    }
+
+    /// The other objects for this UID, but for the one with this `metadata.uid`.
+    pub fn peers(&self, uid: &Uid, object_uid: &str) -> Vec<Peer> {
+        let objects = lock(&self.objects);
+        let found = objects.as_ref().map(|find| find(uid.as_str())).unwrap_or_default();
+        let mut peers: Vec<Peer> = found
+            .into_iter()
+            .filter(|(of, _)| of != object_uid)
+            .map(|(_, peer)| peer)
+            .collect();
+        peers.sort_by(|a, b| a.name.cmp(&b.name));
+        peers
     }
 
     /// Whose credentials the operator uses; asked at most once a minute.
@@ -224,6 +312,8 @@ impl Context {
     pub fn forget(&self, object_uid: &str) {
         lock(&self.failures).remove(object_uid);
         lock(&self.next_polls).remove(object_uid);
+        lock(&self.gone).remove(object_uid);
+        lock(&self.paces).remove(object_uid);
     }
 }
 

@@ -7,28 +7,42 @@ use super::{
     hold::{Again, Hold, Trouble},
     identity::Identity,
     observe::Facts,
+    peers,
     plan::Plan,
 };
 use crate::api::{
-    ActivityState, Approval, ConditionStatus as Is, ConditionType as Condition, Enforcement, IdentityType,
+    ActivityState, Approval, ConditionStatus as Is, ConditionType as Condition, Decision, Enforcement, IdentityType,
     KubeconfigPolicy, Mode, OnUncertainty, Reason,
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-/// What a run may do.
+/// The word that a run may change something, and why: only the gates say it, and ACK is asked for nothing without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Go {
-    /// The reason of `Approved`.
-    pub reason: Reason,
+pub struct Clearance {
+    decision: Decision,
+    force: bool,
 }
 
-impl Go {
-    /// Whether ACK's own guard against purging active users is to be switched off: only when a person said so.
-    pub fn force(self) -> bool {
-        matches!(
-            self.reason,
-            Reason::OverrideActive | Reason::OverrideUnknown | Reason::WaitExpired
-        )
+impl Clearance {
+    /// Why.
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// Whether ACK's own guard against purging active users is to be switched off: only where the spec says so now.
+    pub fn force(&self) -> bool {
+        self.force
+    }
+
+    /// The reason of `Approved`.
+    pub fn reason(&self) -> Reason {
+        match self.decision {
+            Decision::Automatic => Reason::Automatic,
+            Decision::PlanApproved => Reason::PlanApproved,
+            Decision::OverrideActive => Reason::OverrideActive,
+            Decision::OverrideUnknown => Reason::OverrideUnknown,
+            Decision::WaitExpired => Reason::WaitExpired,
+        }
     }
 }
 
@@ -192,11 +206,12 @@ pub struct Case<'a> {
 
 /// Whether the run may have its first effect, or go on with those after it.
 ///
-/// Once a run has begun, activity no longer holds it: the leaver's own refused requests must not stop it half-way.
+/// What has passed the checks is not stopped by activity any more: the leaver's own refused requests must not stop a run
+/// half-way. What has not is checked, however long the run has been under way.
 ///
 /// # Errors
 /// The first gate that holds, about `Approved`.
-pub fn gates(case: Case<'_>) -> Result<Go, Hold> {
+pub fn gates(case: Case<'_>) -> Result<Clearance, Hold> {
     let chain: [fn(Case<'_>) -> Option<Hold>; 5] = [
         suspended,
         kubeconfig_unknown,
@@ -206,9 +221,7 @@ pub fn gates(case: Case<'_>) -> Result<Go, Hold> {
     ];
     match chain.into_iter().find_map(|gate| gate(case)) {
         Some(hold) => Err(hold),
-        None => Ok(Go {
-            reason: why_it_may(case),
-        }),
+        None => Ok(clearance(case)),
     }
 }
 
@@ -226,26 +239,22 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
         _ => "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done."
             .to_owned(),
     };
-    let hold = Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False);
-    facts.spec.suspend.then_some(hold)
+    if facts.spec.suspend {
+        return Some(Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
+    }
+    let peer = peers::suspended(&facts.peers)?;
+    let message = format!(
+        "UserOffboarding {} for the same UID is suspended, and holds this one as well. {} Set its suspend to false, or delete it.",
+        peer.name,
+        facts.so_far()
+    );
+    Some(Hold::wait(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
-/// Whether the audit log is to be asked: not if there is nothing to remove, nor once a run has begun.
+/// Whether the audit log is to be asked: for whatever has not passed the checks of the current run.
 pub fn must_ask_for_activity(facts: &Facts, plan: &Plan) -> bool {
     let nothing_to_ask_for = facts.spec.suspend || facts.holds_nothing() || kubeconfig_alone_unknown(facts);
-    !nothing_to_ask_for && (!facts.in_progress() || is_another_grant(facts, plan))
-}
-
-/// Whether a run that was stuck for longer than the window finds a binding that its plan did not hold: an access that
-/// was granted anew, to somebody who may be at work.
-fn is_another_grant(facts: &Facts, plan: &Plan) -> bool {
-    let window = SignedDuration::from_hours(24 * i64::from(facts.spec.activity_check.window_days));
-    let stuck = facts
-        .record
-        .newest()
-        .is_some_and(|newest| facts.now.duration_since(newest) > window);
-    let held = facts.record.fingerprints(&facts.status);
-    stuck && plan.items.iter().any(|item| !held.contains(item.fingerprint.as_str()))
+    !nothing_to_ask_for && !facts.cleared.covers_all(plan)
 }
 
 /// Whether this is a dry run.
@@ -329,15 +338,23 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
     let Case { facts, plan, .. } = case;
-    if facts.spec.approval == Approval::Automatic || has_nothing_to_do(facts) || is_approved(facts, plan) {
+    if has_nothing_to_do(facts) || facts.cleared.covers_all(plan) {
         return None;
     }
     let the_plan = match facts.in_progress() {
         true => "Something has changed since the run began: the rest of the plan is a new one. It",
         false => "The plan",
     };
+    let whose = match (
+        facts.spec.approval == Approval::Manual && !is_approved(facts, plan),
+        peers::unapproved(&facts.peers, &plan.digest),
+    ) {
+        (true, _) => String::new(),
+        (false, Some(peer)) => format!(" of UserOffboarding {}, which is for the same UID", peer.name),
+        (false, None) => return None,
+    };
     let message = format!(
-        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvals: {}",
+        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvals{whose}: {}",
         plan.summary(),
         plan.digest
     );
@@ -348,18 +365,13 @@ fn has_nothing_to_do(facts: &Facts) -> bool {
     facts.holds_nothing() && !facts.in_progress()
 }
 
-/// A plan is approved as a whole by its digest; in the course of a run, what the approved plan held stays approved.
+/// A plan is approved as a whole, by its digest.
 fn is_approved(facts: &Facts, plan: &Plan) -> bool {
-    if facts
+    facts
         .spec
         .approvals
         .iter()
         .any(|approval| approval.digest == plan.digest)
-    {
-        return true;
-    }
-    let held = facts.record.fingerprints(&facts.status);
-    facts.in_progress() && plan.items.iter().all(|item| held.contains(item.fingerprint.as_str()))
 }
 
 /// The end of the longest wait that the spec allows, if it sets one. A wait that has not begun begins now.
@@ -377,33 +389,44 @@ fn wait_expired(facts: &Facts) -> bool {
 
 /// Whether ACK refused the purge of this run.
 fn refused_by_ack(facts: &Facts) -> bool {
-    let purged = crate::api::conditions::find(&facts.status.conditions, Condition::KubeconfigPurged);
-    purged.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::RefusedByAck))
+    let refused = facts
+        .status
+        .kubeconfig
+        .as_ref()
+        .and_then(|kubeconfig| kubeconfig.refused_at.as_ref());
+    let started = facts.status.started_at.as_ref();
+    facts.in_progress() && refused.is_some_and(|refused| started.is_none_or(|started| refused.0 >= started.0))
 }
 
-fn why_it_may(case: Case<'_>) -> Reason {
-    let Case { facts, activity, .. } = case;
-    if activity.is_none() && facts.in_progress() {
-        let reported = crate::api::conditions::find(&facts.status.conditions, Condition::Approved);
-        let reported = reported
-            .filter(|c| c.status == "True")
-            .and_then(|c| Reason::parse(&c.reason));
-        let insists = facts.spec.activity_check.when_active == OnUncertainty::Proceed;
-        if refused_by_ack(facts) && insists {
-            // ACK counts the identity as active, and a person says to proceed with an active one.
-            return Reason::OverrideActive;
-        }
-        if let Some(begun_with) = facts.record.decision(&facts.status).or(reported) {
-            return begun_with;
-        }
-    }
-    match activity.map(|a| a.state) {
-        Some(ActivityState::Active | ActivityState::Unknown) if wait_expired(facts) => Reason::WaitExpired,
-        Some(ActivityState::Active) => Reason::OverrideActive,
-        Some(ActivityState::Unknown) => Reason::OverrideUnknown,
-        _ if facts.spec.approval == Approval::Manual && !has_nothing_to_do(facts) => Reason::PlanApproved,
-        _ => Reason::Automatic,
-    }
+fn clearance(case: Case<'_>) -> Clearance {
+    let facts = case.facts;
+    let check = &facts.spec.activity_check;
+    let insists = check.when_active == OnUncertainty::Proceed;
+    let begun_with = facts
+        .cleared
+        .run()
+        .filter(|_| case.activity.is_none())
+        .map(|run| run.decision);
+    let decision = match case.activity.map(|a| a.state) {
+        // ACK counts the identity as active, and a person says to proceed with an active one.
+        _ if refused_by_ack(facts) && insists => Decision::OverrideActive,
+        Some(ActivityState::Active | ActivityState::Unknown) if wait_expired(facts) => Decision::WaitExpired,
+        Some(ActivityState::Active) => Decision::OverrideActive,
+        Some(ActivityState::Unknown) => Decision::OverrideUnknown,
+        _ => match begun_with {
+            Some(decision) => decision,
+            None if facts.spec.approval == Approval::Manual && !has_nothing_to_do(facts) => Decision::PlanApproved,
+            None => Decision::Automatic,
+        },
+    };
+    // What was said when the run began may have been taken back since.
+    let force = match decision {
+        Decision::OverrideActive => insists,
+        Decision::OverrideUnknown => check.when_unknown == OnUncertainty::Proceed,
+        Decision::WaitExpired => check.wait_at_most_days.is_some(),
+        Decision::Automatic | Decision::PlanApproved => false,
+    };
+    Clearance { decision, force }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The main job, a step a file:
 //!
 //! ```text
-//! observe ─▶ plan ─▶ decide ─▶ backup ─▶ remove ─▶ verify ─▶ purge ─▶ confirm ─▶ report
-//! (facts)   (pure)  (pure)   VerifiedBackup       NoBindings
+//! observe ─▶ plan ─▶ decide ─▶ clearance ─▶ backup ─▶ remove ─▶ verify ─▶ purge ─▶ confirm ─▶ report
+//! (facts)   (pure)  Clearance              Stored   Disarmed   NoBindings
 //! ```
 //!
 //! Every step may stop the run with a [`Hold`]: a reason, a message for a person, and when to look again. What was
@@ -11,6 +11,8 @@
 pub mod activity;
 pub mod afterwards;
 pub mod backup;
+pub mod budget;
+pub mod clearance;
 pub mod confirm;
 pub mod context;
 pub mod decide;
@@ -18,6 +20,7 @@ pub mod events;
 pub mod hold;
 pub mod identity;
 pub mod observe;
+pub mod peers;
 pub mod plan;
 pub mod purge;
 pub mod record;
@@ -30,7 +33,6 @@ pub mod verify;
 
 use crate::{
     api::{Reason, UserOffboarding},
-    rbac::subject,
     uid::Uid,
 };
 use context::Context;
@@ -87,7 +89,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         return Ok(report::dry_run(facts, &plan));
     }
 
-    let _claim = ctx.claim(subject::key(&facts.uid), &report.object)?;
+    let _claim = ctx.claim(facts.leaver.key(), &report.object)?;
     let activity = match decide::must_ask_for_activity(facts, &plan) {
         true => Some(activity::check(ctx, facts).await),
         false => None,
@@ -95,31 +97,45 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     if let Some(activity) = &activity {
         report.activity(activity);
     }
-    let go = decide::gates(Case {
+    let clearance = decide::gates(Case {
         facts,
         plan: &plan,
         activity: activity.as_ref(),
     })
     .inspect_err(|_| report.removal_waits(facts))?;
-    report.approved(go);
+    report.approved(&clearance);
     let (plan, set_aside) = restless::set_aside(plan, &facts.record, facts.now, ctx.settings.recheck_interval);
+    let (plan, over_budget) = budget::within(plan, &facts.record, facts.now);
+    let later = set_aside.or(over_budget);
     if plan.items.is_empty() {
-        set_aside.clone().map_or(Ok(()), Err)?;
+        later.clone().map_or(Ok(()), Err)?;
     }
 
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
+        clearance::write(ctx, report, facts, &plan, &clearance).await?;
         report.write(ctx).await?;
     }
-    let stored = backup::back_up(ctx, &report.object, facts, &plan, go).await?;
+    let purpose = backup::purpose(facts, &plan.digest, &clearance);
+    let (object, leaver, barrier) = (report.object.clone(), facts.leaver.clone(), facts.barrier.clone());
+    let task = backup::Task {
+        object: &object,
+        leaver: &leaver,
+        purpose: &purpose,
+        barrier: &barrier,
+    };
+    let stored = backup::back_up(ctx, task, &mut facts.record, &plan).await?;
     report.backed_up(&facts.record, ctx);
-    let purpose = backup::purpose(facts, &plan.digest, go);
-    remove::remove(ctx, report, &mut facts.record, &purpose, &plan, &stored).await?;
-    set_aside.map_or(Ok(()), Err)?;
-    let no_bindings = verify::verify(ctx, &facts.uid).await?;
+    remove::remove(ctx, report, &mut facts.record, task, &plan, stored).await?;
+    later.map_or(Ok(()), Err)?;
+    if let Some(unread) = facts.unread.first() {
+        return Err(observe::cannot_handle(unread).into());
+    }
+    verify::verify(ctx, &leaver).await?;
     report.bindings_removed(&facts.record);
-    let purge = purge::purge(ctx, report, facts, &plan, go, no_bindings).await?;
+    let purge = purge::purge(ctx, report, facts, task, &clearance).await?;
     confirm::confirm(ctx, report, facts, purge).await?;
+    report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
     Ok(report::complete(facts))
 }
 

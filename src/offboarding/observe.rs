@@ -1,9 +1,11 @@
 //! Step 1: what is there. Gathers facts, and judges none of them.
 
 use super::{
+    clearance::{self, Cleared},
     context::Context,
     hold::{self, Stop, Trouble},
     identity::{self, Identity},
+    peers::Peer,
     record::{self, Record},
 };
 use crate::{
@@ -12,13 +14,10 @@ use crate::{
         sts::CallerIdentity,
     },
     api::{
-        CertState, ConditionType, KubeconfigPolicy, Reason, UserOffboarding, UserOffboardingSpec,
-        UserOffboardingStatus, conditions,
+        CertState, IdentityState, KubeconfigPolicy, Reason, ResolvedIdentityType, UserOffboarding, UserOffboardingSpec,
+        UserOffboardingStatus,
     },
-    rbac::{
-        BindingKey, LiveBinding, Match, live,
-        subject::{self, UidKey},
-    },
+    rbac::{BindingKey, LiveBinding, Match, effects, subject::Leaver},
     uid::Uid,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -26,7 +25,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 /// How many bindings are read at a time.
-const PARALLEL_READS: usize = 16;
+const PARALLEL_READS: usize = 8;
 
 /// Everything that the decisions rest on, as it was at `now`.
 #[derive(Clone, Debug)]
@@ -35,12 +34,16 @@ pub struct Facts {
     pub now: Timestamp,
     /// The RAM identity.
     pub uid: Uid,
+    /// The RAM identity, with the user names that are its own.
+    pub leaver: Leaver,
     /// The UserOffboarding's name.
     pub object_name: String,
     /// The UserOffboarding's `metadata.uid`.
     pub object_uid: String,
-    /// What is asked for.
+    /// What is asked for; where other objects for the same UID are stricter, as strict as they are.
     pub spec: UserOffboardingSpec,
+    /// The other objects for the same UID.
+    pub peers: Vec<Peer>,
     /// What was reported before.
     pub status: UserOffboardingStatus,
     /// The cluster.
@@ -53,12 +56,24 @@ pub struct Facts {
     pub caller: Result<CallerIdentity, Trouble>,
     /// Who the UID is.
     pub identity: Result<Identity, Trouble>,
+    /// What the UID was when RAM last knew it.
+    pub last_known: Option<(ResolvedIdentityType, Option<String>)>,
+    /// When it was found to exist again after it had been gone.
+    pub returned_at: Option<Timestamp>,
     /// The bindings that name the UID.
     pub bindings: Vec<LiveBinding>,
+    /// The names that a person must decide on, each with a binding that holds it.
+    pub undecided: Vec<(BindingKey, String)>,
+    /// Bindings of which the API server returned something else, each with what that was: they hold nothing up but the end.
+    pub unread: Vec<String>,
+    /// The operator's own barrier bindings.
+    pub barrier: Vec<BindingKey>,
     /// The state of the kubeconfig that ACK issued.
     pub kubeconfig: Result<CertState, Trouble>,
     /// What was done already.
     pub record: Record,
+    /// What passed the checks of the current run.
+    pub cleared: Cleared,
 }
 
 impl Facts {
@@ -118,28 +133,39 @@ impl Facts {
 
     /// Whether ACK reported no kubeconfig at some time since the run, as the status tells.
     fn kubeconfig_was_gone(&self) -> bool {
-        let gone = self
-            .status
-            .kubeconfig
-            .as_ref()
-            .is_some_and(|k| k.purged_at.is_some() || !is_left(k.state));
-        let returned = conditions::find(&self.status.conditions, ConditionType::AccessReturned);
-        let told = returned.is_some_and(|c| Reason::parse(&c.reason) == Some(Reason::KubeconfigReissued));
-        gone || told
+        let known = self.status.kubeconfig.as_ref();
+        known.is_some_and(|k| k.purged_at.is_some() || k.reissued_at.is_some() || !is_left(k.state))
     }
 
-    /// Whether a run has begun and not come to its end.
+    /// Whether a run has begun and not come to its end: as the status says, which only the operator writes.
     pub fn in_progress(&self) -> bool {
-        let purge_pending = self.status.purge_requested_at.as_ref().is_some_and(|requested| {
-            self.status
-                .completed_at
-                .as_ref()
-                .is_none_or(|completed| requested.0 > completed.0)
-        });
-        purge_pending
-            || self
-                .record
-                .in_progress(&self.status, &self.bindings, self.kubeconfig_left())
+        self.cleared.run().is_some()
+    }
+
+    /// Whether ACK is to be asked to purge, as far as it is known: a state that is not known counts as yes.
+    pub fn kubeconfig_to_purge(&self) -> bool {
+        self.spec.kubeconfig == KubeconfigPolicy::Purge
+            && self.kubeconfig.as_ref().map_or(true, |state| is_left(*state))
+    }
+
+    /// What an approval covers of the identity: who it is, or was. Whether RAM still has it moves by itself; that it came back
+    /// after it was gone voids an approval.
+    pub fn identity_to_approve(&self) -> serde_json::Value {
+        let (type_, name) = self.known_identity();
+        serde_json::json!({ "name": name, "returnedAt": self.returned_at.map(|t| t.as_second()), "type": type_ })
+    }
+
+    /// Who the UID is, or was when RAM last knew it.
+    pub fn known_identity(&self) -> (ResolvedIdentityType, Option<String>) {
+        match &self.identity {
+            Ok(Identity::Nowhere { .. }) | Err(_) => {
+                self.last_known.clone().unwrap_or((ResolvedIdentityType::Unknown, None))
+            }
+            Ok(identity) => {
+                let status = identity.to_status();
+                (status.type_, status.name)
+            }
+        }
     }
 }
 
@@ -154,30 +180,54 @@ pub fn is_left(state: CertState) -> bool {
 /// When the API server cannot be asked. A cloud service that does not answer is a fact.
 pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Result<Facts, Stop> {
     let object_uid = object.uid().unwrap_or_default();
-    let key = subject::key(uid);
-    let (caller, identity, kubeconfig, found, record) = tokio::join!(
+    let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
+    let status = object.status.clone().unwrap_or_default();
+    let (caller, identity, kubeconfig, found, record, cleared) = tokio::join!(
         ctx.caller(),
         identity::look_up(ctx, uid),
         kubeconfig_state(ctx, uid),
-        bindings(ctx, key),
+        bindings(ctx, &leaver),
         record::read(ctx, &object_uid),
+        clearance::read(ctx, &status),
     );
+    let Found {
+        bindings,
+        undecided,
+        unread,
+    } = found?;
+    let peers = ctx.peers(uid, &object_uid);
     let mut facts = Facts {
         now: Timestamp::now(),
         uid: uid.clone(),
+        leaver,
         object_name: object.name_any(),
         object_uid,
-        spec: object.spec.clone(),
-        status: object.status.clone().unwrap_or_default(),
+        spec: super::peers::strictest(&object.spec, &peers),
+        peers,
+        last_known: last_known(&status),
+        returned_at: status
+            .identity
+            .as_ref()
+            .and_then(|i| i.returned_at.as_ref())
+            .map(|t| t.0),
+        status,
         cluster_id: ctx.settings.cluster_id.clone(),
         cluster_account: ctx.settings.account_id.clone(),
         protected: ctx.settings.protected_uids.clone(),
         caller,
         identity,
-        bindings: found?,
+        bindings,
+        undecided,
+        unread,
+        barrier: ctx.settings.fence.keys().into(),
         kubeconfig,
         record: record?,
+        cleared: cleared?,
     };
+    if came_back(&facts) {
+        facts.returned_at = Some(facts.now);
+        facts.cleared = Cleared::default();
+    }
     if let (Ok(Identity::Nowhere { .. }), true, false, Some(name)) = (
         &facts.identity,
         facts.holds_nothing(),
@@ -187,6 +237,26 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         facts.identity = identity::owner_of_name(ctx, name, facts.spec.identity_type).await;
     }
     Ok(facts)
+}
+
+/// Who the UID was when RAM last knew it, as the status tells.
+fn last_known(status: &UserOffboardingStatus) -> Option<(ResolvedIdentityType, Option<String>)> {
+    let identity = status.identity.as_ref()?;
+    match &identity.last_known {
+        Some(known) => Some((known.type_, known.name.clone())),
+        None if identity.type_ == ResolvedIdentityType::Unknown => None,
+        None => Some((identity.type_, identity.name.clone())),
+    }
+}
+
+/// Whether RAM has the identity again, after it had been gone.
+fn came_back(facts: &Facts) -> bool {
+    let was_gone = facts
+        .status
+        .identity
+        .as_ref()
+        .is_some_and(|identity| identity.state != IdentityState::Exists);
+    was_gone && matches!(facts.identity, Ok(Identity::User { .. } | Identity::Role { .. }))
 }
 
 /// What ACK says of the kubeconfig of `uid` for this cluster.
@@ -220,34 +290,103 @@ fn as_reported(state: ack::CertState) -> CertState {
     }
 }
 
-/// The bindings that name the UID, as they are now: the index may be older.
-pub async fn bindings(ctx: &Context, key: UidKey) -> Result<Vec<LiveBinding>, Stop> {
-    let found = read(ctx, ctx.index.find(key, Match::User)).await?;
-    Ok(found.into_iter().filter(|b| !b.names_of(key).is_empty()).collect())
+/// What was found in the bindings.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that name the leaver.
+    pub bindings: Vec<LiveBinding>,
+    /// The names that a person must decide on, each with a binding that holds it.
+    pub undecided: Vec<(BindingKey, String)>,
+    /// Bindings of which the API server returned something else, each with what that was.
+    pub unread: Vec<String>,
 }
 
-/// The bindings that bear the UID's name under another kind of subject, as they are now.
-pub async fn lookalikes(ctx: &Context, key: UidKey) -> Result<Vec<LiveBinding>, Stop> {
-    let found = read(ctx, ctx.index.find(key, Match::NameOnly)).await?;
-    Ok(found.into_iter().filter(|b| b.has_lookalike_of(key)).collect())
+/// The bindings that name the leaver, by a read that is known to be current.
+///
+/// # Errors
+/// When the API server does not answer, or a binding cannot be read.
+pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
+    let failed = |e: kube::Error| hold::api_server(&e, "Looking for the bindings of the UID failed");
+    let mut keys = ctx.fence.find(leaver.key(), Match::User).await.map_err(failed)?;
+    // The same barrier holds for these: nothing was asked in between.
+    keys.extend(ctx.fence.find(leaver.key(), Match::OtherSuffix).await.map_err(failed)?);
+    keys.sort_unstable();
+    keys.dedup();
+    let mut found = Found::default();
+    let reads = futures::stream::iter(keys).map(|key| async move { effects::fetch(&ctx.client, &key, leaver).await });
+    let mut reads = reads.buffered(PARALLEL_READS);
+    while let Some(read) = reads.next().await {
+        let binding = match read {
+            Ok(Some((binding, _))) => binding,
+            Ok(None) => continue,
+            // It holds itself, and the others go.
+            Err(effects::ReadError::Malformed(error)) => {
+                found.unread.push(error.to_string());
+                continue;
+            }
+            Err(error) => return Err(unreadable(error).into()),
+        };
+        let names = binding.undecided.iter().cloned();
+        found.undecided.extend(names.map(|name| (binding.key.clone(), name)));
+        if binding.names_leaver() {
+            found.bindings.push(binding);
+        }
+    }
+    found.undecided.sort();
+    found.undecided.dedup_by(|a, b| a.1 == b.1);
+    Ok(found)
+}
+
+/// The bindings that bear the UID and stay, as they are now: ACK's purge may take them.
+///
+/// # Errors
+/// When the API server does not answer, or a binding cannot be read.
+pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBinding>, Stop> {
+    let mut keys = ctx.index.find(leaver.key(), Match::NameOnly);
+    keys.extend(ctx.index.find(leaver.key(), Match::OtherSuffix));
+    keys.sort_unstable();
+    keys.dedup();
+    let found = read(ctx, leaver, keys).await?;
+    Ok(found.into_iter().filter(|b| b.has_lookalike).collect())
 }
 
 /// Reads bindings, in the order of `keys`; those that are gone are left out.
-pub async fn read(ctx: &Context, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
-    let reads = futures::stream::iter(keys).map(|key| async move { live::fetch(&ctx.client, &key).await });
+///
+/// # Errors
+/// When one cannot be read.
+pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
+    let reads = futures::stream::iter(keys).map(|key| async move {
+        let read = effects::fetch(&ctx.client, &key, leaver).await;
+        read.map(|found| found.map(|(binding, _)| binding))
+    });
     let found: Vec<_> = reads
         .buffered(PARALLEL_READS)
         .try_collect()
         .await
-        .map_err(|error| match error {
-            live::ReadError::Api { key, source } => {
-                Stop::Hold(hold::api_server(&source, &format!("Reading {key} failed")))
-            }
-            live::ReadError::Malformed(malformed) => Stop::Hold(hold::Hold::wait(
-                crate::api::Reason::LookupFailed,
-                hold::Again::Backoff,
-                format!("{malformed}. Nothing was changed; it is tried again by itself."),
-            )),
-        })?;
+        .map_err(|error| Stop::Hold(unreadable(error)))?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// The hold for a binding that the operator cannot handle; the others are removed.
+pub fn cannot_handle(error: &str) -> hold::Hold {
+    let message = format!(
+        "{error}. This binding names the UID and was left; the others are removed. The kubeconfig is not purged, since ACK would \
+         remove what is left. The operator retries automatically; if this stays, take the UID out of that binding by hand."
+    );
+    hold::Hold::wait(Reason::LookupFailed, hold::Again::Backoff, message).about(
+        crate::api::ConditionType::BindingsRemoved,
+        crate::api::ConditionStatus::False,
+    )
+}
+
+/// The hold for a binding that could not be read.
+pub fn unreadable(error: effects::ReadError) -> hold::Hold {
+    match error {
+        effects::ReadError::Api { key, source } => hold::api_server(&source, &format!("Reading {key} failed")),
+        effects::ReadError::Malformed(malformed) => hold::Hold::wait(
+            Reason::LookupFailed,
+            hold::Again::Backoff,
+            format!("{malformed}. Nothing was changed; the operator retries automatically."),
+        ),
+    }
 }

@@ -3,8 +3,7 @@
 use super::observe::Facts;
 use crate::{
     api::{BindingAction, PlanStatus, PlannedBinding},
-    rbac::{LiveBinding, backup::StoredAction, managed, subject},
-    uid::Uid,
+    rbac::{BindingKey, LiveBinding, backup::StoredAction},
 };
 use serde_json::json;
 
@@ -18,6 +17,8 @@ pub struct Plan {
     pub digest: String,
     /// The bindings, in the order of their keys.
     pub items: Vec<Item>,
+    /// Whether ACK is to be asked to purge the kubeconfig.
+    pub purges: bool,
 }
 
 /// One binding of a plan.
@@ -27,49 +28,51 @@ pub struct Item {
     pub binding: LiveBinding,
     /// What is done with it.
     pub action: BindingAction,
-    /// The names of the subjects that it loses.
-    pub names: Vec<String>,
     /// The sha256 of its place in the plan: what an approval covers.
     pub fingerprint: String,
-    /// The Git or Helm owner that may bring it back.
-    pub managed_by: Option<String>,
 }
+
+/// What stands for the kubeconfig among the items that passed the checks.
+pub const KUBECONFIG: &str = "kubeconfig";
 
 /// Plans the removal of every binding that names the UID.
 pub fn plan(facts: &Facts) -> Plan {
     let mut items: Vec<_> = facts
         .bindings
         .iter()
-        .map(|binding| item(&facts.uid, binding.clone()))
+        .map(|binding| item(&facts.barrier, binding.clone()))
         .collect();
     items.sort_by(|a, b| a.binding.key.cmp(&b.binding.key));
     let places: Vec<_> = items.iter().map(place).collect();
-    let canonical = json!({ "bindings": places, "clusterID": facts.cluster_id, "uid": facts.uid.as_str() });
+    let canonical = json!({
+        "bindings": places,
+        "clusterID": facts.cluster_id,
+        "identity": facts.identity_to_approve(),
+        "kubeconfig": { "policy": facts.spec.kubeconfig, "toPurge": facts.kubeconfig_to_purge() },
+        "uid": facts.uid.as_str(),
+    });
     Plan {
         digest: format!(
             "sha256:{}",
             crate::rbac::backup::sha256(canonical.to_string().as_bytes())
         ),
         items,
+        purges: facts.kubeconfig_to_purge(),
     }
 }
 
-/// What is done with one binding: it is deleted if every subject is the leaver, else it loses those that are.
-pub fn item(uid: &Uid, binding: LiveBinding) -> Item {
-    let key = subject::key(uid);
-    let action = if binding.is_only_of(key) {
+/// What is done with one binding: it is deleted if every subject is the leaver's, else it loses those that are. The
+/// operator's own barrier bindings are never deleted.
+pub fn item(barrier: &[BindingKey], binding: LiveBinding) -> Item {
+    let action = if binding.is_only_leavers() && !barrier.contains(&binding.key) {
         BindingAction::Delete
     } else {
         BindingAction::RemoveSubject
     };
-    let names = binding.names_of(key).into_iter().map(str::to_owned).collect();
-    let managed_by = managed::manager_of(&binding.raw);
     let mut item = Item {
         binding,
         action,
-        names,
         fingerprint: String::new(),
-        managed_by,
     };
     item.fingerprint = crate::rbac::backup::sha256(place(&item).to_string().as_bytes());
     item
@@ -86,7 +89,7 @@ fn place(item: &Item) -> serde_json::Value {
         "name": key.name,
         "namespace": key.namespace,
         "roleRef": item.binding.role_ref,
-        "subjects": item.names,
+        "subjects": item.binding.names_digest,
         "uid": item.binding.uid,
     })
 }
@@ -102,6 +105,15 @@ impl Item {
 }
 
 impl Plan {
+    /// The fingerprints of what it would change: the bindings, and the kubeconfig.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &str> {
+        let kubeconfig = self.purges.then_some(KUBECONFIG);
+        self.items
+            .iter()
+            .map(|item| item.fingerprint.as_str())
+            .chain(kubeconfig)
+    }
+
     /// How it is reported.
     pub fn to_status(&self) -> PlanStatus {
         let shown = self.items.iter().take(SHOWN).map(|item| PlannedBinding {
@@ -110,7 +122,7 @@ impl Plan {
             name: item.binding.key.name.clone(),
             role_ref: item.binding.role_ref.chars().take(256).collect(),
             action: item.action,
-            managed_by: item.managed_by.clone(),
+            managed_by: item.binding.managed_by.clone(),
         });
         PlanStatus {
             digest: self.digest.clone(),
@@ -143,7 +155,11 @@ pub fn bindings(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{offboarding::testing, rbac::subject::RBAC_GROUP};
+    use crate::{
+        api::{CertState, KubeconfigPolicy},
+        offboarding::{identity::Identity, testing},
+        rbac::subject::RBAC_GROUP,
+    };
 
     fn user(name: &str) -> serde_json::Value {
         json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": name})
@@ -160,7 +176,7 @@ mod tests {
         let items: Vec<_> = plan
             .items
             .iter()
-            .map(|i| (i.binding.key.name.as_str(), i.action, i.names.len()))
+            .map(|i| (i.binding.key.name.as_str(), i.action, i.binding.leaver_subjects))
             .collect();
         assert_eq!(
             items,
@@ -189,21 +205,60 @@ mod tests {
         let mut same = facts.clone();
         same.bindings.reverse();
         same.bindings[0].resource_version = "8".into();
-        same.bindings[0].raw["metadata"]["labels"] = json!({"edited": "yes"});
+        same.bindings[0].sha256 = "of an edited label".into();
         assert_eq!(first, digest(&same), "order and unrelated edits do not matter");
 
-        let changes: [fn(&mut Facts); 5] = [
+        let changes: [fn(&mut Facts); 11] = [
             |f| f.cluster_id = "c2".into(),
             |f| f.uid = "101".parse().unwrap(),
             |f| f.bindings.truncate(1),
             |f| f.bindings[0].uid = "recreated".into(),
             |f| f.bindings[0].role_ref = "ClusterRole/cluster-admin".into(),
+            |f| f.bindings[0].names_digest = "other names".into(),
+            |f| f.spec.kubeconfig = KubeconfigPolicy::Keep,
+            |f| f.kubeconfig = Ok(CertState::Unexpired),
+            |f| f.identity = Ok(Identity::User { name: "another".into() }),
+            |f| f.identity = Ok(Identity::Role { name: "leaver".into() }),
+            |f| f.returned_at = Some(f.now),
         ];
         for (i, change) in changes.iter().enumerate() {
             let mut other = facts.clone();
             change(&mut other);
             assert_ne!(first, digest(&other), "change {i}");
         }
+        // What moves by itself: deleted from RAM, expired.
+        let mut gone = facts.clone();
+        gone.identity = Ok(Identity::Recycled {
+            name: "leaver".into(),
+            deleted_at: None,
+        });
+        assert_eq!(first, digest(&gone), "deleted from RAM");
+        gone.identity = Ok(Identity::Nowhere { name_belongs_to: None });
+        gone.last_known = Some((crate::api::ResolvedIdentityType::RamUser, Some("leaver".into())));
+        assert_eq!(first, digest(&gone), "gone from the recycle bin");
+        let purges = |state| {
+            let mut facts = facts.clone();
+            facts.kubeconfig = Ok(state);
+            digest(&facts)
+        };
+        assert_eq!(purges(CertState::Unexpired), purges(CertState::Expired));
+        assert_eq!(purges(CertState::Unexpired), purges(CertState::Unknown));
+    }
+
+    #[test]
+    fn the_plan_of_an_empty_cluster_is_not_everybodys() {
+        let facts = testing::facts();
+        let mut other = facts.clone();
+        other.identity = Ok(Identity::User { name: "another".into() });
+        assert_ne!(plan(&facts).digest, plan(&other).digest);
+    }
+
+    #[test]
+    fn the_operators_own_barrier_is_never_deleted() {
+        let mut facts = testing::facts();
+        facts.bindings = vec![testing::binding("barrier", &[user("100")])];
+        facts.barrier = vec![facts.bindings[0].key.clone()];
+        assert_eq!(plan(&facts).items[0].action, BindingAction::RemoveSubject);
     }
 
     #[test]

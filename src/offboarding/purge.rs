@@ -1,19 +1,20 @@
 //! Step 7: has ACK purge the kubeconfig. ACK's call deletes whatever binding is left, without a precondition: hence
-//! the proof in the arguments.
+//! the proof in the arguments of the one function that asks.
 
 use super::{
-    backup,
+    backup::{self, Task},
     context::Context,
-    decide::Go,
+    decide::Clearance,
     hold::{self, Again, Hold, Stop},
     observe::{self, Facts},
-    plan::Plan,
+    plan::KUBECONFIG,
     report::Report,
-    verify::NoBindings,
+    verify::{self, NoBindings},
 };
 use crate::{
-    alibaba::error::ErrorKind,
+    alibaba::error::{ApiError, ErrorKind},
     api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
+    operator::leadership::Permit,
     request_id,
 };
 use k8s_openapi::jiff::SignedDuration;
@@ -29,7 +30,8 @@ pub enum Purge {
     Accepted,
 }
 
-/// Has ACK purge the kubeconfig, unless there is none.
+/// Has ACK purge the kubeconfig, unless there is none. In this order: its state, a backup of what bears the UID and stays, the
+/// status, whether the object is still wanted, the barrier, the permit, the call.
 ///
 /// The call is made once: what came of a broken answer is read from ACK's state, and the call repeated in the next
 /// reconcile only.
@@ -40,9 +42,8 @@ pub async fn purge(
     ctx: &Context,
     report: &mut Report,
     facts: &mut Facts,
-    plan: &Plan,
-    go: Go,
-    _no_bindings: NoBindings,
+    task: Task<'_>,
+    clearance: &Clearance,
 ) -> Result<Purge, Stop> {
     if facts.spec.kubeconfig == KubeconfigPolicy::Keep {
         return Ok(Purge::Kept);
@@ -70,7 +71,7 @@ pub async fn purge(
         CertState::Unknown => return Err(state_unknown().into()),
         CertState::Expired | CertState::Unexpired => {}
     }
-    if facts.kubeconfig.is_ok() && !facts.kubeconfig_left() && !facts.in_progress() {
+    if !facts.cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
         let message = "ACK reports a kubeconfig that was not there a moment ago; the checks begin anew.";
         let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
@@ -80,30 +81,75 @@ pub async fn purge(
         // ACK accepted it and has not carried it out yet: the next step polls.
         return Ok(Purge::Accepted);
     }
-    backup::back_up_lookalikes(ctx, &report.object, facts, plan, go).await?;
+    backup::back_up_lookalikes(ctx, task, &mut facts.record).await?;
     report.backed_up(&facts.record, ctx);
     report.purge_requested_now();
     report.write(ctx).await?;
-    let permit = ctx.still_wanted(&report.object).await?;
-    let (cluster, force) = (&facts.cluster_id, go.force());
-    let purged = ctx.cloud.ack.clean_cluster_user_permissions(cluster, &facts.uid, force);
+    // ACK's call removes whatever binding it finds, without a condition: the barrier is the last thing that is asked before it.
+    let mut proof = None;
+    for _ in 0..PROOFS {
+        let wanted = ctx.still_wanted(&report.object).await?;
+        let no_bindings = verify::verify(ctx, &facts.leaver).await?;
+        drop(wanted);
+        let permit = ctx.permit()?;
+        if no_bindings.holds_for(&facts.uid) {
+            proof = Some((no_bindings, permit));
+            break;
+        }
+    }
+    let Some((no_bindings, permit)) = proof else {
+        return Err(too_slow().into());
+    };
+    let force = clearance.force();
+    let purged = ask(ctx, facts, clearance, no_bindings, permit);
     let (answer, request_id) = request_id::traced(purged).await;
     match &answer {
         Ok(()) => tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and it accepted"),
         Err(error) => tracing::warn!(force, request_id, %error, "asked ACK to purge the kubeconfig, and it did not"),
     }
-    drop(permit);
     match answer {
         Ok(()) => {
             report.purge_accepted_now();
             report.write(ctx).await?;
             Ok(Purge::Accepted)
         }
-        Err(error) => Err(refused(&error).into()),
+        Err(error) => {
+            if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected) {
+                report.purge_refused_now();
+            }
+            Err(refused(&error).into())
+        }
     }
 }
 
-fn refused(error: &crate::alibaba::error::ApiError) -> Hold {
+/// How often the proof is made anew because it took too long.
+const PROOFS: u32 = 3;
+
+/// The one place that asks ACK: with the word of the gates, the proof that no binding of this UID is left, and the permit.
+async fn ask(
+    ctx: &Context,
+    facts: &Facts,
+    clearance: &Clearance,
+    _no_bindings: NoBindings,
+    _permit: Permit,
+) -> Result<(), ApiError> {
+    let (cluster, force) = (&facts.cluster_id, clearance.force());
+    ctx.cloud
+        .ack
+        .clean_cluster_user_permissions(cluster, &facts.uid, force)
+        .await
+}
+
+fn too_slow() -> Hold {
+    let message = format!(
+        "The operator does not ask ACK to purge the kubeconfig: proving that no binding is left took longer than two seconds, {PROOFS} times \
+         in a row, and a binding that appears meanwhile would be lost. The bindings are removed. The operator retries automatically; \
+         if this stays, the API server is overloaded."
+    );
+    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
+}
+
+fn refused(error: &ApiError) -> Hold {
     let about = |hold: Hold, is, reason| hold.about_as(Condition::KubeconfigPurged, is, reason);
     match error.kind {
         ErrorKind::Forbidden => {

@@ -1,16 +1,12 @@
 //! What was done already, as the backups tell: the record that survives a restart, a lost status, an edited spec.
 
-use super::{context::Context, hold::Stop};
-use crate::{
-    api::{Reason, UserOffboardingStatus},
-    rbac::{
-        LiveBinding,
-        backup::{self, StoredAction, StoredEntry, StoredPart},
-        subject::UidKey,
-    },
+use super::{context::Context, hold::Stop, observe::Facts};
+use crate::rbac::{
+    LiveBinding,
+    backup::{self, Stored, StoredAction, StoredEntry, StoredPart},
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{Api, api::ListParams};
+use kube::{Api, ResourceExt, api::ListParams};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The backups made for one UserOffboarding, oldest first.
@@ -37,30 +33,45 @@ pub struct Counts {
 /// When the backups cannot be listed.
 pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
+    let failed = |e: kube::Error| Stop::Hold(super::hold::api_server(&e, "Reading the backups of this object failed"));
+    let mut parts = Vec::new();
+    for name in names(ctx, object_uid).await? {
+        // One at a time: how large they are together, nobody bounds.
+        let Some(map) = api.get_opt(&name).await.map_err(failed)? else {
+            continue;
+        };
+        match backup::read(&map, Timestamp::now()) {
+            Ok(part) => parts.push(part),
+            Err(error) => return Err(super::backup::unreadable(&error).into()),
+        }
+    }
+    parts.sort_by(|a, b| (a.created, &a.config_map).cmp(&(b.created, &b.config_map)));
+    Ok(Record { parts })
+}
+
+/// The names of the ConfigMaps with the backups of this object.
+///
+/// # Errors
+/// When they cannot be listed.
+pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, Stop> {
+    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let mut params = ListParams::default()
         .labels(&format!("{}={object_uid}", backup::object_label()))
-        .limit(20);
-    let mut parts = Vec::new();
+        .limit(500);
+    let mut names = BTreeSet::new();
     loop {
-        let page = api.list(&params).await.map_err(|error| {
+        let page = api.list_metadata(&params).await.map_err(|error| {
             Stop::Hold(super::hold::api_server(
                 &error,
                 "Listing the backups of this object failed",
             ))
         })?;
-        for map in &page.items {
-            match backup::read(map) {
-                Ok(part) => parts.push(part),
-                Err(error) => return Err(super::backup::unreadable(&error).into()),
-            }
-        }
+        names.extend(page.items.iter().map(ResourceExt::name_any));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => break,
+            None => return Ok(names),
         }
     }
-    parts.sort_by(|a, b| (a.created, &a.config_map).cmp(&(b.created, &b.config_map)));
-    Ok(Record { parts })
 }
 
 impl Record {
@@ -74,13 +85,9 @@ impl Record {
         self.parts.iter().flat_map(|part| &part.entries)
     }
 
-    /// Whether exactly this state of this binding is stored, for this action.
-    pub fn holds(&self, binding: &LiveBinding, action: StoredAction) -> bool {
-        let content = backup::sha256(binding.raw.to_string().as_bytes());
-        let same = |e: &StoredEntry| {
-            e.uid == binding.uid && e.resource_version == binding.resource_version && e.sha256 == content
-        };
-        self.entries().any(|e| same(e) && e.action == action)
+    /// The proof that exactly this state of this binding is stored, for this action.
+    pub fn proof(&self, binding: &LiveBinding, action: StoredAction) -> Option<Stored> {
+        self.parts.iter().find_map(|part| part.proof(binding, action))
     }
 
     /// The subject names that were removed: the identity may have made requests under each.
@@ -88,51 +95,18 @@ impl Record {
         self.entries().flat_map(|e| &e.names).map(String::as_str)
     }
 
-    /// The parts that were made since the last completion.
-    fn of_this_run<'a>(&'a self, status: &UserOffboardingStatus) -> impl DoubleEndedIterator<Item = &'a StoredPart> {
-        let end = status.completed_at.as_ref().map(|completed| end_of_second(completed.0));
-        self.parts
-            .iter()
-            .filter(move |part| end.is_none_or(|end| part.created > end))
-    }
-
-    /// The fingerprints of the bindings that the plans of this run held: what was approved stays approved.
-    pub fn fingerprints(&self, status: &UserOffboardingStatus) -> BTreeSet<&str> {
-        let entries = self.of_this_run(status).flat_map(|part| &part.entries);
-        entries
-            .map(|e| e.fingerprint.as_str())
-            .filter(|f| !f.is_empty())
-            .collect()
-    }
-
-    /// Why the last plan of this run could be carried out.
-    pub fn decision(&self, status: &UserOffboardingStatus) -> Option<Reason> {
-        self.of_this_run(status)
-            .next_back()
-            .and_then(|part| Reason::parse(&part.decision))
-    }
-
-    /// When the last part was made.
-    pub fn newest(&self) -> Option<Timestamp> {
-        self.parts.last().map(|part| part.created)
-    }
-
-    /// Whether a run has begun and not come to its end.
-    ///
-    /// It has when a backup is younger than the last completion. If the status was lost, nobody knows of a
-    /// completion: then only the bindings tell, and bindings that were never backed up are a new run.
-    pub fn in_progress(&self, status: &UserOffboardingStatus, found: &[LiveBinding], kubeconfig_left: bool) -> bool {
-        if self.of_this_run(status).next().is_none() {
-            return false;
+    /// The bindings whose last stored state was to be deleted.
+    pub fn to_delete(&self) -> Vec<Stored> {
+        let mut last: BTreeMap<String, Option<Stored>> = BTreeMap::new();
+        for part in &self.parts {
+            for entry in part.entries.iter().filter(|e| e.action != StoredAction::Keep) {
+                last.insert(entry.uid.clone(), None);
+            }
+            for stored in part.to_delete() {
+                last.insert(stored.uid().to_owned(), Some(stored));
+            }
         }
-        let completed = status.completed_at.as_ref().map(|t| t.0);
-        let known_start = status
-            .started_at
-            .as_ref()
-            .is_some_and(|started| completed.is_none_or(|c| started.0 > c));
-        known_start
-            || (found.is_empty() && !kubeconfig_left)
-            || found.iter().any(|b| self.entries().any(|e| e.uid == b.uid))
+        last.into_values().flatten().collect()
     }
 
     /// What is gone, given what is left: `found` holds the bindings that name the UID, `lookalikes` those that only
@@ -167,11 +141,6 @@ impl Record {
         (deleted, last.len() - deleted)
     }
 
-    /// Whether any state of the binding with this uid is stored.
-    pub fn knows(&self, uid: &str) -> bool {
-        self.entries().any(|e| e.uid == uid)
-    }
-
     fn was_shrunk(&self, uid: &str) -> bool {
         self.entries()
             .any(|e| e.uid == uid && e.action == StoredAction::RemoveSubject)
@@ -190,16 +159,9 @@ impl Record {
     }
 }
 
-/// The status keeps whole seconds: a backup of the same second is older than the completion that followed it.
-fn end_of_second(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second() + 1).unwrap_or(time)
-}
-
-/// The names under which the identity is bound, for the search of the audit log.
-pub fn names_in_use<'a>(found: &'a [LiveBinding], record: &'a Record, uid: UidKey) -> BTreeSet<&'a str> {
-    found
-        .iter()
-        .flat_map(|b| b.names_of(uid))
-        .chain(record.names())
-        .collect()
+/// The names under which the identity is bound, or was, or may be: for the search of the audit log.
+pub fn names_in_use(facts: &Facts) -> BTreeSet<&str> {
+    let bound = facts.bindings.iter().flat_map(|b| &b.names).map(String::as_str);
+    let undecided = facts.undecided.iter().map(|(_, name)| name.as_str());
+    bound.chain(undecided).chain(facts.record.names()).collect()
 }

@@ -1,44 +1,79 @@
-//! Step 5: removes the bindings that are stored, each in exactly the resourceVersion that is stored.
+//! Step 5: removes the bindings that are stored, each in exactly the resourceVersion that is stored, in two moves: first it
+//! loses the leaver's subjects, which ends the access; then, if nobody is left in it, it is deleted.
 
 use super::{
-    backup::{self, VerifiedBackup},
+    backup::{self, Task},
     context::Context,
     hold::{Again, Hold, Stop},
+    observe,
     plan::{self, Item, Plan, bindings},
     record::Record,
     report::Report,
 };
 use crate::{
-    api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
     metrics::METRICS,
     rbac::{
         BindingKey,
-        backup::Purpose,
-        live::{self, Effect},
-        subject,
+        backup::{Stored, TooLarge, still_there},
+        effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
     },
     request_id,
 };
+use futures::StreamExt;
 use std::time::{Duration, Instant};
 
 /// How long a removal goes on before it says in the status how far it is, and then again.
 const TELL_EVERY: Duration = Duration::from_secs(3);
 
+/// How many bindings are removed at a time.
+const PARALLEL: usize = 8;
+
 /// How often a binding that changes under the operator's hands is backed up and tried again in one reconcile.
 const ATTEMPTS: u32 = 5;
+
+/// What became of one binding.
+#[derive(Debug)]
+enum Outcome {
+    /// It is as it should be: gone, or without the leaver.
+    Removed,
+    /// It names nobody, and waits for these finalizers.
+    Waits(Vec<String>),
+    /// RBAC, a policy or a webhook refused, in the API server's words.
+    Refused(String),
+    /// The API server failed.
+    Failed(String),
+    /// Its connection broke: what came of it is not known, and nothing more is tried.
+    Interrupted(String),
+    /// It changed as often as it was tried.
+    KeepsChanging,
+    /// It is not any more what was planned.
+    Changed,
+    /// The ConfigMap with its backup is not there any more.
+    BackupMissing(String),
+    /// It was changed into something that is too large to be stored.
+    TooLarge(TooLarge),
+}
 
 /// What was not removed, and why.
 #[derive(Debug, Default)]
 struct Left {
     refused: Vec<(BindingKey, String)>,
     failed: Vec<(BindingKey, String)>,
+    interrupted: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
     changed: Vec<BindingKey>,
     shared: Vec<BindingKey>,
+    unbacked: Vec<(BindingKey, String)>,
+    too_large: Vec<TooLarge>,
+    managers: Vec<(BindingKey, String)>,
 }
 
-/// Removes what `stored` holds, and says in the status how far it is if that takes long. One that is refused does not keep
-/// the others from going.
+/// A binding that names nobody any more, and what it still waits for.
+pub type Waiting = (BindingKey, Vec<String>);
+
+/// Removes what is stored, and says in the status how far it is if that takes long. One that is refused does not keep
+/// the others from going. Gives what names nobody any more and waits for its finalizers.
 ///
 /// # Errors
 /// When something is left, or when it is not known whether the last change was carried out.
@@ -46,30 +81,55 @@ pub async fn remove(
     ctx: &Context,
     report: &mut Report,
     record: &mut Record,
-    purpose: &Purpose,
+    task: Task<'_>,
     plan: &Plan,
-    stored: &VerifiedBackup,
+    backup: backup::Backup,
 ) -> Result<(), Stop> {
-    let kept = plan
-        .items
-        .iter()
-        .filter(|item| !may_remove(ctx, item))
-        .map(|item| item.binding.key.clone());
+    let kept = plan.items.iter().filter(|item| !may_remove(ctx, item));
     let mut left = Left {
-        shared: kept.collect(),
+        shared: kept.map(|item| item.binding.key.clone()).collect(),
+        too_large: backup.too_large,
+        changed: backup.changed,
         ..Left::default()
     };
-    let items: Vec<_> = stored.items().iter().filter(|item| !item.binding.terminating).collect();
+    let mut waiting = Vec::new();
+    let found: Vec<String> = backup.stored.iter().map(|(item, _)| item.binding.uid.clone()).collect();
+    let total = found.len();
     let mut told = Instant::now();
-    for (done, item) in items.iter().enumerate() {
-        if told.elapsed() > TELL_EVERY {
-            report.removing(done, items.len());
-            report.write(ctx).await?;
-            told = Instant::now();
+    {
+        let removals = futures::stream::iter(backup.stored).map(|(item, stored)| async move {
+            let key = item.binding.key.clone();
+            let manager = item.binding.managed_by.clone();
+            let mut added = Record::default();
+            let outcome = remove_one(ctx, task, item, stored, &mut added).await;
+            (key, manager, added, outcome)
+        });
+        let mut outcomes = std::pin::pin!(removals.buffer_unordered(PARALLEL));
+        let mut done = 0;
+        while let Some((key, manager, added, outcome)) = outcomes.next().await {
+            added.parts.into_iter().for_each(|part| record.add(part));
+            if let Some(manager) = manager {
+                left.managers.push((key.clone(), manager));
+            }
+            let outcome = outcome?;
+            let ends = matches!(outcome, Outcome::Interrupted(_));
+            left.note(key, outcome, &mut waiting);
+            if ends {
+                break;
+            }
+            done += 1;
+            if told.elapsed() > TELL_EVERY {
+                report.removing(done, total);
+                report.write(ctx).await?;
+                told = Instant::now();
+            }
         }
-        one(ctx, &report.object, record, purpose, item, &mut left).await?;
     }
-    left.hold(stored).map_or(Ok(()), |hold| Err(hold.into()))
+    if left.interrupted.is_empty() {
+        finish_shells(ctx, task, record, &found, &mut left, &mut waiting).await?;
+    }
+    report.waiting(waiting);
+    left.hold().map_or(Ok(()), |hold| Err(hold.into()))
 }
 
 /// Whether the operator is allowed to do what the plan says of a binding.
@@ -77,31 +137,83 @@ pub fn may_remove(ctx: &Context, item: &Item) -> bool {
     item.action == BindingAction::Delete || ctx.settings.remove_subjects
 }
 
-async fn one(
+/// Bindings that an earlier run emptied, and was killed before it deleted them: nothing names the UID any more that would lead
+/// to them but the record. Somebody may have filled one with others meanwhile: it stays.
+async fn finish_shells(
     ctx: &Context,
-    object: &UserOffboarding,
-    record: &mut Record,
-    purpose: &Purpose,
-    item: &Item,
+    task: Task<'_>,
+    record: &Record,
+    found: &[String],
     left: &mut Left,
+    waiting: &mut Vec<Waiting>,
 ) -> Result<(), Stop> {
-    let key = &item.binding.key;
-    let mut item = item.clone();
+    let object_uid = task.purpose.object_uid.as_str();
+    let stored: Vec<Stored> = record
+        .to_delete()
+        .into_iter()
+        .filter(|stored| !found.iter().any(|uid| uid == stored.uid()) && !ctx.is_gone(object_uid, stored.uid()))
+        .collect();
+    let ends = futures::stream::iter(stored).map(|stored| async move {
+        let outcome = finish_shell(ctx, task, &stored).await;
+        (stored.key().clone(), outcome)
+    });
+    let mut ends = std::pin::pin!(ends.buffer_unordered(PARALLEL));
+    while let Some((key, outcome)) = ends.next().await {
+        left.note(key, outcome?, waiting);
+    }
+    Ok(())
+}
+
+async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Stop> {
+    match effects::remains(&ctx.client, stored, task.leaver).await {
+        Ok(Remains::Gone) => {
+            ctx.note_gone(&task.purpose.object_uid, stored.uid());
+            Ok(Outcome::Removed)
+        }
+        Ok(Remains::Filled) => Ok(Outcome::Removed),
+        Ok(Remains::Shell(disarmed)) => second_move(ctx, task, stored.key(), disarmed).await,
+        Err(ReadError::Api { source, .. }) => Ok(failure(&source)),
+        Err(ReadError::Malformed(error)) => Ok(Outcome::Failed(error.to_string())),
+    }
+}
+
+async fn remove_one(
+    ctx: &Context,
+    task: Task<'_>,
+    item: Item,
+    stored: Stored,
+    added: &mut Record,
+) -> Result<Outcome, Stop> {
+    let key = item.binding.key.clone();
+    let (mut item, mut stored) = (item, stored);
     for _ in 0..ATTEMPTS {
-        let permit = ctx.still_wanted(object).await?;
+        let action = item.action;
+        // What others have in a shared binding is read again, and sent back.
+        let _room = ctx.room_for(item.binding.bytes).await;
+        let (permit, is_stored) = tokio::join!(
+            ctx.still_wanted(task.object),
+            still_there(&ctx.client, &ctx.settings.namespace, &stored)
+        );
+        let permit = permit?;
+        if !is_stored? {
+            return Ok(Outcome::BackupMissing(stored.config_map().to_owned()));
+        }
         let change = async {
-            match item.action {
-                BindingAction::Delete => live::delete(&ctx.client, &item.binding).await,
-                BindingAction::RemoveSubject => {
-                    live::remove_subjects(&ctx.client, &item.binding, subject::key(&purpose.uid)).await
-                }
+            match ctx.settings.remove_subjects {
+                true => effects::remove_subjects(&ctx.client, &stored, task.leaver, &permit).await,
+                // One move, for an operator that may do no other: there is nothing in between.
+                false => Ok(match effects::delete(&ctx.client, &stored, &permit).await? {
+                    Effect::Done(_) => Effect::Done(Shrunk::Shared),
+                    Effect::Gone => Effect::Gone,
+                    Effect::Conflict => Effect::Conflict,
+                    Effect::Refused(why) => Effect::Refused(why),
+                }),
             }
         };
         let (effect, request_id) = request_id::traced(change).await;
         drop(permit);
-        let action = item.action;
         match &effect {
-            Ok(Effect::Done) => tracing::info!(binding = %key, ?action, request_id, "removed"),
+            Ok(Effect::Done(_)) => tracing::info!(binding = %key, ?action, request_id, "removed"),
             Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was gone already"),
             Ok(Effect::Conflict) => {
                 tracing::info!(binding = %key, ?action, request_id, "changed meanwhile; it is read again");
@@ -109,70 +221,86 @@ async fn one(
             Ok(Effect::Refused(why)) => tracing::warn!(binding = %key, ?action, request_id, why, "not removed"),
             Err(error) => tracing::warn!(binding = %key, ?action, request_id, %error, "not removed"),
         }
-        let effect = match effect {
-            Ok(effect) => effect,
-            // A webhook of one namespace that is down, say: the others must not wait for it.
-            Err(kube::Error::Api(status)) => {
-                left.failed.push((key.clone(), status.message.clone()));
-                return Ok(());
-            }
-            Err(error) => return Err(broken_off(key, &error.to_string()).into()),
-        };
         match effect {
-            Effect::Done => {
-                METRICS.binding_removed(item.action);
-                return Ok(());
+            Ok(Effect::Done(shrunk)) => {
+                METRICS.binding_removed(action);
+                return match (shrunk, action) {
+                    (Shrunk::Disarmed(disarmed), BindingAction::Delete) => second_move(ctx, task, &key, disarmed).await,
+                    _ => Ok(Outcome::Removed),
+                };
             }
-            Effect::Gone => return Ok(()),
-            Effect::Refused(why) => {
-                left.refused.push((key.clone(), why));
-                return Ok(());
-            }
-            Effect::Conflict => match changed(ctx, object, record, purpose, &item).await? {
-                Changed::Harmlessly(newer) => item = *newer,
-                Changed::NothingToDo => return Ok(()),
-                // Another subject, or another object of this name: the plan did not hold it. It is planned anew.
-                Changed::Materially => {
-                    left.changed.push(key.clone());
-                    return Ok(());
-                }
-            },
+            Ok(Effect::Gone) => return Ok(Outcome::Removed),
+            Ok(Effect::Refused(why)) => return Ok(Outcome::Refused(why)),
+            Ok(Effect::Conflict) => {}
+            Err(ReadError::Api { source, .. }) => return Ok(failure(&source)),
+            Err(ReadError::Malformed(error)) => return Ok(Outcome::Failed(error.to_string())),
+        }
+        match changed(ctx, task, added, &item).await? {
+            Ok((newer, proof)) => (item, stored) = (newer, proof),
+            Err(outcome) => return Ok(outcome),
         }
     }
-    left.changing.push(key.clone());
-    Ok(())
+    Ok(Outcome::KeepsChanging)
 }
 
-enum Changed {
-    Harmlessly(Box<Item>),
-    Materially,
-    NothingToDo,
+/// Deletes what names nobody any more.
+async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
+    let permit = ctx.still_wanted(task.object).await?;
+    let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
+    let (effect, request_id) = request_id::traced(deletion).await;
+    drop(permit);
+    Ok(match effect {
+        Ok(Effect::Done(finalizers)) if finalizers.is_empty() => {
+            tracing::info!(binding = %key, request_id, "deleted");
+            Outcome::Removed
+        }
+        Ok(Effect::Done(finalizers)) => {
+            tracing::info!(binding = %key, request_id, ?finalizers, "names nobody, and waits for its finalizers");
+            Outcome::Waits(finalizers)
+        }
+        Ok(Effect::Gone) => Outcome::Removed,
+        // Somebody has changed it since it named nobody: what it is now is found, and planned, in the next look.
+        Ok(Effect::Conflict) => Outcome::Changed,
+        Ok(Effect::Refused(why)) => {
+            tracing::warn!(binding = %key, request_id, why, "names nobody, and was not deleted");
+            Outcome::Refused(why)
+        }
+        Err(ReadError::Api { source, .. }) => failure(&source),
+        Err(ReadError::Malformed(error)) => Outcome::Failed(error.to_string()),
+    })
+}
+
+fn failure(error: &kube::Error) -> Outcome {
+    match error {
+        // A webhook of one namespace that is down, say: the others must not wait for it.
+        kube::Error::Api(status) => Outcome::Failed(status.message.clone()),
+        error => Outcome::Interrupted(error.to_string()),
+    }
 }
 
 /// Someone changed the binding since it was stored: reads it again, and stores the new version.
 async fn changed(
     ctx: &Context,
-    object: &UserOffboarding,
-    record: &mut Record,
-    purpose: &Purpose,
+    task: Task<'_>,
+    added: &mut Record,
     item: &Item,
-) -> Result<Changed, Stop> {
+) -> Result<Result<(Item, Stored), Outcome>, Stop> {
     let key = item.binding.key.clone();
-    let Some(binding) = super::observe::read(ctx, vec![key]).await?.pop() else {
-        return Ok(Changed::NothingToDo);
+    let Some(binding) = observe::read(ctx, task.leaver, vec![key]).await?.pop() else {
+        return Ok(Err(Outcome::Removed));
     };
-    let newer = plan::item(&purpose.uid, binding);
-    if newer.names.is_empty() || newer.binding.terminating {
-        return Ok(Changed::NothingToDo);
+    if !binding.names_leaver() {
+        return Ok(Err(Outcome::Removed));
     }
+    let newer = plan::item(task.barrier, binding);
     if newer.fingerprint != item.fingerprint {
-        return Ok(Changed::Materially);
+        return Ok(Err(Outcome::Changed));
     }
-    let stored = backup::store_items(ctx, object, record, purpose, vec![newer]).await?;
-    Ok(stored
-        .items()
-        .first()
-        .map_or(Changed::Materially, |item| Changed::Harmlessly(Box::new(item.clone()))))
+    let mut backup = backup::store_items(ctx, task, added, vec![newer]).await?;
+    if let Some(left) = backup.too_large.pop() {
+        return Ok(Err(Outcome::TooLarge(left)));
+    }
+    Ok(backup.stored.pop().ok_or(Outcome::Changed))
 }
 
 fn broken_off(key: &BindingKey, error: &str) -> Hold {
@@ -182,15 +310,52 @@ fn broken_off(key: &BindingKey, error: &str) -> Hold {
 }
 
 impl Left {
-    fn hold(self, stored: &VerifiedBackup) -> Option<Hold> {
+    fn note(&mut self, key: BindingKey, outcome: Outcome, waiting: &mut Vec<Waiting>) {
+        match outcome {
+            Outcome::Removed => {}
+            Outcome::Waits(finalizers) => waiting.push((key, finalizers)),
+            Outcome::Refused(why) => self.refused.push((key, why)),
+            Outcome::Failed(why) => self.failed.push((key, why)),
+            Outcome::Interrupted(why) => self.interrupted.push((key, why)),
+            Outcome::KeepsChanging => self.changing.push(key),
+            Outcome::Changed => self.changed.push(key),
+            Outcome::BackupMissing(config_map) => self.unbacked.push((key, config_map)),
+            Outcome::TooLarge(left) => self.too_large.push(left),
+        }
+    }
+
+    /// In an order that does not depend on which of the parallel removals was faster.
+    fn sort(&mut self) {
+        self.refused.sort();
+        self.failed.sort();
+        self.interrupted.sort();
+        self.changing.sort();
+        self.changed.sort();
+        self.unbacked.sort();
+    }
+
+    fn hold(mut self) -> Option<Hold> {
+        self.sort();
         let manager = |key: &BindingKey| {
-            stored
-                .items()
-                .iter()
-                .find(|i| i.binding.key == *key)?
-                .managed_by
-                .clone()
+            let found = self.managers.iter().find(|(of, _)| of == key);
+            found.map(|(_, manager)| manager.clone())
         };
+        if let Some((key, why)) = self.interrupted.first() {
+            return Some(broken_off(key, why));
+        }
+        if let [(key, config_map), rest @ ..] = self.unbacked.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" ({} more likewise)", bindings(n)),
+            };
+            let message = format!(
+                "ConfigMap {config_map}, which holds the backup of {key}, is not there any more{more}: somebody deleted it after it was \
+                 stored and read back. The binding was not touched. The operator backs it up again and goes on; find out who \
+                 deletes backups: the audit log says."
+            );
+            let hold = Hold::wait(Reason::BackupMissing, Again::Backoff, message);
+            return Some(hold.about(Condition::BackedUp, Is::False));
+        }
         if let [(key, why), rest @ ..] = self.refused.as_slice() {
             let more = if rest.is_empty() {
                 String::new()
@@ -226,7 +391,7 @@ impl Left {
                  after it was backed up. It was left as it is, and is planned anew by itself."
             )));
         }
-        if let Some(hold) = backup::left_too_large(stored.too_large()) {
+        if let Some(hold) = backup::left_too_large(&self.too_large) {
             return Some(hold);
         }
         let [key, ..] = self.shared.as_slice() else { return None };

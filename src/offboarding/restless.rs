@@ -40,7 +40,7 @@ enum Why {
 
 /// Takes what is restless out of the plan; and the hold that names it, for when the rest is done.
 pub fn set_aside(plan: Plan, record: &Record, now: Timestamp, recheck: Duration) -> (Plan, Option<Hold>) {
-    let Plan { digest, items } = plan;
+    let Plan { digest, items, purges } = plan;
     let (mut calm, mut aside) = (Vec::new(), Vec::new());
     for item in items {
         match why(&item, record, now, recheck) {
@@ -54,7 +54,14 @@ pub fn set_aside(plan: Plan, record: &Record, now: Timestamp, recheck: Duration)
     let hold = next
         .zip(aside.first())
         .map(|(next, (item, why, at))| hold(item, *why, *at, aside.len() - 1, until(next, now)));
-    (Plan { digest, items: calm }, hold)
+    (
+        Plan {
+            digest,
+            items: calm,
+            purges,
+        },
+        hold,
+    )
 }
 
 /// Why a binding is set aside, and when it is tried once more.
@@ -110,10 +117,11 @@ fn hold(item: &Item, why: Why, next: Timestamp, others: usize, wait: Duration) -
                 false => ("lost the leaver", "they are back in it", "who changes it"),
             };
             let by = item
+                .binding
                 .managed_by
                 .as_deref()
                 .unwrap_or("something that leaves no mark on it");
-            let how = match item.managed_by {
+            let how = match item.binding.managed_by {
                 Some(_) => "Remove it there (from Git, say)".to_owned(),
                 None => format!("Find out what (the audit log says {who}), and remove it there"),
             };
@@ -128,7 +136,7 @@ fn hold(item: &Item, why: Why, next: Timestamp, others: usize, wait: Duration) -
                 true => "each was changed before the operator could delete it",
                 false => "in each the leaver was still there, or there again, when the operator had taken them out",
             };
-            let by = item.managed_by.as_ref().map(|m| format!(" It belongs to {m}."));
+            let by = item.binding.managed_by.as_ref().map(|m| format!(" It belongs to {m}."));
             let message = format!(
                 "{key} was backed up in {times} states within {hours} hours: {before}.{} Find out who writes to it (the audit log \
                  says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others}",
@@ -171,12 +179,8 @@ mod tests {
 
     /// A record of a binding.
     fn record(action: StoredAction, stored: &[Stored<'_>]) -> Record {
-        let part = |(ago, uid, version): &Stored<'_>| StoredPart {
-            config_map: format!("{uid}-{version}"),
-            created: Timestamp::from_second(now().as_second() - ago).unwrap(),
-            plan_digest: String::new(),
-            decision: String::new(),
-            entries: vec![StoredEntry {
+        let part = |(ago, uid, version): &Stored<'_>| {
+            let entry = StoredEntry {
                 key: testing::binding("a", &[user("100")]).key,
                 uid: (*uid).to_owned(),
                 resource_version: (*version).to_owned(),
@@ -184,7 +188,10 @@ mod tests {
                 names: vec!["100".into()],
                 fingerprint: String::new(),
                 sha256: String::new(),
-            }],
+                bytes: 300,
+            };
+            let created = Timestamp::from_second(now().as_second() - ago).unwrap();
+            StoredPart::of(&format!("{uid}-{version}"), created, "r", vec![entry])
         };
         Record {
             parts: stored.iter().map(part).collect(),

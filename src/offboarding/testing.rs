@@ -1,10 +1,10 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{identity::Identity, observe::Facts, record::Record};
+use super::{clearance::Cleared, identity::Identity, observe::Facts, record::Record};
 use crate::{
     alibaba::sts::CallerIdentity,
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
-    rbac::{BindingKey, BindingKind, LiveBinding},
+    rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},
 };
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,9 +15,17 @@ pub(super) fn facts() -> Facts {
     Facts {
         now: Timestamp::from_second(1_000_000_000).unwrap(),
         uid: "100".parse().unwrap(),
+        leaver: leaver(),
         object_name: "left".into(),
         object_uid: "o-1".into(),
         spec,
+        peers: Vec::new(),
+        last_known: None,
+        returned_at: None,
+        undecided: Vec::new(),
+        unread: Vec::new(),
+        barrier: Vec::new(),
+        cleared: Cleared::default(),
         status: UserOffboardingStatus::default(),
         cluster_id: "c1".into(),
         cluster_account: "1".into(),
@@ -37,6 +45,11 @@ pub(super) fn facts() -> Facts {
     }
 }
 
+/// UID 100, and what ACK's certificates of it are called.
+pub(super) fn leaver() -> Leaver {
+    Leaver::new(&"100".parse().unwrap(), &[], &[])
+}
+
 /// A RoleBinding `n/NAME` with these subjects.
 pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
     let key = BindingKey {
@@ -44,10 +57,10 @@ pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
         namespace: Some("n".into()),
         name: name.into(),
     };
-    let raw = json!({
+    let text = json!({
         "metadata": {"name": name, "namespace": "n", "uid": format!("u-{name}"), "resourceVersion": "7"},
         "roleRef": {"kind": "Role", "name": "r"},
         "subjects": subjects,
     });
-    LiveBinding::parse(key, raw).unwrap()
+    LiveBinding::parse(&key, &text.to_string(), &leaver()).unwrap()
 }

@@ -8,59 +8,123 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    rbac::{Match, subject},
+    rbac::{LiveBinding, Match, effects, subject::Leaver},
     uid::Uid,
 };
+use std::time::{Duration, Instant};
 
-/// Proof that no binding named the UID at some moment after the step was begun.
+/// How long the proof is good for: ACK's purge must follow it at once.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// How often the barrier is asked again about a binding that it lists and that cannot be read.
+const LOOKS: u32 = 3;
+
+/// Proof that no binding named the UID, and none was undecided, at some moment after `began`.
 ///
-/// Made here only: [`super::purge`] cannot be called without one.
+/// Made here only: [`super::purge`] asks ACK for nothing without one, of this UID, that is not older than two seconds.
 #[derive(Debug)]
-pub struct NoBindings(());
+pub struct NoBindings {
+    uid: Uid,
+    began: Instant,
+}
 
-/// Asks the fence.
+impl NoBindings {
+    /// Whether it is of this UID, and not too old.
+    pub fn holds_for(&self, uid: &Uid) -> bool {
+        self.uid == *uid && self.began.elapsed() < GOOD_FOR
+    }
+}
+
+/// Asks the barrier. A read by name never overrules it: what it lists, and what is not there when it is read, is asked for again.
 ///
 /// # Errors
-/// When a binding is left: one that appeared meanwhile, or one that waits for its finalizers.
-pub async fn verify(ctx: &Context, uid: &Uid) -> Result<NoBindings, Stop> {
-    let key = subject::key(uid);
-    let found = ctx.fence.find(key, Match::User).await;
-    let found = found.map_err(|e| hold::api_server(&e, "Verifying that no binding is left failed"))?;
-    // A live list may be a moment old when it is read here; what is read now is what counts.
-    let left: Vec<_> = observe::read(ctx, found)
-        .await?
-        .into_iter()
-        .filter(|b| !b.names_of(key).is_empty())
-        .collect();
-    let Some(first) = left.first().map(|b| &b.key) else {
-        return Ok(NoBindings(()));
+/// When a binding is left that names the UID, or may.
+pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> {
+    let failed = |e: kube::Error| hold::api_server(&e, "Verifying that no binding is left failed");
+    let mut unread = Vec::new();
+    for _ in 0..LOOKS {
+        let began = Instant::now();
+        let named = ctx.fence.find(leaver.key(), Match::User).await.map_err(failed)?;
+        let suffixed = ctx.fence.find(leaver.key(), Match::OtherSuffix).await.map_err(failed)?;
+        let mut left = Vec::new();
+        unread = Vec::new();
+        for (keys, must_name) in [(named, true), (suffixed, false)] {
+            for key in keys {
+                let read = effects::fetch(&ctx.client, &key, leaver).await;
+                match read.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+                    Some((binding, _)) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
+                    // It was listed, and is not there, or not as it was listed: it may have gone meanwhile.
+                    _ if must_name => unread.push(key),
+                    _ => {}
+                }
+            }
+        }
+        if let Some(hold) = hold_for(&left) {
+            return Err(hold.into());
+        }
+        if unread.is_empty() {
+            return Ok(NoBindings {
+                uid: leaver.uid().clone(),
+                began,
+            });
+        }
+    }
+    let first = unread.first().map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "A list of all bindings holds {first}, which names the UID, and reading it says that it is not there. The operator does not \
+         call the access gone, and retries automatically. If this stays, look at that binding: kubectl get rolebindings,clusterrolebindings -A."
+    );
+    Err(Hold::wait(Reason::Conflict, Again::Backoff, message)
+        .about(Condition::BindingsRemoved, Is::False)
+        .into())
+}
+
+fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
+    let named: Vec<_> = left.iter().filter(|b| b.names_leaver()).collect();
+    let Some(first) = named.first().map(|b| &b.key) else {
+        let first = left.first()?;
+        let names = left
+            .iter()
+            .flat_map(|b| &b.undecided)
+            .map(String::as_str)
+            .collect::<Vec<_>>();
+        return Some(undecided(
+            &first.key.to_string(),
+            names.first().copied().unwrap_or_default(),
+            left.len(),
+        ));
     };
-    if let Some(stuck) = left.iter().find(|b| b.terminating) {
-        let finalizers: Vec<_> = stuck
-            .raw
-            .pointer("/metadata/finalizers")
-            .and_then(|list| list.as_array())
-            .into_iter()
-            .flatten()
-            .filter_map(|finalizer| finalizer.as_str())
-            .collect();
+    if let Some(stuck) = named.iter().find(|b| b.terminating) {
         let message = format!(
             "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
              them does not finish; if it does not exist any more, remove them by hand.",
             stuck.key,
-            finalizers.join(", ")
+            stuck.finalizers.join(", ")
         );
         let hold = Hold::wait(Reason::Terminating, Again::Backoff, message);
-        return Err(hold.about(Condition::BindingsRemoved, Is::False).into());
+        return Some(hold.about(Condition::BindingsRemoved, Is::False));
     }
-    let message = match left.as_slice() {
+    let message = match named.as_slice() {
         [] | [_] => format!("{first} names the UID: it appeared meanwhile. It is backed up and removed next."),
         [_, rest @ ..] => format!(
             "{first} and {} more name the UID: they appeared meanwhile. They are backed up and removed next.",
             bindings(rest.len())
         ),
     };
-    Err(Hold::wait(Reason::Conflict, Again::Backoff, message)
-        .about(Condition::BindingsRemoved, Is::False)
-        .into())
+    Some(Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False))
+}
+
+/// The hold for a user name that may be the identity's.
+pub fn undecided(binding: &str, name: &str, count: usize) -> Hold {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(256).collect();
+    let more = match count {
+        0 | 1 => String::new(),
+        n => format!(" ({} more hold such names)", bindings(n - 1)),
+    };
+    let message = format!(
+        "{binding} names the user {name:?}{more}. That begins with the UID, and does not end in digits as ACK's certificates do: the \
+         operator does not know whose it is. The kubeconfig is not purged, and access is not called gone, until somebody decides. If it is \
+         the identity's, add it to names.include, and the operator removes it; if it is not, add it to names.ignore, and it stays."
+    );
+    Hold::stall(Reason::UndecidedNames, message).about(Condition::BindingsRemoved, Is::False)
 }

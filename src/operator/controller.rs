@@ -214,6 +214,10 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
 async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: Observed) {
     let (reader, writer) = reflector::store();
     observed.watch(Some(reader.clone()));
+    context.look_up_peers({
+        let objects = reader.clone();
+        move |uid| objects.state().iter().filter_map(|object| object.peer(uid)).collect()
+    });
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -304,6 +308,10 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
         ctx.forget(&watched.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
+    if let Some(wait) = ctx.pace(&object.uid().unwrap_or_default()) {
+        tracing::debug!(?wait, "looked at too often; it waits");
+        return Ok(Action::requeue(wait));
+    }
     let uid: Uid = object.spec.uid.parse().map_err(|source| ReconcileError::Uid {
         name: name.clone(),
         source,

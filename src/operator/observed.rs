@@ -3,6 +3,7 @@
 use super::leadership::Leadership;
 use crate::{
     api::{ConditionType, Reason, UserOffboarding},
+    offboarding::peers::Peer,
     rbac::watch::BindingIndex,
 };
 use futures::FutureExt;
@@ -35,9 +36,13 @@ pub struct Watched {
 
 /// What the watch needs of the spec.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WatchedSpec {
     /// The UID.
     pub uid: String,
+    /// The rest, for those who work on the same UID: it is read when they ask.
+    #[serde(flatten)]
+    rest: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -63,6 +68,21 @@ struct WatchedCondition {
 }
 
 impl Watched {
+    /// What it asks for, if it is about this UID and is not being deleted, with its `metadata.uid`. One whose spec this version
+    /// cannot read asks for nothing.
+    pub fn peer(&self, uid: &str) -> Option<(String, Peer)> {
+        if self.spec.uid != uid || self.metadata.deletion_timestamp.is_some() {
+            return None;
+        }
+        let mut spec = self.spec.rest.clone();
+        spec.insert("uid".to_owned(), uid.into());
+        let peer = Peer {
+            name: self.metadata.name.clone()?,
+            spec: serde_json::from_value(spec.into()).ok()?,
+        };
+        Some((self.metadata.uid.clone()?, peer))
+    }
+
     fn condition(&self, type_: ConditionType) -> Option<&WatchedCondition> {
         self.status.conditions.iter().find(|c| c.type_ == type_.as_str())
     }

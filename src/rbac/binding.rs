@@ -1,9 +1,16 @@
 //! A binding as the API server returned it.
 
-use super::subject::{self, Match, UidKey};
-use serde::Deserialize;
-use serde_json::Value;
-use std::fmt;
+use super::{
+    managed,
+    subject::{self, Leaver, Whose},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 /// The two kinds of binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,64 +57,73 @@ pub struct BindingKey {
     pub name: String,
 }
 
+/// What stands for itself in a path segment (RFC 3986, unreserved). RBAC names may hold anything but `/`, `%`, `.` and `..`.
+const SEGMENT: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 impl BindingKey {
-    /// The path of its URL.
+    /// The path of its URL: the one place where a binding's name gets into a request, percent-encoded.
     pub fn path(&self) -> String {
+        let segment = |text| percent_encoding::utf8_percent_encode(text, SEGMENT);
         let namespace = self
             .namespace
             .as_ref()
-            .map(|n| format!("namespaces/{n}/"))
+            .map(|n| format!("namespaces/{}/", segment(n)))
             .unwrap_or_default();
         format!(
             "/apis/{}/v1/{namespace}{}/{}",
             subject::RBAC_GROUP,
             self.kind.plural(),
-            self.name
+            segment(&self.name)
         )
     }
+
+    /// Whether the API server could have an object under this key.
+    pub fn is_possible(&self) -> bool {
+        let segment = |text: &str| !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '%']);
+        let namespaced = self.kind == BindingKind::RoleBinding;
+        segment(&self.name) && self.namespace.is_some() == namespaced && self.namespace.as_deref().is_none_or(segment)
+    }
 }
 
-/// `RoleBinding NAMESPACE/NAME` or `ClusterRoleBinding NAME`.
+/// `RoleBinding NAMESPACE/NAME` or `ClusterRoleBinding NAME`. Control characters of the name are spelled out.
 impl fmt::Display for BindingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{} {namespace}/{}", self.kind.as_str(), self.name),
-            None => write!(f, "{} {}", self.kind.as_str(), self.name),
+        write!(f, "{} ", self.kind.as_str())?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
         }
+        for letter in self.name.chars() {
+            match letter.is_control() {
+                true => write!(f, "{}", letter.escape_unicode())?,
+                false => write!(f, "{letter}")?,
+            }
+        }
+        Ok(())
     }
 }
 
-/// One subject of a binding, with the fields that decide whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Subject {
-    /// User, Group or ServiceAccount.
-    pub kind: String,
-    /// The API group; the RBAC group for User and Group.
-    #[serde(default)]
-    pub api_group: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl Subject {
-    /// Whose it is: the UID that it bears, if it bears one.
-    pub fn classify(&self) -> Option<(UidKey, Match)> {
-        subject::classify(&self.kind, self.api_group.as_deref(), &self.name)
-    }
-}
-
-/// What the API server returned lacks something that every binding has.
+/// What the API server returned is not the binding that was asked for, or lacks something that every binding has.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server returned {key} without a usable {field}")]
 pub struct MalformedBinding {
     /// Which binding was asked for.
     pub key: BindingKey,
-    /// What is missing.
+    /// What is missing, or is another's.
     pub field: &'static str,
 }
 
-/// A binding read from the API server, whole: a backup must not lose a field that this program does not know.
+/// How many of the leaver's names in a binding are kept; all of them are counted, and are in [`LiveBinding::names_digest`].
+const NAMES_KEPT: usize = 1000;
+
+/// How many undecided names, and finalizers, are kept of one binding.
+const SHOWN: usize = 20;
+
+/// A binding that was read, seen from one offboarding: what identifies it, and what decides about it. Its text is not kept:
+/// how large that is, its author decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveBinding {
     /// Which binding.
@@ -118,97 +134,250 @@ pub struct LiveBinding {
     pub resource_version: String,
     /// The role it grants, as `ClusterRole/NAME` or `Role/NAME`.
     pub role_ref: String,
-    /// Its subjects, in the order of `raw`.
-    pub subjects: Vec<Subject>,
-    /// It was deleted, and waits for its finalizers: it still grants access.
+    /// The names of the leaver's subjects, in order: the first thousand.
+    pub names: Vec<String>,
+    /// How many subjects are the leaver's.
+    pub leaver_subjects: u32,
+    /// The sha256 of all names of the leaver's subjects, in order.
+    pub names_digest: String,
+    /// How many subjects there are.
+    pub subjects: u32,
+    /// Names that a person must decide on: the first twenty.
+    pub undecided: Vec<String>,
+    /// Whether a subject bears the UID and stays.
+    pub has_lookalike: bool,
+    /// It was deleted, and waits for its finalizers: while it has subjects, it still grants access.
     pub terminating: bool,
-    /// The object as it was returned.
-    pub raw: Value,
+    /// What it waits for: the first twenty.
+    pub finalizers: Vec<String>,
+    /// The Git or Helm owner that may bring it back.
+    pub managed_by: Option<String>,
+    /// The length of its text in bytes.
+    pub bytes: usize,
+    /// The sha256 of its text.
+    pub sha256: String,
 }
 
 impl LiveBinding {
-    /// Reads a binding out of what the API server returned.
+    /// Reads a binding out of what the API server returned for `key`.
     ///
     /// # Errors
-    /// When a field that every binding has is missing or of another type.
-    pub fn parse(key: BindingKey, raw: Value) -> Result<Self, MalformedBinding> {
-        let text = |pointer: &str, field: &'static str| {
-            let value = raw.pointer(pointer).and_then(Value::as_str);
-            value.map(str::to_owned).ok_or_else(|| MalformedBinding {
-                key: key.clone(),
-                field,
-            })
+    /// When it bears another name or namespace, or when a field that every binding has is missing or of another type.
+    pub fn parse(key: &BindingKey, text: &str, leaver: &Leaver) -> Result<Self, MalformedBinding> {
+        let bad = |field: &'static str| MalformedBinding {
+            key: key.clone(),
+            field,
         };
-        let uid = text("/metadata/uid", "metadata.uid")?;
-        let resource_version = text("/metadata/resourceVersion", "metadata.resourceVersion")?;
-        let role_ref = format!(
-            "{}/{}",
-            text("/roleRef/kind", "roleRef.kind")?,
-            text("/roleRef/name", "roleRef.name")?
-        );
-        let subjects = match raw.get("subjects") {
-            None | Some(Value::Null) => Vec::new(),
-            Some(subjects) => Vec::<Subject>::deserialize(subjects).map_err(|_| MalformedBinding {
-                key: key.clone(),
-                field: "subjects",
-            })?,
-        };
-        let terminating = raw.pointer("/metadata/deletionTimestamp").is_some_and(|t| !t.is_null());
-        Ok(LiveBinding {
-            key,
+        let wire: Wire<'_> = serde_json::from_str(text).map_err(|_| bad("shape"))?;
+        let Metadata {
+            name,
+            namespace,
             uid,
             resource_version,
-            role_ref,
-            subjects,
-            terminating,
-            raw,
+            deletion_timestamp,
+            finalizers,
+            labels,
+            annotations,
+            owner_references,
+        } = wire.metadata;
+        if name.as_deref() != Some(&key.name) {
+            return Err(bad("metadata.name"));
+        }
+        if namespace.as_deref() != key.namespace.as_deref() {
+            return Err(bad("metadata.namespace"));
+        }
+        let uid = uid.filter(|uid| !uid.is_empty()).ok_or_else(|| bad("metadata.uid"))?;
+        let resource_version = resource_version
+            .filter(|version| !version.is_empty())
+            .ok_or_else(|| bad("metadata.resourceVersion"))?;
+        let mut census = Census::new(leaver);
+        if let Some(subjects) = wire.subjects {
+            let mut json = serde_json::Deserializer::from_str(subjects.get());
+            census.deserialize(&mut json).map_err(|_| bad("subjects"))?;
+        }
+        Ok(LiveBinding {
+            key: key.clone(),
+            uid,
+            resource_version,
+            role_ref: format!("{}/{}", wire.role_ref.kind, wire.role_ref.name),
+            names_digest: hex::encode(census.digest.finalize()),
+            names: census.names,
+            leaver_subjects: census.leaver,
+            subjects: census.all,
+            undecided: census.undecided,
+            has_lookalike: census.has_lookalike,
+            terminating: deletion_timestamp.is_some(),
+            finalizers: finalizers
+                .unwrap_or_default()
+                .iter()
+                .take(SHOWN)
+                .map(|finalizer| finalizer.chars().filter(|c| !c.is_control()).take(128).collect())
+                .collect(),
+            managed_by: managed::manager_of(
+                &labels,
+                &annotations,
+                owner_references.as_deref().and_then(<[_]>::first),
+            ),
+            bytes: text.len(),
+            sha256: hex::encode(Sha256::digest(text.as_bytes())),
         })
     }
 
-    /// The names of the subjects that are the RAM identity `uid`, in order.
-    pub fn names_of(&self, uid: UidKey) -> Vec<&str> {
-        self.subjects
-            .iter()
-            .filter(|s| s.classify() == Some((uid, Match::User)))
-            .map(|s| s.name.as_str())
-            .collect()
+    /// Whether it names the leaver.
+    pub fn names_leaver(&self) -> bool {
+        self.leaver_subjects > 0
     }
 
-    /// Whether a subject bears the name of `uid` without being it.
-    pub fn has_lookalike_of(&self, uid: UidKey) -> bool {
-        self.subjects
-            .iter()
-            .any(|s| s.classify() == Some((uid, Match::NameOnly)))
+    /// Whether every subject is the leaver's, and there is one.
+    pub fn is_only_leavers(&self) -> bool {
+        self.subjects > 0 && self.leaver_subjects == self.subjects
+    }
+}
+
+/// The subjects of a binding that are not the leaver's, as a JSON array, each as it was.
+///
+/// # Errors
+/// When `text` is no binding.
+pub fn other_subjects(text: &str, leaver: &Leaver) -> Result<String, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Subjects<'a> {
+        #[serde(default, borrow)]
+        subjects: Option<Vec<&'a RawValue>>,
+    }
+    let wire: Subjects<'_> = serde_json::from_str(text)?;
+    let mut kept = Vec::new();
+    for raw in wire.subjects.unwrap_or_default() {
+        let subject: Subject<'_> = serde_json::from_str(raw.get())?;
+        if leaver.whose(&subject.kind, subject.api_group.as_deref(), &subject.name) != Whose::Leaver {
+            kept.push(raw.get());
+        }
+    }
+    Ok(format!("[{}]", kept.join(",")))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+    role_ref: RoleRef,
+    #[serde(default, borrow)]
+    subjects: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata<'a> {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    deletion_timestamp: Option<String>,
+    #[serde(default, borrow)]
+    finalizers: Option<Vec<Cow<'a, str>>>,
+    #[serde(default, borrow)]
+    labels: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    #[serde(default, borrow)]
+    annotations: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    #[serde(default)]
+    owner_references: Option<Vec<managed::OwnerReference>>,
+}
+
+#[derive(Deserialize)]
+struct RoleRef {
+    kind: String,
+    name: String,
+}
+
+/// One subject, with the fields that decide whose it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Subject<'a> {
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    api_group: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+}
+
+/// Goes through subjects one by one, and keeps none of them whole.
+struct Census<'l> {
+    leaver_of: &'l Leaver,
+    names: Vec<String>,
+    leaver: u32,
+    all: u32,
+    undecided: Vec<String>,
+    has_lookalike: bool,
+    digest: Sha256,
+}
+
+impl<'l> Census<'l> {
+    fn new(leaver_of: &'l Leaver) -> Self {
+        Census {
+            leaver_of,
+            names: Vec::new(),
+            leaver: 0,
+            all: 0,
+            undecided: Vec::new(),
+            has_lookalike: false,
+            digest: Sha256::new(),
+        }
     }
 
-    /// Whether every subject is the RAM identity `uid`, and there is one.
-    pub fn is_only_of(&self, uid: UidKey) -> bool {
-        !self.subjects.is_empty() && self.subjects.iter().all(|s| s.classify() == Some((uid, Match::User)))
+    fn count(&mut self, subject: &Subject<'_>) {
+        self.all += 1;
+        match self
+            .leaver_of
+            .whose(&subject.kind, subject.api_group.as_deref(), &subject.name)
+        {
+            Whose::Leaver => {
+                self.leaver += 1;
+                // Its length first: no two lists of names run together to the same text.
+                self.digest.update((subject.name.len() as u64).to_be_bytes());
+                self.digest.update(subject.name.as_bytes());
+                if self.names.len() < NAMES_KEPT {
+                    self.names.push(subject.name.to_string());
+                }
+            }
+            Whose::Undecided if self.undecided.len() < SHOWN => self.undecided.push(subject.name.to_string()),
+            Whose::Lookalike => self.has_lookalike = true,
+            Whose::Undecided | Whose::Other => {}
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Census<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Census<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of subjects")
     }
 
-    /// The raw subjects that are left when those of `uid` are dropped.
-    pub fn subjects_without(&self, uid: UidKey) -> Vec<Value> {
-        let raw = self
-            .raw
-            .get("subjects")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
-        let keeps = self.subjects.iter().map(|s| s.classify() != Some((uid, Match::User)));
-        raw.into_iter()
-            .zip(keeps)
-            .filter(|(_, keep)| *keep)
-            .map(|(subject, _)| subject)
-            .collect()
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(subject) = list.next_element::<Subject<'de>>()? {
+            self.count(&subject);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    const UID: UidKey = 100;
+    fn leaver() -> Leaver {
+        Leaver::new(&"100".parse().unwrap(), &[], &[])
+    }
 
     fn key() -> BindingKey {
         BindingKey {
@@ -218,13 +387,17 @@ mod tests {
         }
     }
 
-    fn binding(subjects: Value) -> LiveBinding {
-        let raw = json!({
-            "metadata": {"uid": "u", "resourceVersion": "7"},
+    fn text(subjects: &Value) -> String {
+        json!({
+            "metadata": {"name": "b", "namespace": "team-a", "uid": "u", "resourceVersion": "7"},
             "roleRef": {"kind": "Role", "name": "r"},
             "subjects": subjects,
-        });
-        LiveBinding::parse(key(), raw).unwrap()
+        })
+        .to_string()
+    }
+
+    fn user(name: &str) -> Value {
+        json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name})
     }
 
     #[test]
@@ -232,38 +405,104 @@ mod tests {
         let others = [
             json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "200", "unknownField": 1}),
             json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "100"}),
+            user("100-c7f1a2b9"),
             json!({"kind": "ServiceAccount", "name": "100", "namespace": "n"}),
         ];
-        let leaver = |name: &str| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name});
-        let binding = binding(json!([
+        let text = text(&json!([
             others[0],
-            leaver("100"),
+            user("100"),
             others[1],
-            leaver("100-170"),
-            others[2]
+            others[2],
+            user("100-170"),
+            others[3]
         ]));
-        assert_eq!(binding.names_of(UID), ["100", "100-170"]);
-        assert_eq!(binding.subjects_without(UID), others);
-        assert!(!binding.is_only_of(UID) && binding.has_lookalike_of(UID));
+        let binding = LiveBinding::parse(&key(), &text, &leaver()).unwrap();
+        assert_eq!(binding.names, ["100", "100-170"]);
+        assert_eq!((binding.leaver_subjects, binding.subjects), (2, 6));
+        assert_eq!(binding.undecided, ["100-c7f1a2b9"]);
+        assert!(!binding.is_only_leavers() && binding.has_lookalike);
+        let kept: Value = serde_json::from_str(&other_subjects(&text, &leaver()).unwrap()).unwrap();
+        assert_eq!(kept, json!(others));
     }
 
     #[test]
     fn a_binding_without_subjects_belongs_to_nobody() {
         for subjects in [json!(null), json!([])] {
-            assert!(!binding(subjects).is_only_of(UID));
+            let text = text(&subjects);
+            assert!(!LiveBinding::parse(&key(), &text, &leaver()).unwrap().is_only_leavers());
+            assert_eq!(other_subjects(&text, &leaver()).unwrap(), "[]");
         }
     }
 
     #[test]
-    fn what_is_not_a_binding_is_an_error() {
+    fn the_digest_tells_lists_of_names_apart() {
+        let digest = |names: &[&str]| {
+            let subjects: Vec<_> = names.iter().map(|name| user(name)).collect();
+            let binding = LiveBinding::parse(&key(), &text(&json!(subjects)), &leaver()).unwrap();
+            binding.names_digest
+        };
+        assert_eq!(digest(&["100", "100-1"]), digest(&["100", "100-1"]));
+        assert_ne!(digest(&["100", "100-1"]), digest(&["100-1", "100"]));
+        assert_ne!(digest(&["100-11", "100-1"]), digest(&["100-1", "100-11"]));
+    }
+
+    #[test]
+    fn what_is_not_the_binding_that_was_asked_for_is_an_error() {
         for raw in [json!({}), json!(null), json!([]), json!({"metadata": {"uid": 7}})] {
-            assert!(LiveBinding::parse(key(), raw).is_err());
+            assert!(LiveBinding::parse(&key(), &raw.to_string(), &leaver()).is_err());
         }
-        let raw = json!({"metadata": {"uid": "u", "resourceVersion": "7"}, "roleRef": {"kind": "Role", "name": "r"}, "subjects": "x"});
-        let error = LiveBinding::parse(key(), raw).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the API server returned RoleBinding team-a/b without a usable subjects"
-        );
+        let good: Value = serde_json::from_str(&text(&json!([]))).unwrap();
+        for (pointer, value, field) in [
+            ("/metadata/name", json!("c"), "metadata.name"),
+            ("/metadata/name", json!(null), "metadata.name"),
+            ("/metadata/namespace", json!("team-b"), "metadata.namespace"),
+            ("/metadata/namespace", json!(null), "metadata.namespace"),
+            ("/metadata/uid", json!(""), "metadata.uid"),
+            ("/metadata/resourceVersion", json!(null), "metadata.resourceVersion"),
+            ("/subjects", json!("x"), "subjects"),
+            ("/subjects", json!([{"kind": "User"}]), "subjects"),
+        ] {
+            let mut raw = good.clone();
+            *raw.pointer_mut(pointer).unwrap() = value;
+            let error = LiveBinding::parse(&key(), &raw.to_string(), &leaver()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the API server returned RoleBinding team-a/b without a usable {field}")
+            );
+        }
+    }
+
+    #[test]
+    fn every_name_that_rbac_allows_is_one_segment_of_a_path() {
+        let every = (1..=0x2ff_u32)
+            .filter_map(char::from_u32)
+            .filter(|c| !"/%".contains(*c));
+        let names = every
+            .map(|c| format!("leaver{c}2"))
+            .chain(["..a".into(), "…".into(), "\u{10ffff}".into()]);
+        for name in names {
+            let key = BindingKey {
+                name: name.clone(),
+                ..key()
+            };
+            assert!(key.is_possible());
+            let path = key.path();
+            let uri: http::Uri = path.parse().expect("a path");
+            assert_eq!(uri.path(), path, "{name:?} is neither a query nor a fragment");
+            let segments: Vec<_> = path.split('/').collect();
+            let last = percent_encoding::percent_decode_str(segments[7]).decode_utf8().unwrap();
+            assert_eq!((segments.len(), &*last), (8, &*name));
+            assert!(!key.to_string().contains(char::is_control), "{name:?}");
+        }
+        for name in ["", ".", "..", "a/b", "a%2fb"] {
+            assert!(
+                !BindingKey {
+                    name: name.into(),
+                    ..key()
+                }
+                .is_possible(),
+                "{name:?}"
+            );
+        }
     }
 }

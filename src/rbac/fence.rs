@@ -44,6 +44,24 @@ pub struct FenceNames {
     pub namespace: String,
 }
 
+impl FenceNames {
+    /// The two bindings.
+    pub fn keys(&self) -> [BindingKey; 2] {
+        [
+            BindingKey {
+                kind: BindingKind::ClusterRoleBinding,
+                namespace: None,
+                name: self.cluster_role_binding.clone(),
+            },
+            BindingKey {
+                kind: BindingKind::RoleBinding,
+                namespace: Some(self.namespace.clone()),
+                name: self.role_binding.clone(),
+            },
+        ]
+    }
+}
+
 /// Answers that hold for the moment of the question, not for some moment before it.
 pub struct Fence {
     client: Client,

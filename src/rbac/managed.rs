@@ -1,6 +1,7 @@
 //! Who would bring a deleted binding back: Git and Helm owners, as objects tell.
 
-use serde_json::Value;
+use serde::Deserialize;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The Git or Helm owner of an object: for example `Flux Kustomization team-a/rbac`, `Argo CD application rbac`,
 /// `Helm release team-a/rbac`, or the controller in its ownerReferences.
@@ -9,9 +10,13 @@ use serde_json::Value;
 /// tracking ID) and Helm document.
 ///
 /// At most 256 characters: labels are short, annotations and owner references are anybody's text.
-pub fn manager_of(object: &Value) -> Option<String> {
+pub(super) fn manager_of(
+    labels: &Texts<'_>,
+    annotations: &Texts<'_>,
+    owner: Option<&OwnerReference>,
+) -> Option<String> {
     Some(
-        named_manager(object)?
+        named_manager(labels, annotations, owner)?
             .chars()
             .filter(|c| !c.is_control())
             .take(256)
@@ -19,12 +24,24 @@ pub fn manager_of(object: &Value) -> Option<String> {
     )
 }
 
-fn named_manager(object: &Value) -> Option<String> {
-    let label = |key: &str| lookup(object, "labels", key);
-    let annotation = |key: &str| lookup(object, "annotations", key);
-    let qualified = |namespace: Option<&str>, name: &str| match namespace {
+/// Labels or annotations.
+pub(super) type Texts<'a> = Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>;
+
+/// The owner that a controller noted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OwnerReference {
+    kind: String,
+    name: String,
+}
+
+fn named_manager(labels: &Texts<'_>, annotations: &Texts<'_>, owner: Option<&OwnerReference>) -> Option<String> {
+    let lookup = |texts: &'_ Texts<'_>, key: &str| texts.as_ref()?.get(key).map(|text| text.to_string());
+    let label = |key: &str| lookup(labels, key);
+    let annotation = |key: &str| lookup(annotations, key);
+    let qualified = |namespace: Option<String>, name: String| match namespace {
         Some(namespace) => format!("{namespace}/{name}"),
-        None => name.to_owned(),
+        None => name,
     };
     if let Some(name) = label("kustomize.toolkit.fluxcd.io/name") {
         return Some(format!(
@@ -39,7 +56,7 @@ fn named_manager(object: &Value) -> Option<String> {
         ));
     }
     if let Some(tracking) = annotation("argocd.argoproj.io/tracking-id") {
-        let application = tracking.split(':').next().unwrap_or(tracking);
+        let application = tracking.split(':').next().unwrap_or(&tracking);
         return Some(format!("Argo CD application {application}"));
     }
     if let Some(name) = label("argocd.argoproj.io/instance") {
@@ -51,16 +68,9 @@ fn named_manager(object: &Value) -> Option<String> {
             qualified(annotation("meta.helm.sh/release-namespace"), name)
         ));
     }
-    let owner = object.pointer("/metadata/ownerReferences/0")?;
-    Some(format!(
-        "{} {}",
-        owner.get("kind")?.as_str()?,
-        owner.get("name")?.as_str()?
-    ))
-}
-
-fn lookup<'a>(object: &'a Value, map: &str, key: &str) -> Option<&'a str> {
-    object.get("metadata")?.get(map)?.get(key)?.as_str()
+    owner
+        .filter(|owner| !owner.name.is_empty())
+        .map(|owner| format!("{} {}", owner.kind, owner.name))
 }
 
 #[cfg(test)]
@@ -99,11 +109,12 @@ mod tests {
             (json!({"labels": null, "ownerReferences": []}), None),
         ];
         for (metadata, expected) in cases {
-            assert_eq!(
-                manager_of(&json!({"metadata": metadata})).as_deref(),
-                expected,
-                "{metadata}"
-            );
+            let texts = |field: &str| serde_json::from_value(metadata[field].clone()).unwrap();
+            let owners: Option<Vec<OwnerReference>> =
+                serde_json::from_value(metadata["ownerReferences"].clone()).unwrap();
+            let owner = owners.as_deref().and_then(<[_]>::first);
+            let found = manager_of(&texts("labels"), &texts("annotations"), owner);
+            assert_eq!(found.as_deref(), expected, "{metadata}");
         }
     }
 }

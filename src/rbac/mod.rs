@@ -3,9 +3,9 @@
 
 pub mod backup;
 pub mod binding;
+pub mod effects;
 pub mod fence;
 pub mod index;
-pub mod live;
 pub mod managed;
 pub mod slim;
 pub mod subject;

@@ -5,6 +5,7 @@
 //! with digits too: they are not the RAM user.
 
 use crate::uid::Uid;
+use std::collections::BTreeSet;
 
 /// The API group of subjects of kind `User` and `Group`.
 pub const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
@@ -60,6 +61,65 @@ pub fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(UidK
         (true, None) => Match::OtherSuffix,
     };
     Some((uid, relation))
+}
+
+/// Whose a subject is, as seen from one offboarding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The leaver's: it is removed.
+    Leaver,
+    /// It may be the leaver's: a person must decide.
+    Undecided,
+    /// It bears the UID, and stays: somebody decided so, or it is no user.
+    Lookalike,
+    /// Somebody else's.
+    Other,
+}
+
+/// The identity that is offboarded, and which of the user names that begin with its UID are its own.
+#[derive(Clone, Debug)]
+pub struct Leaver {
+    uid: Uid,
+    key: UidKey,
+    include: BTreeSet<String>,
+    ignore: BTreeSet<String>,
+}
+
+impl Leaver {
+    /// The identity `uid`; names in `include` are its own, and those in `ignore` are not.
+    pub fn new(uid: &Uid, include: &[String], ignore: &[String]) -> Self {
+        Leaver {
+            uid: uid.clone(),
+            key: key(uid),
+            include: include.iter().cloned().collect(),
+            ignore: ignore.iter().cloned().collect(),
+        }
+    }
+
+    /// The UID.
+    pub fn uid(&self) -> &Uid {
+        &self.uid
+    }
+
+    /// The UID as a number.
+    pub fn key(&self) -> UidKey {
+        self.key
+    }
+
+    /// Whose a subject is. A name in both lists is undecided.
+    pub fn whose(&self, kind: &str, api_group: Option<&str>, name: &str) -> Whose {
+        match classify(kind, api_group, name) {
+            Some((uid, _)) if uid != self.key => Whose::Other,
+            None => Whose::Other,
+            Some((_, Match::User)) => Whose::Leaver,
+            Some((_, Match::NameOnly)) => Whose::Lookalike,
+            Some((_, Match::OtherSuffix)) => match (self.include.contains(name), self.ignore.contains(name)) {
+                (true, false) => Whose::Leaver,
+                (false, true) => Whose::Lookalike,
+                _ => Whose::Undecided,
+            },
+        }
+    }
 }
 
 #[cfg(test)]
@@ -124,5 +184,37 @@ mod tests {
     fn a_prefix_of_a_uid_is_another_uid() {
         assert_ne!(uid_in_name("2590839570894376901"), uid_in_name("259083957089437690"));
         assert_eq!(uid_in_name("99999999999999999999"), Some(99_999_999_999_999_999_999));
+    }
+
+    #[test]
+    fn a_name_with_another_suffix_is_decided_by_a_person() {
+        let name = "100-c7f1a2b9".to_owned();
+        let one = std::slice::from_ref(&name);
+        let whose = |include: &[String], ignore: &[String]| {
+            Leaver::new(&"100".parse().unwrap(), include, ignore).whose("User", None, &name)
+        };
+        assert_eq!(whose(&[], &[]), Whose::Undecided);
+        assert_eq!(whose(one, &[]), Whose::Leaver);
+        assert_eq!(whose(&[], one), Whose::Lookalike);
+        assert_eq!(whose(one, one), Whose::Undecided);
+        assert_eq!(
+            whose(&["100-c7f1a2b".into()], &["200-c7f1a2b9".into()]),
+            Whose::Undecided
+        );
+        let leaver = Leaver::new(
+            &"100".parse().unwrap(),
+            &["200".into(), "system:x".into()],
+            &["100".into()],
+        );
+        for (kind, name, expected) in [
+            ("User", "100", Whose::Leaver),
+            ("User", "100-17", Whose::Leaver),
+            ("User", "200", Whose::Other),
+            ("User", "system:x", Whose::Other),
+            ("Group", "100", Whose::Lookalike),
+            ("Group", "100-x", Whose::Lookalike),
+        ] {
+            assert_eq!(leaver.whose(kind, None, name), expected, "{kind} {name}");
+        }
     }
 }

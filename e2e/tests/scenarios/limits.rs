@@ -19,7 +19,8 @@ use ack_offboarding_operator::{
     rbac::{
         backup::{self, Entry, Purpose},
         binding::{BindingKey, BindingKind},
-        live,
+        effects,
+        subject::Leaver,
     },
 };
 use base64::Engine;
@@ -107,6 +108,7 @@ async fn first_backup(stage: &TestStage, object: &UserOffboarding, decision: &st
         uid: UID.parse()?,
         object_name: object.name_any(),
         object_uid: object.uid().unwrap_or_default(),
+        run_id: "run".to_owned(),
         plan_digest: status.plan.expect("a plan").digest,
         decision: decision.to_owned(),
     };
@@ -120,17 +122,19 @@ async fn first_backup(stage: &TestStage, object: &UserOffboarding, decision: &st
         key(BindingKind::ClusterRoleBinding, None, "leaver-everywhere"),
         key(BindingKind::RoleBinding, Some("team-a"), "leaver"),
     ] {
-        let binding = live::fetch(&stage.admin(), &key).await?.expect("the binding");
-        let item = plan::item(&purpose.uid, binding);
+        let leaver = Leaver::new(&purpose.uid, &[], &[]);
+        let read = effects::fetch(&stage.admin(), &key, &leaver).await?;
+        let (binding, text) = read.expect("the binding");
+        let item = plan::item(&[], binding);
         entries.push(Entry {
             action: item.stored_action(),
+            text,
             binding: item.binding,
-            names: item.names,
             fingerprint: item.fingerprint,
         });
     }
-    let mut parts = backup::write(&purpose, &entries, OPERATOR_NAMESPACE, Timestamp::now());
-    Ok(parts.remove(0)?)
+    let map = backup::config_map(&purpose, &entries, OPERATOR_NAMESPACE, Timestamp::now());
+    Ok(map?)
 }
 
 /// A ConfigMap of just the backup's name is there already, with other content. Nothing is removed until a person has looked

@@ -1,7 +1,7 @@
 //! Killed at any point and restarted, the operator reaches the same final state (I6).
 
 use crate::sight::{describe, sees, sees_text};
-use crate::support::{TestStage, approvals, assert_stored_before_removed, stage};
+use crate::support::{TestStage, approvals, assert_stored_before_removed, read_backup, stage};
 use ack_offboarding_e2e::{
     cluster::eventually,
     proxy::{Judge, Proxy, Upstream, Verdict},
@@ -11,7 +11,7 @@ use ack_offboarding_e2e::{
     },
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, issue_kubeconfig, kubeconfig_state, state, user},
 };
-use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
+use ack_offboarding_operator::api::UserOffboardingStatus;
 use anyhow::Context;
 use http::{Method, StatusCode, Uri};
 use k8s_openapi::api::{core::v1::ConfigMap, rbac::v1::RoleBinding};
@@ -119,7 +119,7 @@ async fn end(stage: &TestStage, n: u32, uid: &str, status: UserOffboardingStatus
     let parts: Vec<_> = backups
         .iter()
         .filter(of_this)
-        .map(backup::read)
+        .map(read_backup)
         .collect::<Result<_, _>>()?;
     let name = |name: &str| name.trim_end_matches(char::is_numeric).to_owned();
     Ok(End {

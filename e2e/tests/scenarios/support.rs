@@ -9,6 +9,7 @@ use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
 use k8s_openapi::{
     api::{
         admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+        core::v1::ConfigMap,
         events::v1::Event,
         rbac::v1::RoleBinding,
     },
@@ -25,6 +26,11 @@ use std::collections::BTreeSet;
 pub(crate) const UID: &str = "259083957089437690";
 /// The name in the leaver's client certificate.
 pub(crate) const LEAVER: &str = "259083957089437690-1700000000";
+
+/// A backup, read as the operator reads it now.
+pub(crate) fn read_backup(map: &ConfigMap) -> Result<backup::StoredPart, backup::Unreadable> {
+    backup::read(map, Timestamp::now())
+}
 
 /// `spec.approvals` with these digests.
 pub(crate) fn approvals(digests: &[impl serde::Serialize]) -> Value {
@@ -145,7 +151,7 @@ pub(crate) async fn assert_stored_before_removed(stage: &TestStage) -> anyhow::R
             // The name of what is created is in the body, which the log does not have: all that is stored by then counts.
             ("create", "configmaps") => {
                 let time: Timestamp = text("/stageTimestamp").parse()?;
-                for part in backups.iter().map(backup::read).collect::<Result<Vec<_>, _>>()? {
+                for part in backups.iter().map(read_backup).collect::<Result<Vec<_>, _>>()? {
                     if part.created <= time {
                         stored.extend(
                             part.entries

@@ -213,9 +213,8 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
 
 /// Every name under which the identity is known to be bound, or that the spec says is its own, or may be.
 fn names(facts: &Facts) -> BTreeSet<&str> {
-    let mut names = names_in_use(&facts.bindings, &facts.record, subject::key(&facts.uid));
-    let others = facts.spec.names.include.iter().chain(&facts.status.undecided_names);
-    names.extend(others.map(String::as_str));
+    let mut names = names_in_use(facts);
+    names.extend(facts.spec.names.include.iter().map(String::as_str));
     names
 }
 

@@ -1,9 +1,10 @@
 //! Table tests of the guards and gates: given facts, what holds, and what may go on.
 
 use super::*;
+use crate::offboarding::peers::Peer;
 use crate::{
-    api::{BindingAction, CertState, ConditionStatus, KubeconfigStatus, PlanApproval, conditions},
-    offboarding::{activity::Doubt, hold::Trouble, plan, testing},
+    api::{BindingAction, CertState, ClearanceStatus, KubeconfigStatus, PlanApproval},
+    offboarding::{activity::Doubt, clearance::Cleared, hold::Trouble, plan, testing},
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
         subject::RBAC_GROUP,
@@ -64,7 +65,7 @@ fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, 
         activity,
     };
     gates(case)
-        .map(|go| go.reason)
+        .map(|clearance| clearance.reason())
         .map_err(|hold| (hold.reason, hold.about.map(|(_, _, reason)| reason)))
 }
 
@@ -77,7 +78,7 @@ fn after(facts: &Facts, seconds: i64) -> Time {
 }
 
 /// A stored part that holds these bindings of the facts, made this long before now.
-fn part(facts: &Facts, seconds_ago: i64, decision: Reason, names: &[&str]) -> StoredPart {
+fn part(facts: &Facts, seconds_ago: i64, names: &[&str]) -> StoredPart {
     let items = plan::plan(facts).items;
     let stored = items
         .iter()
@@ -90,17 +91,26 @@ fn part(facts: &Facts, seconds_ago: i64, decision: Reason, names: &[&str]) -> St
                 BindingAction::Delete => StoredAction::Delete,
                 BindingAction::RemoveSubject => StoredAction::RemoveSubject,
             },
-            names: i.names.clone(),
+            names: i.binding.names.clone(),
             fingerprint: i.fingerprint.clone(),
-            sha256: String::new(),
+            sha256: i.binding.sha256.clone(),
+            bytes: i.binding.bytes,
         });
-    StoredPart {
-        config_map: format!("part-{seconds_ago}"),
-        created: after(facts, -seconds_ago).0,
-        plan_digest: "sha256:x".into(),
-        decision: decision.as_str().into(),
-        entries: stored.collect(),
-    }
+    let created = after(facts, -seconds_ago).0;
+    StoredPart::of(&format!("part-{seconds_ago}"), created, "r", stored.collect())
+}
+
+/// A run in which everything that the facts hold has passed the checks.
+fn cleared(facts: &Facts, decision: Decision) -> Cleared {
+    let plan = plan::plan(facts);
+    let run = ClearanceStatus {
+        run_id: "r".into(),
+        decision,
+        item_count: 0,
+        items_digest: String::new(),
+        list: String::new(),
+    };
+    Cleared::of(run, plan.fingerprints().map(str::to_owned))
 }
 
 #[test]
@@ -257,48 +267,11 @@ fn a_kubeconfig_returns_only_if_it_was_gone() {
 
     facts.kubeconfig = Ok(CertState::Unexpired);
     facts.status.kubeconfig = reported(CertState::Unexpired, None);
-    let now = facts.now;
-    let status = &mut facts.status.conditions;
-    conditions::set(
-        status,
-        Condition::AccessReturned,
-        ConditionStatus::True,
-        Reason::KubeconfigReissued,
-        "",
-        None,
-        now,
-    );
+    let told = after(&facts, -3);
+    if let Some(kubeconfig) = &mut facts.status.kubeconfig {
+        kubeconfig.reissued_at = Some(told);
+    }
     assert_eq!(held(&facts), Some((Reason::AccessReturned, true)), "it was told before");
-}
-
-#[test]
-fn a_run_that_was_stuck_for_a_week_asks_again_about_a_new_grant() {
-    let mut facts = holder();
-    facts.record.add(part(&facts, 8 * DAY, Reason::Automatic, &["a"]));
-    facts.bindings.truncate(1);
-    assert!(facts.in_progress() && !asks(&facts), "what it was about goes on");
-    facts.bindings.push(testing::binding("rehired", &[user("100")]));
-    assert!(asks(&facts));
-    facts.spec.activity_check.window_days = 9;
-    assert!(!asks(&facts));
-}
-
-#[test]
-fn what_an_earlier_run_was_allowed_counts_no_more() {
-    let mut facts = holder();
-    facts.spec.approval = Approval::Manual;
-    facts.record.add(part(&facts, 20, Reason::OverrideActive, &["a", "b"]));
-    facts.status.started_at = Some(after(&facts, -20));
-    facts.status.completed_at = Some(after(&facts, -10));
-    facts.status.purge_requested_at = Some(after(&facts, -5));
-    assert!(facts.in_progress());
-    assert_eq!(
-        gated(&facts, None).unwrap_err().0,
-        Reason::AwaitingApproval,
-        "its approvals"
-    );
-    facts.spec.approval = Approval::Automatic;
-    assert_eq!(gated(&facts, None), Ok(Reason::Automatic), "and its override");
 }
 
 #[test]
@@ -338,16 +311,6 @@ fn the_wait_ends_when_the_spec_says_so() {
         let outcome = gated(&facts, Some(&activity(ActivityState::Active)));
         assert_eq!(outcome == Ok(Reason::WaitExpired), expected, "{waited:?}");
     }
-    assert!(
-        Go {
-            reason: Reason::WaitExpired
-        }
-        .force()
-            && !Go {
-                reason: Reason::PlanApproved
-            }
-            .force()
-    );
 }
 
 #[test]
@@ -374,29 +337,45 @@ fn approval(digest: &str) -> PlanApproval {
 }
 
 #[test]
-fn in_the_course_of_a_run_what_was_approved_stays_approved() {
+fn what_has_passed_the_checks_passes_them_and_nothing_else_does() {
     let mut facts = holder();
     facts.spec.approval = Approval::Manual;
-    facts.record.add(part(&facts, 5, Reason::PlanApproved, &["a", "b"]));
+    facts.cleared = cleared(&facts, Decision::PlanApproved);
     facts.bindings.remove(0);
+    assert!(!asks(&facts));
     assert_eq!(
         gated(&facts, None),
         Ok(Reason::PlanApproved),
         "the rest of the approved plan"
     );
     facts.bindings.push(testing::binding("new", &[user("100")]));
+    assert!(asks(&facts), "a binding that it did not hold");
     assert_eq!(
-        gated(&facts, None).unwrap_err().0,
-        Reason::AwaitingApproval,
-        "a binding that it did not hold"
+        gated(&facts, Some(&activity(ActivityState::Active))).unwrap_err().0,
+        Reason::WaitingForInactivity
     );
+    assert_eq!(
+        gated(&facts, Some(&activity(ActivityState::Inactive))).unwrap_err().0,
+        Reason::AwaitingApproval
+    );
+}
+
+#[test]
+fn a_kubeconfig_that_appears_in_the_course_of_a_run_is_checked_as_well() {
+    let mut facts = holder();
+    facts.cleared = cleared(&facts, Decision::Automatic);
+    assert!(!asks(&facts));
+    facts.kubeconfig = Ok(CertState::Unexpired);
+    assert!(asks(&facts));
+    facts.spec.kubeconfig = KubeconfigPolicy::Keep;
+    assert!(!asks(&facts));
 }
 
 #[test]
 fn a_run_that_has_begun_is_not_stopped_by_activity_but_by_suspension() {
     let mut facts = holder();
     assert!(asks(&facts));
-    facts.record.add(part(&facts, 5, Reason::OverrideActive, &["a", "b"]));
+    facts.cleared = cleared(&facts, Decision::OverrideActive);
     assert!(!asks(&facts));
     assert_eq!(
         gated(&facts, None),
@@ -408,69 +387,108 @@ fn a_run_that_has_begun_is_not_stopped_by_activity_but_by_suspension() {
 }
 
 #[test]
-fn a_purge_alone_goes_on_as_it_began() {
+fn backups_and_conditions_clear_nothing() {
+    let mut facts = holder();
+    facts.record.add(part(&facts, 5, &["a", "b"]));
+    let now = facts.now;
+    for (type_, reason) in [
+        (Condition::Approved, Reason::OverrideActive),
+        (Condition::KubeconfigPurged, Reason::RefusedByAck),
+    ] {
+        let list = &mut facts.status.conditions;
+        crate::api::conditions::set(list, type_, Is::True, reason, "", None, now);
+    }
+    facts.status.started_at = Some(after(&facts, -5));
+    assert!(asks(&facts) && !facts.in_progress());
+    assert_eq!(
+        gated(&facts, Some(&activity(ActivityState::Active))).unwrap_err().0,
+        Reason::WaitingForInactivity
+    );
+    facts.spec.approval = Approval::Manual;
+    assert_eq!(
+        gated(&facts, Some(&activity(ActivityState::Inactive))).unwrap_err().0,
+        Reason::AwaitingApproval
+    );
+}
+
+fn forces(facts: &Facts) -> bool {
+    let plan = plan::plan(facts);
+    let case = Case {
+        facts,
+        plan: &plan,
+        activity: None,
+    };
+    gates(case).unwrap().force()
+}
+
+#[test]
+fn ack_is_forced_only_while_the_spec_says_so() {
     let mut facts = testing::facts();
     facts.kubeconfig = Ok(CertState::Unexpired);
-    facts.status.purge_requested_at = Some(after(&facts, -5));
-    let now = facts.now;
-    let status = &mut facts.status.conditions;
-    conditions::set(
-        status,
-        Condition::Approved,
-        ConditionStatus::True,
-        Reason::OverrideUnknown,
-        "",
-        None,
-        now,
-    );
-    assert!(!asks(&facts));
-    assert_eq!(gated(&facts, None), Ok(Reason::OverrideUnknown));
+    facts.cleared = cleared(&facts, Decision::OverrideActive);
+    assert!(!forces(&facts), "Proceed was taken back to Wait");
+    facts.spec.activity_check.when_active = OnUncertainty::Proceed;
+    assert!(forces(&facts));
+    facts.cleared = cleared(&facts, Decision::OverrideUnknown);
+    assert!(!forces(&facts));
+    facts.spec.activity_check.when_unknown = OnUncertainty::Proceed;
+    assert!(forces(&facts));
+    facts.cleared = cleared(&facts, Decision::WaitExpired);
+    assert!(!forces(&facts));
+    facts.spec.activity_check.wait_at_most_days = Some(3);
+    assert!(forces(&facts));
+    for decision in [Decision::Automatic, Decision::PlanApproved] {
+        facts.cleared = cleared(&facts, decision);
+        assert!(!forces(&facts), "{decision:?}");
+    }
 }
 
 #[test]
 fn a_purge_that_ack_refused_is_forced_only_if_a_person_says_proceed() {
     let mut facts = testing::facts();
     facts.kubeconfig = Ok(CertState::Unexpired);
-    facts.record.add(part(&holder(), 5, Reason::Automatic, &["a", "b"]));
-    facts.status.purge_requested_at = Some(after(&facts, -4));
-    let now = facts.now;
-    let status = &mut facts.status.conditions;
-    conditions::set(
-        status,
-        Condition::KubeconfigPurged,
-        ConditionStatus::False,
-        Reason::RefusedByAck,
-        "",
-        None,
-        now,
-    );
-    assert_eq!(gated(&facts, None), Ok(Reason::Automatic));
-    facts.spec.activity_check.when_active = OnUncertainty::Proceed;
-    assert_eq!(gated(&facts, None), Ok(Reason::OverrideActive));
-}
-
-#[test]
-fn after_the_end_everything_is_asked_again() {
-    let mut facts = holder();
-    facts.spec.enforcement = Enforcement::Continuous;
-    facts.record.add(part(&facts, 20, Reason::OverrideActive, &["a", "b"]));
-    facts.status.started_at = Some(after(&facts, -20));
-    facts.status.completed_at = Some(after(&facts, -10));
-    assert!(asks(&facts));
-    facts.record.add(part(&facts, 5, Reason::Automatic, &["a"]));
+    facts.cleared = cleared(&facts, Decision::Automatic);
     facts.status.started_at = Some(after(&facts, -5));
-    assert!(!asks(&facts), "a younger backup is a new run");
+    facts.status.kubeconfig = Some(KubeconfigStatus {
+        refused_at: Some(after(&facts, -4)),
+        ..KubeconfigStatus::of(CertState::Unexpired)
+    });
+    assert_eq!((gated(&facts, None), forces(&facts)), (Ok(Reason::Automatic), false));
+    facts.spec.activity_check.when_active = OnUncertainty::Proceed;
+    assert_eq!(
+        (gated(&facts, None), forces(&facts)),
+        (Ok(Reason::OverrideActive), true)
+    );
+    facts.status.started_at = Some(after(&facts, -3));
+    assert_eq!(gated(&facts, None), Ok(Reason::Automatic), "an earlier run was refused");
 }
 
 #[test]
-fn with_a_lost_status_only_bindings_that_were_stored_are_a_run() {
+fn another_object_for_the_uid_holds_if_it_is_stricter() {
+    let peer = |spec: serde_json::Value| Peer {
+        name: "first".into(),
+        spec: serde_json::from_value(spec).unwrap(),
+    };
+    let quiet = activity(ActivityState::Inactive);
     let mut facts = holder();
-    facts.record.add(part(&facts, 5, Reason::Automatic, &["a"]));
-    assert!(facts.in_progress());
-    facts.bindings.remove(0);
-    assert!(!facts.in_progress(), "b was never backed up: a new run, with all gates");
-    facts.bindings.clear();
-    assert!(facts.in_progress(), "nothing left: the purge may be");
+    facts.peers = vec![peer(json!({"uid": "100", "suspend": true}))];
+    let hold = gates(Case {
+        facts: &facts,
+        plan: &plan::plan(&facts),
+        activity: Some(&quiet),
+    });
+    let hold = hold.unwrap_err();
+    assert!(
+        hold.reason == Reason::Suspended && hold.message.contains("UserOffboarding first"),
+        "{hold:?}"
+    );
+    facts.peers = vec![peer(json!({"uid": "100", "approval": "Manual"}))];
+    assert_eq!(gated(&facts, Some(&quiet)).unwrap_err().0, Reason::AwaitingApproval);
+    let digest = plan::plan(&facts).digest;
+    facts.peers = vec![peer(
+        json!({"uid": "100", "approval": "Manual", "approvals": [{"digest": digest}]}),
+    )];
+    assert_eq!(gated(&facts, Some(&quiet)), Ok(Reason::Automatic));
 }
 
 #[test]
@@ -506,9 +524,7 @@ fn what_is_gone_is_counted_by_what_is_left() {
     facts
         .bindings
         .push(testing::binding("shared", &[user("100"), user("200")]));
-    facts
-        .record
-        .add(part(&facts, 5, Reason::Automatic, &["a", "b", "shared"]));
+    facts.record.add(part(&facts, 5, &["a", "b", "shared"]));
     let counts = facts.record.counts(&facts.bindings, &[]);
     assert_eq!((counts.deleted, counts.subjects_removed), (0, 0));
     let counts = facts.record.counts(&facts.bindings[1..2], &[]);
@@ -522,8 +538,8 @@ fn what_acks_purge_took_is_counted_once_and_as_acks() {
         "mixed",
         &[user("100"), json!({"kind": "Group", "name": "100"})],
     )];
-    facts.record.add(part(&facts, 5, Reason::Automatic, &["mixed"]));
-    let mut kept = part(&facts, 4, Reason::Automatic, &["mixed"]);
+    facts.record.add(part(&facts, 5, &["mixed"]));
+    let mut kept = part(&facts, 4, &["mixed"]);
     kept.entries[0].action = StoredAction::Keep;
     facts.record.add(kept);
     let shrunk = testing::binding("mixed", &[json!({"kind": "Group", "name": "100"})]);

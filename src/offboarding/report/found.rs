@@ -4,7 +4,7 @@ use super::Report;
 use crate::{
     api::{
         ActivityState, ConditionStatus as Is, ConditionType as Condition, IdentityState, IdentityStatus,
-        KubeconfigPolicy, Reason, ResolvedIdentityType, conditions,
+        KubeconfigPolicy, LastKnownIdentity, Reason, ResolvedIdentityType, conditions,
     },
     offboarding::{
         activity::Activity,
@@ -16,6 +16,8 @@ use crate::{
         remove::may_remove,
     },
 };
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl Report {
     /// Says what was found, before anything is judged.
@@ -30,11 +32,32 @@ impl Report {
                 last_known: None,
                 returned_at: None,
             }),
-            Ok(identity) => Some(identity.to_status()),
+            Ok(identity) => {
+                let gone = matches!(identity, Identity::Nowhere { .. });
+                Some(IdentityStatus {
+                    last_known: facts
+                        .last_known
+                        .clone()
+                        .filter(|_| gone)
+                        .map(|(type_, name)| LastKnownIdentity { type_, name }),
+                    returned_at: facts.returned_at.map(Time),
+                    ..identity.to_status()
+                })
+            }
             Err(_) => self.status.identity.take(),
         };
         if let Ok(state) = facts.kubeconfig {
             self.kubeconfig(state);
+        }
+        self.status.undecided_names = facts
+            .undecided
+            .iter()
+            .map(|(_, name)| name.chars().filter(|c| !c.is_control()).take(256).collect())
+            .take(20)
+            .collect();
+        if facts.cleared.run().is_none() {
+            // Void: the identity came back, say.
+            self.status.clearance = None;
         }
         // What an earlier run said of them holds no more.
         if !facts.bindings.is_empty() {
@@ -47,6 +70,9 @@ impl Report {
             let message = "The offboarding has not come to its end yet.";
             self.set(Condition::AccessReturned, Is::False, Reason::None, message);
         } else if let Some((reason, what)) = facts.returned() {
+            if let (Reason::KubeconfigReissued, Some(kubeconfig)) = (reason, &mut self.status.kubeconfig) {
+                kubeconfig.reissued_at.get_or_insert(Time(facts.now));
+            }
             self.set(
                 Condition::AccessReturned,
                 Is::True,
@@ -120,8 +146,7 @@ impl Report {
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
     pub fn planned(&mut self, ctx: &Context, plan: &Plan, facts: &Facts) {
-        let held = facts.record.fingerprints(&facts.status);
-        let is_held = |item: &Item| held.contains(item.fingerprint.as_str());
+        let is_held = |item: &Item| facts.cleared.covers(&item.fingerprint);
         let all_held = plan.items.iter().all(is_held);
         let rest = match plan.items.is_empty() {
             // Where the backups are lost, with their namespace say, it is the last that tells what was removed.
@@ -133,7 +158,8 @@ impl Report {
         }
         // What is kept is not stored, at no look.
         let to_store = |item: &&Item| may_remove(ctx, item);
-        if !plan.items.iter().filter(to_store).all(is_held) {
+        let is_stored = |item: &Item| facts.record.proof(&item.binding, item.stored_action()).is_some();
+        if !plan.items.iter().filter(to_store).all(is_stored) {
             self.no_longer(Condition::BackedUp, "The plan holds bindings that are not stored yet.");
         }
     }

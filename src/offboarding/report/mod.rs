@@ -9,6 +9,7 @@ use super::{
     context::Context,
     events,
     hold::{Done, Hold, Stop},
+    remove::Waiting,
 };
 use crate::api::{
     ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
@@ -38,6 +39,10 @@ pub struct Report {
     status: UserOffboardingStatus,
     now: Timestamp,
     newest_backup: Option<Timestamp>,
+    /// The backups that the status listed when this look began.
+    listed: Vec<String>,
+    /// What names nobody any more and waits for its finalizers, once that is known.
+    waiting: Option<Vec<Waiting>>,
 }
 
 impl Report {
@@ -50,7 +55,12 @@ impl Report {
             written,
             now: Timestamp::now(),
             newest_backup: None,
+            listed: Vec::new(),
+            waiting: None,
         };
+        if let Some(backup) = &report.status.backup {
+            report.listed = backup.config_maps.clone();
+        }
         report.status.observed_generation = report.object.metadata.generation;
         for type_ in Condition::ALL {
             if conditions::find(&report.status.conditions, *type_).is_none() {
@@ -100,6 +110,10 @@ impl Report {
                 self.status.completed_at = Some(Time(latest.map_or(Timestamp::now(), |t| t.max(Timestamp::now()))));
             }
             self.status.waiting_since = None;
+            self.status.clearance = None;
+            if let Some(kubeconfig) = &mut self.status.kubeconfig {
+                kubeconfig.reissued_at = None;
+            }
             let verified = if *reason == Reason::Offboarded {
                 Reason::Verified
             } else {

@@ -3,43 +3,106 @@
 use super::{Report, later};
 use crate::{
     api::{
-        BackupStatus, CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigStatus, Reason,
-        conditions,
+        BackupStatus, CertState, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Decision,
+        KubeconfigStatus, Reason, conditions,
     },
     offboarding::{
         context::Context,
-        decide::Go,
+        decide::Clearance,
         hold::Stop,
         observe::{self, Facts},
         plan::{Plan, bindings},
         purge::{Purge, RESTORABLE_FOR},
-        record::Record,
+        record::{self, Record},
+        remove::Waiting,
     },
-    rbac::subject,
 };
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use std::time::Duration;
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Time,
+    jiff::{SignedDuration, Timestamp},
+};
+use std::{collections::BTreeSet, time::Duration};
 
 /// How a purge ends.
 const PURGED: &str = "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days.";
+
+/// How many missing ConfigMaps the status names.
+const SHOWN_MISSING: usize = 20;
 
 /// How many ConfigMaps the status lists.
 const SHOWN: usize = 100;
 
 impl Report {
     /// Says why the run may go on.
-    pub fn approved(&mut self, go: Go) {
-        let why = match go.reason {
-            Reason::PlanApproved => "A person approved the plan.",
-            Reason::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
-            Reason::OverrideUnknown => {
-                "Activity of the identity is unknown, and the spec says to proceed (whenUnknown)."
+    pub fn approved(&mut self, clearance: &Clearance) {
+        let why = match clearance.decision() {
+            Decision::PlanApproved => "A person approved the plan.",
+            Decision::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
+            Decision::OverrideUnknown => {
+                "The activity of the identity is unknown, and the spec says to proceed (whenUnknown)."
             }
-            Reason::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
-            _ => "The plan needs no approval.",
+            Decision::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
+            Decision::Automatic => "The plan needs no approval.",
         };
-        self.set(Condition::Approved, Is::True, go.reason, why);
+        self.set(Condition::Approved, Is::True, clearance.reason(), why);
         self.status.waiting_since = None;
+    }
+
+    /// Notes what the run may do.
+    pub fn cleared(&mut self, run: ClearanceStatus) {
+        self.status.clearance = Some(run);
+    }
+
+    /// Notes which bindings name nobody any more and wait for their finalizers.
+    pub fn waiting(&mut self, waiting: Vec<Waiting>) {
+        self.waiting = Some(waiting);
+    }
+
+    /// Checks, at the end, that what was stored is there still; names what is not.
+    ///
+    /// # Errors
+    /// When the backups cannot be listed.
+    pub async fn check_backups(&mut self, ctx: &Context, record: &Record, object_uid: &str) -> Result<(), Stop> {
+        let there = record::names(ctx, object_uid).await?;
+        let ours = record.parts.iter().map(|part| part.config_map.clone());
+        let missing: Vec<String> = ours.filter(|name| !there.contains(name)).collect();
+        self.missing(missing, ctx);
+        Ok(())
+    }
+
+    /// Says which backups are not there any more.
+    fn missing(&mut self, mut missing: Vec<String>, ctx: &Context) {
+        let namespace = &ctx.settings.namespace;
+        let before = self
+            .status
+            .backup
+            .as_ref()
+            .map(|backup| backup.missing.clone())
+            .unwrap_or_default();
+        missing.extend(
+            before
+                .into_iter()
+                .filter_map(|name| name.split_once('/').map(|(_, name)| name.to_owned())),
+        );
+        missing.sort();
+        missing.dedup();
+        let Some(first) = missing.first() else { return };
+        let more = match missing.len() {
+            1 => String::new(),
+            n => format!(" and {} more are", n - 1),
+        };
+        let is = if missing.len() == 1 { " is" } else { "" };
+        let message = format!(
+            "ConfigMap {namespace}/{first}{more}{is} not there any more: somebody deleted a backup after it was stored and read back. What it \
+             held cannot be restored from here. Find out who deleted it (the audit log says), and put it back from a copy if \
+             you have one."
+        );
+        self.status.backup.get_or_insert_default().missing = missing
+            .iter()
+            .take(SHOWN_MISSING)
+            .map(|name| format!("{namespace}/{name}"))
+            .collect();
+        self.set(Condition::BackedUp, Is::False, Reason::BackupMissing, &message);
     }
 
     /// Says that the run begins, or goes on. One that is tried again and again says so once only.
@@ -51,7 +114,7 @@ impl Report {
         }
         self.in_progress(&format!("The operator is about to {}.", plan.summary()));
         if !in_progress || self.status.started_at.is_none() {
-            self.status.started_at = Some(Time(self.now));
+            self.status.started_at = Some(Time(self.after_the_last_end()));
         }
     }
 
@@ -98,6 +161,14 @@ impl Report {
             ctx.settings.namespace
         );
         self.set(Condition::BackedUp, Is::True, Reason::Stored, &message);
+        // Those that were listed, and are not there any more.
+        let there: BTreeSet<&str> = record.parts.iter().map(|part| part.config_map.as_str()).collect();
+        let known = self
+            .listed
+            .iter()
+            .filter_map(|name| name.split_once('/').map(|(_, name)| name));
+        let missing = known.filter(|name| !there.contains(name)).map(str::to_owned).collect();
+        self.missing(missing, ctx);
     }
 
     /// Lists the backups: the newest ones.
@@ -108,10 +179,34 @@ impl Report {
             .collect();
         config_maps.reverse();
         self.newest_backup = record.parts.last().map(|p| p.created);
+        let there: BTreeSet<&String> = config_maps.iter().collect();
+        let before = self.status.backup.take().unwrap_or_default();
         self.status.backup = Some(BackupStatus {
+            // One that was put back is missing no more.
+            missing: before
+                .missing
+                .into_iter()
+                .filter(|name| !there.contains(name))
+                .collect(),
             config_maps,
             bindings: record.bindings(),
         });
+    }
+
+    /// What is said of bindings that name nobody any more and wait for their finalizers.
+    fn still_there(&self) -> String {
+        let waiting = self.waiting.as_deref().unwrap_or_default();
+        let Some((key, finalizers)) = waiting.first() else {
+            return String::new();
+        };
+        let more = match waiting.len() {
+            1 => String::new(),
+            n => format!(" {} more wait likewise.", bindings(n - 1)),
+        };
+        format!(
+            " {key} names nobody any more and grants nothing; it goes when its finalizers are done: {}.{more}",
+            finalizers.join(", ")
+        )
     }
 
     /// Says that no binding names the UID.
@@ -130,7 +225,10 @@ impl Report {
             None => (Reason::NothingToRemove, "No binding names the UID.".to_owned()),
             Some(what) => (
                 Reason::Removed,
-                format!("{what}; a read that is known to be current found none left that names it."),
+                format!(
+                    "{what}; a read that is known to be current found none left that names it.{}",
+                    self.still_there()
+                ),
             ),
         };
         self.set(Condition::BindingsRemoved, Is::True, reason, &message);
@@ -147,7 +245,26 @@ impl Report {
 
     /// Notes, before the call, that ACK is asked to purge.
     pub fn purge_requested_now(&mut self) {
-        self.status.purge_requested_at = Some(Time(self.now.max(Timestamp::now())));
+        self.status.purge_requested_at = Some(Time(self.after_the_last_end()));
+    }
+
+    /// Now, but later than the last completion, whichever node's clock that was written by.
+    fn after_the_last_end(&self) -> Timestamp {
+        let now = self.now.max(Timestamp::now());
+        let end = self
+            .status
+            .completed_at
+            .as_ref()
+            .and_then(|end| end.0.checked_add(SignedDuration::from_secs(1)).ok());
+        end.map_or(now, |end| end.max(now))
+    }
+
+    /// Notes that ACK refused the purge.
+    pub fn purge_refused_now(&mut self) {
+        let now = self.after_the_last_end();
+        if let Some(kubeconfig) = &mut self.status.kubeconfig {
+            kubeconfig.refused_at = Some(Time(now));
+        }
     }
 
     /// Whether ACK was asked to purge in this run.
@@ -165,8 +282,8 @@ impl Report {
 
     /// Notes that ACK accepted the purge.
     pub fn purge_accepted_now(&mut self) {
+        let now = self.after_the_last_end();
         if let Some(kubeconfig) = &mut self.status.kubeconfig {
-            let now = Timestamp::now();
             kubeconfig.purged_at = Some(Time(now));
             kubeconfig.restorable_until = now.checked_add(RESTORABLE_FOR).ok().map(Time);
         }
@@ -208,14 +325,15 @@ impl Report {
         self.set(Condition::KubeconfigPurged, Is::True, reason, message);
     }
 
-    /// Says that ACK's purge took bindings of others: somebody may have lost access who should not.
-    fn taken_by_ack(&mut self, count: u32) {
+    /// Says that bindings of others disappeared between the request to purge and its confirmation: somebody may have lost access who
+    /// should not.
+    fn disappeared(&mut self, count: u32) {
         let purged = conditions::find(&self.status.conditions, Condition::KubeconfigPurged)
             .is_some_and(|c| c.reason == Reason::Purged.as_str());
         if count > 0 && purged {
             let message = format!(
-                "{PURGED} The purge also took {} that only bore the UID's name under another kind of subject: the backups \
-                 have them in kept.yaml. Restore those that should stay.",
+                "{PURGED} {} that bore the UID and were to stay disappeared between the request to purge and its confirmation: the \
+                 backups have them in kept.yaml. Restore those that should stay.",
                 bindings(count as usize)
             );
             self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
@@ -227,22 +345,26 @@ impl Report {
         // Where the backups are lost, only the status knows.
         let mut counts = facts.status.removed.unwrap_or_default();
         if !facts.record.is_empty() {
-            let key = subject::key(&facts.uid);
-            let found = observe::bindings(ctx, key).await?;
-            let lookalikes = observe::lookalikes(ctx, key).await?;
-            let gone = facts.record.counts(&found, &lookalikes);
-            (counts.deleted, counts.subjects_removed, counts.disappeared) =
-                (gone.deleted, gone.subjects_removed, gone.disappeared);
-            if !facts.in_progress()
-                && let Some(before) = &facts.status.removed
-            {
-                // What else happens to bindings that were kept, after the end, is not ACK's doing.
-                counts.disappeared = before.disappeared;
-            }
+            let found = observe::bindings(ctx, &facts.leaver).await?;
+            let lookalikes = observe::lookalikes(ctx, &facts.leaver).await?;
+            let gone = facts.record.counts(&found.bindings, &lookalikes);
+            let disarmed = match &self.waiting {
+                Some(waiting) => waiting.len() as u32,
+                None => counts.disarmed.min(gone.deleted),
+            };
+            let before = counts;
+            counts.disarmed = disarmed;
+            counts.deleted = gone.deleted.saturating_sub(disarmed);
+            counts.subjects_removed = gone.subjects_removed;
+            counts.disappeared = match facts.in_progress() || facts.status.removed.is_none() {
+                true => gone.disappeared,
+                // What else happens to bindings that were kept, after the end, is not the purge's doing.
+                false => before.disappeared,
+            };
             self.stored(&facts.record, ctx);
         }
-        self.taken_by_ack(counts.disappeared);
-        counts.total = counts.deleted + counts.subjects_removed + counts.disappeared;
+        self.disappeared(counts.disappeared);
+        counts.total = counts.deleted + counts.disarmed + counts.subjects_removed + counts.disappeared;
         self.status.removed = Some(counts);
         Ok(())
     }

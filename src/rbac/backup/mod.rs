@@ -2,17 +2,22 @@
 //!
 //! | key | content |
 //! |---|---|
-//! | `index.json` | every binding of this part: key, uid, resourceVersion, action, the original object whole, its sha256 |
+//! | `index.json` | every binding of this part: key, uid, resourceVersion, action, the original text, its sha256 |
 //! | `deleted.yaml` | a `v1 List` of the bindings to be deleted: `kubectl create -f -` restores them |
 //! | `shrunk.yaml` | a `v1 List` of the bindings that lose a subject: to be merged by hand, never applied over later changes |
 //! | `kept.yaml` | a `v1 List` of the bindings that only bear the UID's name: in case ACK's purge takes them |
 //!
-//! The lists are written as JSON, which is YAML that no dialect misreads (a label called `on`, a name like `1e3`).
+//! The lists are written as JSON, which is YAML that no dialect misreads (a label called `on`, a name like `1e3`), a binding a line.
 //! What does not fit in a ConfigMap is stored gzipped, under the same keys with `.gz`, in `binaryData`.
+//!
+//! Nothing in a backup decides anything: it is what a person restores from, and what was done. Why it could be done is in the
+//! status, which only the operator writes.
 
 mod read;
+mod store;
 
 pub use read::{is_same, read};
+pub use store::{StoreError, Stored, create, still_there, store};
 
 use super::{
     binding::{BindingKey, LiveBinding},
@@ -23,9 +28,9 @@ use flate2::{Compression, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::core::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, io::Write};
+use std::{borrow::Cow, collections::BTreeMap, io::Write, ops::Range};
 
 /// A part stays under this many bytes of data; the API server refuses a ConfigMap with more than 1 MiB.
 pub const PART_LIMIT: usize = 900 * 1024;
@@ -53,9 +58,11 @@ pub struct Purpose {
     pub object_name: String,
     /// The UserOffboarding's `metadata.uid`.
     pub object_uid: String,
-    /// The digest of the plan that is carried out.
+    /// The run.
+    pub run_id: String,
+    /// The digest of the plan that is carried out, for people.
     pub plan_digest: String,
-    /// Why it may be: the reason of `Approved`.
+    /// Why it may be, for people: the reason of `Approved`.
     pub decision: String,
 }
 
@@ -85,10 +92,10 @@ impl StoredAction {
 pub struct Entry {
     /// The binding, as it was read for this purpose.
     pub binding: LiveBinding,
+    /// Its text.
+    pub text: String,
     /// What will happen to it.
     pub action: StoredAction,
-    /// The names of the subjects that it loses.
-    pub names: Vec<String>,
     /// The fingerprint of its place in the plan; empty for `Keep`.
     pub fingerprint: String,
 }
@@ -104,12 +111,14 @@ pub struct StoredEntry {
     pub resource_version: String,
     /// What was to happen to it.
     pub action: StoredAction,
-    /// The names of the subjects that it was to lose.
+    /// The names of the subjects that it was to lose: the first thousand.
     pub names: Vec<String>,
     /// The fingerprint of its place in the plan.
     pub fingerprint: String,
-    /// The sha256 of its content.
+    /// The sha256 of its text.
     pub sha256: String,
+    /// The length of its text in bytes.
+    pub bytes: usize,
 }
 
 /// One part of a backup, read back.
@@ -117,14 +126,31 @@ pub struct StoredEntry {
 pub struct StoredPart {
     /// The ConfigMap's name.
     pub config_map: String,
+    /// The ConfigMap's `metadata.uid`. Not public: only what was read back becomes a part.
+    config_map_uid: String,
+    /// The `metadata.uid` of the UserOffboarding that it was made for.
+    pub object_uid: String,
     /// When it was made.
     pub created: Timestamp,
-    /// The digest of the plan that it was made for.
-    pub plan_digest: String,
-    /// Why the plan could be carried out: the reason of `Approved`.
-    pub decision: String,
+    /// The run that it was made in.
+    pub run_id: String,
     /// What it holds.
     pub entries: Vec<StoredEntry>,
+}
+
+#[cfg(test)]
+impl StoredPart {
+    /// A part that nobody has read, for tests of what is made of parts.
+    pub fn of(config_map: &str, created: Timestamp, run_id: &str, entries: Vec<StoredEntry>) -> Self {
+        StoredPart {
+            config_map: config_map.to_owned(),
+            config_map_uid: format!("uid-{config_map}"),
+            object_uid: "o-1".to_owned(),
+            created,
+            run_id: run_id.to_owned(),
+            entries,
+        }
+    }
 }
 
 /// A binding that does not fit in a ConfigMap, even gzipped.
@@ -150,16 +176,20 @@ pub struct Unreadable {
     pub what: String,
 }
 
+/// The format of `index.json`.
+const FORMAT: u32 = 2;
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Index {
+struct Index<'a> {
     format_version: u32,
     #[serde(rename = "clusterID")]
     cluster_id: String,
     uid: String,
     object: ObjectId,
-    plan: PlanId,
-    bindings: Vec<IndexEntry>,
+    run: Run,
+    #[serde(borrow)]
+    bindings: Vec<IndexEntry<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,14 +200,15 @@ struct ObjectId {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PlanId {
-    digest: String,
+struct Run {
+    id: String,
+    plan_digest: String,
     decision: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct IndexEntry {
+struct IndexEntry<'a> {
     kind: String,
     namespace: Option<String>,
     name: String,
@@ -187,94 +218,83 @@ struct IndexEntry {
     subjects: Vec<String>,
     fingerprint: String,
     sha256: String,
-    original: Value,
+    #[serde(borrow)]
+    original: &'a RawValue,
 }
 
-impl IndexEntry {
-    fn of(entry: &Entry) -> Self {
+impl<'a> IndexEntry<'a> {
+    fn of(entry: &'a Entry) -> Result<Self, serde_json::Error> {
         let key = &entry.binding.key;
-        IndexEntry {
+        Ok(IndexEntry {
             kind: key.kind.as_str().to_owned(),
             namespace: key.namespace.clone(),
             name: key.name.clone(),
             uid: entry.binding.uid.clone(),
             resource_version: entry.binding.resource_version.clone(),
             action: entry.action,
-            subjects: entry.names.clone(),
+            subjects: match entry.action {
+                StoredAction::Keep => Vec::new(),
+                _ => entry.binding.names.clone(),
+            },
             fingerprint: entry.fingerprint.clone(),
-            sha256: sha256(entry.binding.raw.to_string().as_bytes()),
-            original: entry.binding.raw.clone(),
-        }
+            sha256: entry.binding.sha256.clone(),
+            original: serde_json::from_str(&entry.text)?,
+        })
     }
 }
 
-/// Writes `entries` as ConfigMaps in `namespace`, but for those that do not fit in one. The same entries and purpose give
-/// the same names and data.
-pub fn write(
-    purpose: &Purpose,
-    entries: &[Entry],
-    namespace: &str,
-    now: Timestamp,
-) -> Vec<Result<ConfigMap, TooLarge>> {
-    let parts = split(entries);
-    let total = parts.len();
-    let numbered = parts.into_iter().enumerate();
-    numbered
-        .map(|(i, part)| config_map(purpose, part, namespace, now, (i + 1, total)))
-        .collect()
-}
-
-/// Groups entries so that each part stays under the limit, uncompressed, if it holds more than one.
-fn split(entries: &[Entry]) -> Vec<&[Entry]> {
-    // Each binding stands twice in a part, once indented; what surrounds it is small.
-    let size = |entry: &Entry| 3 * entry.binding.raw.to_string().len() + 1024;
+/// Groups bindings of these sizes in bytes so that each part stays under the limit, uncompressed, if it holds more than one.
+pub fn split(sizes: &[usize]) -> Vec<Range<usize>> {
+    // Each binding stands twice in a part, and what surrounds it is small; its names stand once more.
+    let size = |bytes: &usize| 3 * bytes + 1024;
     let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
-    for (i, entry) in entries.iter().enumerate() {
-        if i > start && bytes + size(entry) > PART_LIMIT {
+    for (i, one) in sizes.iter().enumerate() {
+        if i > start && bytes + size(one) > PART_LIMIT {
             parts.push(start..i);
             (start, bytes) = (i, 0);
         }
-        bytes += size(entry);
+        bytes += size(one);
     }
-    if start < entries.len() {
-        parts.push(start..entries.len());
+    if start < sizes.len() {
+        parts.push(start..sizes.len());
     }
-    parts.into_iter().filter_map(|range| entries.get(range)).collect()
+    parts
 }
 
-fn config_map(
+/// Writes `entries` as one ConfigMap in `namespace`. The same entries and purpose give the same name and data.
+///
+/// # Errors
+/// When they do not fit in one, even compressed.
+pub fn config_map(
     purpose: &Purpose,
     entries: &[Entry],
     namespace: &str,
     now: Timestamp,
-    (part, parts): (usize, usize),
 ) -> Result<ConfigMap, TooLarge> {
+    let too_large = |bytes| TooLarge {
+        key: entries.first().map_or_else(no_key, |entry| entry.binding.key.clone()),
+        bytes,
+    };
+    // What the API server sent is JSON: it was parsed before.
+    let bindings: Result<_, _> = entries.iter().map(IndexEntry::of).collect();
     let index = Index {
-        format_version: 1,
+        format_version: FORMAT,
         cluster_id: purpose.cluster_id.clone(),
         uid: purpose.uid.to_string(),
         object: ObjectId {
             name: purpose.object_name.clone(),
             uid: purpose.object_uid.clone(),
         },
-        plan: PlanId {
-            digest: purpose.plan_digest.clone(),
+        run: Run {
+            id: purpose.run_id.clone(),
+            plan_digest: purpose.plan_digest.clone(),
             decision: purpose.decision.clone(),
         },
-        bindings: entries.iter().map(IndexEntry::of).collect(),
+        bindings: bindings.map_err(|_| too_large(0))?,
     };
-    let mut files = BTreeMap::from([(INDEX.to_owned(), json!(index).to_string())]);
-    for action in [StoredAction::Delete, StoredAction::RemoveSubject, StoredAction::Keep] {
-        let items: Vec<_> = entries
-            .iter()
-            .filter(|e| e.action == action)
-            .map(|e| restorable(&e.binding))
-            .collect();
-        if !items.is_empty() {
-            let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
-            files.insert(action.manifest().to_owned(), format!("{list:#}\n"));
-        }
-    }
+    let text = serde_json::to_string(&index).map_err(|_| too_large(0))?;
+    let mut files = BTreeMap::from([(INDEX.to_owned(), text)]);
+    files.extend(manifests(&index.bindings).map_err(|_| too_large(0))?);
     let mut map = ConfigMap {
         immutable: Some(true),
         ..ConfigMap::default()
@@ -288,9 +308,8 @@ fn config_map(
             .collect();
         let bytes = packed.values().map(|p| p.0.len()).sum::<usize>();
         // More than one are in a part only if they fit without compression.
-        if let (true, Some(entry)) = (bytes > PART_LIMIT, entries.first()) {
-            let key = entry.binding.key.clone();
-            return Err(TooLarge { key, bytes });
+        if bytes > PART_LIMIT {
+            return Err(too_large(bytes));
         }
         map.binary_data = Some(packed);
     }
@@ -298,7 +317,7 @@ fn config_map(
     // 80 bits of the digest: names collide by accident never, and a collision on purpose is refused by the comparison.
     let name_hash = sha256(format!("{}/{digest}", purpose.object_uid).as_bytes())[..20].to_owned();
     map.metadata = ObjectMeta {
-        name: Some(format!("offboarding-{}-{name_hash}", purpose.uid)),
+        name: Some(format!("{NAME_PREFIX}{}-{name_hash}", purpose.uid)),
         namespace: Some(namespace.to_owned()),
         labels: Some(BTreeMap::from([
             (
@@ -311,7 +330,6 @@ fn config_map(
         annotations: Some(BTreeMap::from([
             (format!("{GROUP}/cluster-id"), purpose.cluster_id.clone()),
             (format!("{GROUP}/created-at"), now.to_string()),
-            (format!("{GROUP}/part"), format!("{part}/{parts}")),
             (format!("{GROUP}/sha256"), digest),
         ])),
         ..ObjectMeta::default()
@@ -319,10 +337,39 @@ fn config_map(
     Ok(map)
 }
 
+/// What the name of everything begins with that the admission policy keeps for the operator.
+pub const NAME_PREFIX: &str = "offboarding-";
+
+fn no_key() -> BindingKey {
+    BindingKey {
+        kind: super::BindingKind::RoleBinding,
+        namespace: None,
+        name: String::new(),
+    }
+}
+
+/// The manifests that restore these bindings, by the name of their file.
+fn manifests(entries: &[IndexEntry<'_>]) -> Result<BTreeMap<String, String>, serde_json::Error> {
+    let mut files = BTreeMap::new();
+    for action in [StoredAction::Delete, StoredAction::RemoveSubject, StoredAction::Keep] {
+        let items = entries.iter().filter(|e| e.action == action);
+        let items: Vec<String> = items
+            .map(|e| restorable(&e.kind, e.original))
+            .collect::<Result<_, _>>()?;
+        if !items.is_empty() {
+            let list = items.join(",\n");
+            let file = format!("{{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n{list}\n]}}\n");
+            files.insert(action.manifest().to_owned(), file);
+        }
+    }
+    Ok(files)
+}
+
 /// The manifest that brings a binding back: without what the API server gave it, and what would tie it to others.
-fn restorable(binding: &LiveBinding) -> Value {
-    let mut manifest = binding.raw.clone();
-    if let Some(metadata) = manifest.get_mut("metadata").and_then(Value::as_object_mut) {
+fn restorable(kind: &str, original: &RawValue) -> Result<String, serde_json::Error> {
+    let mut manifest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = borrowed_map(original.get())?;
+    if let Some(metadata) = manifest.get("metadata") {
+        let mut metadata: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = borrowed_map(metadata.get())?;
         for field in [
             "uid",
             "resourceVersion",
@@ -337,18 +384,57 @@ fn restorable(binding: &LiveBinding) -> Value {
         ] {
             metadata.remove(field);
         }
+        let metadata = serde_json::value::to_raw_value(&metadata)?;
+        manifest.insert("metadata".into(), Cow::Owned(metadata));
     }
-    if let Some(object) = manifest.as_object_mut() {
-        // Objects out of a list come without them.
-        object.insert("apiVersion".to_owned(), json!(format!("{RBAC_GROUP}/v1")));
-        object.insert("kind".to_owned(), json!(binding.key.kind.as_str()));
+    // Objects out of a list come without them.
+    for (field, value) in [("apiVersion", format!("{RBAC_GROUP}/v1")), ("kind", kind.to_owned())] {
+        manifest.insert(field.into(), Cow::Owned(serde_json::value::to_raw_value(&value)?));
     }
-    manifest
+    serde_json::to_string(&manifest)
+}
+
+fn borrowed_map(text: &str) -> Result<BTreeMap<Cow<'_, str>, Cow<'_, RawValue>>, serde_json::Error> {
+    let map: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    Ok(map
+        .into_iter()
+        .map(|(key, value)| (Cow::Owned(key), Cow::Borrowed(value)))
+        .collect())
 }
 
 fn content_digest(map: &ConfigMap) -> String {
     sha256(json!([map.data, map.binary_data]).to_string().as_bytes())
 }
+
+/// The label of a list of cleared items, with the `metadata.uid` of the UserOffboarding.
+pub fn clearance_label() -> String {
+    format!("{GROUP}/clearance-of")
+}
+
+/// The ConfigMap with the list of what passed the checks of a run: a fingerprint a line. Only its name is kept, and its sha256.
+pub fn clearance_map(uid: &Uid, object_uid: &str, list: &str, namespace: &str) -> ConfigMap {
+    let hash = sha256(format!("{object_uid}/{list}").as_bytes())[..20].to_owned();
+    ConfigMap {
+        immutable: Some(true),
+        data: Some(BTreeMap::from([(CLEARED.to_owned(), list.to_owned())])),
+        metadata: ObjectMeta {
+            name: Some(format!("{NAME_PREFIX}{uid}-cleared-{hash}")),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(BTreeMap::from([
+                (
+                    "app.kubernetes.io/managed-by".to_owned(),
+                    "ack-offboarding-operator".to_owned(),
+                ),
+                (clearance_label(), object_uid.to_owned()),
+            ])),
+            ..ObjectMeta::default()
+        },
+        ..ConfigMap::default()
+    }
+}
+
+/// The key of the list in [`clearance_map`].
+pub const CLEARED: &str = "cleared.txt";
 
 /// Hexadecimal sha256.
 pub fn sha256(bytes: &[u8]) -> String {

@@ -1,19 +1,27 @@
 //! Reads backups back, and refuses what is not whole.
 
 use super::{
-    INDEX, Index, IndexEntry, PlanId, StoredEntry, StoredPart, Unreadable, content_digest, object_label, sha256,
-    uid_label,
+    FORMAT, INDEX, Index, IndexEntry, StoredEntry, StoredPart, Unreadable, content_digest, manifests, object_label,
+    sha256, uid_label,
 };
 use crate::{
     api::GROUP,
-    rbac::binding::{BindingKey, BindingKind},
+    rbac::{
+        binding::{BindingKey, BindingKind},
+        subject::uid_at_start,
+    },
+    uid::Uid,
 };
 use flate2::read::GzDecoder;
-use k8s_openapi::api::core::v1::ConfigMap;
-use std::io::Read;
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    jiff::{SignedDuration, Timestamp},
+};
+use serde::Deserialize;
+use std::{borrow::Cow, io::Read};
 
-/// No part unpacks to more than this: a binding is at most 1.5 MiB at the API server, and stands in a part a few times.
-const UNPACK_LIMIT: u64 = 16 * 1024 * 1024;
+/// No file of a part unpacks to more than this: a binding is at most 1.5 MiB at the API server, and stands in a file once.
+const UNPACK_LIMIT: u64 = 3 * 1024 * 1024;
 
 /// Whether a ConfigMap that was read holds exactly what was written: data, and that it cannot be changed.
 pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
@@ -27,11 +35,14 @@ pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
         && own_labels(written) == own_labels(read)
 }
 
-/// Reads a part, after comparing it with its checksum.
+/// How far a backup may be dated ahead: clocks of nodes differ.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(15);
+
+/// Reads a part, after comparing it with its checksum, and its manifests with the originals that they are made of.
 ///
 /// # Errors
-/// When it is not a part, or not whole.
-pub fn read(map: &ConfigMap) -> Result<StoredPart, Unreadable> {
+/// When it is not a part, or not whole, or is dated in the future.
+pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
     let name = map.metadata.name.clone().unwrap_or_default();
     let unreadable = |what: &str| Unreadable {
         name: format!("{}/{name}", map.metadata.namespace.as_deref().unwrap_or_default()),
@@ -49,61 +60,152 @@ pub fn read(map: &ConfigMap) -> Result<StoredPart, Unreadable> {
     if map.immutable != Some(true) {
         return Err(unreadable("it is not immutable, so anybody could have changed it"));
     }
-    let created = annotation("created-at")
+    let created: Timestamp = annotation("created-at")
         .and_then(|t| t.parse().ok())
         .ok_or_else(|| unreadable("it has no time"))?;
-    let plain = map.data.as_ref().and_then(|d| d.get(INDEX)).cloned();
-    let packed = || {
-        map.binary_data
-            .as_ref()?
-            .get(&format!("{INDEX}.gz"))
-            .and_then(|p| gunzip(&p.0))
-    };
-    let index = plain
-        .or_else(packed)
-        .ok_or_else(|| unreadable("it has no index.json"))?;
-    let index: Index = serde_json::from_str(&index).map_err(|e| unreadable(&format!("index.json: {e}")))?;
+    if created.duration_since(now) > CLOCK_SKEW {
+        return Err(unreadable(&format!("its time, {created}, is in the future")));
+    }
+    let mut files = Files::of(map);
+    let index = files
+        .take(INDEX)
+        .ok_or_else(|| unreadable("it has no index.json, or one that is too large"))?;
+    let index: Index<'_> = serde_json::from_str(&index).map_err(|e| unreadable(&format!("index.json: {e}")))?;
+    if index.format_version != FORMAT {
+        return Err(unreadable(&format!(
+            "index.json has format {}, and this version of the operator reads format {FORMAT}",
+            index.format_version
+        )));
+    }
     let label = |key: &str| map.metadata.labels.as_ref()?.get(key).map(String::as_str);
     if (label(&uid_label()), label(&object_label())) != (Some(&index.uid), Some(&index.object.uid)) {
         return Err(unreadable(
             "its labels say another UID or UserOffboarding than its index.json",
         ));
     }
-    let entry = |e: IndexEntry| {
-        if sha256(e.original.to_string().as_bytes()) != e.sha256 {
-            return Err(unreadable(&format!("the checksum of {} does not match", e.name)));
+    let uid = uid_at_start(&index.uid).filter(|_| index.uid.parse::<Uid>().is_ok());
+    let uid = uid.ok_or_else(|| unreadable("its UID is no UID"))?;
+    for e in &index.bindings {
+        if sha256(e.original.get().as_bytes()) != e.sha256 {
+            return Err(unreadable(&format!(
+                "the checksum of {} does not match",
+                legible(&e.name)
+            )));
         }
-        let kind = BindingKind::parse(&e.kind).ok_or_else(|| unreadable(&format!("unknown kind {}", e.kind)))?;
+    }
+    // What a person restores must be what was there, and nothing else.
+    let expected = manifests(&index.bindings).map_err(|e| unreadable(&format!("an original in index.json: {e}")))?;
+    for (file, text) in &expected {
+        if files.take(file).as_deref() != Some(text.as_str()) {
+            return Err(unreadable(&format!(
+                "{file} is not made of the originals in index.json"
+            )));
+        }
+    }
+    if let Some(file) = files.left() {
+        return Err(unreadable(&format!("it holds {}, which no backup does", legible(file))));
+    }
+    let entry = |e: IndexEntry<'_>| {
+        let kind =
+            BindingKind::parse(&e.kind).ok_or_else(|| unreadable(&format!("unknown kind {}", legible(&e.kind))))?;
+        let key = BindingKey {
+            kind,
+            namespace: e.namespace,
+            name: e.name,
+        };
+        let original: Named = serde_json::from_str(e.original.get())
+            .map_err(|error| unreadable(&format!("the original of {key}: {error}")))?;
+        let Named { metadata } = original;
+        let same = (&metadata.name, &metadata.namespace) == (&key.name, &key.namespace)
+            && (metadata.uid == e.uid && metadata.resource_version == e.resource_version);
+        if !key.is_possible() || !same {
+            return Err(unreadable(&format!("the original of {key} is of another binding")));
+        }
+        if e.subjects.iter().any(|name| uid_at_start(name) != Some(uid)) {
+            return Err(unreadable(&format!(
+                "{key} is said to lose a subject that is not the UID's"
+            )));
+        }
         Ok(StoredEntry {
-            key: BindingKey {
-                kind,
-                namespace: e.namespace,
-                name: e.name,
-            },
+            key,
             uid: e.uid,
             resource_version: e.resource_version,
             action: e.action,
             names: e.subjects,
             fingerprint: e.fingerprint,
+            bytes: e.original.get().len(),
             sha256: e.sha256,
         })
     };
     let entries = index.bindings.into_iter().map(entry).collect::<Result<_, _>>()?;
-    let PlanId { digest, decision } = index.plan;
     Ok(StoredPart {
         config_map: name.clone(),
+        config_map_uid: map.metadata.uid.clone().unwrap_or_default(),
+        object_uid: index.object.uid,
         created,
-        plan_digest: digest,
-        decision,
+        run_id: index.run.id,
         entries,
     })
 }
 
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NamedMetadata {
+    name: String,
+    namespace: Option<String>,
+    uid: String,
+    resource_version: String,
+}
+
+/// The files of a part, of which each is unpacked when it is taken.
+struct Files<'a> {
+    map: &'a ConfigMap,
+    left: Vec<&'a str>,
+}
+
+impl<'a> Files<'a> {
+    fn of(map: &'a ConfigMap) -> Self {
+        let plain = map.data.iter().flat_map(|data| data.keys());
+        let packed = map.binary_data.iter().flat_map(|data| data.keys());
+        Files {
+            map,
+            left: plain.chain(packed).map(String::as_str).collect(),
+        }
+    }
+
+    fn take(&mut self, file: &str) -> Option<Cow<'a, str>> {
+        let packed_name = format!("{file}.gz");
+        self.left.retain(|name| *name != file && *name != packed_name);
+        let plain = self.map.data.as_ref().and_then(|data| data.get(file));
+        let packed = self.map.binary_data.as_ref().and_then(|data| data.get(&packed_name));
+        match (plain, packed) {
+            (Some(text), None) => Some(Cow::Borrowed(text)),
+            (None, Some(packed)) => gunzip(&packed.0).map(Cow::Owned),
+            _ => None,
+        }
+    }
+
+    fn left(&self) -> Option<&'a str> {
+        self.left.first().copied()
+    }
+}
+
+/// A word of somebody else's, as it can be shown.
+fn legible(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(128).collect()
+}
+
+/// Unpacks a file, unless it is larger than any of ours.
 fn gunzip(bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
-    GzDecoder::new(bytes)
-        .take(UNPACK_LIMIT)
+    let read = GzDecoder::new(bytes)
+        .take(UNPACK_LIMIT + 1)
         .read_to_string(&mut text)
         .ok()?;
-    Some(text)
+    (read as u64 <= UNPACK_LIMIT).then_some(text)
 }

@@ -1,7 +1,8 @@
 //! What is written, and that it reads back.
 
 use super::*;
-use crate::rbac::binding::BindingKind;
+use crate::rbac::{binding::BindingKind, subject::Leaver};
+use serde_json::Value;
 
 fn purpose() -> Purpose {
     Purpose {
@@ -9,6 +10,7 @@ fn purpose() -> Purpose {
         uid: "100".parse().unwrap(),
         object_name: "left".into(),
         object_uid: "o-1".into(),
+        run_id: "r-1".into(),
         plan_digest: "sha256:0".into(),
         decision: "Automatic".into(),
     }
@@ -26,21 +28,38 @@ fn entry(name: &str, action: StoredAction, padding: &str) -> Entry {
                      "ownerReferences": [{}], "finalizers": ["x"], "labels": {"on": "1e3"}, "annotations": {"p": padding}},
         "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "100"}],
     });
-    let binding = LiveBinding::parse(key, raw).unwrap();
+    let text = raw.to_string();
+    let leaver = Leaver::new(&"100".parse().unwrap(), &[], &[]);
     Entry {
-        binding,
+        binding: LiveBinding::parse(&key, &text, &leaver).unwrap(),
+        text,
         action,
-        names: vec!["100".into()],
         fingerprint: format!("f-{name}"),
     }
 }
 
+fn write(purpose: &Purpose, mut entries: Vec<Entry>, now: Timestamp) -> Vec<Result<ConfigMap, TooLarge>> {
+    let sizes: Vec<usize> = entries.iter().map(|e| e.binding.bytes).collect();
+    let parts = split(&sizes).into_iter();
+    parts
+        .map(|range| {
+            let part: Vec<_> = entries.drain(..range.len()).collect();
+            config_map(purpose, &part, "ns", now)
+        })
+        .collect()
+}
+
 /// The parts of a backup in which everything fits.
-fn parts(purpose: &Purpose, entries: &[Entry], now: Timestamp) -> Vec<ConfigMap> {
-    write(purpose, entries, "ns", now)
+fn parts(purpose: &Purpose, entries: Vec<Entry>, now: Timestamp) -> Vec<ConfigMap> {
+    write(purpose, entries, now)
         .into_iter()
         .collect::<Result<_, _>>()
         .unwrap()
+}
+
+/// Reads it long after it was made.
+fn reread(map: &ConfigMap) -> Result<StoredPart, Unreadable> {
+    read(map, at(1_000))
 }
 
 fn at(second: i64) -> Timestamp {
@@ -49,9 +68,9 @@ fn at(second: i64) -> Timestamp {
 
 #[test]
 fn the_same_content_has_the_same_name_and_other_content_another() {
-    let entries = [entry("a", StoredAction::Delete, "")];
-    let first = &parts(&purpose(), &entries, at(1))[0];
-    let again = &parts(&purpose(), &entries, at(2))[0];
+    let entries = || vec![entry("a", StoredAction::Delete, "")];
+    let first = &parts(&purpose(), entries(), at(1))[0];
+    let again = &parts(&purpose(), entries(), at(2))[0];
     assert_eq!(
         (&first.metadata.name, is_same(first, again)),
         (&again.metadata.name, true)
@@ -60,10 +79,10 @@ fn the_same_content_has_the_same_name_and_other_content_another() {
         object_uid: "o-2".into(),
         ..purpose()
     };
-    let other_content = [entry("a", StoredAction::Delete, "x")];
+    let other_content = vec![entry("a", StoredAction::Delete, "x")];
     for other in [
-        parts(&other_object, &entries, at(1)),
-        parts(&purpose(), &other_content, at(1)),
+        parts(&other_object, entries(), at(1)),
+        parts(&purpose(), other_content, at(1)),
     ] {
         assert_ne!(first.metadata.name, other[0].metadata.name);
     }
@@ -71,17 +90,35 @@ fn the_same_content_has_the_same_name_and_other_content_another() {
 
 #[test]
 fn a_part_reads_back_as_it_was_written() {
-    let entries = [
+    let entries = vec![
         entry("a", StoredAction::Delete, ""),
         entry("b", StoredAction::RemoveSubject, ""),
         entry("c", StoredAction::Keep, ""),
     ];
-    let map = &parts(&purpose(), &entries, at(5))[0];
-    let part = read(map).unwrap();
+    let original = entries[0].text.clone();
+    let live = entries[0].binding.clone();
+    let map = &parts(&purpose(), entries, at(5))[0];
+    let part = reread(map).unwrap();
     assert_eq!(
-        (part.created, part.plan_digest.as_str(), part.decision.as_str()),
-        (at(5), "sha256:0", "Automatic")
+        (part.created, part.run_id.as_str(), part.object_uid.as_str()),
+        (at(5), "r-1", "o-1")
     );
+    assert!(
+        part.proof(&live, StoredAction::Delete)
+            .is_some_and(|stored| stored.is_of(&live))
+    );
+    assert!(
+        part.proof(&live, StoredAction::RemoveSubject).is_none(),
+        "for another action"
+    );
+    let other = |change: fn(&mut LiveBinding)| {
+        let mut other = live.clone();
+        change(&mut other);
+        part.proof(&other, StoredAction::Delete)
+    };
+    assert!(other(|b| b.resource_version = "8".into()).is_none());
+    assert!(other(|b| b.uid = "u-b".into()).is_none());
+    assert!(other(|b| b.sha256 = "0".into()).is_none());
     let stored: Vec<_> = part
         .entries
         .iter()
@@ -111,10 +148,9 @@ fn a_part_reads_back_as_it_was_written() {
     ] {
         assert!(item["metadata"].get(gone).is_none(), "{gone}");
     }
-    let index: Value = serde_json::from_str(&data["index.json"]).unwrap();
-    assert_eq!(
-        index["bindings"][0]["original"], entries[0].binding.raw,
-        "the original is whole"
+    assert!(
+        data["index.json"].contains(&original),
+        "the original is there, to the letter"
     );
 }
 
@@ -125,7 +161,8 @@ fn many_bindings_make_many_parts_and_a_huge_one_is_compressed() {
         .map(|i| entry(&format!("b{i}"), StoredAction::Delete, &padding))
         .collect();
     entries.push(entry("huge", StoredAction::Delete, &"y".repeat(1_400_000)));
-    let parts = parts(&purpose(), &entries, at(1));
+    let names: Vec<_> = entries.iter().map(|e| e.binding.key.name.clone()).collect();
+    let parts = parts(&purpose(), entries, at(1));
     let size = |map: &ConfigMap| {
         map.data.iter().flatten().map(|(_, v)| v.len()).sum::<usize>()
             + map.binary_data.iter().flatten().map(|(_, v)| v.0.len()).sum::<usize>()
@@ -133,13 +170,10 @@ fn many_bindings_make_many_parts_and_a_huge_one_is_compressed() {
     assert!(parts.len() > 3 && parts.iter().all(|p| size(p) <= PART_LIMIT));
     let stored: Vec<_> = parts
         .iter()
-        .flat_map(|p| read(p).unwrap().entries)
+        .flat_map(|p| reread(p).unwrap().entries)
         .map(|e| e.key.name)
         .collect();
-    assert_eq!(
-        stored,
-        entries.iter().map(|e| e.binding.key.name.clone()).collect::<Vec<_>>()
-    );
+    assert_eq!(stored, names);
     assert!(parts.last().unwrap().binary_data.is_some());
 }
 
@@ -148,8 +182,9 @@ type Damage<'a> = (&'a str, &'a dyn Fn(&mut ConfigMap));
 
 #[test]
 fn a_damaged_part_is_refused() {
-    let map = parts(&purpose(), &[entry("a", StoredAction::Delete, "")], at(1)).remove(0);
-    assert!(read(&map).is_ok());
+    let map = parts(&purpose(), vec![entry("a", StoredAction::Delete, "")], at(1)).remove(0);
+    assert!(reread(&map).is_ok());
+    assert!(read(&map, at(-600)).is_ok(), "a clock that is ten minutes off");
     let edit_index = |map: &mut ConfigMap, pointer: &str, value: Value| {
         let data = map.data.as_mut().unwrap();
         let mut index: Value = serde_json::from_str(&data[INDEX]).unwrap();
@@ -157,15 +192,62 @@ fn a_damaged_part_is_refused() {
         data.insert(INDEX.into(), index.to_string());
     };
     // Each with a checksum that matches: whoever forges one can do that too.
-    let damages: [Damage<'_>; 9] = [
-        ("it is not immutable", &|m| m.immutable = None),
-        ("it has no time", &|m| {
-            m.metadata
-                .annotations
-                .as_mut()
-                .unwrap()
-                .insert(format!("{GROUP}/created-at"), "noon".into());
+    let annotate = |m: &mut ConfigMap, key: &str, value: &str| {
+        let annotations = m.metadata.annotations.as_mut().unwrap();
+        annotations.insert(format!("{GROUP}/{key}"), value.into());
+    };
+    // The original, and the checksum with it.
+    let edit_original = |m: &mut ConfigMap, pointer: &str, value: Value| {
+        let index: Value = serde_json::from_str(&m.data.as_ref().unwrap()[INDEX]).unwrap();
+        let mut original = index["bindings"][0]["original"].clone();
+        *original.pointer_mut(pointer).unwrap() = value;
+        edit_index(m, "/bindings/0/sha256", json!(sha256(original.to_string().as_bytes())));
+        edit_index(m, "/bindings/0/original", original);
+    };
+    let set_file = |m: &mut ConfigMap, file: &str, text: &str| {
+        m.data.as_mut().unwrap().insert(file.into(), text.into());
+    };
+    let bomb = gzip(&"x".repeat(4 << 20));
+    let damages: [Damage<'_>; 21] = [
+        ("its time, 2099-01-01T00:00:00Z, is in the future", &|m| {
+            annotate(m, "created-at", "2099-01-01T00:00:00Z")
         }),
+        ("deleted.yaml is not made of the originals", &|m| {
+            let other = m.data.as_ref().unwrap()["deleted.yaml"].replace("\"r\"", "\"cluster-admin\"");
+            set_file(m, "deleted.yaml", &other);
+        }),
+        ("deleted.yaml is not made of the originals", &|m| {
+            m.data.as_mut().unwrap().remove("deleted.yaml");
+        }),
+        ("it holds shrunk.yaml, which no backup does", &|m| {
+            set_file(m, "shrunk.yaml", "{}")
+        }),
+        ("it holds readme, which no backup does", &|m| set_file(m, "readme", "")),
+        ("deleted.yaml is not made of the originals", &|m| {
+            edit_original(m, "/roleRef/name", json!("admin"))
+        }),
+        ("original of RoleBinding n/a is of another binding", &|m| {
+            edit_index(m, "/bindings/0/uid", json!("u-2"))
+        }),
+        ("original of RoleBinding n/a is of another binding", &|m| {
+            edit_index(m, "/bindings/0/resourceVersion", json!("8"))
+        }),
+        ("original of RoleBinding n/../x is of another binding", &|m| {
+            edit_index(m, "/bindings/0/name", json!("../x"))
+        }),
+        (
+            "RoleBinding n/a is said to lose a subject that is not the UID's",
+            &|m| edit_index(m, "/bindings/0/subjects", json!(["100", "x\" or *"])),
+        ),
+        ("index.json has format 1", &|m| {
+            edit_index(m, "/formatVersion", json!(1))
+        }),
+        ("it has no index.json, or one that is too large", &|m| {
+            m.data = None;
+            m.binary_data = Some([(format!("{INDEX}.gz"), ByteString(bomb.clone()))].into());
+        }),
+        ("it is not immutable", &|m| m.immutable = None),
+        ("it has no time", &|m| annotate(m, "created-at", "noon")),
         ("it has no index.json", &|m| m.data = None),
         ("it has no index.json", &|m| {
             m.data = None;
@@ -181,7 +263,7 @@ fn a_damaged_part_is_refused() {
         ("the checksum of a does not match", &|m| {
             edit_index(m, "/bindings/0/original/roleRef/name", json!("admin"));
         }),
-        ("unknown kind Role", &|m| {
+        ("deleted.yaml is not made of the originals", &|m| {
             edit_index(m, "/bindings/0/kind", json!("Role"))
         }),
     ];
@@ -195,9 +277,9 @@ fn a_damaged_part_is_refused() {
             .as_mut()
             .unwrap()
             .insert(format!("{GROUP}/sha256"), digest);
-        let error = read(&damaged).unwrap_err().to_string();
+        let error = reread(&damaged).unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
-        let same_but_for_the_time = what == "it has no time";
+        let same_but_for_the_time = what.contains(" time");
         assert_eq!(is_same(&map, &damaged), same_but_for_the_time, "{what}");
     }
     let mut damaged = map.clone();
@@ -206,8 +288,8 @@ fn a_damaged_part_is_refused() {
         .as_mut()
         .unwrap()
         .insert("deleted.yaml".into(), "{}".into());
-    assert!(read(&damaged).unwrap_err().to_string().contains("sha256"));
-    assert!(read(&ConfigMap::default()).is_err());
+    assert!(reread(&damaged).unwrap_err().to_string().contains("sha256"));
+    assert!(reread(&ConfigMap::default()).is_err());
 }
 
 #[test]
@@ -216,9 +298,9 @@ fn what_is_too_large_is_left_out_and_named() {
     let noise: String = (0..40_000).map(|_| format!("{:032x}", random.u128(..))).collect();
     let entries = [("a", ""), ("b", noise.as_str()), ("c", "")].map(|(name, p)| entry(name, StoredAction::Delete, p));
     let (mut stored, mut left) = (Vec::new(), Vec::new());
-    for part in write(&purpose(), &entries, "ns", at(1)) {
+    for part in write(&purpose(), entries.into(), at(1)) {
         match part {
-            Ok(map) => stored.extend(read(&map).unwrap().entries.into_iter().map(|e| e.key.name)),
+            Ok(map) => stored.extend(reread(&map).unwrap().entries.into_iter().map(|e| e.key.name)),
             Err(error) => left.push(error.key.to_string()),
         }
     }

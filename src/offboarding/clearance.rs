@@ -1,0 +1,156 @@
+//! What passed the checks of a run, remembered item by item: whatever is found later is checked anew, at any time.
+//!
+//! The decision and the digest of the list are in the status, which only the operator writes; the list itself is in an
+//! immutable ConfigMap, and counts only if its sha256 is the one in the status. Conditions and backups decide nothing.
+
+use super::{
+    context::Context,
+    decide::Clearance,
+    hold::{self, Again, Hold, Stop},
+    observe::Facts,
+    plan::Plan,
+    report::Report,
+};
+use crate::{
+    api::{ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboardingStatus},
+    rbac::backup,
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, ResourceExt};
+use std::collections::BTreeSet;
+
+/// How many items pass the checks at a time: their list must fit in a ConfigMap. The rest is checked in the next pass.
+pub const ITEMS_AT_MOST: usize = 10_000;
+
+/// The items that passed the checks of the current run.
+#[derive(Clone, Debug, Default)]
+pub struct Cleared {
+    run: Option<ClearanceStatus>,
+    items: BTreeSet<String>,
+}
+
+impl Cleared {
+    /// The current run, if one is under way.
+    pub fn run(&self) -> Option<&ClearanceStatus> {
+        self.run.as_ref()
+    }
+
+    /// Whether an item, by its fingerprint, passed the checks of the current run.
+    pub fn covers(&self, fingerprint: &str) -> bool {
+        self.items.contains(fingerprint)
+    }
+
+    /// Whether every item of the plan passed them.
+    pub fn covers_all(&self, plan: &Plan) -> bool {
+        plan.fingerprints().all(|item| self.covers(item))
+    }
+
+    /// A run whose items are known, for tests.
+    #[cfg(test)]
+    pub fn of(run: ClearanceStatus, items: impl IntoIterator<Item = String>) -> Self {
+        Cleared {
+            run: Some(run),
+            items: items.into_iter().collect(),
+        }
+    }
+}
+
+/// Reads what the status and the list that it names tell. A list that is missing, or is another one, clears nothing.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Cleared, Stop> {
+    let Some(run) = status.clearance.clone() else {
+        return Ok(Cleared::default());
+    };
+    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
+    let map = api.get_opt(&run.list).await;
+    let map = map.map_err(|e| hold::api_server(&e, &format!("Reading ConfigMap {} failed", run.list)))?;
+    let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
+    let items = list.filter(|list| digest(list) == run.items_digest);
+    if items.is_none() {
+        tracing::warn!(
+            config_map = run.list,
+            "the list of cleared items is missing, or is another one: all is checked anew"
+        );
+    }
+    Ok(Cleared {
+        items: items.iter().flat_map(|list| list.lines()).map(str::to_owned).collect(),
+        run: Some(run),
+    })
+}
+
+fn digest(list: &str) -> String {
+    format!("sha256:{}", backup::sha256(list.as_bytes()))
+}
+
+/// Writes down what passed the checks, before the first change: the list, then the status.
+///
+/// # Errors
+/// When either cannot be written.
+pub async fn write(
+    ctx: &Context,
+    report: &mut Report,
+    facts: &mut Facts,
+    plan: &Plan,
+    clearance: &Clearance,
+) -> Result<(), Stop> {
+    let decision = clearance.decision();
+    let known = facts.cleared.run().is_some_and(|run| run.decision == decision);
+    if known && facts.cleared.covers_all(plan) {
+        return Ok(());
+    }
+    let mut items = facts.cleared.items.clone();
+    items.extend(plan.fingerprints().map(str::to_owned));
+    let lines: Vec<&str> = items.iter().map(String::as_str).collect();
+    let list = lines.join("\n");
+    let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
+    let permit = ctx.still_wanted(&report.object).await?;
+    let (stored, request_id) = backup::create(&ctx.client, &map)
+        .await
+        .map_err(|error| not_written(&error.to_string()))?;
+    drop(permit);
+    if stored.data != map.data || stored.immutable != Some(true) {
+        let name = map.name_any();
+        return Err(not_written(&format!("ConfigMap {name} does not hold what was written to it")).into());
+    }
+    let run_id = match facts.cleared.run() {
+        Some(run) => run.run_id.clone(),
+        None => new_run_id(),
+    };
+    let run = ClearanceStatus {
+        run_id,
+        decision,
+        item_count: items.len() as u32,
+        items_digest: digest(&list),
+        list: map.name_any(),
+    };
+    tracing::info!(
+        run = run.run_id,
+        ?decision,
+        items = run.item_count,
+        list = run.list,
+        request_id,
+        "cleared"
+    );
+    report.cleared(run.clone());
+    facts.cleared = Cleared { run: Some(run), items };
+    report.write(ctx).await
+}
+
+fn new_run_id() -> String {
+    let mut bytes = [0; 10];
+    // Only to tell runs apart: where the system has no randomness, the clock and the fast generator do.
+    if getrandom::fill(&mut bytes).is_err() {
+        bytes.copy_from_slice(&fastrand::u128(..).to_be_bytes()[..10]);
+    }
+    hex::encode(bytes)
+}
+
+fn not_written(what: &str) -> Hold {
+    let message = format!(
+        "The operator cannot write down what passed the checks: {what}. Nothing is removed before that. The operator retries \
+         automatically; check the quota and the state of the operator's namespace."
+    );
+    Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+}
