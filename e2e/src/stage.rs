@@ -73,6 +73,8 @@ impl Default for OperatorOptions {
             "--recheck-interval=1s",
             "--backoff=500ms",
             "--poll-interval=1h",
+            // Looking every second takes more calls than looking every hour.
+            "--cloud-calls-per-minute=100000",
             "--leader-elect=false",
             "--listen=127.0.0.1:0",
         ];

@@ -4,6 +4,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::{
+    answer::{NAME_LIMIT, legible},
     call::{Call, Repeat, failure, path},
     client::Client,
     endpoints::Endpoint,
@@ -16,6 +17,8 @@ pub const CLEAN_CLUSTER_USER_PERMISSIONS: &str = "CleanClusterUserPermissions";
 
 /// The most that one page can hold. Source: API page `ListUserKubeConfigStates`.
 const PAGE: usize = 100;
+/// The most characters of a project's name that are kept. SLS allows 63: what is cut is no project's name any more.
+const PROJECT_LIMIT: usize = 63;
 /// A hundred thousand clusters.
 const MOST_PAGES: usize = 1000;
 
@@ -31,7 +34,8 @@ pub struct Ack {
 pub struct AuditProject {
     /// Whether the API server's audit log is collected.
     pub enabled: bool,
-    /// The SLS project, trimmed (the page's own sample ends in a line feed). The logstore is `audit-<cluster ID>`.
+    /// The SLS project, trimmed (the page's own sample ends in a line feed), and bounded: what ACK says may be no project's name,
+    /// which [`Sls`](super::sls::Sls) refuses to ask. The logstore is `audit-<cluster ID>`.
     pub project: Option<String>,
 }
 
@@ -147,7 +151,7 @@ impl Ack {
         let audit: Audit = call.json(&self.client.send(&call).await?)?;
         let project = audit
             .sls_project_name
-            .map(|name| name.trim().to_owned())
+            .map(|name| legible(name.trim(), PROJECT_LIMIT))
             .filter(|name| !name.is_empty());
         Ok(AuditProject {
             enabled: audit.audit_enabled,
@@ -276,10 +280,12 @@ impl From<State> for KubeconfigState {
             cert_expire_time,
         } = state;
         KubeconfigState {
-            cluster_id,
-            cluster_name: cluster_name.unwrap_or_default(),
+            cluster_id: legible(&cluster_id, NAME_LIMIT),
+            cluster_name: legible(&cluster_name.unwrap_or_default(), NAME_LIMIT),
             cert_state: CertState::read(cert_state.as_deref().unwrap_or_default()),
-            cert_expire_time: cert_expire_time.filter(|time| !time.is_empty()),
+            cert_expire_time: cert_expire_time
+                .filter(|time| !time.is_empty())
+                .map(|time| legible(&time, NAME_LIMIT)),
         }
     }
 }

@@ -40,6 +40,29 @@ impl Complaint {
     }
 }
 
+/// The most characters of a name that are kept; RAM allows 64.
+pub(crate) const NAME_LIMIT: usize = 128;
+
+/// Text of a service as it can be shown and stored: control characters are spelled out, and what is longer than `limit`
+/// characters ends in dots. Neither can become equal to a name that is expected.
+///
+/// Names, codes and times are bounded with this where they come in, so that no answer can make a status too large to write.
+pub(crate) fn legible(name: &str, limit: usize) -> String {
+    let mut text = String::new();
+    for (n, letter) in name.chars().enumerate() {
+        if n == limit {
+            text.push('…');
+            break;
+        }
+        if letter.is_control() {
+            text.extend(letter.escape_unicode());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
 /// The request ID from the headers that the services put it in.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     let header = headers
@@ -172,6 +195,15 @@ mod tests {
         ] {
             assert_eq!(Complaint::read(&none, nothing), Complaint::default());
         }
+    }
+
+    #[test]
+    fn a_name_of_any_kind_can_be_shown() {
+        let shown = |name: &str| legible(name, 128);
+        assert_eq!(shown("leaver.x_y-z 中"), "leaver.x_y-z 中");
+        assert_eq!(shown("lea\u{1b}[31mver\n"), "lea\\u{1b}[31mver\\u{a}");
+        assert_eq!(shown(&"x".repeat(128)), "x".repeat(128));
+        assert_eq!(shown(&"x".repeat(3_000_000)), format!("{}…", "x".repeat(128)));
     }
 
     #[test]

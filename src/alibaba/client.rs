@@ -16,6 +16,7 @@ use crate::{metrics::METRICS, request_id};
 
 use super::{
     answer::{self, Complaint},
+    budget::Budget,
     call::{Call, Repeat, no_json},
     classify::{classify, clean},
     credentials::Credentials,
@@ -38,6 +39,7 @@ struct Inner {
     credentials: Credentials,
     sls4: Sls4Signer,
     timeouts: Timeouts,
+    budget: Budget,
     state: watch::Sender<CredentialsState>,
 }
 
@@ -54,12 +56,19 @@ pub enum CredentialsState {
 }
 
 impl Client {
-    pub(crate) fn new(transport: Transport, credentials: Credentials, region: &str, timeouts: Timeouts) -> Self {
+    pub(crate) fn new(
+        transport: Transport,
+        credentials: Credentials,
+        region: &str,
+        timeouts: Timeouts,
+        budget: Budget,
+    ) -> Self {
         Client(Arc::new(Inner {
             transport,
             credentials,
             sls4: Sls4Signer::new(region),
             timeouts,
+            budget,
             state: watch::Sender::default(),
         }))
     }
@@ -69,7 +78,8 @@ impl Client {
     /// A call that is safe to repeat is repeated, with a new date and nonce, when it may succeed the next time
     /// ([`ApiError::is_retryable`]), after an exponential delay with jitter or the service's hint, whichever is
     /// longer, as long as tries and the overall deadline last; and once with other credentials when those used were
-    /// not accepted.
+    /// not accepted. Each of these tries is counted against the operator's [`Budget`]; when that is spent, the call waits
+    /// for a moment, or fails with [`ErrorKind::Budget`].
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
         let timeouts = &self.0.timeouts;
         let deadline = Instant::now() + timeouts.overall;
@@ -81,6 +91,7 @@ impl Client {
             .build();
         let mut renewed = false;
         loop {
+            self.pay(call).await?;
             let error = match self.within(deadline, call, self.0.credentials.get()).await {
                 Err(error) => {
                     METRICS.credentials_failed();
@@ -117,6 +128,24 @@ impl Client {
             tracing::debug!(%error, ?delay, "trying again");
             METRICS.cloud_retried(call.service, call.operation);
             sleep(delay).await;
+        }
+    }
+
+    /// Takes a try of the call out of the budget. The purge and the question who we are are free: the one is not a tenant's
+    /// to ask for without end, and the other tells whether credentials serve.
+    async fn pay(&self, call: &Call) -> Result<(), ApiError> {
+        if call.repeat == Repeat::Never || call.service == Service::Sts {
+            return Ok(());
+        }
+        match self.0.budget.take(Instant::now()) {
+            Ok(wait) => {
+                sleep(wait).await;
+                Ok(())
+            }
+            Err(retry_after) => Err(ApiError {
+                retry_after: Some(retry_after),
+                ..call.error(ErrorKind::Budget, &self.0.budget.to_string())
+            }),
         }
     }
 

@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Forbidden,
     /// Too many calls; see `retry_after`.
     Throttled,
+    /// The operator's own limit of calls is reached; nothing was sent. See `retry_after`.
+    Budget,
     /// The operator's own credentials are missing, wrong, expired or not accepted.
     Credentials,
     /// The service failed (5xx).
@@ -76,6 +78,7 @@ impl ErrorKind {
             ErrorKind::ClusterNotFound => "ClusterNotFound",
             ErrorKind::Forbidden => "Forbidden",
             ErrorKind::Throttled => "Throttled",
+            ErrorKind::Budget => "Budget",
             ErrorKind::Credentials => "Credentials",
             ErrorKind::Server => "Server",
             ErrorKind::Connection => "Connection",
@@ -166,6 +169,7 @@ impl fmt::Display for ApiError {
             ErrorKind::ClusterNotFound => ": no such cluster",
             ErrorKind::Forbidden => ": forbidden",
             ErrorKind::Throttled => ": throttled",
+            ErrorKind::Budget => ": not sent",
             ErrorKind::Credentials if self.is_about_the_clock() => {
                 ": the clocks of the operator and of the service differ"
             }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{
+    answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
     endpoints::Endpoint,
@@ -43,6 +44,13 @@ pub struct RecycledUser {
     pub deleted_at: Option<String>,
 }
 
+impl RecycledUser {
+    /// The part of the principal name before the `@`: the service shows no other name of a deleted user.
+    pub fn name(&self) -> &str {
+        self.user_principal_name.split('@').next().unwrap_or_default()
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Found {
@@ -65,6 +73,22 @@ struct Raw {
     delete_date: Option<String>,
 }
 
+impl Raw {
+    /// The same with every text as it can be shown and stored. The user ID is compared with the one asked for.
+    fn bounded(self) -> Self {
+        let bounded = |text: Option<String>, limit| text.map(|text| legible(&text, limit));
+        Raw {
+            user_id: self.user_id,
+            user_name: bounded(self.user_name, NAME_LIMIT),
+            // A name and a domain.
+            user_principal_name: bounded(self.user_principal_name, 2 * NAME_LIMIT),
+            display_name: bounded(self.display_name, NAME_LIMIT),
+            recycle_date: bounded(self.recycle_date, NAME_LIMIT),
+            delete_date: bounded(self.delete_date, NAME_LIMIT),
+        }
+    }
+}
+
 impl Ims {
     /// Looks a user up. None if the service says `EntityNotExist.User`. Source: API page `GetUser`.
     ///
@@ -77,7 +101,7 @@ impl Ims {
             let name = raw.user_name.filter(|name| !name.is_empty());
             User {
                 uid: uid.clone(),
-                name: name.unwrap_or_else(|| principal.split('@').next().unwrap_or_default().to_owned()),
+                name: name.unwrap_or_else(|| legible(principal.split('@').next().unwrap_or_default(), NAME_LIMIT)),
                 user_principal_name: principal,
                 display_name: raw.display_name.unwrap_or_default(),
             }
@@ -106,7 +130,7 @@ impl Ims {
             Err(error) if error.says_no_entity() => return Ok(None),
             answer => answer?,
         };
-        let raw = call.json::<Found>(&answer)?.user;
+        let raw = call.json::<Found>(&answer)?.user.bounded();
         if raw.user_id != uid.as_str() {
             return Err(call.malformed(&answer, "it is about another user than the one asked for"));
         }

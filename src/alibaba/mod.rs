@@ -13,6 +13,7 @@
 
 pub mod ack;
 mod answer;
+mod budget;
 mod call;
 mod classify;
 mod client;
@@ -31,9 +32,10 @@ pub use client::CredentialsState;
 pub use credentials::CredentialsSource;
 pub use endpoints::{EndpointOverrides, Endpoints, Network};
 pub use error::{ApiError, ErrorKind, Service};
-pub use settings::{CloudSettings, Environment, SettingsError, Timeouts};
+pub use settings::{CALLS_PER_MINUTE, CloudSettings, Environment, SettingsError, Timeouts};
 
 use backon::BackoffBuilder;
+use budget::Budget;
 use client::Client;
 use endpoints::Endpoint;
 use std::time::Duration;
@@ -77,6 +79,7 @@ impl Cloud {
             environment,
             user_agent,
             timeouts,
+            calls_per_minute,
         } = settings;
         let Endpoints {
             sts,
@@ -87,7 +90,8 @@ impl Cloud {
         } = Endpoints::new(region, *network, endpoints)?;
         let transport = Transport::new(user_agent, timeouts.connect)?;
         let credentials = credentials::connect(credentials, environment, transport.clone(), sts.clone(), timeouts)?;
-        let client = Client::new(transport, credentials, region, timeouts.clone());
+        let budget = Budget::new(*calls_per_minute);
+        let client = Client::new(transport, credentials, region, timeouts.clone(), budget);
         Ok(Cloud {
             sts: sts::Sts {
                 client: client.clone(),

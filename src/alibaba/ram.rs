@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
+    answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
     endpoints::Endpoint,
@@ -97,6 +98,28 @@ struct OneUser {
     user: RamUser,
 }
 
+impl Role {
+    /// The same with every text as it can be shown and stored.
+    fn bounded(self) -> Self {
+        Role {
+            id: legible(&self.id, NAME_LIMIT),
+            name: legible(&self.name, NAME_LIMIT),
+            arn: legible(&self.arn, 2 * NAME_LIMIT),
+        }
+    }
+}
+
+impl RamUser {
+    /// The same with every text as it can be shown and stored.
+    fn bounded(self) -> Self {
+        RamUser {
+            id: legible(&self.id, NAME_LIMIT),
+            name: legible(&self.name, NAME_LIMIT),
+            display_name: legible(&self.display_name, NAME_LIMIT),
+        }
+    }
+}
+
 impl Ram {
     /// All roles of the account.
     ///
@@ -104,7 +127,10 @@ impl Ram {
     /// Any [`ApiError`]. A list that cannot be whole is an error of the kind `Malformed`, never a shorter list: an
     /// empty page that is not the last, a missing or repeated marker, too many pages.
     pub async fn list_roles(&self) -> Result<Vec<Role>, ApiError> {
-        self.list("ListRoles", |page: RolesPage| page.roles.role).await
+        self.list("ListRoles", |page: RolesPage| {
+            page.roles.role.into_iter().map(Role::bounded).collect()
+        })
+        .await
     }
 
     /// All users of the account; see [`RamUser`].
@@ -112,7 +138,10 @@ impl Ram {
     /// # Errors
     /// As [`list_roles`](Self::list_roles).
     pub async fn list_users(&self) -> Result<Vec<RamUser>, ApiError> {
-        self.list("ListUsers", |page: UsersPage| page.users.user).await
+        self.list("ListUsers", |page: UsersPage| {
+            page.users.user.into_iter().map(RamUser::bounded).collect()
+        })
+        .await
     }
 
     /// The role of this name. None if the service says `EntityNotExist.Role`.
@@ -123,7 +152,7 @@ impl Ram {
         Ok(self
             .get("GetRole", "RoleName", name)
             .await?
-            .map(|found: OneRole| found.role))
+            .map(|found: OneRole| found.role.bounded()))
     }
 
     /// The user of this name (`UserName`, without `@…`). None if the service says `EntityNotExist.User`.
@@ -134,7 +163,7 @@ impl Ram {
         Ok(self
             .get("GetUser", "UserName", name)
             .await?
-            .map(|found: OneUser| found.user))
+            .map(|found: OneUser| found.user.bounded()))
     }
 
     async fn get<T: DeserializeOwned>(

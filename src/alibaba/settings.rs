@@ -26,7 +26,13 @@ pub struct CloudSettings {
     pub user_agent: String,
     /// How long to wait, and how often to try.
     pub timeouts: Timeouts,
+    /// The most calls in a minute, of all that only read. 1,200: SLS and RAM allow more, so that the account's other tools
+    /// have their share.
+    pub calls_per_minute: u32,
 }
+
+/// See [`CloudSettings::calls_per_minute`].
+pub const CALLS_PER_MINUTE: u32 = 1200;
 
 impl CloudSettings {
     /// Public endpoints of `region`, credentials chosen from the process's environment, and the default timeouts.
@@ -39,6 +45,7 @@ impl CloudSettings {
             environment: Environment::of_process(),
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
             timeouts: Timeouts::default(),
+            calls_per_minute: CALLS_PER_MINUTE,
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    answer::legible,
     call::{Call, failure, path},
     client::Client,
     endpoints::SlsEndpoint,
@@ -35,10 +36,12 @@ pub struct Logstore {
 /// What of a record can be searched. Source: API page `GetIndex`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// Whether words are found in any field.
+    /// Whether words are found in any field. Not if some fields are left out.
     pub full_text: bool,
-    /// The fields that a query can name.
+    /// The fields whose words a query can name: those of type `text`, also within one of type `json` (`user.username` in `user`).
     pub keys: BTreeSet<String>,
+    /// The other fields with an index, each with its type (at most 32 characters of it). A search for a word finds nothing there.
+    pub other_types: BTreeMap<String, String>,
     /// When it was last changed, in seconds since 1970, if the service says so. A change takes effect only for records
     /// that are written after it (SLS, "Create indexes").
     pub changed_at: Option<i64>,
@@ -109,9 +112,12 @@ pub struct Logs {
     pub complete: bool,
     /// How many rows the service says that it returns.
     pub count: u64,
-    /// The records; every value is text, `__time__` (seconds since 1970) included.
-    pub rows: Vec<BTreeMap<String, String>>,
+    /// The records. By the API's page every value is text, `__time__` (seconds since 1970) included; whoever reads one checks that.
+    pub rows: Vec<Row>,
 }
+
+/// A record as SLS returns it: field name to value.
+pub type Row = BTreeMap<String, Value>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +148,7 @@ struct RawBucket {
 struct RawLogs {
     meta: Meta,
     #[serde(default)]
-    data: Option<Vec<BTreeMap<String, Value>>>,
+    data: Option<Vec<Row>>,
 }
 
 #[derive(Deserialize)]
@@ -185,10 +191,11 @@ impl Sls {
             answer => answer?,
         };
         let raw: RawIndex = call.json(&answer)?;
-        let keys = raw.keys.unwrap_or_default().into_keys().collect();
+        let (keys, other_types) = fields(&raw.keys.unwrap_or_default());
         Ok(Some(Index {
-            full_text: raw.line.is_some_and(|line| line.is_object()),
+            full_text: raw.line.as_ref().is_some_and(is_full_text),
             keys,
+            other_types,
             changed_at: raw.last_modify_time,
         }))
     }
@@ -262,18 +269,14 @@ impl Sls {
         let answer = self.client.send(&call).await?;
         let RawLogs { meta, data } = call.json(&answer)?;
         let data = data.unwrap_or_default();
-        if data.is_empty() && meta.count > 0 {
-            return Err(call.malformed(&answer, "it counts records, and yet has none"));
+        if (data.len() as u64) < meta.count {
+            let message = format!("it counts {} records, and has {}", meta.count, data.len());
+            return Err(call.malformed(&answer, &message));
         }
-        let text = |value| match value {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        let row = |row: BTreeMap<String, Value>| row.into_iter().map(|(name, value)| (name, text(value))).collect();
         Ok(Logs {
             complete: Progress::read(&meta.progress) == Progress::Complete,
             count: meta.count,
-            rows: data.into_iter().map(row).collect(),
+            rows: data,
         })
     }
 
@@ -319,6 +322,37 @@ impl Sls {
         let host = self.endpoint.project_host(project);
         Ok(Call::at(Service::Sls, operation, method, &connect, host, path).on(target.clone()))
     }
+}
+
+/// The fields of an index: those of type text, and the types of the others. A field of type `json` has fields of its own.
+fn fields(keys: &BTreeMap<String, Value>) -> (BTreeSet<String>, BTreeMap<String, String>) {
+    let (mut texts, mut others) = (BTreeSet::new(), BTreeMap::new());
+    let mut add = |name: String, key: &Value| match key.get("type").and_then(Value::as_str) {
+        Some("text") => {
+            texts.insert(name);
+        }
+        other => {
+            others.insert(name, legible(other.unwrap_or("unknown"), 32));
+        }
+    };
+    for (name, key) in keys {
+        add(name.clone(), key);
+        let nested = key.get("json_keys").and_then(Value::as_object);
+        for (inner, key) in nested.into_iter().flatten() {
+            add(format!("{name}.{inner}"), key);
+        }
+    }
+    (texts, others)
+}
+
+/// Whether a full-text index covers every field: `include_keys` and `exclude_keys` narrow it.
+fn is_full_text(line: &Value) -> bool {
+    let narrowed = ["include_keys", "exclude_keys"].iter().any(|list| {
+        line.get(list)
+            .and_then(Value::as_array)
+            .is_some_and(|list| !list.is_empty())
+    });
+    line.is_object() && !narrowed
 }
 
 fn progress_header(answer: &Answer) -> Option<Progress> {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::time::SystemTime;
 
 use super::{
+    answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
     endpoints::Endpoint,
@@ -58,12 +59,18 @@ impl Sts {
         if caller.account_id.is_empty() || !caller.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(call.malformed(&answer, "its AccountId is no account's ID"));
         }
-        let given = |id: Option<String>| id.filter(|id| !id.is_empty());
+        if caller.account_id.len() > NAME_LIMIT {
+            return Err(call.malformed(&answer, "its AccountId is no account's ID"));
+        }
+        let given = |id: Option<String>| id.filter(|id| !id.is_empty()).map(|id| legible(&id, NAME_LIMIT));
         let date = answer.headers.get(header::DATE).and_then(|date| date.to_str().ok());
         let caller = CallerIdentity {
             user_id: given(caller.user_id.clone()),
             role_id: given(caller.role_id.clone()),
-            ..caller
+            arn: legible(&caller.arn, 2 * NAME_LIMIT),
+            identity_type: legible(&caller.identity_type, NAME_LIMIT),
+            principal_id: legible(&caller.principal_id, 2 * NAME_LIMIT),
+            account_id: caller.account_id,
         };
         Ok((caller, date.and_then(|date| httpdate::parse_http_date(date).ok())))
     }

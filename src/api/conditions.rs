@@ -83,6 +83,8 @@ vocabulary!(
         NameMismatch,
         /// The UID is a role where a user was said, or the reverse.
         TypeMismatch,
+        /// The UID is a user and a role at once.
+        AmbiguousIdentity,
         /// Nobody knows the UID, and it holds nothing here.
         NothingFound,
         /// A service could not be asked.
@@ -105,12 +107,20 @@ vocabulary!(
         AuditTooRecent,
         /// An hour or more without a record of anybody.
         AuditGap,
+        /// The log has records, and none that a search by user name finds.
+        NotSearchable,
+        /// A record that the search found is not in the form that the check reads.
+        RecordUnreadable,
+        /// SLS's answers contradict each other, or are not about what was asked.
+        ResultInconsistent,
         /// SLS did not finish the search.
         ResultIncomplete,
         /// More records than could be read, none of them decisive.
         TooManyRecords,
         /// SLS or ACK refused or failed the question.
         QueryFailed,
+        /// The operator's own limit of calls to Alibaba Cloud is reached.
+        CloudBudgetSpent,
         /// Nobody has to approve.
         Automatic,
         /// The plan's digest is in approvals.

@@ -30,7 +30,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
     let Place { project, logstore } = &place;
     let days = ActivityCheck::default().window_days;
     let window = activity::window(days);
-    let (index, covered) = tokio::join!(coverage::index(ctx, &place), coverage::covers(ctx, &place, window));
+    let coverage::Examined { index, covered } = coverage::examine(ctx, &place, window).await;
     if let Err(doubt) = &index
         && doubt.reason == Reason::LogstoreMissing
     {
@@ -39,16 +39,14 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
     }
     let on = Check::ok(ON, format!("logstore {logstore} of project {project}"));
     let (indexed, covers) = match index {
-        // Without any index, SLS counts nothing.
         Err(doubt) => {
             let covers = match covered {
-                Err(other) if other.reason != Reason::LogstoreMissing => failed(COVERS, &other),
+                Err(other) if other.reason != doubt.reason => failed(COVERS, &other),
                 _ => Check::untried(COVERS, "it must be indexed for that"),
             };
             (failed(INDEXED, &doubt), covers)
         }
-        Ok(index) => {
-            let covered = covered.and_then(|()| coverage::is_indexed_throughout(&place, &index, window));
+        Ok(_) => {
             let covers = match covered {
                 Ok(()) => Check::ok(
                     COVERS,
@@ -76,6 +74,7 @@ fn failed(check: &str, doubt: &Doubt) -> Check {
             "Wait until the time that it names; an offboarding of somebody who is not known to be active waits too."
         }
         Reason::AuditGap => "Find out why records are missing; it passes when the window has moved on.",
+        Reason::NotSearchable => "Repair the configuration of the logstore's collector, or its index.",
         _ => trouble.map_or("", |trouble| trouble.advice),
     };
     Check::failed(check, &doubt.message, or_try_again(fix))

@@ -3,7 +3,7 @@
 //! Nothing here is needed for correctness after a restart: the durable record is in the backups and in the status.
 
 use super::{
-    activity::{Place, coverage::Silence},
+    activity::{Place, RecentAnswers, coverage::Day},
     hold::{Again, Hold, Stop, Trouble},
     peers::Peer,
 };
@@ -48,8 +48,10 @@ pub struct Context {
     pub recorder: Recorder,
     /// Whether this process may change anything.
     pub leadership: Leadership,
-    /// Closed days of audit logs, whose silences are known.
+    /// Closed days of audit logs, of which all is known.
     pub settled_days: SettledDays,
+    /// What the audit log said a moment ago.
+    pub recent_answers: RecentAnswers,
     caller: Cached<CallerIdentity>,
     cluster_known: tokio::sync::OnceCell<()>,
     roles: Cached<Arc<Vec<Role>>>,
@@ -100,6 +102,7 @@ impl Context {
             recorder,
             leadership,
             settled_days: SettledDays::default(),
+            recent_answers: RecentAnswers::default(),
             caller: Cached::default(),
             cluster_known: tokio::sync::OnceCell::new(),
             roles: Cached::default(),
@@ -376,16 +379,16 @@ impl<T: Clone> Cached<T> {
     }
 }
 
-/// The silences of closed days, by logstore and day.
+/// What is known of closed days, by logstore and day.
 #[derive(Debug, Default)]
-pub struct SettledDays(Mutex<HashMap<(Place, i64), Vec<Silence>>>);
+pub struct SettledDays(Mutex<HashMap<(Place, i64), Day>>);
 
 /// Days of logstores that are kept: a year of one, or the longest window of two.
 const SETTLED_DAYS: usize = 366;
 
 impl SettledDays {
     /// What is known of a day.
-    pub fn get(&self, place: &Place, day: i64) -> Option<Vec<Silence>> {
+    pub fn get(&self, place: &Place, day: i64) -> Option<Day> {
         lock(&self.0).get(&(place.clone(), day)).cloned()
     }
 
@@ -395,9 +398,9 @@ impl SettledDays {
     }
 
     /// Keeps what was found out about a day; the oldest day makes room.
-    pub fn put(&self, place: &Place, day: i64, silences: Vec<Silence>) {
+    pub fn put(&self, place: &Place, day: i64, known: Day) {
         let mut days = lock(&self.0);
-        days.insert((place.clone(), day), silences);
+        days.insert((place.clone(), day), known);
         if days.len() > SETTLED_DAYS
             && let Some(oldest) = days.keys().min_by_key(|(_, day)| *day).cloned()
         {

@@ -51,11 +51,12 @@ impl Clearance {
 /// # Errors
 /// The first guard that holds.
 pub fn guards(facts: &Facts) -> Result<(), Hold> {
-    let chain: [fn(&Facts) -> Option<Hold>; 7] = [
+    let chain: [fn(&Facts) -> Option<Hold>; 8] = [
         protected,
         caller_unknown,
         wrong_account,
         identity_unknown,
+        ambiguous,
         type_mismatch,
         name_mismatch,
         access_returned,
@@ -120,6 +121,20 @@ fn identity_unknown(facts: &Facts) -> Option<Hold> {
             .hold(facts.so_far())
             .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
     )
+}
+
+/// A UID of two identities: what is bound to it may be either's.
+fn ambiguous(facts: &Facts) -> Option<Hold> {
+    let Identity::Both { user, role } = facts.identity.as_ref().ok()? else {
+        return None;
+    };
+    let message = format!(
+        "UID {} is both RAM user {user} and RAM role {role}: the operator cannot tell whose access it would remove. {} \
+         Remove the access by hand, or delete one of the two identities.",
+        facts.uid,
+        facts.so_far()
+    );
+    Some(Hold::stall(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn type_mismatch(facts: &Facts) -> Option<Hold> {
@@ -313,7 +328,12 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
         activity.message,
         case.facts.so_far()
     );
-    Some(Hold::wait(Reason::WaitingForInactivity, Again::Recheck, message).about(Condition::Approved, Is::False))
+    // What keeps the operator from asking passes sooner than what keeps the log from answering.
+    let again = match activity.trouble.as_ref().and_then(|trouble| trouble.retry_after) {
+        Some(time) => Again::NotBefore(time),
+        None => Again::Recheck,
+    };
+    Some(Hold::wait(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
 }
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {

@@ -176,6 +176,9 @@ pub fn advice(error: &ApiError) -> &'static str {
         ErrorKind::Malformed => {
             "If it lasts, check that nothing between the operator and the service answers in its place: a proxy, a wrong endpoint."
         }
+        ErrorKind::Budget => {
+            "If it lasts, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
+        }
         ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Rejected => "",
     }
 }

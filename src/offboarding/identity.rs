@@ -27,6 +27,13 @@ pub enum Identity {
         /// When it was deleted.
         deleted_at: Option<Timestamp>,
     },
+    /// A RAM user, existing or in the recycle bin, and a RAM role at once. Nobody can tell whose the access is.
+    Both {
+        /// The user's name.
+        user: String,
+        /// The role's name.
+        role: String,
+    },
     /// Neither a user, nor a role, nor in the recycle bin.
     Nowhere {
         /// The UID that the expected name belongs to, where that was asked.
@@ -35,11 +42,11 @@ pub enum Identity {
 }
 
 impl Identity {
-    /// Its name, as far as anything still knows it.
+    /// Its name, as far as anything still knows it, and if it has only one.
     pub fn name(&self) -> Option<&str> {
         match self {
             Identity::User { name } | Identity::Role { name } | Identity::Recycled { name, .. } => Some(name),
-            Identity::Nowhere { .. } => None,
+            Identity::Both { .. } | Identity::Nowhere { .. } => None,
         }
     }
 
@@ -53,6 +60,7 @@ impl Identity {
                 IdentityState::InRecycleBin,
                 deleted_at.map(Time),
             ),
+            Identity::Both { .. } => (ResolvedIdentityType::Unknown, IdentityState::Exists, None),
             Identity::Nowhere { .. } => (ResolvedIdentityType::Unknown, IdentityState::NotFound, None),
         };
         IdentityStatus {
@@ -66,25 +74,31 @@ impl Identity {
     }
 }
 
-/// Looks a UID up.
+/// Looks a UID up, as a user and as a role: one that is both is never taken for either.
 ///
 /// # Errors
 /// When a service does not answer: an identity is never taken for deleted because of that.
 pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, Trouble> {
-    if let Some(user) = ctx.cloud.ims.get_user(uid).await? {
-        return Ok(Identity::User {
-            name: legible(&user.name),
-        });
-    }
-    if let Some(name) = ctx.role_name(uid).await? {
-        return Ok(Identity::Role { name: legible(&name) });
-    }
-    if let Some(user) = ctx.cloud.ims.get_user_in_recycle_bin(uid).await? {
-        let name = legible(user.user_principal_name.split('@').next().unwrap_or_default());
-        let deleted_at = user.recycled_at.as_deref().and_then(|t| t.parse().ok());
-        return Ok(Identity::Recycled { name, deleted_at });
-    }
-    Ok(Identity::Nowhere { name_belongs_to: None })
+    let user = match ctx.cloud.ims.get_user(uid).await? {
+        Some(user) => Some(Identity::User { name: user.name }),
+        None => ctx.cloud.ims.get_user_in_recycle_bin(uid).await?.map(|user| {
+            let deleted_at = user.recycled_at.as_deref().and_then(|t| t.parse().ok());
+            Identity::Recycled {
+                name: user.name().to_owned(),
+                deleted_at,
+            }
+        }),
+    };
+    let role = ctx.role_name(uid).await?;
+    Ok(match (user, role) {
+        (Some(user), Some(role)) => Identity::Both {
+            user: user.name().unwrap_or_default().to_owned(),
+            role,
+        },
+        (Some(user), None) => user,
+        (None, Some(name)) => Identity::Role { name },
+        (None, None) => Identity::Nowhere { name_belongs_to: None },
+    })
 }
 
 /// Asks whose the expected name is, of a UID that is nowhere: if someone has it, the UID is probably mistyped.
@@ -96,41 +110,5 @@ pub async fn owner_of_name(ctx: &Context, name: &str, type_: IdentityType) -> Re
         IdentityType::RamUser => ctx.cloud.ram.get_user(name).await?.map(|user| user.id),
         IdentityType::RamRole => ctx.cloud.ram.get_role(name).await?.map(|role| role.id),
     };
-    Ok(Identity::Nowhere {
-        name_belongs_to: name_belongs_to.map(|uid| legible(&uid)),
-    })
-}
-
-/// The most characters of a name that are shown; RAM allows 64.
-const NAME_LIMIT: usize = 128;
-
-/// A name as it can be shown: control characters are spelled out, and what is too long ends in dots. Neither can become
-/// equal to a name that is expected.
-fn legible(name: &str) -> String {
-    let mut text = String::new();
-    for (n, letter) in name.chars().enumerate() {
-        if n == NAME_LIMIT {
-            text.push('…');
-            break;
-        }
-        if letter.is_control() {
-            text.extend(letter.escape_unicode());
-        } else {
-            text.push(letter);
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_of_any_kind_can_be_shown() {
-        assert_eq!(legible("leaver.x_y-z 中"), "leaver.x_y-z 中");
-        assert_eq!(legible("lea\u{1b}[31mver\n"), "lea\\u{1b}[31mver\\u{a}");
-        assert_eq!(legible(&"x".repeat(128)), "x".repeat(128));
-        assert_eq!(legible(&"x".repeat(10_000)), format!("{}…", "x".repeat(128)));
-    }
+    Ok(Identity::Nowhere { name_belongs_to })
 }

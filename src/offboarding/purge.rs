@@ -183,13 +183,14 @@ fn refused(error: &ApiError) -> Hold {
             )
         }
         ErrorKind::Throttled
+        | ErrorKind::Budget
         | ErrorKind::Credentials
         | ErrorKind::Server
         | ErrorKind::Connection
         | ErrorKind::TimedOut
         | ErrorKind::Malformed => {
             let so_far = match error.kind {
-                ErrorKind::Throttled | ErrorKind::Credentials => {
+                ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials => {
                     "The bindings are removed, the kubeconfig is not purged yet: ACK is asked again by itself."
                 }
                 _ => {

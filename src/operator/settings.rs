@@ -1,7 +1,7 @@
 //! Settings: flags and environment variables, completed by what the cluster knows about itself.
 
 use crate::{
-    alibaba::{CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
+    alibaba::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
     rbac::fence::FenceNames,
     uid::Uid,
 };
@@ -127,6 +127,11 @@ pub struct RunArgs {
     /// all its tries six times.
     #[arg(long, env = "ACK_OFFBOARDING_CLOUD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout)]
     pub cloud_timeout: Duration,
+
+    /// The most calls to Alibaba Cloud in a minute, but for the purge: an object or a binding that changes all the time cannot
+    /// use up what the account's other tools need.
+    #[arg(long, env = "ACK_OFFBOARDING_CLOUD_CALLS_PER_MINUTE", default_value_t = CALLS_PER_MINUTE, value_parser = clap::value_parser!(u32).range(60..))]
+    pub cloud_calls_per_minute: u32,
 
     /// How many objects are worked on at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -319,6 +324,7 @@ impl RunArgs {
         };
         settings.credentials = self.credentials.clone();
         settings.timeouts = Timeouts::of(self.cloud_timeout);
+        settings.calls_per_minute = self.cloud_calls_per_minute;
         Ok(settings)
     }
 }

@@ -63,3 +63,77 @@ async fn a_user_who_is_not_there_is_no_error() {
     assert_eq!(ims.get_user_in_recycle_bin(&uid()).await.unwrap(), None);
     assert_eq!(ims.get_user(&uid()).await.unwrap_err().kind, ErrorKind::Rejected);
 }
+
+/// 1 MB, or control characters, in the place of a name: cut and spelled out where they come in.
+#[tokio::test]
+async fn text_of_any_length_is_bounded_where_it_comes_in() {
+    let long = "x".repeat(1 << 20);
+    let uid_text = uid().to_string();
+    let user = serde_json::json!({"User": {"UserId": uid_text, "UserName": long, "UserPrincipalName": long, "DisplayName": long}});
+    let recycled = serde_json::json!({"User": {"UserId": uid_text, "UserPrincipalName": long, "RecycleDate": long}});
+    let roles = serde_json::json!({"IsTruncated": false, "Roles": {"Role": [{"RoleId": long, "RoleName": "a\u{1b}b", "Arn": long}]}});
+    let users = serde_json::json!({"IsTruncated": false, "Users": {"User": [{"UserId": "1", "UserName": long, "DisplayName": long}]}});
+    let audit = serde_json::json!({"audit_enabled": true, "sls_project_name": long});
+    let states = serde_json::json!({"page": {"total_count": 1}, "states": [{
+        "cluster_id": long, "cluster_name": long, "cert_state": long, "cert_expire_time": long}]});
+    let answers = [user, recycled, roles, users, audit, states];
+    let server = Server::start(answers.map(|answer| reply(200, answer.to_string()))).await;
+    let cloud = server.cloud();
+    let mut seen = Vec::new();
+    seen.push(format!("{:?}", cloud.ims.get_user(&uid()).await.unwrap()));
+    seen.push(format!(
+        "{:?}",
+        cloud.ims.get_user_in_recycle_bin(&uid()).await.unwrap()
+    ));
+    let roles = cloud.ram.list_roles().await.unwrap();
+    assert_eq!(roles[0].name, "a\\u{1b}b");
+    seen.push(format!("{roles:?}"));
+    seen.push(format!("{:?}", cloud.ram.list_users().await.unwrap()));
+    let audit = cloud.ack.get_cluster_audit_project("c1").await.unwrap();
+    let refused = cloud
+        .sls
+        .get_logstore(audit.project.as_deref().unwrap(), "l")
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Rejected, "what was cut is no project's name");
+    seen.push(format!("{audit:?} {refused}"));
+    seen.push(format!(
+        "{:?}",
+        cloud.ack.list_user_kubeconfig_states(&uid()).await.unwrap()
+    ));
+    for text in seen {
+        assert!(text.len() < 1500, "{} characters: {}", text.len(), &text[..200]);
+    }
+}
+
+#[tokio::test]
+async fn calls_beyond_the_operators_own_limit_wait_and_then_are_not_sent() {
+    let user = format!(r#"{{"User":{{"UserId":"{}"}}}}"#, uid());
+    let server = Server::start(vec![reply(200, user); 100]).await;
+    let mut settings = server.settings();
+    settings.calls_per_minute = 60;
+    let cloud = ack_offboarding_operator::alibaba::Cloud::connect(&settings).unwrap();
+    for _ in 0..60 {
+        cloud.ims.get_user(&uid()).await.unwrap();
+    }
+    // Five more wait for their turns, a second apart; the next would wait for longer.
+    let all = (0..10).map(|_| {
+        let ims = cloud.ims.clone();
+        async move { ims.get_user(&uid()).await }
+    });
+    let outcomes = futures::future::join_all(all).await;
+    let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    assert!((4..=5).contains(&refused.len()), "{refused:?}");
+    for error in refused {
+        assert_eq!(error.kind, ErrorKind::Budget);
+        assert!(error.to_string().contains("limit of 60 calls a minute"), "{error}");
+        assert!(error.retry_after.is_some_and(|wait| wait.as_secs() >= 5));
+        assert_clean_error(&error);
+    }
+    assert!((65..=66).contains(&server.count()));
+    // Whose credentials these are is asked all the same.
+    assert_ne!(
+        cloud.sts.get_caller_identity().await.unwrap_err().kind,
+        ErrorKind::Budget
+    );
+}

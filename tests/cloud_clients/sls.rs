@@ -35,8 +35,9 @@ async fn sls_is_signed_for_the_projects_host_wherever_it_connects() {
         .unwrap();
     assert!(found.complete);
     assert_eq!(
-        (found.rows[0]["verb"].as_str(), found.rows[0]["n"].as_str()),
-        ("get", "1")
+        (found.rows[0]["verb"].as_str(), found.rows[0]["n"].as_i64()),
+        (Some("get"), Some(1)),
+        "a value stays what it is"
     );
     let seen = server.take();
     let headers = &seen[0].headers;
@@ -79,7 +80,7 @@ async fn what_sls_says_is_read() {
         reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Incomplete"}]"#).with("x-log-progress", "Complete"),
         reply(200, r#"{"meta":{"count":0,"progress":"Incomplete"},"data":[]}"#),
         reply(200, r#"{"meta":{"count":0,"progress":"Complete"},"data":null}"#),
-        reply(200, r#"{"meta":{"count":2,"progress":"Complete"},"data":[]}"#),
+        reply(200, r#"{"meta":{"count":50,"progress":"Complete"},"data":[{"__time__":"1"}]}"#),
         reply(200, r#"{"meta":{"count":0},"data":[]}"#),
         reply(404, r#"{"errorCode":"LogStoreNotExist","errorMessage":"no"}"#).with("x-log-requestid", "R"),
         reply(400, r#"{"errorCode":"ParameterInvalid","errorMessage":"key (user.username) is not config as key value config"}"#),
@@ -125,6 +126,33 @@ async fn what_sls_says_is_read() {
         server.take()[3].line,
         "GET /logstores/l?type=histogram&from=1&to=2&query=%2A HTTP/1.1"
     );
+}
+
+#[tokio::test]
+async fn a_field_can_be_searched_for_a_name_only_if_its_index_is_of_type_text() {
+    let index = |body: &'static str| async move {
+        let server = Server::start([reply(200, body)]).await;
+        server.cloud().sls.get_index("p", "l").await.unwrap().unwrap()
+    };
+    let long =
+        index(r#"{"line":{"token":[]},"keys":{"user.username":{"type":"long"},"verb":{"type":"text"},"x":{}}}"#).await;
+    assert_eq!(long.keys.iter().collect::<Vec<_>>(), ["verb"]);
+    assert_eq!(long.other_types["user.username"], "long");
+    assert_eq!(long.other_types["x"], "unknown");
+    assert!(long.full_text);
+    let nested =
+        index(r#"{"keys":{"user":{"type":"json","json_keys":{"username":{"type":"text"},"n":{"type":"long"}}}}}"#)
+            .await;
+    assert_eq!(nested.keys.iter().collect::<Vec<_>>(), ["user.username"]);
+    assert_eq!(nested.other_types["user.n"], "long");
+    for narrowed in [
+        r#"{"line":{"token":[],"exclude_keys":["user.username"]}}"#,
+        r#"{"line":{"token":[],"include_keys":["verb"]}}"#,
+        r#"{"line":null}"#,
+    ] {
+        assert!(!index(narrowed).await.full_text, "{narrowed}");
+    }
+    assert!(index(r#"{"line":{"token":[],"exclude_keys":[]}}"#).await.full_text);
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ impl State {
             Ok(caller) => caller,
             Err(refusal) => return refused(&refusal),
         };
-        let fault = faults::take(&mut lock(&self.faults), target.operation);
+        let fault = faults::take(&mut lock(&self.faults), target);
         match &fault {
             Some(FaultKind::Hang) => std::future::pending().await,
             Some(FaultKind::Latency(time)) => tokio::time::sleep(*time).await,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::calls::{Operation, Service};
 use super::message::{Refusal, Reply};
+use super::route::Target;
 
 /// A misbehaviour of one operation.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Fault {
     pub(crate) after: u32,
     /// How many calls it then hits; none means every one.
     pub(crate) times: Option<u32>,
+    /// Only calls with this in a parameter.
+    pub(crate) about: Option<String>,
 }
 
 impl Fault {
@@ -24,7 +27,14 @@ impl Fault {
             kind,
             after: 0,
             times: None,
+            about: None,
         }
+    }
+
+    /// It hits only calls with this text in one of their parameters.
+    pub fn about(mut self, text: &str) -> Self {
+        self.about = Some(text.to_owned());
+        self
     }
 
     /// It hits so many calls only.
@@ -134,8 +144,10 @@ impl Throttle {
 }
 
 /// Takes the fault that hits this call, if one does.
-pub(crate) fn take(faults: &mut [Fault], operation: Operation) -> Option<FaultKind> {
-    for fault in faults.iter_mut().filter(|fault| fault.operation == operation) {
+pub(crate) fn take(faults: &mut [Fault], target: &Target) -> Option<FaultKind> {
+    let is_about = |text: &String| target.parameters.values().any(|value| value.contains(text));
+    let applies = |fault: &&mut Fault| fault.operation == target.operation && fault.about.as_ref().is_none_or(is_about);
+    for fault in faults.iter_mut().filter(applies) {
         if fault.after > 0 {
             fault.after -= 1;
             continue;

@@ -3,8 +3,9 @@
 //! No page gives the codes of its refusals, hence `Simulated.`; that it refuses these cases is documented.
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
+use serde_json::Value;
 
 use super::message::Refusal;
 use super::services::{cs, sls};
@@ -106,17 +107,44 @@ pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) 
     {
         if names(&binding.subjects) {
             let namespace = binding.namespace().unwrap_or_default();
-            let api: Api<RoleBinding> = Api::namespaced(client.clone(), &namespace);
-            deleted += usize::from(gone(api.delete(&binding.name_any(), &DeleteParams::default()).await)?);
+            let path = path(&["namespaces", &namespace, "rolebindings", &binding.name_any()]);
+            deleted += usize::from(delete(&client, &path).await?);
         }
     }
-    let api: Api<ClusterRoleBinding> = Api::all(client);
-    for binding in api.list(&ListParams::default()).await? {
+    for binding in Api::<ClusterRoleBinding>::all(client.clone())
+        .list(&ListParams::default())
+        .await?
+    {
         if names(&binding.subjects) {
-            deleted += usize::from(gone(api.delete(&binding.name_any(), &DeleteParams::default()).await)?);
+            let path = path(&["clusterrolebindings", &binding.name_any()]);
+            deleted += usize::from(delete(&client, &path).await?);
         }
     }
     Ok(deleted)
+}
+
+/// A path of RBAC's API. Each segment is percent-encoded: the name of a binding may hold anything but `/` and `%`, and `kube`
+/// puts it into the path as it is, where `leaver#2` becomes `leaver`.
+fn path(segments: &[&str]) -> String {
+    let mut path = "/apis/rbac.authorization.k8s.io/v1".to_owned();
+    for segment in segments {
+        path.push('/');
+        for byte in segment.bytes() {
+            match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
+                _ => path.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    path
+}
+
+/// Deletes the object at this path, and says whether it was this call that did.
+async fn delete(client: &Client, path: &str) -> Result<bool, kube::Error> {
+    let request = http::Request::delete(path)
+        .body(Vec::new())
+        .map_err(kube::Error::HttpError)?;
+    gone(client.request::<Value>(request).await)
 }
 
 /// Whether it was this call that deleted; somebody else may have been faster.
@@ -260,6 +288,22 @@ mod tests {
         assert_eq!(code(&world, &caller, "c1", UID, false), "Simulated.UserActivityUnknown");
         world.cluster_mut("c1").expect("c1").audit_enabled = false;
         assert_eq!(code(&world, &caller, "c1", UID, false), "Simulated.UserActivityUnknown");
+    }
+
+    #[test]
+    fn every_name_that_rbac_allows_is_one_segment_of_a_path() {
+        let root = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/";
+        for letter in (1..=0x2ff_u32)
+            .filter_map(char::from_u32)
+            .filter(|c| !"/%".contains(*c))
+        {
+            let name = format!("leaver{letter}2");
+            let path = path(&["clusterrolebindings", &name]);
+            let uri: http::Uri = path.parse().unwrap_or_else(|error| panic!("{name:?}: {error}"));
+            let segment = uri.path().strip_prefix(root).expect("the same folder");
+            assert_eq!(uri.query(), None, "{name:?}");
+            assert_eq!(super::super::message::percent_decode(segment), name);
+        }
     }
 
     #[test]

@@ -125,8 +125,11 @@ fn sls_target(request: &Incoming, segments: &[&str]) -> Target {
     use Operation as O;
     let operation = match (request.method.as_str(), segments) {
         ("POST", ["logstores", _, "logs"]) => O::SlsGetLogsV2,
+        // The API 2020-12-30 documents the first, the log SDKs send the second.
+        ("GET", ["logstores", _, "index"] | ["logstores", _]) if request.query("type") == Some("histogram") => {
+            O::SlsGetHistograms
+        }
         ("GET", ["logstores", _, "index"]) => O::SlsGetIndex,
-        ("GET", ["logstores", _]) if request.query("type") == Some("histogram") => O::SlsGetHistograms,
         ("GET", ["logstores", _]) if request.query("type").is_none() => O::SlsGetLogStore,
         _ => O::Unknown,
     };

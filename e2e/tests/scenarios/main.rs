@@ -9,6 +9,7 @@ mod credentials;
 mod doctor;
 mod doubt;
 mod edits;
+mod evidence;
 mod gitops;
 mod identities;
 mod leadership;

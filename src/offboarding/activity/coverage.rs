@@ -1,33 +1,63 @@
 //! Does the audit log cover the window? Without that, finding nothing means nothing.
+//!
+//! Records must be there, and be found by the field that is searched: the log of a cluster has requests of its control plane all
+//! the time, whose user names begin with `system`. They are searched for as the identity is, and must be found in each hour of the
+//! window, or at least in each day if the hours have other requests with a user name. A log that holds records, but none that a
+//! search by user name finds, proves nothing: the collector may not parse them.
 
 use super::{
     DAY, Doubt, Place, Window, days,
+    histogram::{self, FINE, HOUR, PARALLEL, Silence},
     record::{AUTHORIZATION, IMPERSONATED, USERNAME},
+    timestamp,
 };
 use crate::{
-    alibaba::{
-        error::ErrorKind,
-        sls::{Bucket, Histograms, Index, Progress},
-    },
+    alibaba::{error::ErrorKind, sls::Index},
     api::Reason,
     offboarding::context::Context,
 };
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::jiff::Timestamp;
-use std::time::Duration;
 
-const HOUR: i64 = 3_600;
-/// The widest bucket in which a silence of an hour cannot hide for long.
-const FINE: i64 = HOUR / 2;
 /// A closed day counts as settled this long after its end: late records are indexed by then.
 const SETTLED: i64 = HOUR;
-/// Histograms asked at a time.
-const PARALLEL: usize = 4;
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
 
-/// A stretch without a single record of anybody, in unix seconds: from (included) to (excluded).
-pub type Silence = (i64, i64);
+/// What the log must hold in every hour: requests of the control plane, found by user name. A wildcard, so that it does not matter
+/// how the index cuts names into words; what it finds is there, and that is all that is asked of it.
+const CONTROL: &str = "user.username: system*";
+/// Where that is missing: requests with any user name.
+const ANYBODY: &str = "user.username: *";
+
+/// What is known of a day of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Day {
+    /// Where no request is found by user name.
+    silences: Vec<Silence>,
+    /// Whether a request of the control plane is.
+    control: bool,
+}
+
+/// What a logstore can tell of a window.
+#[derive(Debug)]
+pub struct Examined {
+    /// Its index, if it serves the search.
+    pub index: Result<Index, Doubt>,
+    /// Whether it covers the window without a hole.
+    pub covered: Result<(), Doubt>,
+}
+
+/// Examines the logstore. A request that is found is proof all the same, whatever is amiss.
+pub async fn examine(ctx: &Context, place: &Place, window: Window) -> Examined {
+    let (index, kept) = tokio::join!(index(ctx, place), is_kept_throughout(ctx, place, window));
+    let covered = match (&index, kept) {
+        (_, Err(doubt)) => Err(doubt),
+        (Err(doubt), Ok(())) => Err(doubt.clone()),
+        (Ok(index), Ok(())) => match is_indexed_throughout(place, index, window) {
+            Ok(()) => has_no_gap(ctx, place, window).await,
+            too_recent => too_recent,
+        },
+    };
+    Examined { index, covered }
+}
 
 /// Where the audit log is (GetClusterAuditProject). Its project can be changed, so it is asked every time.
 ///
@@ -52,35 +82,37 @@ pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
 ///
 /// # Errors
 /// When a field that the search needs is not indexed.
-pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
+async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let asked = ctx.cloud.sls.get_index(&place.project, &place.logstore).await;
     let none = || Index {
         full_text: false,
         keys: Default::default(),
+        other_types: Default::default(),
         changed_at: None,
     };
     let index = asked.map_err(|error| missing_or(place, error))?.unwrap_or_else(none);
-    let missing = if !index.keys.contains(USERNAME) {
-        Some(USERNAME)
-    } else if index.full_text {
-        None
-    } else {
-        // Without full text, requests from the console and impersonated ones are found in these fields only.
-        [IMPERSONATED, AUTHORIZATION]
-            .into_iter()
-            .find(|field| !index.keys.contains(*field))
+    // Without full text, requests from the console and impersonated ones are found in these fields only.
+    let needed = [IMPERSONATED, AUTHORIZATION].into_iter().filter(|_| !index.full_text);
+    let missing = [USERNAME]
+        .into_iter()
+        .chain(needed)
+        .find(|field| !index.keys.contains(*field));
+    let Some(field) = missing else { return Ok(index) };
+    let (what, advice) = match index.other_types.get(field) {
+        None => (format!("no index on {field}"), "Add it to the logstore's index"),
+        Some(type_) => (
+            format!("an index of type {type_} on {field}, where a search finds no name"),
+            "Change its type to text",
+        ),
     };
-    match missing {
-        None => Ok(index),
-        Some(field) => Err(Doubt::new(
-            Reason::FieldNotIndexed,
-            format!(
-                "logstore {} has no index on {field}. Add it to the logstore's index in the SLS console. SLS applies that to what is written \
-                 from then on: the check needs another whole window.",
-                place.logstore
-            ),
-        )),
-    }
+    Err(Doubt::new(
+        Reason::FieldNotIndexed,
+        format!(
+            "logstore {} has {what}. {advice} in the SLS console. SLS applies that to what is written from then on: the \
+             check needs another whole window.",
+            place.logstore
+        ),
+    ))
 }
 
 /// Whether all of the window was written under the index as it is now: a field that was added to it is not found in
@@ -88,7 +120,7 @@ pub async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
 ///
 /// # Errors
 /// When the index was changed in the window.
-pub fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result<(), Doubt> {
+fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result<(), Doubt> {
     let Some(changed_at) = index.changed_at.filter(|changed_at| *changed_at > window.from) else {
         return Ok(());
     };
@@ -98,18 +130,18 @@ pub fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Re
             "the index of logstore {} was changed at {}, and SLS applies a change only to what is written after it: an earlier \
              request might not be found. The whole window of {} is covered from {} on.",
             place.logstore,
-            at(changed_at),
+            timestamp(changed_at),
             days(window.days()),
-            at(changed_at.saturating_add(window.to - window.from))
+            timestamp(changed_at.saturating_add(window.to - window.from))
         ),
     ))
 }
 
-/// Whether the logstore covers the window without a hole.
+/// Whether the logstore is older than the window, and keeps records for as long.
 ///
 /// # Errors
-/// With the reason why it does not.
-pub async fn covers(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
+/// When it is or does not.
+async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
     let asked = ctx.cloud.sls.get_logstore(&place.project, &place.logstore).await;
     let logstore = asked.map_err(|error| missing_or(place, error))?;
     if i64::from(logstore.ttl_days) * DAY < window.to - window.from {
@@ -131,34 +163,77 @@ pub async fn covers(ctx: &Context, place: &Place, window: Window) -> Result<(), 
             format!(
                 "logstore {} was created at {}, within the window of {}. It covers the window from {} on.",
                 place.logstore,
-                at(logstore.created_at),
+                timestamp(logstore.created_at),
                 days(window.days()),
-                at(logstore.created_at.saturating_add(window.to - window.from))
+                timestamp(logstore.created_at.saturating_add(window.to - window.from))
             ),
         ));
     }
-    let silences = silences(ctx, place, window).await?;
-    let Some((from, to)) = silences.into_iter().find(|(from, to)| to - from >= HOUR) else {
-        return Ok(());
-    };
-    // Records that were only late may come yet: these days are asked for again.
-    ctx.settled_days
-        .forget(place, from.div_euclid(DAY) * DAY..to.saturating_add(DAY));
+    Ok(())
+}
+
+/// Whether requests are found by user name all the time.
+///
+/// # Errors
+/// When there is an hour without any, or a day without one of the control plane.
+async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
+    let days = days_of(ctx, place, window).await?;
+    let clip = |(from, to): Silence| (from.max(window.from), to.min(window.to));
+    let silences = days.iter().flat_map(|(_, day)| &day.silences).copied().map(clip);
+    let mut silences = histogram::join(silences.filter(|(from, to)| from < to)).into_iter();
+    if let Some((from, to)) = silences.find(|(from, to)| to - from >= HOUR) {
+        // Records that were only late may come yet: these days are asked for again.
+        ctx.settled_days
+            .forget(place, from.div_euclid(DAY) * DAY..to.saturating_add(DAY));
+        return Err(gap(ctx, place, window, (from, to)).await?);
+    }
+    let unheard = days.into_iter().find(|(start, day)| {
+        let within = (start + DAY).min(window.to) - (*start).max(window.from);
+        !day.control && is_closed(*start, window.to) && within >= HOUR
+    });
+    let Some((start, _)) = unheard else { return Ok(()) };
+    ctx.settled_days.forget(place, start..start.saturating_add(DAY));
+    let end = start.saturating_add(DAY);
     Err(Doubt::new(
-        Reason::AuditGap,
+        Reason::NotSearchable,
         format!(
-            "logstore {} holds no record of anybody from {} to {}: the log has a gap, and a request in it would not be \
-             seen. Find out why audit records are missing (was auditing off, the log's collector down?). It goes on once \
-             they are there, or at {}, when the window has moved past the gap.",
+            "a search for {CONTROL} finds nothing in logstore {} from {} to {}, and the control plane makes requests under such names \
+             all the time: the log is not whole, or the search does not find what is in it. Look at that day's records in the SLS \
+             console. The check goes on at {}, when the window has moved past that day.",
             place.logstore,
-            at(from),
-            at(to),
-            at(to.saturating_add(window.to - window.from))
+            timestamp(start),
+            timestamp(end),
+            timestamp(end.saturating_add(window.to - window.from))
         ),
     ))
 }
 
-fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
+/// What it is that no request is found by user name for so long: that there are no records, or that they are not parsed.
+async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) -> Result<Doubt, Doubt> {
+    let (logstore, start, end) = (&place.logstore, timestamp(from), timestamp(to));
+    let past = timestamp(to.saturating_add(window.to - window.from));
+    Ok(match histogram::heard(ctx, place, from, to, "*").await?.count {
+        0 => Doubt::new(
+            Reason::AuditGap,
+            format!(
+                "logstore {logstore} holds no record of anybody from {start} to {end}: the log has a gap, and a request in it would not \
+                 be seen. Find out why audit records are missing (was auditing off, the log's collector down?). The check goes on once \
+                 they are there, or at {past}, when the window has moved past the gap."
+            ),
+        ),
+        _ => Doubt::new(
+            Reason::NotSearchable,
+            format!(
+                "logstore {logstore} holds records from {start} to {end}, and a search for {ANYBODY} finds none of them: their \
+                 fields are not parsed, or not indexed, and a request would not be found. Compare a record in the SLS console with the \
+                 fields of ACK's audit log, and repair the collector's configuration. The check goes on at {past}, when the window has \
+                 moved past these records."
+            ),
+        ),
+    })
+}
+
+pub(super) fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
     if error.kind == ErrorKind::NotFound {
         let Place { project, logstore } = place;
         let missing = match error.has_code("ProjectNotExist") {
@@ -172,116 +247,46 @@ fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
     error.into()
 }
 
-fn at(second: i64) -> String {
-    Timestamp::from_second(second).map_or_else(|_| second.to_string(), |t| t.to_string())
-}
-
-/// The silences of the window, adjacent ones joined.
-async fn silences(ctx: &Context, place: &Place, window: Window) -> Result<Vec<Silence>, Doubt> {
+/// The days of the window, by their starts.
+async fn days_of(ctx: &Context, place: &Place, window: Window) -> Result<Vec<(i64, Day)>, Doubt> {
     let first = window.from.div_euclid(DAY) * DAY;
     let days = (0..).map(|n| first + n * DAY).take_while(|day| *day < window.to);
     let asked = futures::stream::iter(days)
-        .map(|day| silences_of_day(ctx, place, day, window.to))
+        .map(|start| async move { Ok((start, day(ctx, place, start, window.to).await?)) })
         .buffered(PARALLEL);
-    let found: Vec<Vec<Silence>> = asked.try_collect().await?;
-    let clipped = found
-        .into_iter()
-        .flatten()
-        .map(|(from, to)| (from.max(window.from), to.min(window.to)));
-    Ok(join(clipped.filter(|(from, to)| from < to)))
+    asked.try_collect().await
 }
 
-async fn silences_of_day(ctx: &Context, place: &Place, day: i64, end: i64) -> Result<Vec<Silence>, Doubt> {
-    let closed = day + DAY + SETTLED <= end;
-    if closed && let Some(known) = ctx.settled_days.get(place, day) {
+/// Whether a day is over for so long that nothing more comes of it.
+fn is_closed(start: i64, end: i64) -> bool {
+    start + DAY + SETTLED <= end
+}
+
+async fn day(ctx: &Context, place: &Place, start: i64, end: i64) -> Result<Day, Doubt> {
+    let closed = is_closed(start, end);
+    if closed && let Some(known) = ctx.settled_days.get(place, start) {
         return Ok(known);
     }
-    let found = ask(ctx, place, day, (day + DAY).min(end)).await?;
+    let (from, to) = (start, (start + DAY).min(end));
+    let control = histogram::heard(ctx, place, from, to, CONTROL).await?;
+    // Silences this short make no hour, not even two of them at midnight.
+    let silences = match control.silences.iter().all(|(from, to)| to - from < FINE) {
+        true => control.silences,
+        false => histogram::heard(ctx, place, from, to, ANYBODY).await?.silences,
+    };
+    let found = Day {
+        silences,
+        control: control.count > 0,
+    };
     if closed {
-        ctx.settled_days.put(place, day, found.clone());
+        ctx.settled_days.put(place, start, found.clone());
     }
     Ok(found)
-}
-
-/// Asks for a stretch; where the buckets are too wide, for each hour by itself.
-async fn ask(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Vec<Silence>, Doubt> {
-    let histogram = complete(ctx, place, from, to).await?;
-    if to - from <= HOUR || histogram.buckets.iter().all(|b| b.to - b.from <= FINE) {
-        return Ok(silent(&histogram.buckets, from, to));
-    }
-    let hours = (from..to)
-        .step_by(HOUR as usize)
-        .map(|start| (start, (start + HOUR).min(to)));
-    let asked = futures::stream::iter(hours).map(|(start, stop)| async move {
-        Ok::<_, Doubt>(silent(&complete(ctx, place, start, stop).await?.buckets, start, stop))
-    });
-    let found: Vec<Vec<Silence>> = asked.buffered(PARALLEL).try_collect().await?;
-    Ok(join(found.into_iter().flatten()))
-}
-
-async fn complete(ctx: &Context, place: &Place, from: i64, to: i64) -> Result<Histograms, Doubt> {
-    for attempt in 1..=TRIES {
-        let histogram = ctx
-            .cloud
-            .sls
-            .get_histograms(&place.project, &place.logstore, from, to, "*")
-            .await;
-        let histogram = histogram.map_err(|error| missing_or(place, error))?;
-        if histogram.progress == Progress::Complete {
-            return Ok(histogram);
-        }
-        if attempt < TRIES {
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
-    Err(Doubt::new(
-        Reason::ResultIncomplete,
-        format!(
-            "SLS did not finish counting the records from {} to {} in {TRIES} tries. If this goes on, set a smaller windowDays.",
-            at(from),
-            at(to)
-        ),
-    ))
-}
-
-/// The stretches of `from..to` in which no bucket has a record. What no bucket covers is silent too.
-fn silent(buckets: &[Bucket], from: i64, to: i64) -> Vec<Silence> {
-    let mut heard: Vec<_> = buckets.iter().filter(|b| b.count > 0).map(|b| (b.from, b.to)).collect();
-    heard.sort_unstable();
-    let (mut silences, mut at) = (Vec::new(), from);
-    for (start, stop) in heard.into_iter().chain([(to, to)]) {
-        if start > at {
-            silences.push((at, start.min(to)));
-        }
-        at = at.max(stop);
-    }
-    silences
-}
-
-/// Joins silences that touch each other; they come in order.
-fn join(silences: impl Iterator<Item = Silence>) -> Vec<Silence> {
-    let mut joined: Vec<Silence> = Vec::new();
-    for (from, to) in silences {
-        match joined.last_mut() {
-            Some(last) if last.1 >= from => last.1 = last.1.max(to),
-            _ => joined.push((from, to)),
-        }
-    }
-    joined
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn bucket(from: i64, to: i64, count: u64) -> Bucket {
-        Bucket {
-            from,
-            to,
-            count,
-            progress: Progress::Complete,
-        }
-    }
 
     #[test]
     fn an_index_that_was_changed_in_the_window_does_not_cover_it() {
@@ -299,29 +304,11 @@ mod tests {
             let index = Index {
                 full_text: true,
                 keys: Default::default(),
+                other_types: Default::default(),
                 changed_at,
             };
             let covers = is_indexed_throughout(&place, &index, window);
             assert_eq!(covers.is_ok(), expected, "{changed_at:?}: {covers:?}");
         }
-    }
-
-    #[test]
-    fn silence_is_found_between_at_the_edges_and_where_no_bucket_is() {
-        let cases: [(&[Bucket], &[Silence]); 5] = [
-            (&[bucket(0, 50, 1), bucket(50, 100, 2)], &[]),
-            (&[bucket(0, 50, 0), bucket(50, 100, 2)], &[(0, 50)]),
-            (&[bucket(0, 50, 1), bucket(50, 100, 0)], &[(50, 100)]),
-            (&[bucket(10, 20, 1), bucket(80, 90, 1)], &[(0, 10), (20, 80), (90, 100)]),
-            (&[], &[(0, 100)]),
-        ];
-        for (buckets, expected) in cases {
-            assert_eq!(silent(buckets, 0, 100), expected, "{buckets:?}");
-        }
-    }
-
-    #[test]
-    fn a_gap_across_midnight_is_one_gap() {
-        assert_eq!(join([(0, 10), (10, 30), (40, 50)].into_iter()), [(0, 30), (40, 50)]);
     }
 }

@@ -1,20 +1,25 @@
 //! Is the identity still in use? What the audit log can prove, and what it cannot.
 //!
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
-//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, and [`record`] tells a
-//! request *of* the identity from a record *about* it.
+//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`record`] tells a request *of*
+//! the identity from a record *about* it, and [`histogram`] says how many records there are to be found.
 
 pub mod coverage;
+pub mod histogram;
+mod recent;
 pub mod record;
 pub mod search;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
-    alibaba::error::ApiError,
+    alibaba::error::{ApiError, ErrorKind},
     api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
+    rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use record::Hit;
+pub use recent::RecentAnswers;
+use record::{Hit, Whose};
+use std::collections::BTreeSet;
 
 /// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
 /// record. What it has indexed of those seconds counts all the same: a request is proof.
@@ -96,13 +101,15 @@ impl Doubt {
 impl From<ApiError> for Doubt {
     fn from(error: ApiError) -> Self {
         let unindexed = error.is_unindexed_field();
+        let over_budget = error.kind == ErrorKind::Budget;
         let trouble = Trouble::from(error);
-        let (reason, advice) = match unindexed {
-            true => (
+        let (reason, advice) = match (unindexed, over_budget) {
+            (true, _) => (
                 Reason::FieldNotIndexed,
                 "Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
             ),
-            false => (Reason::QueryFailed, trouble.advice),
+            (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
+            _ => (Reason::QueryFailed, trouble.advice),
         };
         let space = if advice.is_empty() { "" } else { " " };
         let message = format!("the audit log could not be asked. {}.{space}{advice}", trouble.message);
@@ -127,8 +134,18 @@ fn window_until(now: Timestamp, days: u16) -> Window {
     }
 }
 
-/// Asks the audit log whether the identity made a request in the window.
+/// Asks the audit log whether the identity made a request in the window. An answer that lets nothing begin may be some seconds
+/// old: see [`RecentAnswers`].
 pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
+    if let Some(known) = ctx.recent_answers.get(facts) {
+        return known;
+    }
+    let activity = ask_anew(ctx, facts).await;
+    ctx.recent_answers.keep(facts, &activity);
+    activity
+}
+
+async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
     let window_days = facts.spec.activity_check.window_days;
     let window = window_until(facts.now, window_days);
     let mut place = None;
@@ -154,10 +171,7 @@ pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
             (ActivityState::Inactive, Reason::NoActivity, message, None, None)
         }
         Err(doubt) => {
-            let message = format!(
-                "Nobody can tell whether UID {} was active: {}",
-                facts.uid, doubt.message
-            );
+            let message = format!("Activity of UID {} is unknown: {}", facts.uid, doubt.message);
             (ActivityState::Unknown, doubt.reason, message, None, doubt.trouble)
         }
     };
@@ -176,22 +190,37 @@ pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
 async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Place>) -> Result<Option<Hit>, Doubt> {
     let found = coverage::place(ctx).await?;
     let place = place.insert(found);
-    let (index, covered) = tokio::join!(coverage::index(ctx, place), coverage::covers(ctx, place, window));
-    let index = index?;
-    let covered = covered.and_then(|()| coverage::is_indexed_throughout(place, &index, window));
-    let names = names_in_use(facts);
-    let until_now = Window {
-        // What another clock calls the future included.
-        to: facts.now.as_second() + CLOCK_SKEW,
-        ..window
+    let coverage::Examined { index, covered } = coverage::examine(ctx, place, window).await;
+    let search = search::Asked {
+        place,
+        index: &index?,
+        uid: &facts.uid,
+        whose: Whose {
+            uid: subject::key(&facts.uid),
+            ignored: facts.spec.names.ignore.clone(),
+        },
+        names: names(facts),
+        window,
+        until: facts.now.as_second() + CLOCK_SKEW,
     };
-    let hit = search::latest(ctx, place, &index, &facts.uid, &names, until_now).await;
-    match (hit, covered) {
+    match (search.latest(ctx).await, covered) {
         // A request is proof, whatever the log lacks elsewhere.
         (Ok(Some(hit)), _) => Ok(Some(hit)),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
     }
+}
+
+/// Every name under which the identity is known to be bound, or that the spec says is its own, or may be.
+fn names(facts: &Facts) -> BTreeSet<&str> {
+    let mut names = names_in_use(facts);
+    names.extend(facts.spec.names.include.iter().map(String::as_str));
+    names
+}
+
+/// A second as it is shown.
+fn timestamp(second: i64) -> String {
+    Timestamp::from_second(second).map_or_else(|_| second.to_string(), |t| t.to_string())
 }
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
@@ -297,6 +326,7 @@ mod tests {
                     user_agent: None,
                     made_by,
                     impersonated: true,
+                    other_name: None,
                 };
                 let text = after_deletion(&status, &hit);
                 assert!(

@@ -2,11 +2,12 @@
 
 use super::{Window, last};
 use crate::{
+    alibaba::sls::Row,
     rbac::subject::{self, UidKey},
     uid::Uid,
 };
 use k8s_openapi::jiff::Timestamp;
-use std::collections::BTreeMap;
+use serde_json::Value;
 
 /// The field with the user that made a request.
 pub const USERNAME: &str = "user.username";
@@ -15,9 +16,6 @@ pub const IMPERSONATED: &str = "impersonatedUser.username";
 /// The field with the authorizer's reason: requests from the ACK console arrive as `kubernetes-admin`, and only this
 /// names the RAM user (ACK, "Work with cluster auditing").
 pub const AUTHORIZATION: &str = "annotations.authorization.k8s.io/reason";
-
-/// A record as SLS returns it: every value is text.
-pub type Row = BTreeMap<String, String>;
 
 /// A request of the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct Hit {
     pub made_by: Option<String>,
     /// Whether it was somebody who impersonated it.
     pub impersonated: bool,
+    /// The name under which it was made, if it is neither the UID nor ends in digits alone: not known to be a certificate's.
+    pub other_name: Option<String>,
 }
 
 impl Hit {
@@ -44,9 +44,10 @@ impl Hit {
         let part =
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
-            "UID {uid} was active in the last {}: at {}{}{}{}{}.",
+            "UID {uid} was active in the last {}: at {}{}{}{}{}{}.",
             last(window_days),
             self.time,
+            part(", as ", &self.other_name),
             part(", verb ", &self.verb),
             part(", from ", &self.source_ip),
             part(", with ", &self.user_agent),
@@ -64,45 +65,124 @@ impl Hit {
     }
 }
 
-/// The request that `row` is, if the identity made it, and in the window. A record about the identity (someone edits
-/// its binding) is none.
-pub fn hit(row: &Row, uid: UidKey, window: Window) -> Option<Hit> {
-    let seconds: i64 = row.get("__time__")?.parse().ok()?;
-    if !(window.from..window.to).contains(&seconds) {
-        return None;
+/// Whose requests are looked for.
+#[derive(Clone, Debug)]
+pub struct Whose {
+    /// The identity: requests as `<uid>`, `<uid>-<digits>`, and `<uid>-<anything else>` are its own.
+    pub uid: UidKey,
+    /// But not those as one of these, which the spec says are somebody else's.
+    pub ignored: Vec<String>,
+}
+
+impl Whose {
+    fn is_name(&self, name: &str) -> bool {
+        subject::uid_at_start(name) == Some(self.uid) && !self.ignored.iter().any(|ignored| ignored == name)
     }
-    let is_name = |field: &str| {
-        row.get(field)
-            .is_some_and(|name| subject::uid_in_name(name) == Some(uid))
+}
+
+/// What a record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// A request of the identity, in the window.
+    Hit(Box<Hit>),
+    /// Something else: a record about the identity (someone edits its binding), or a request of it out of the window.
+    Other,
+    /// It cannot be told: why.
+    Unreadable(String),
+}
+
+/// A time later than this (the year 5138) is no time in seconds.
+const LATEST: i64 = 100_000_000_000;
+
+/// What `row` is. Who made the request is read first, and when only if it was the identity.
+pub fn read(row: &Row, whose: &Whose, window: Window) -> Reading {
+    let names = match (name(row, USERNAME), name(row, IMPERSONATED), name(row, AUTHORIZATION)) {
+        (Ok(user), Ok(impersonated), Ok(reason)) => (user, impersonated, reason),
+        (user, impersonated, reason) => {
+            let why = [user, impersonated, reason].into_iter().find_map(Result::err);
+            return Reading::Unreadable(why.unwrap_or_default());
+        }
     };
-    let is_authorized = || row.get(AUTHORIZATION).is_some_and(|reason| names_user(reason, uid));
-    let (own, impersonated) = (is_name(USERNAME), is_name(IMPERSONATED));
-    if !(own || impersonated || is_authorized()) {
-        return None;
-    }
-    Some(Hit {
-        time: Timestamp::from_second(seconds).ok()?,
+    let (user, impersonated, reason) = names;
+    let own = user.filter(|name| whose.is_name(name));
+    let borrowed = impersonated.filter(|name| whose.is_name(name));
+    let authorized = || named_users(reason.unwrap_or_default()).find(|name| whose.is_name(name));
+    let Some(used) = own.or(borrowed).or_else(authorized) else {
+        return match user {
+            Some(_) => Reading::Other,
+            None => Reading::Unreadable(format!("it has no {USERNAME}")),
+        };
+    };
+    let time = match time(row) {
+        Ok(time) if !(window.from..window.to).contains(&time.as_second()) => return Reading::Other,
+        Ok(time) => time,
+        Err(why) => return Reading::Unreadable(why),
+    };
+    Reading::Hit(Box::new(Hit {
+        time,
         audit_id: text(row, "auditID"),
         verb: text(row, "verb"),
         source_ip: text(row, "sourceIPs").map(|ips| first_ip(&ips)),
         user_agent: text(row, "userAgent"),
-        made_by: text(row, USERNAME).filter(|_| !own),
-        impersonated,
-    })
+        made_by: text(row, USERNAME).filter(|_| own.is_none()),
+        impersonated: own.is_none() && borrowed.is_some(),
+        other_name: Some(used)
+            .filter(|name| subject::uid_in_name(name).is_none())
+            .and_then(shown),
+    }))
 }
 
-/// Whether an authorizer's reason says `User "<uid>"` or `User "<uid>-<digits>"`.
-fn names_user(reason: &str, uid: UidKey) -> bool {
-    let names = reason
-        .split("User \"")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').next());
-    names.into_iter().any(|name| subject::uid_in_name(name) == Some(uid))
+/// A field that holds a name or a sentence, if it is there.
+fn name<'a>(row: &'a Row, field: &str) -> Result<Option<&'a str>, String> {
+    match row.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) if is_structure(text) => {
+            Err(format!("its {field} is a list or an object, and not a name"))
+        }
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(format!("its {field} is no text")),
+    }
 }
 
-/// A field, cut to what a status message can bear and freed of control characters: a user agent is anybody's text.
+/// Whether a text is a list or an object in JSON.
+fn is_structure(text: &str) -> bool {
+    text.starts_with(['[', '{']) && serde_json::from_str::<Value>(text).is_ok()
+}
+
+/// `__time__`: whole seconds since 1970, as text or as a number.
+fn time(row: &Row) -> Result<Timestamp, String> {
+    const TIME: &str = "__time__";
+    let seconds = match row.get(TIME) {
+        None | Some(Value::Null) => return Err(format!("it has no {TIME}")),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(number) => number.as_i64(),
+    };
+    match seconds {
+        Some(LATEST..) => Err(format!("its {TIME} is not in seconds")),
+        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| format!("its {TIME} is no time")),
+        None => Err(format!("its {TIME} is no whole number of seconds")),
+    }
+}
+
+/// The users that an authorizer's reason names: `… to User "<name>"`.
+fn named_users(reason: &str) -> impl Iterator<Item = &str> {
+    let parts = reason.split("User \"").skip(1);
+    parts.filter_map(|rest| rest.split('"').next())
+}
+
+/// A field as it can be shown.
 fn text(row: &Row, field: &str) -> Option<String> {
-    let clean: String = row.get(field)?.chars().filter(|c| !c.is_control()).take(128).collect();
+    match row.get(field)? {
+        Value::Null => None,
+        Value::String(text) => shown(text),
+        other => shown(&other.to_string()),
+    }
+}
+
+/// Text cut to what a status message can bear and freed of control characters: a user agent is anybody's text.
+fn shown(text: &str) -> Option<String> {
+    let clean: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
     (!clean.is_empty()).then_some(clean)
 }
 
@@ -121,9 +201,23 @@ mod tests {
     const WINDOW: Window = Window { from: 1000, to: 2000 };
 
     fn row(fields: &[(&str, &str)]) -> Row {
-        let mut row: Row = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut row: Row = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())).collect();
         row.entry("__time__".into()).or_insert_with(|| "1500".into());
         row
+    }
+
+    fn whose(ignored: &[&str]) -> Whose {
+        Whose {
+            uid: 100,
+            ignored: ignored.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    fn hit(row: &Row) -> Option<Hit> {
+        match read(row, &whose(&[]), WINDOW) {
+            Reading::Hit(hit) => Some(*hit),
+            _ => None,
+        }
     }
 
     #[test]
@@ -160,20 +254,70 @@ mod tests {
             (row(&[(USERNAME, "100"), ("__time__", "999")]), false),
             (row(&[(USERNAME, "100"), ("__time__", "1000")]), true),
             (row(&[(USERNAME, "100"), ("__time__", "2000")]), false),
-            (row(&[(USERNAME, "100"), ("__time__", "x")]), false),
+            (row(&[(USERNAME, "100-c7f1a2b9")]), true),
+            (row(&[(USERNAME, "100-1700000000-2")]), true),
+            (row(&[(USERNAME, "admin"), (IMPERSONATED, "100-x")]), true),
+            (row(&[(USERNAME, "admin"), (AUTHORIZATION, &reason("100-x"))]), true),
+            (row(&[(USERNAME, "1001-x")]), false),
+            (row(&[(USERNAME, "system:100")]), false),
         ];
         for (row, expected) in cases {
-            assert_eq!(hit(&row, 100, WINDOW).is_some(), expected, "{row:?}");
+            let found = read(&row, &whose(&[]), WINDOW);
+            assert_eq!(matches!(found, Reading::Hit(_)), expected, "{row:?}");
+            assert!(!matches!(found, Reading::Unreadable(_)), "{row:?}");
         }
+    }
+
+    #[test]
+    fn what_the_spec_says_is_somebody_elses_does_not_count() {
+        let whose = whose(&["100-robot"]);
+        let read = |name: &str| read(&row(&[(USERNAME, name)]), &whose, WINDOW);
+        assert_eq!(read("100-robot"), Reading::Other);
+        assert!(matches!(read("100-robot2"), Reading::Hit(_)));
+    }
+
+    #[test]
+    fn a_record_that_may_be_the_identitys_and_cannot_be_read_is_no_absence() {
+        use serde_json::json;
+        let of = |user: Value, time: Value| {
+            let fields = [(USERNAME, user), ("__time__", time)];
+            let present = fields.into_iter().filter(|(_, value)| *value != json!("absent"));
+            let row = present.map(|(name, value)| (name.to_owned(), value)).collect();
+            read(&row, &whose(&[]), WINDOW)
+        };
+        for (user, time) in [
+            (json!("100"), json!("absent")),
+            (json!("100"), Value::Null),
+            (json!("100"), json!("1500.5")),
+            (json!("100"), json!(1500.5)),
+            (json!("100"), json!("x")),
+            (json!("100"), json!("")),
+            (json!("100"), json!("1700000000000")),
+            (json!("100"), json!(1_700_000_000_000_i64)),
+            (json!("100"), json!(["1500"])),
+            (json!(["100"]), json!("1500")),
+            (json!({"name": "100"}), json!("1500")),
+            (json!("[\"100\"]"), json!("1500")),
+            (json!(100), json!("1500")),
+            (json!("absent"), json!("1500")),
+            (Value::Null, json!("1500")),
+            (json!(""), json!("1500")),
+        ] {
+            let found = of(user.clone(), time.clone());
+            assert!(matches!(found, Reading::Unreadable(_)), "{user} {time}: {found:?}");
+        }
+        assert!(matches!(of(json!("100"), json!(1500)), Reading::Hit(_)));
+        assert_eq!(of(json!("colleague"), Value::Null), Reading::Other, "whenever it was");
     }
 
     #[test]
     fn a_hit_says_whose_credentials_were_used() {
         let uid = "100".parse().unwrap();
-        let of = |fields: &[(&str, &str)]| hit(&row(fields), 100, WINDOW).unwrap().describe(&uid, 1);
+        let of = |fields: &[(&str, &str)]| hit(&row(fields)).unwrap().describe(&uid, 1);
         let start = "UID 100 was active in the last day: at 1970-01-01T00:25:00Z";
         let console = "allowed to User \"100\"";
         assert_eq!(of(&[(USERNAME, "100-17"), ("verb", "")]), format!("{start}."));
+        assert_eq!(of(&[(USERNAME, "100-c7f1")]), format!("{start}, as 100-c7f1."));
         assert_eq!(
             of(&[(USERNAME, "100"), (IMPERSONATED, "other"), ("sourceIPs", "192.0.2.7")]),
             format!("{start}, from 192.0.2.7.")
@@ -197,7 +341,7 @@ mod tests {
             ("userAgent", &agent),
             ("verb", "get"),
         ]);
-        let hit = hit(&row, 100, WINDOW).unwrap();
+        let hit = hit(&row).unwrap();
         assert_eq!(
             (hit.source_ip.as_deref(), hit.user_agent.unwrap().len()),
             (Some("192.0.2.7"), 128)

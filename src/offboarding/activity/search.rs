@@ -1,18 +1,26 @@
 //! Searches the audit log for requests of the identity.
 //!
-//! Exact terms are the evidence: the UID, and every name under which it is known to be bound (`-` is no delimiter of
-//! SLS, so a search for the bare UID does not find `<uid>-<seconds>`). A wildcard is sampled by SLS over at most 100
-//! words: it may add a hit, and proves nothing by finding none.
+//! What is asked for, and what it proves:
+//! - **Exact names**: the UID, and the names under which it is known to be bound (`-` is no delimiter of SLS, so a search for the
+//!   bare UID does not find `<uid>-<seconds>`). That they find nothing is evidence.
+//! - **Starts**, `<uid>-*`: finds names that no binding has. SLS looks at 100 words at most that begin so, of the whole log: what it
+//!   finds is proof, and that it finds nothing proves nothing.
+//! - **More names than [`EXACT_NAMES`]** are not asked for one by one: whoever may create bindings would decide how many searches
+//!   there are. The newest are; for the others it is their common starts, as narrow as [`CONDITIONS`] of them can be
+//!   (`<uid>-170*`, `<uid>-171*`, …), and that *these* find and count nothing is the evidence. It is weaker: if the log has requests
+//!   under more than 100 names with one of these starts, SLS may leave out the one that matters. Each of these was a request of
+//!   the identity itself, within the log's retention.
+//!
+//! Every search is counted by a histogram of the same query, which must not count more than the search returns.
 
 use super::{
-    Doubt, Place, Window,
-    record::{self, AUTHORIZATION, Hit, IMPERSONATED, USERNAME},
+    Doubt, Place, Window, histogram,
+    record::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
 };
 use crate::{
     alibaba::sls::{Index, LogQuery, Logs},
     api::Reason,
     offboarding::context::Context,
-    rbac::subject::{self, UidKey},
     uid::Uid,
 };
 use futures::StreamExt;
@@ -25,171 +33,295 @@ const MAX_PAGES: u32 = 20;
 /// Queries at a time.
 const PARALLEL: usize = 8;
 /// Names in one query: SLS takes at most 30 conditions.
-const NAMES_IN_A_QUERY: usize = 20;
+const CONDITIONS: usize = 20;
+/// Names that are asked for one by one, in each field.
+const EXACT_NAMES: usize = 5 * CONDITIONS;
+/// The longest word that SLS takes in a search with a wildcard.
+const WORD: usize = 64;
 /// Tries for a complete answer, and the pause between them (the official SDK: 5 tries, 0.5 s).
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Whether a query's empty answer is evidence.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Evidence {
-    Exact,
-    Sampled,
+/// What is asked of the log.
+pub struct Asked<'a> {
+    /// Where it is.
+    pub place: &'a Place,
+    /// What of it can be searched.
+    pub index: &'a Index,
+    /// The identity.
+    pub uid: &'a Uid,
+    /// Whose requests count.
+    pub whose: Whose,
+    /// The names that the identity is known to have.
+    pub names: BTreeSet<&'a str>,
+    /// The window in which an absence is claimed.
+    pub window: Window,
+    /// Until when a request counts: what another clock calls the future included.
+    pub until: i64,
 }
 
 /// One question to SLS.
 struct Search {
     query: String,
-    evidence: Evidence,
     /// The one field that it searches; all of them if there is none.
     field: Option<&'static str>,
 }
 
-/// The latest request of the identity in the window.
-///
-/// # Errors
-/// When a query without a hit was not answered completely, or could not be read to its end.
-pub async fn latest(
-    ctx: &Context,
-    place: &Place,
-    index: &Index,
-    uid: &Uid,
-    names: &BTreeSet<&str>,
-    window: Window,
-) -> Result<Option<Hit>, Doubt> {
-    let mut latest: Option<Hit> = None;
-    let mut doubt = None;
-    let searches = queries(index, uid, names).into_iter().map(|search| async move {
-        (
-            run(ctx, place, &search, subject::key(uid), window).await,
-            search.evidence,
-        )
-    });
-    // An identity that was bound under thousands of names is asked for in hundreds of queries.
-    let mut outcomes = futures::stream::iter(searches).buffered(PARALLEL);
-    while let Some((outcome, evidence)) = outcomes.next().await {
-        match outcome {
-            Ok(Some(hit)) if latest.as_ref().is_none_or(|l| hit.time > l.time) => latest = Some(hit),
-            Ok(_) => {}
-            Err(problem) if evidence == Evidence::Exact => doubt = Some(problem),
-            Err(problem) => {
-                tracing::debug!(message = %problem.message, "a sampled search failed; it would have proved nothing")
+/// What came of a search.
+enum Found {
+    Hit(Hit),
+    /// So many rows, none of them a request of the identity.
+    Nothing {
+        rows: u64,
+    },
+}
+
+impl Asked<'_> {
+    /// The latest request of the identity in the window.
+    ///
+    /// # Errors
+    /// When there is no hit, and a search, by exact names or not, was not answered completely, could not be read to its end, or
+    /// returned less than there is.
+    pub async fn latest(&self, ctx: &Context) -> Result<Option<Hit>, Doubt> {
+        let (mut latest, mut doubt): (Option<Hit>, _) = (None, None);
+        let searches = queries(self.index, self.uid, &self.names).into_iter();
+        let searches = searches.map(|search| async move { self.run(ctx, &search).await });
+        let mut outcomes = futures::stream::iter(searches).buffered(PARALLEL);
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(Some(hit)) if latest.as_ref().is_none_or(|l| hit.time > l.time) => latest = Some(hit),
+                Ok(_) => {}
+                Err(problem) => doubt = doubt.or(Some(problem)),
             }
         }
+        match (latest, doubt) {
+            (Some(hit), _) => Ok(Some(hit)),
+            (None, Some(doubt)) => Err(doubt),
+            (None, None) => Ok(None),
+        }
     }
-    match (latest, doubt) {
-        (Some(hit), _) => Ok(Some(hit)),
-        (None, Some(doubt)) => Err(doubt),
-        (None, None) => Ok(None),
+
+    /// Counts what a query finds, then looks through it. In this order: what is written in between is in the rows, and not in the
+    /// count.
+    async fn run(&self, ctx: &Context, search: &Search) -> Result<Option<Hit>, Doubt> {
+        let Window { from, to } = self.window;
+        let counted = histogram::total(ctx, self.place, from, to, &search.query).await;
+        let rows = match self.look_through(ctx, search).await? {
+            Found::Hit(hit) => return Ok(Some(hit)),
+            Found::Nothing { rows } => rows,
+        };
+        let counted = counted?;
+        if rows < counted {
+            return Err(histogram::inconsistent(format!(
+                "SLS counts more records ({counted}) of logstore {} {} than it returns ({rows})",
+                self.place.logstore,
+                search.described()
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Pages through a query, newest first, until a row is a request of the identity.
+    async fn look_through(&self, ctx: &Context, search: &Search) -> Result<Found, Doubt> {
+        let mut unreadable = None;
+        let mut offset = 0;
+        for _ in 0..MAX_PAGES {
+            let page = LogQuery {
+                from: self.window.from,
+                to: self.until,
+                query: search.query.clone(),
+                line: PAGE,
+                offset,
+                reverse: true,
+            };
+            let logs = self.complete(ctx, &page).await?;
+            let page = self.read(&logs);
+            if let Some(hit) = page.newest {
+                return Ok(Found::Hit(hit));
+            }
+            unreadable = unreadable.or(page.unreadable);
+            offset += logs.rows.len() as u64;
+            if logs.rows.len() < PAGE as usize {
+                return match unreadable {
+                    Some(why) => Err(self.unreadable(search, &why)),
+                    None => Ok(Found::Nothing { rows: offset }),
+                };
+            }
+        }
+        if let Some(why) = unreadable {
+            return Err(self.unreadable(search, &why));
+        }
+        let newest = PAGE * MAX_PAGES;
+        let hint = match search.field {
+            Some(_) => "in the SLS console.".to_owned(),
+            None => format!(
+                "in the SLS console; with {IMPERSONATED} and {AUTHORIZATION} in the logstore's index only these fields would be searched."
+            ),
+        };
+        Err(Doubt::new(
+            Reason::TooManyRecords,
+            format!(
+                "the newest {newest} records of logstore {} {} are no requests of it, and there may be more. Look at the rest {hint}",
+                self.place.logstore,
+                search.described()
+            ),
+        ))
+    }
+
+    fn unreadable(&self, search: &Search, why: &str) -> Doubt {
+        Doubt::new(
+            Reason::RecordUnreadable,
+            format!(
+                "a record of logstore {} {} cannot be read: {why}. It may be a request of it. Compare it in the SLS console with the \
+                 fields of ACK's audit log, and repair the collector's configuration.",
+                self.place.logstore,
+                search.described()
+            ),
+        )
+    }
+
+    /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
+    async fn complete(&self, ctx: &Context, query: &LogQuery) -> Result<Logs, Doubt> {
+        let Place { project, logstore } = self.place;
+        for attempt in 1..=TRIES {
+            let logs = ctx.cloud.sls.get_logs(project, logstore, query).await?;
+            if logs.complete || self.read(&logs).newest.is_some() {
+                return Ok(logs);
+            }
+            if attempt < TRIES {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Err(Doubt::new(
+            Reason::ResultIncomplete,
+            format!(
+                "SLS did not finish a search of the window in {TRIES} tries. If this goes on, set a smaller windowDays."
+            ),
+        ))
+    }
+
+    fn read(&self, logs: &Logs) -> Page {
+        let counts = Window {
+            to: self.until,
+            ..self.window
+        };
+        let mut page = Page::default();
+        for row in &logs.rows {
+            match record::read(row, &self.whose, counts) {
+                // SLS orders to the minute only.
+                Reading::Hit(hit) if page.newest.as_ref().is_none_or(|newest| hit.time > newest.time) => {
+                    page.newest = Some(*hit);
+                }
+                Reading::Unreadable(why) => page.unreadable = page.unreadable.or(Some(why)),
+                Reading::Hit(_) | Reading::Other => {}
+            }
+        }
+        page
+    }
+}
+
+/// What is on a page.
+#[derive(Default)]
+struct Page {
+    newest: Option<Hit>,
+    unreadable: Option<String>,
+}
+
+impl Search {
+    /// What it finds, after "records of logstore L".
+    fn described(&self) -> String {
+        match self.field {
+            Some(field) => format!("with its name in {field}"),
+            None => "that mention it anywhere".to_owned(),
+        }
     }
 }
 
 /// The queries for an identity. Each names one field only: a query with a field that is not indexed fails as a whole.
 fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<Search> {
-    let mut all: BTreeSet<&str> = names.clone();
-    all.insert(uid.as_str());
-    let all: Vec<&str> = all.into_iter().collect();
+    let terms = Terms::of(uid, names);
     let mut queries = Vec::new();
-    for names in all.chunks(NAMES_IN_A_QUERY) {
-        let any = |field: &str| {
-            names
-                .iter()
-                .map(|name| format!("{field}\"{name}\""))
-                .collect::<Vec<_>>()
-                .join(" or ")
+    // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
+    let all_indexed = [IMPERSONATED, AUTHORIZATION]
+        .iter()
+        .all(|field| index.keys.contains(*field));
+    let fields = [USERNAME, IMPERSONATED, AUTHORIZATION]
+        .into_iter()
+        .filter(|field| index.keys.contains(*field))
+        .map(Some);
+    let anywhere = (index.full_text && !all_indexed).then_some(None);
+    for field in fields.chain(anywhere) {
+        let mut ask = |terms: &[String]| {
+            let prefix = field.map(|field| format!("{field}: ")).unwrap_or_default();
+            let terms: Vec<_> = terms.iter().map(|term| format!("{prefix}{term}")).collect();
+            let query = terms.join(" or ");
+            queries.push(Search { query, field });
         };
-        for field in [USERNAME, IMPERSONATED, AUTHORIZATION] {
-            if index.keys.contains(field) {
-                queries.push(Search {
-                    query: any(&format!("{field}: ")),
-                    evidence: Evidence::Exact,
-                    field: Some(field),
-                });
-            }
+        terms.exact.chunks(CONDITIONS).for_each(&mut ask);
+        if !terms.starts.is_empty() {
+            ask(&terms.starts);
         }
-        // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
-        let all_indexed = [IMPERSONATED, AUTHORIZATION]
-            .iter()
-            .all(|field| index.keys.contains(*field));
-        if index.full_text && !all_indexed {
-            queries.push(Search {
-                query: any(""),
-                evidence: Evidence::Exact,
-                field: None,
-            });
+        // Whom an authorizer's reason names is bound by that name.
+        if [Some(USERNAME), Some(IMPERSONATED)].contains(&field) {
+            ask(&[format!("{uid}-*")]);
         }
     }
-    queries.push(Search {
-        query: format!("{USERNAME}: {uid}-*"),
-        evidence: Evidence::Sampled,
-        field: Some(USERNAME),
-    });
     queries
 }
 
-/// Pages through a query, newest first, until a row is a request of the identity.
-async fn run(ctx: &Context, place: &Place, search: &Search, uid: UidKey, window: Window) -> Result<Option<Hit>, Doubt> {
-    let mut offset = 0;
-    for _ in 0..MAX_PAGES {
-        let page = LogQuery {
-            from: window.from,
-            to: window.to,
-            query: search.query.clone(),
-            line: PAGE,
-            offset,
-            reverse: true,
-        };
-        let logs = complete(ctx, place, &page, uid, window).await?;
-        if let Some(hit) = newest(&logs, uid, window) {
-            return Ok(Some(hit));
-        }
-        if logs.rows.len() < PAGE as usize {
-            return Ok(None);
-        }
-        offset += u64::from(PAGE);
-    }
-    let newest = PAGE * MAX_PAGES;
-    let message = match search.field {
-        Some(field) => format!(
-            "the newest {newest} records of logstore {} with its name in {field} are no requests of it, and there may be more. \
-             Look at the rest in the SLS console.",
-            place.logstore
-        ),
-        None => format!(
-            "the newest {newest} records of logstore {} that mention it anywhere are no requests of it, and there may be more. \
-             Look at the rest in the SLS console; with {IMPERSONATED} and {AUTHORIZATION} in the logstore's index only these \
-             fields would be searched.",
-            place.logstore
-        ),
-    };
-    Err(Doubt::new(Reason::TooManyRecords, message))
+/// What names are asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Terms {
+    /// Whole names, quoted. At most [`EXACT_NAMES`].
+    exact: Vec<String>,
+    /// Starts of the other names, each with a wildcard. At most [`CONDITIONS`].
+    starts: Vec<String>,
 }
 
-/// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
-async fn complete(ctx: &Context, place: &Place, query: &LogQuery, uid: UidKey, window: Window) -> Result<Logs, Doubt> {
-    for attempt in 1..=TRIES {
-        let logs = ctx.cloud.sls.get_logs(&place.project, &place.logstore, query).await?;
-        if logs.complete || newest(&logs, uid, window).is_some() {
-            return Ok(logs);
+impl Terms {
+    fn of(uid: &Uid, names: &BTreeSet<&str>) -> Self {
+        let mut whole: Vec<&str> = Vec::new();
+        let mut rest: Vec<&str> = Vec::new();
+        for name in names.iter().filter(|name| **name != uid.as_str()) {
+            match word(name) {
+                word if word.len() == name.len() => whole.push(name),
+                word => rest.push(word),
+            }
         }
-        if attempt < TRIES {
-            tokio::time::sleep(PAUSE).await;
+        // Of names that end in seconds, the newest come first.
+        whole.sort_unstable_by_key(|name| std::cmp::Reverse((name.len(), *name)));
+        rest.extend(whole.split_off(whole.len().min(EXACT_NAMES - 1)));
+        whole.sort_unstable();
+        let exact = std::iter::once(uid.as_str()).chain(whole);
+        Terms {
+            exact: exact.map(|name| format!("\"{name}\"")).collect(),
+            starts: starts(&rest).into_iter().map(|start| format!("{start}*")).collect(),
         }
     }
-    Err(Doubt::new(
-        Reason::ResultIncomplete,
-        format!(
-            "SLS did not finish a search of the window in {TRIES} tries. If this goes on, set a smaller windowDays."
-        ),
-    ))
 }
 
-/// The newest request of the identity on a page: SLS orders to the minute only.
-fn newest(logs: &Logs, uid: UidKey, window: Window) -> Option<Hit> {
-    logs.rows
-        .iter()
-        .filter_map(|row| record::hit(row, uid, window))
-        .max_by_key(|hit| hit.time)
+/// The start of a name that is a word for SLS whatever its delimiters, and needs no quotes: all of it, mostly.
+fn word(name: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let end = name.find(|c| !plain(c)).unwrap_or(name.len());
+    // Its last character may be the wildcard.
+    name.get(..end.min(WORD - 1)).unwrap_or(name)
+}
+
+/// Starts of these names, one of which each name has: the longest of one length of which there are no more than
+/// [`CONDITIONS`].
+fn starts<'a>(names: &[&'a str]) -> BTreeSet<&'a str> {
+    let of_length =
+        |length: usize| -> BTreeSet<&'a str> { names.iter().map(|name| name.get(..length).unwrap_or(name)).collect() };
+    let mut starts = BTreeSet::new();
+    for length in 1..WORD {
+        let longer = of_length(length);
+        if longer.len() > CONDITIONS {
+            break;
+        }
+        starts = longer;
+    }
+    starts
 }
 
 #[cfg(test)]
@@ -200,6 +332,7 @@ mod tests {
         Index {
             full_text,
             keys: keys.iter().map(|k| (*k).to_owned()).collect(),
+            other_types: Default::default(),
             changed_at: None,
         }
     }
@@ -217,24 +350,46 @@ mod tests {
             texts,
             [
                 "user.username: \"100\" or user.username: \"100-17\"",
+                "user.username: 100-*",
                 "annotations.authorization.k8s.io/reason: \"100\" or annotations.authorization.k8s.io/reason: \"100-17\"",
                 "\"100\" or \"100-17\"",
-                "user.username: 100-*",
             ]
         );
-        assert!(
-            found
-                .iter()
-                .filter(|search| search.evidence == Evidence::Sampled)
-                .count()
-                == 1
-        );
+    }
+
+    #[test]
+    fn however_many_names_there_are_the_number_of_queries_is_bounded() {
+        let uid = "100".parse().unwrap();
+        let names: Vec<String> = (0..12_000).map(|i| format!("100-{i}")).collect();
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        let index = index(false, &[USERNAME, IMPERSONATED, AUTHORIZATION]);
+        let found = queries(&index, &uid, &names);
+        assert_eq!(found.len(), 3 * (EXACT_NAMES / CONDITIONS + 1) + 2);
+        let terms = Terms::of(&uid, &names);
+        let finds = |name: &str| {
+            let start = |term: &String| term.strip_suffix('*').is_some_and(|start| name.starts_with(start));
+            terms.exact.contains(&format!("\"{name}\"")) || terms.starts.iter().any(start)
+        };
+        assert!(names.iter().all(|name| finds(name)));
+        assert!(terms.exact.contains(&"\"100-11999\"".to_owned()), "the newest, exactly");
+        assert_eq!(terms.starts.len(), 10, "{:?}", terms.starts);
+    }
+
+    #[test]
+    fn names_of_any_letters_become_no_other_query() {
+        let uid = "100".parse().unwrap();
+        let long = format!("100-{}", "x".repeat(300));
+        let names = BTreeSet::from(["100-a\" or *", "100-b c", "100-", "100-d*", "100-ü", "100-e:f", &long]);
+        let terms = Terms::of(&uid, &names);
+        assert_eq!(terms.exact, ["\"100\"", "\"100-\""]);
+        let long = format!("{}*", long.get(..WORD - 1).unwrap());
+        assert_eq!(terms.starts, ["100-*", "100-a*", "100-b*", "100-d*", "100-e*", &long]);
     }
 
     #[test]
     fn no_query_has_more_conditions_than_sls_takes() {
         let uid = "100".parse().unwrap();
-        let names: Vec<String> = (0..95).map(|i| format!("100-{i}")).collect();
+        let names: Vec<String> = (0..99).map(|i| format!("100-{i}")).collect();
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let found = queries(&index(false, &[USERNAME]), &uid, &names);
         let found: Vec<_> = found.into_iter().map(|search| search.query).collect();

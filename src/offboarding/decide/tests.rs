@@ -118,7 +118,7 @@ fn each_guard_holds_what_it_is_for() {
     type Change = fn(&mut Facts);
     /// Ready's reason, and whether it is stalled; `None` if nothing holds.
     type Held = Option<(Reason, bool)>;
-    let cases: [(&str, Change, Held); 16] = [
+    let cases: [(&str, Change, Held); 17] = [
         ("nothing in the way", |_| {}, None),
         (
             "root by the cluster",
@@ -180,6 +180,16 @@ fn each_guard_holds_what_it_is_for() {
             "a role unasked",
             |f| f.identity = Ok(Identity::Role { name: "r".into() }),
             Some((Reason::TypeMismatch, true)),
+        ),
+        (
+            "a user and a role",
+            |f| {
+                f.identity = Ok(Identity::Both {
+                    user: "u".into(),
+                    role: "r".into(),
+                });
+            },
+            Some((Reason::AmbiguousIdentity, true)),
         ),
         (
             "a user for a role",

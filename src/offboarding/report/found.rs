@@ -116,6 +116,12 @@ impl Report {
                 Reason::InRecycleBin,
                 format!("UID {uid} was RAM user {name}, who is in RAM's recycle bin and can be restored there."),
             ),
+            // A guard holds it before this.
+            Ok(Identity::Both { user, role }) => (
+                Is::False,
+                Reason::AmbiguousIdentity,
+                format!("UID {uid} is both RAM user {user} and RAM role {role}."),
+            ),
             Ok(Identity::Nowhere { .. }) if held => (
                 Is::True,
                 Reason::DeletedFromRam,

@@ -62,6 +62,8 @@ impl Test {
             Query::Term { field, pattern } => (field, pattern),
         };
         let fields = match field {
+            // A word is compared with the words of a text: an index of another type has none.
+            Some(field) if index.types.contains_key(field) => return Self::Never,
             Some(field) => Fields::These(words.field(field).into_iter().collect()),
             None if index.full_text => Fields::Every,
             None => Fields::These(index.keys.iter().filter_map(|key| words.field(key)).collect()),

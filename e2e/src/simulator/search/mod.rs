@@ -220,6 +220,7 @@ mod tests {
         let index = Index {
             full_text: false,
             keys: vec!["verb".to_owned()],
+            ..Index::default()
         };
         assert_eq!(found("259083957089437690", &index).as_deref(), Ok(""));
         assert_eq!(found("delete", &index).as_deref(), Ok("about"));

@@ -1,5 +1,6 @@
 //! An audit logstore: retention, index, records, heartbeats.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,33 @@ pub struct Logstore {
     pub incomplete: Option<Incomplete>,
     /// GetLogsV2 answers with records of any time, whatever the request says.
     pub ignores_times: bool,
+    /// The form of the rows that GetLogsV2 returns, if it is not the documented one.
+    pub row_form: Option<RowForm>,
+    /// GetLogsV2 finds no more than so many records, whatever GetHistograms counts.
+    pub finds_at_most: Option<usize>,
+}
+
+/// Rows that are not as documented: every field a string, `__time__` in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowForm {
+    /// Without `__time__`.
+    NoTime,
+    /// `__time__` is null.
+    NullTime,
+    /// `__time__` has a fraction.
+    FractionalTime,
+    /// `__time__` is in milliseconds.
+    Milliseconds,
+    /// `__time__` is a JSON number, in whole seconds.
+    NumericTime,
+    /// `user.username` is a list of one name.
+    UserList,
+    /// `user.username` is an object.
+    UserObject,
+    /// `user.username` is the text of a list of one name.
+    UserListText,
+    /// Without `user.username`.
+    NoUser,
 }
 
 impl Default for Logstore {
@@ -41,6 +69,8 @@ impl Default for Logstore {
             heartbeats: Heartbeats::default(),
             incomplete: None,
             ignores_times: false,
+            row_form: None,
+            finds_at_most: None,
         }
     }
 }
@@ -62,6 +92,12 @@ impl Logstore {
         self.index_changed_at.unwrap_or(self.created_at)
     }
 
+    /// The collector writes whole events into the field `content`, and parses none: of what is there, and of the heartbeats.
+    pub fn stop_parsing(&mut self) {
+        self.records.change(|_| true, |record| record.unparsed());
+        self.heartbeats.unparsed = true;
+    }
+
     /// Takes away every record of `times`, heartbeats included: the collector was down.
     pub fn cut_gap(&mut self, times: Range<i64>) {
         self.records.retain(|record| !times.contains(&record.time()));
@@ -77,6 +113,8 @@ pub struct Index {
     pub full_text: bool,
     /// The fields with an index of their own.
     pub keys: Vec<String>,
+    /// The types of those that are not `text`. A search for a word finds nothing in them.
+    pub types: BTreeMap<String, String>,
 }
 
 impl Default for Index {
@@ -102,11 +140,18 @@ impl Default for Index {
         Self {
             full_text: true,
             keys: keys.map(str::to_owned).to_vec(),
+            types: BTreeMap::new(),
         }
     }
 }
 
 impl Index {
+    /// The same with another type of index on `field`.
+    pub fn of_type(mut self, field: &str, type_: &str) -> Self {
+        self.types.insert(field.to_owned(), type_.to_owned());
+        self
+    }
+
     /// The same without an index on `field`.
     pub fn without(mut self, field: &str) -> Self {
         self.keys.retain(|key| key != field);
@@ -136,6 +181,10 @@ pub struct Heartbeats {
     pub every_seconds: i64,
     /// Times without any.
     pub gaps: Vec<Range<i64>>,
+    /// Who makes them, instead of the control plane's components.
+    pub who: Option<String>,
+    /// Their fields are not parsed: the whole event is in `content`.
+    pub unparsed: bool,
 }
 
 impl Default for Heartbeats {
@@ -143,6 +192,8 @@ impl Default for Heartbeats {
         Self {
             every_seconds: 600,
             gaps: Vec::new(),
+            who: None,
+            unparsed: false,
         }
     }
 }
@@ -166,13 +217,14 @@ const WHO: [(&str, &str, &str, &str); 3] = [
 
 impl Heartbeats {
     /// The kinds of heartbeat there are, without a time. A search looks at these instead of at thousands of equal rows.
-    pub(crate) fn kinds() -> Vec<Record> {
+    pub(crate) fn kinds(&self) -> Vec<Record> {
         WHO.iter()
             .map(|(who, resource, namespace, name)| {
-                Record::by(who)
+                let record = Record::by(self.who.as_deref().unwrap_or(who))
                     .requesting("update", resource, namespace, name)
                     .set("auditID", "heartbeat")
-                    .set("userAgent", "kube-component/v1.33.0 (linux/amd64)")
+                    .set("userAgent", "kube-component/v1.33.0 (linux/amd64)");
+                if self.unparsed { record.unparsed() } else { record }
             })
             .collect()
     }

@@ -8,7 +8,7 @@ mod records;
 
 pub use cluster::{Certificate, CertificateState, Cluster, Guard, Match, PurgeBehaviour, RecycledKubeconfig};
 pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, RecycledUser, Role, User};
-pub use logstore::{Heartbeats, Incomplete, Index, Logstore};
+pub use logstore::{Heartbeats, Incomplete, Index, Logstore, RowForm};
 pub use record::Record;
 pub use records::Records;
 
@@ -48,6 +48,8 @@ pub struct World {
     pub clock_ahead_seconds: i64,
     /// The width of GetHistograms' intervals; chosen by the simulator when absent.
     pub histogram_seconds: Option<i64>,
+    /// GetHistograms' intervals reach beyond what was asked for: whole ones of `histogram_seconds`, with all that is in them.
+    pub histogram_reaches_beyond: bool,
 }
 
 impl Default for World {
@@ -66,6 +68,7 @@ impl Default for World {
             purge: PurgeBehaviour::default(),
             clock_ahead_seconds: 0,
             histogram_seconds: None,
+            histogram_reaches_beyond: false,
         }
     }
 }

@@ -53,6 +53,14 @@ impl Record {
         Self::by("kubernetes-admin").set(REASON, &reason)
     }
 
+    /// The same as a collector leaves it that parses nothing: the whole event in `content`, besides SLS's own fields.
+    pub fn unparsed(self) -> Self {
+        let (own, event): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.fields.into_iter().partition(|(name, _)| name.starts_with("__"));
+        let content = Value::from_iter(event).to_string();
+        Self { fields: own }.set("content", &content)
+    }
+
     /// Sets a field.
     pub fn set(mut self, field: &str, value: &str) -> Self {
         self.fields.insert(field.to_owned(), value.to_owned());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::simulator::message::{Incoming, Refusal, Reply};
 use crate::simulator::search::{self, DELIMITERS, QueryError, Test, Words};
-use crate::simulator::world::{Heartbeats, Incomplete, Logstore, Record, World};
+use crate::simulator::world::{Incomplete, Logstore, Record, RowForm, World};
 
 /// The logstore, or SLS's refusal.
 fn logstore<'a>(world: &'a mut World, project: &str, name: &str) -> Result<&'a mut Logstore, Refusal> {
@@ -50,7 +50,11 @@ pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &s
     let token: Vec<String> = DELIMITERS.iter().map(char::to_string).collect();
     let key =
         json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
-    let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key.clone())).collect();
+    let key = |name: &String| match index.types.get(name) {
+        Some(other) => json!({"type": other, "doc_value": true, "alias": ""}),
+        None => key.clone(),
+    };
+    let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key(name))).collect();
     let mut answer = json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.index_changed_at(), "keys": keys});
     if index.full_text {
         answer["line"] = json!({"token": token, "caseSensitive": false, "chn": false});
@@ -88,8 +92,10 @@ pub(in crate::simulator) fn get_logs_v2(
     let logstore = logstore(world, project, name)?;
     let limit = take_incomplete(logstore, |_| true);
     let times = if logstore.ignores_times { 0..i64::MAX } else { times };
+    let (form, at_most) = (logstore.row_form, logstore.finds_at_most);
     let mut hits = hits(logstore, query, times)?;
     hits.truncate(limit.unwrap_or(usize::MAX));
+    hits.truncate(at_most.unwrap_or(usize::MAX));
     let complete = limit.is_none();
     if body["reverse"].as_bool().unwrap_or(false) {
         hits.reverse();
@@ -100,6 +106,7 @@ pub(in crate::simulator) fn get_logs_v2(
         .skip(offset as usize)
         .take(line as usize)
         .map(Hit::into_record)
+        .map(|record| row(&record, form))
         .collect();
     let answer = json!({
         "meta": {
@@ -123,6 +130,29 @@ pub(in crate::simulator) fn get_logs_v2(
     compress(&answer, &accepted)
 }
 
+/// A record as a row of an answer.
+fn row(record: &Record, form: Option<RowForm>) -> Value {
+    const TIME: &str = "__time__";
+    const USER: &str = "user.username";
+    let mut row = json!(record);
+    let user = json!(record.get(USER));
+    match form {
+        None => return row,
+        Some(RowForm::NullTime) => row[TIME] = Value::Null,
+        Some(RowForm::FractionalTime) => row[TIME] = format!("{}.5", record.time()).into(),
+        Some(RowForm::Milliseconds) => row[TIME] = (record.time() * 1000).to_string().into(),
+        Some(RowForm::NumericTime) => row[TIME] = record.time().into(),
+        Some(RowForm::UserList) => row[USER] = json!([user]),
+        Some(RowForm::UserObject) => row[USER] = json!({"name": user}),
+        Some(RowForm::UserListText) => row[USER] = json!([user]).to_string().into(),
+        Some(form @ (RowForm::NoTime | RowForm::NoUser)) => {
+            let absent = if form == RowForm::NoTime { TIME } else { USER };
+            row.as_object_mut().map(|fields| fields.remove(absent));
+        }
+    }
+    row
+}
+
 /// GetHistograms.
 pub(in crate::simulator) fn get_histograms(
     world: &mut World,
@@ -133,12 +163,17 @@ pub(in crate::simulator) fn get_histograms(
     let integer = |field: &str| request.query(field).and_then(|text| text.parse().ok());
     let range = times(integer("from"), integer("to"))?;
     let chosen = world.histogram_seconds;
+    let asked = range.clone();
+    let range = match chosen.filter(|_| world.histogram_reaches_beyond) {
+        Some(width) => range.start.div_euclid(width) * width..(range.end + width - 1).div_euclid(width) * width,
+        None => range,
+    };
     let logstore = logstore(world, project, name)?;
     let limit = take_incomplete(logstore, |incomplete| incomplete.histograms);
     let mut hits = hits(logstore, request.query("query").unwrap_or(""), range.clone())?;
     hits.truncate(limit.unwrap_or(usize::MAX));
     let complete = limit.is_none();
-    let width = chosen.unwrap_or_else(|| width(range.end - range.start));
+    let width = chosen.unwrap_or_else(|| width(asked.end - asked.start));
     let mut intervals = Vec::new();
     let mut start = range.start;
     while start < range.end {
@@ -234,7 +269,7 @@ fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Ve
         .map(|(record, _)| Hit::Record(record));
 
     // All heartbeats of a kind are equal but for their time, so that one test decides over all of them.
-    let kinds = Heartbeats::kinds();
+    let kinds = logstore.heartbeats.kinds();
     let mut words = Words::default();
     let entries: Vec<_> = kinds.iter().map(|kind| words.entry(kind)).collect();
     let test = Test::compile(&query, index, &words, &entries);

@@ -1,0 +1,69 @@
+//! What the audit log said a moment ago: an object that is edited many times a second is no reason to ask as often.
+
+use super::{Activity, Facts};
+use crate::{
+    api::{ActivityState, Names},
+    offboarding::identity::Identity,
+    rbac::subject::{self, UidKey},
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long an answer is used again.
+const GOOD_FOR: Duration = Duration::from_secs(2);
+
+/// Answers by which an identity waits, `Active` and `Unknown`, each for two seconds. `Inactive`, by which a removal begins, is
+/// never used again.
+#[derive(Debug, Default)]
+pub struct RecentAnswers(Mutex<HashMap<UidKey, Recent>>);
+
+#[derive(Debug)]
+struct Recent {
+    at: Instant,
+    question: Question,
+    answer: Activity,
+}
+
+/// What an answer depends on, besides the UID.
+#[derive(Debug, PartialEq)]
+struct Question {
+    window_days: u16,
+    names: Names,
+    identity: Option<Identity>,
+}
+
+impl Question {
+    fn of(facts: &Facts) -> Self {
+        Question {
+            window_days: facts.spec.activity_check.window_days,
+            names: facts.spec.names.clone(),
+            identity: facts.identity.as_ref().ok().cloned(),
+        }
+    }
+}
+
+impl RecentAnswers {
+    /// The answer to the same question, if it is recent.
+    pub(super) fn get(&self, facts: &Facts) -> Option<Activity> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = recent.get(&subject::key(&facts.uid))?;
+        (known.at.elapsed() < GOOD_FOR && known.question == Question::of(facts)).then(|| known.answer.clone())
+    }
+
+    /// Keeps an answer, unless something may begin by it. Older ones are forgotten.
+    pub(super) fn keep(&self, facts: &Facts, answer: &Activity) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, known| known.at.elapsed() < GOOD_FOR);
+        if answer.state != ActivityState::Inactive {
+            let known = Recent {
+                at: Instant::now(),
+                question: Question::of(facts),
+                answer: answer.clone(),
+            };
+            recent.insert(subject::key(&facts.uid), known);
+        }
+    }
+}
