@@ -3,7 +3,7 @@
 //! No page gives the codes of its refusals, hence `Simulated.`; that it refuses these cases is documented.
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{ApiResource, ListParams};
 use kube::{Api, Client, ResourceExt};
 
 use super::message::Refusal;
@@ -12,6 +12,7 @@ use super::world::{
     AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, RecycledKubeconfig, World,
 };
 use super::{lock, now};
+use crate::cluster::named;
 
 /// ACK's own check looks back so far.
 const GUARD_SECONDS: i64 = 7 * 86_400;
@@ -97,7 +98,7 @@ fn is_subject(subject: &Subject, uid: &str, matching: Match) -> bool {
 }
 
 /// Deletes the user's bindings, whoever made them and whoever else they name, without a precondition.
-pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> Result<usize, kube::Error> {
+pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> anyhow::Result<usize> {
     let mut deleted = 0;
     let names = |subjects: &Option<Vec<Subject>>| subjects.iter().flatten().any(|s| is_subject(s, uid, matching));
     for binding in Api::<RoleBinding>::all(client.clone())
@@ -105,27 +106,21 @@ pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) 
         .await?
     {
         if names(&binding.subjects) {
-            let namespace = binding.namespace().unwrap_or_default();
-            let api: Api<RoleBinding> = Api::namespaced(client.clone(), &namespace);
-            deleted += usize::from(gone(api.delete(&binding.name_any(), &DeleteParams::default()).await)?);
+            let (namespace, name) = (binding.namespace(), binding.name_any());
+            let resource = ApiResource::erase::<RoleBinding>(&());
+            let was_there = named::delete(&client, &resource, namespace.as_deref(), &name).await?;
+            deleted += usize::from(was_there);
         }
     }
-    let api: Api<ClusterRoleBinding> = Api::all(client);
+    let api: Api<ClusterRoleBinding> = Api::all(client.clone());
     for binding in api.list(&ListParams::default()).await? {
         if names(&binding.subjects) {
-            deleted += usize::from(gone(api.delete(&binding.name_any(), &DeleteParams::default()).await)?);
+            let resource = ApiResource::erase::<ClusterRoleBinding>(&());
+            let was_there = named::delete(&client, &resource, None, &binding.name_any()).await?;
+            deleted += usize::from(was_there);
         }
     }
     Ok(deleted)
-}
-
-/// Whether it was this call that deleted; somebody else may have been faster.
-fn gone<T>(result: Result<T, kube::Error>) -> Result<bool, kube::Error> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Moves the kubeconfig to the recycle bin, at once or after so many polls.
