@@ -3,9 +3,8 @@
 //! No page gives the codes of its refusals, hence `Simulated.`; that it refuses these cases is documented.
 
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject};
-use kube::api::ListParams;
+use kube::api::{ApiResource, ListParams};
 use kube::{Api, Client, ResourceExt};
-use serde_json::Value;
 
 use super::message::Refusal;
 use super::services::{cs, sls};
@@ -13,6 +12,7 @@ use super::world::{
     AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, RecycledKubeconfig, World,
 };
 use super::{lock, now};
+use crate::cluster::named;
 
 /// ACK's own check looks back so far.
 const GUARD_SECONDS: i64 = 7 * 86_400;
@@ -98,7 +98,7 @@ fn is_subject(subject: &Subject, uid: &str, matching: Match) -> bool {
 }
 
 /// Deletes the user's bindings, whoever made them and whoever else they name, without a precondition.
-pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> Result<usize, kube::Error> {
+pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> anyhow::Result<usize> {
     let mut deleted = 0;
     let names = |subjects: &Option<Vec<Subject>>| subjects.iter().flatten().any(|s| is_subject(s, uid, matching));
     for binding in Api::<RoleBinding>::all(client.clone())
@@ -106,54 +106,21 @@ pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) 
         .await?
     {
         if names(&binding.subjects) {
-            let namespace = binding.namespace().unwrap_or_default();
-            let path = path(&["namespaces", &namespace, "rolebindings", &binding.name_any()]);
-            deleted += usize::from(delete(&client, &path).await?);
+            let (namespace, name) = (binding.namespace(), binding.name_any());
+            let resource = ApiResource::erase::<RoleBinding>(&());
+            let was_there = named::delete(&client, &resource, namespace.as_deref(), &name).await?;
+            deleted += usize::from(was_there);
         }
     }
-    for binding in Api::<ClusterRoleBinding>::all(client.clone())
-        .list(&ListParams::default())
-        .await?
-    {
+    let api: Api<ClusterRoleBinding> = Api::all(client.clone());
+    for binding in api.list(&ListParams::default()).await? {
         if names(&binding.subjects) {
-            let path = path(&["clusterrolebindings", &binding.name_any()]);
-            deleted += usize::from(delete(&client, &path).await?);
+            let resource = ApiResource::erase::<ClusterRoleBinding>(&());
+            let was_there = named::delete(&client, &resource, None, &binding.name_any()).await?;
+            deleted += usize::from(was_there);
         }
     }
     Ok(deleted)
-}
-
-/// A path of RBAC's API. Each segment is percent-encoded: the name of a binding may hold anything but `/` and `%`, and `kube`
-/// puts it into the path as it is, where `leaver#2` becomes `leaver`.
-fn path(segments: &[&str]) -> String {
-    let mut path = "/apis/rbac.authorization.k8s.io/v1".to_owned();
-    for segment in segments {
-        path.push('/');
-        for byte in segment.bytes() {
-            match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
-                _ => path.push_str(&format!("%{byte:02X}")),
-            }
-        }
-    }
-    path
-}
-
-/// Deletes the object at this path, and says whether it was this call that did.
-async fn delete(client: &Client, path: &str) -> Result<bool, kube::Error> {
-    let request = http::Request::delete(path)
-        .body(Vec::new())
-        .map_err(kube::Error::HttpError)?;
-    gone(client.request::<Value>(request).await)
-}
-
-/// Whether it was this call that deleted; somebody else may have been faster.
-fn gone<T>(result: Result<T, kube::Error>) -> Result<bool, kube::Error> {
-    match result {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Moves the kubeconfig to the recycle bin, at once or after so many polls.
@@ -298,7 +265,7 @@ mod tests {
             .filter(|c| !"/%".contains(*c))
         {
             let name = format!("leaver{letter}2");
-            let path = path(&["clusterrolebindings", &name]);
+            let path = named::path(&ApiResource::erase::<ClusterRoleBinding>(&()), None, &name);
             let uri: http::Uri = path.parse().unwrap_or_else(|error| panic!("{name:?}: {error}"));
             let segment = uri.path().strip_prefix(root).expect("the same folder");
             assert_eq!(uri.query(), None, "{name:?}");
