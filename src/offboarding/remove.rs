@@ -37,8 +37,8 @@ const ATTEMPTS: u32 = 5;
 enum Outcome {
     /// It is as it should be: gone, or without the leaver.
     Removed,
-    /// It names nobody, and waits for these finalizers.
-    Waits(Vec<String>),
+    /// It names nobody, and is still there: why.
+    Waits(String),
     /// RBAC, a policy or a webhook refused, in the API server's words.
     Refused(String),
     /// The API server failed.
@@ -69,8 +69,8 @@ struct Left {
     managers: Vec<(BindingKey, String)>,
 }
 
-/// A binding that names nobody any more, and what it still waits for.
-pub type Waiting = (BindingKey, Vec<String>);
+/// A binding that names nobody any more and is still there, and why.
+pub type Waiting = (BindingKey, String);
 
 /// Removes what is stored, and says in the status how far it is if that takes long. One that is refused does not keep
 /// the others from going. Gives what names nobody any more and waits for its finalizers.
@@ -256,14 +256,21 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
         }
         Ok(Effect::Done(finalizers)) => {
             tracing::info!(binding = %key, request_id, ?finalizers, "names nobody, and waits for its finalizers");
-            Outcome::Waits(finalizers)
+            Outcome::Waits(format!(
+                "it goes when its finalizers are done: {}",
+                finalizers.join(", ")
+            ))
         }
         Ok(Effect::Gone) => Outcome::Removed,
         // Somebody has changed it since it named nobody: what it is now is found, and planned, in the next look.
         Ok(Effect::Conflict) => Outcome::Changed,
         Ok(Effect::Refused(why)) => {
+            // It grants nothing any more, and ACK's purge cannot take it for the leaver's: it holds nothing up.
             tracing::warn!(binding = %key, request_id, why, "names nobody, and was not deleted");
-            Outcome::Refused(why)
+            Outcome::Waits(format!(
+                "the API server refused to delete it: {}",
+                why.trim_end_matches('.')
+            ))
         }
         Err(ReadError::Api { source, .. }) => failure(&source),
         Err(ReadError::Malformed(error)) => Outcome::Failed(error.to_string()),
@@ -313,7 +320,7 @@ impl Left {
     fn note(&mut self, key: BindingKey, outcome: Outcome, waiting: &mut Vec<Waiting>) {
         match outcome {
             Outcome::Removed => {}
-            Outcome::Waits(finalizers) => waiting.push((key, finalizers)),
+            Outcome::Waits(why) => waiting.push((key, why)),
             Outcome::Refused(why) => self.refused.push((key, why)),
             Outcome::Failed(why) => self.failed.push((key, why)),
             Outcome::Interrupted(why) => self.interrupted.push((key, why)),

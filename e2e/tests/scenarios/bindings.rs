@@ -140,7 +140,10 @@ async fn a_uid_that_is_a_prefix_of_another_is_another() -> anyhow::Result<()> {
         )
         .await?;
 
-    stage.apply("left", json!({"uid": UID})).await?;
+    let others = [format!("{UID}-x"), format!("{UID}-")];
+    stage
+        .apply("left", json!({"uid": UID, "names": {"ignore": others}}))
+        .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
 
     assert_gone(&stage, &status).await?;

@@ -68,7 +68,7 @@ async fn every_effect_is_told_with_its_object_its_uid_and_its_request() -> anyho
     requests.sort();
     let expected = [
         ("delete", "clusterrolebindings"),
-        ("delete", "rolebindings"),
+        ("patch", "rolebindings"),
         ("patch", "rolebindings"),
     ];
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_refused_removal_is_told_with_its_request() -> anyhow::Result<()> {
     assert!(!refused.is_empty());
     for line in &refused {
         let (verb, resource) = audited(&stage, &request_of(line)).await?;
-        assert_eq!((verb.as_str(), resource.as_str()), ("delete", "rolebindings"));
+        assert_eq!((verb.as_str(), resource.as_str()), ("patch", "rolebindings"));
     }
     Ok(())
 }

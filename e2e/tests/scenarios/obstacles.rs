@@ -2,8 +2,8 @@
 
 use crate::sight::sees;
 use crate::support::{
-    LEAVER, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, freeze_team_a, give_access, message,
-    purges, running, stage,
+    LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, freeze_team_a, give_access,
+    message, purges, running, running_with, stage,
 };
 use ack_offboarding_e2e::{
     cluster::OPERATOR_NAMESPACE,
@@ -63,21 +63,43 @@ async fn a_shared_binding_that_may_not_be_changed_is_kept_and_named() -> anyhow:
     assert_gone(&stage, &status).await
 }
 
-/// Waits: until the finalizer is gone the binding grants access.
+/// Sets the finalizers of the RoleBinding that UID has in team-a.
+async fn finalizers(stage: &TestStage, list: Value) -> anyhow::Result<()> {
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": list}}));
+    api.patch("leaver", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// Takes the leaver out, which ends the access at once: it counts as removed. What it waits for is named.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_binding_with_a_finalizer_counts_only_when_it_is_gone() -> anyhow::Result<()> {
+async fn a_binding_with_a_finalizer_grants_nothing_while_it_waits() -> anyhow::Result<()> {
     let stage = running().await;
+    give_access(&stage).await?;
+    finalizers(&stage, json!(["example.com/wait"])).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "while the finalizer is there");
+    let said = message(&status, "BindingsRemoved");
+    assert!(said.contains("RoleBinding team-a/leaver names nobody any more") && said.contains("example.com/wait"));
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!((removed.deleted, removed.disarmed, removed.total), (1, 1, 2));
+    assert_gone(&stage, &status).await?;
+    let left = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .get("leaver")
+        .await?;
+    assert!(left.subjects.is_none() && left.metadata.deletion_timestamp.is_some());
+    finalizers(&stage, json!(null)).await
+}
+
+/// Waits: without the right to take subjects out there is one move, and until the finalizer is gone the binding grants access.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_with_a_finalizer_and_no_right_to_take_subjects_out() -> anyhow::Result<()> {
+    let stage = running_with(&["--remove-subjects=false"]).await;
     // The leaver makes a request in the middle; ACK's own guard would hold the purge because of it.
     stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
     give_access(&stage).await?;
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
-    let finalizers = |list: Value| Patch::Merge(json!({"metadata": {"finalizers": list}}));
-    api.patch(
-        "leaver",
-        &PatchParams::default(),
-        &finalizers(json!(["example.com/wait"])),
-    )
-    .await?;
+    finalizers(&stage, json!(["example.com/wait"])).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Terminating").await?;
     sees!(stage, "left", "while the finalizer is there");
@@ -90,8 +112,7 @@ async fn a_binding_with_a_finalizer_counts_only_when_it_is_gone() -> anyhow::Res
     );
     assert!(purges(&stage).is_empty());
 
-    api.patch("leaver", &PatchParams::default(), &finalizers(json!(null)))
-        .await?;
+    finalizers(&stage, json!(null)).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_eq!(status.removed.unwrap_or_default().deleted, 2);
     Ok(())

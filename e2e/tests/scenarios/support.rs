@@ -71,7 +71,7 @@ pub(crate) async fn give_access(stage: &TestStage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has an admission policy refuse every deletion of a RoleBinding in team-a, where UID has the one of [`give_access`].
+/// Has an admission policy refuse every change and every deletion of a RoleBinding in team-a, where UID has the one of [`give_access`].
 pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
     let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
         "metadata": {"name": "keep-team-a"},
@@ -79,7 +79,7 @@ pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
             "failurePolicy": "Fail",
             "matchConstraints": {"resourceRules": [{
                 "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["rolebindings"],
-                "operations": ["DELETE"],
+                "operations": ["UPDATE", "DELETE"],
             }]},
             "validations": [{"expression": "oldObject.metadata.namespace != 'team-a'", "message": "team-a is frozen"}],
         },
@@ -96,6 +96,23 @@ pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// Takes the policy of [`freeze_team_a`] away.
+pub(crate) async fn unfreeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
+    let params = DeleteParams::default();
+    Api::<ValidatingAdmissionPolicyBinding>::all(stage.admin())
+        .delete("keep-team-a", &params)
+        .await?;
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    eventually("the policy to be gone", PATIENCE, async || {
+        Ok(api
+            .delete("leaver", &DeleteParams::default().dry_run())
+            .await
+            .ok()
+            .map(drop))
+    })
+    .await
 }
 
 /// A real certificate makes a real request, which arrives through the real audit log.

@@ -2,8 +2,8 @@
 
 use crate::sight::{sees, sees_text};
 use crate::support::{
-    LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access,
-    make_a_request, message, purges, running, running_with, stage,
+    LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_untouched, assert_waiting, freeze_team_a,
+    give_access, make_a_request, message, purges, running, running_with, stage, unfreeze_team_a,
 };
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
@@ -17,26 +17,18 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Sets the finalizers of the RoleBinding of [`give_access`]: a run that meets one stops in the middle.
-async fn finalizers(stage: &TestStage, list: Value) -> anyhow::Result<()> {
-    let patch = Patch::Merge(json!({"metadata": {"finalizers": list}}));
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
-    api.patch("leaver", &PatchParams::default(), &patch).await?;
-    Ok(())
-}
-
-/// A run that has removed one of two bindings, and waits for the finalizer of the other.
+/// A run that has removed one of two bindings, and is refused the other.
 async fn stuck_in_the_middle(stage: &TestStage, spec: Value) -> anyhow::Result<()> {
     // The leaver makes requests in the middle; ACK's own guard would hold the purge because of them.
     stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
-    finalizers(stage, json!(["example.com/wait"])).await?;
+    freeze_team_a(stage).await?;
     stage.apply("left", spec).await?;
-    stage.wait_for_state("left", "Terminating").await?;
+    stage.wait_for_state("left", "Forbidden").await?;
     assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
     Ok(())
 }
@@ -176,7 +168,7 @@ async fn a_plan_that_changed_after_it_was_approved_is_not_carried_out() -> anyho
 async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::Result<()> {
     let mut stage = running().await;
     give_access(&stage).await?;
-    finalizers(&stage, json!(["example.com/wait"])).await?;
+    freeze_team_a(&stage).await?;
     stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
     stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
     let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
@@ -186,9 +178,9 @@ async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::R
             json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&approved])}),
         )
         .await?;
-    stage.wait_for_state("left", "Terminating").await?;
+    stage.wait_for_state("left", "Forbidden").await?;
     stage.kill_operator();
-    finalizers(&stage, json!(null)).await?;
+    unfreeze_team_a(&stage).await?;
     stage.start_operator(&OperatorOptions::default()).await?;
 
     let status = stage.wait_for_state("left", "Offboarded").await?;
@@ -207,15 +199,15 @@ async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::R
 async fn a_binding_that_the_approved_plan_did_not_hold_needs_a_new_approval() -> anyhow::Result<()> {
     let stage = running().await;
     give_access(&stage).await?;
-    finalizers(&stage, json!(["example.com/wait"])).await?;
+    freeze_team_a(&stage).await?;
     stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
     stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
     let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
     let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
     stage.apply("left", spec(&[&approved])).await?;
-    stage.wait_for_state("left", "Terminating").await?;
+    stage.wait_for_state("left", "Forbidden").await?;
     stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
-    finalizers(&stage, json!(null)).await?;
+    unfreeze_team_a(&stage).await?;
 
     let of_one = |s: &UserOffboardingStatus| {
         ack_offboarding_e2e::stage::state(s) == "AwaitingApproval" && s.plan.as_ref().is_some_and(|p| p.total == 1)
@@ -260,8 +252,10 @@ async fn suspended_in_the_middle() -> anyhow::Result<()> {
     let status = stage.wait_for_state("left", "Suspended").await?;
     assert_waiting(&status, "Suspended");
     sees!(stage, "left", "while it is suspended");
-    finalizers(&stage, json!(null)).await?;
-    // The binding that was deleted before goes now, which wakes the operator: it counts, and does no more.
+    unfreeze_team_a(&stage).await?;
+    // Somebody else deletes what is left, which wakes the operator: it counts, and does no more.
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    api.delete("leaver", &DeleteParams::default()).await?;
     let counted = |s: &UserOffboardingStatus| s.removed.unwrap_or_default().deleted == 2;
     let status = stage.wait_for("left", "both are counted", counted).await?;
     assert_waiting(&status, "Suspended");

@@ -196,17 +196,14 @@ impl Report {
     /// What is said of bindings that name nobody any more and wait for their finalizers.
     fn still_there(&self) -> String {
         let waiting = self.waiting.as_deref().unwrap_or_default();
-        let Some((key, finalizers)) = waiting.first() else {
+        let Some((key, why)) = waiting.first() else {
             return String::new();
         };
         let more = match waiting.len() {
             1 => String::new(),
-            n => format!(" {} more wait likewise.", bindings(n - 1)),
+            n => format!(" {} more are still there.", bindings(n - 1)),
         };
-        format!(
-            " {key} names nobody any more and grants nothing; it goes when its finalizers are done: {}.{more}",
-            finalizers.join(", ")
-        )
+        format!(" {key} names nobody any more and grants nothing, and is still there: {why}.{more}")
     }
 
     /// Says that no binding names the UID.

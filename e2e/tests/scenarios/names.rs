@@ -1,0 +1,85 @@
+//! User names that begin with the UID and do not end in digits alone: whose they are, a person decides.
+
+use crate::sight::sees;
+use crate::support::{UID, assert_conditions, assert_gone, assert_stalled, give_access, message, purges, running};
+use ack_offboarding_e2e::stage::user;
+use serde_json::json;
+
+const LETTERS: &str = "259083957089437690-c7f1a2b9";
+const TWICE: &str = "259083957089437690-1700000000-2";
+
+/// Removes what is certainly the leaver's, names the others, and asks ACK for nothing until the spec has decided on each.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage
+        .role_binding("team-b", "letters", "edit", &[user(LETTERS)])
+        .await?;
+    stage
+        .role_binding("team-b", "twice", "edit", &[user(TWICE), user("200100000000000002")])
+        .await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "UndecidedNames").await?;
+    sees!(stage, "left", "while nobody has decided");
+    assert_stalled(&status, "UndecidedNames");
+    assert_conditions(
+        &status,
+        &[
+            ("BackedUp", "True/Stored"),
+            ("KubeconfigPurged", "False/BindingsRemain"),
+        ],
+    );
+    assert_eq!(status.undecided_names, [TWICE, LETTERS]);
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        Vec::<String>::new(),
+        "what is certain is removed"
+    );
+    let secrets = "/api/v1/namespaces/team-b/secrets";
+    assert_eq!(stage.probe(LETTERS, secrets).await?, 200, "what is not stays");
+    assert!(purges(&stage).is_empty());
+
+    stage
+        .apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
+        .await?;
+    let half = |s: &ack_offboarding_operator::api::UserOffboardingStatus| s.undecided_names == [TWICE];
+    let status = stage.wait_for("left", "one is decided", half).await?;
+    assert_stalled(&status, "UndecidedNames");
+    stage.until_answered(LETTERS, secrets, 403).await?;
+    assert!(purges(&stage).is_empty(), "one is enough");
+
+    let names = json!({"include": [LETTERS], "ignore": [TWICE]});
+    stage.apply("left", json!({"uid": UID, "names": names})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "when each is decided on");
+    assert!(status.undecided_names.is_empty());
+    assert_gone(&stage, &status).await?;
+    assert_eq!(stage.probe(TWICE, secrets).await?, 200, "it was decided that it stays");
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!(
+        (removed.deleted, removed.subjects_removed, removed.disappeared),
+        (3, 0, 0)
+    );
+    assert_eq!(purges(&stage).len(), 1);
+    Ok(())
+}
+
+/// After the end, such a name is no news that can be left: it may be the leaver's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_another_suffix_appears_after_the_end() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+    stage.cluster_role_binding("letters", "view", &[user(LETTERS)]).await?;
+    let status = stage.wait_for_state("left", "UndecidedNames").await?;
+    sees!(stage, "left", "while nobody has decided");
+    assert_conditions(&status, &[("Offboarded", "False/UndecidedNames")]);
+    assert!(message(&status, "Ready").contains(LETTERS));
+    stage
+        .apply("left", json!({"uid": UID, "names": {"ignore": [LETTERS]}}))
+        .await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+    Ok(())
+}
