@@ -3,7 +3,10 @@
 //! Nothing here is needed for correctness after a restart: the durable record is in the backups and in the status.
 
 use super::{
-    activity::{Place, RecentAnswers, coverage::Day},
+    activity::{
+        Place, RecentAnswers,
+        coverage::{Day, Own},
+    },
     hold::{Again, Hold, Stop, Trouble},
     peers::Peer,
 };
@@ -53,6 +56,8 @@ pub struct Context {
     /// What the audit log said a moment ago.
     pub recent_answers: RecentAnswers,
     caller: Cached<CallerIdentity>,
+    /// The operator's own requests, as the audit log has them.
+    pub own_requests: tokio::sync::OnceCell<Option<Own>>,
     cluster_known: tokio::sync::OnceCell<()>,
     roles: Cached<Arc<Vec<Role>>>,
     failures: Mutex<HashMap<String, u32>>,
@@ -104,6 +109,7 @@ impl Context {
             settled_days: SettledDays::default(),
             recent_answers: RecentAnswers::default(),
             caller: Cached::default(),
+            own_requests: tokio::sync::OnceCell::new(),
             cluster_known: tokio::sync::OnceCell::new(),
             roles: Cached::default(),
             failures: Mutex::default(),

@@ -105,7 +105,7 @@ async fn a_log_without_the_control_plane_proves_nothing() -> anyhow::Result<()> 
     let stage = leaver().await?;
     logstore(&stage, |l| l.heartbeats.who = Some("kubernetes-admin".into()));
     stage.apply("left", json!({"uid": UID})).await?;
-    unknown(&stage, "NotSearchable", "user.username: system*").await?;
+    unknown(&stage, "NotSearchable", "no request of the control plane").await?;
     sees!(stage, "left", "with requests of one user only");
 
     logstore(&stage, |l| l.heartbeats.who = None);

@@ -2,7 +2,8 @@
 //!
 //! Records must be there, and be found by the field that is searched: the log of a cluster has requests of its control plane all
 //! the time, whose user names begin with `system`. They are searched for as the identity is, and must be found in each hour of the
-//! window, or at least in each day if the hours have other requests with a user name. A log that holds records, but none that a
+//! window, or at least in each day if the hours have other requests with a user name; and each day, from the one after the operator's
+//! installation on, must have requests of the operator itself. A log that holds records, but none that a
 //! search by user name finds, proves nothing: the collector may not parse them.
 
 use super::{
@@ -17,6 +18,8 @@ use crate::{
     offboarding::context::Context,
 };
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::{authentication::v1::SelfSubjectReview, rbac::v1::ClusterRoleBinding};
+use kube::{Api, api::PostParams};
 
 /// A closed day counts as settled this long after its end: late records are indexed by then.
 const SETTLED: i64 = HOUR;
@@ -34,6 +37,32 @@ pub struct Day {
     silences: Vec<Silence>,
     /// Whether a request of the control plane is.
     control: bool,
+    /// Whether one of the operator itself is, from the day after its installation on.
+    own: bool,
+}
+
+/// The operator's own requests, of which the log must hold some as well: it asks the API server all the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The search that finds them: an exact name, as that of the identity is.
+    query: String,
+    /// The start of the day after the operator's installation. Of before, the log need not have any.
+    since: i64,
+}
+
+impl Own {
+    /// Of a ServiceAccount that was installed at this second. Nobody else's requests are known to come all the time.
+    fn of(user: &str, installed_at: i64) -> Option<Self> {
+        user.starts_with("system:serviceaccount:").then(|| Own {
+            query: format!("{USERNAME}: \"{user}\""),
+            since: (installed_at.div_euclid(DAY) + 1) * DAY,
+        })
+    }
+
+    /// Whether the log of the day that begins at `start` must hold some.
+    fn owes(&self, start: i64) -> bool {
+        start >= self.since
+    }
 }
 
 /// What a logstore can tell of a window.
@@ -175,9 +204,10 @@ async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Res
 /// Whether requests are found by user name all the time.
 ///
 /// # Errors
-/// When there is an hour without any, or a day without one of the control plane.
+/// When there is an hour without any, or a day without one of the control plane or of the operator.
 async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
-    let days = days_of(ctx, place, window).await?;
+    let own = own(ctx).await?;
+    let days = days_of(ctx, place, window, own.as_ref()).await?;
     let clip = |(from, to): Silence| (from.max(window.from), to.min(window.to));
     let silences = days.iter().flat_map(|(_, day)| &day.silences).copied().map(clip);
     let mut silences = histogram::join(silences.filter(|(from, to)| from < to)).into_iter();
@@ -189,23 +219,63 @@ async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), 
     }
     let unheard = days.into_iter().find(|(start, day)| {
         let within = (start + DAY).min(window.to) - (*start).max(window.from);
-        !day.control && is_closed(*start, window.to) && within >= HOUR
+        !(day.control && day.own) && is_closed(*start, window.to) && within >= HOUR
     });
-    let Some((start, _)) = unheard else { return Ok(()) };
+    let Some((start, day)) = unheard else { return Ok(()) };
     ctx.settled_days.forget(place, start..start.saturating_add(DAY));
     let end = start.saturating_add(DAY);
+    let (whose, meaning) = match day.control {
+        false => (
+            "the control plane",
+            "which makes some all the time: the log is not whole, or the search does not find what is in it",
+        ),
+        true => (
+            "the operator's own ServiceAccount",
+            "which makes some all the time while the operator runs: if it ran on that day, the log is not whole",
+        ),
+    };
     Err(Doubt::new(
         Reason::NotSearchable,
         format!(
-            "a search for {CONTROL} finds nothing in logstore {} from {} to {}, and the control plane makes requests under such names \
-             all the time: the log is not whole, or the search does not find what is in it. Look at that day's records in the SLS \
-             console. The check goes on at {}, when the window has moved past that day.",
+            "a search of logstore {} by user name finds no request of {whose} from {} to {}, {meaning}. Look at that day's records in \
+             the SLS console. The check goes on at {}, when the window has moved past that day.",
             place.logstore,
             timestamp(start),
             timestamp(end),
             timestamp(end.saturating_add(window.to - window.from))
         ),
     ))
+}
+
+/// The operator's own requests, if it is a ServiceAccount and knows when it was installed: since when it has the binding that it
+/// writes its read barriers to, which it may read anyway. Asked once.
+async fn own(ctx: &Context) -> Result<Option<Own>, Doubt> {
+    let failed = |error: kube::Error| {
+        let message = format!("the API server was asked who the operator is, and since when: {error}");
+        Doubt::new(Reason::QueryFailed, message)
+    };
+    let ask = async || -> Result<Option<Own>, Doubt> {
+        let reviews = Api::<SelfSubjectReview>::all(ctx.client.clone());
+        let review = match reviews
+            .create(&PostParams::default(), &SelfSubjectReview::default())
+            .await
+        {
+            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
+            review => review.map_err(failed)?,
+        };
+        let barriers = Api::<ClusterRoleBinding>::all(ctx.client.clone());
+        let barrier = barriers
+            .get_metadata_opt(&ctx.settings.fence.cluster_role_binding)
+            .await;
+        let installed = barrier
+            .map_err(failed)?
+            .and_then(|barrier| barrier.metadata.creation_timestamp);
+        let user = review.status.and_then(|status| status.user_info?.username);
+        Ok(user
+            .zip(installed)
+            .and_then(|(user, time)| Own::of(&user, time.0.as_second())))
+    };
+    Ok(ctx.own_requests.get_or_try_init(ask).await?.clone())
 }
 
 /// What it is that no request is found by user name for so long: that there are no records, or that they are not parsed.
@@ -248,11 +318,11 @@ pub(super) fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) 
 }
 
 /// The days of the window, by their starts.
-async fn days_of(ctx: &Context, place: &Place, window: Window) -> Result<Vec<(i64, Day)>, Doubt> {
+async fn days_of(ctx: &Context, place: &Place, window: Window, own: Option<&Own>) -> Result<Vec<(i64, Day)>, Doubt> {
     let first = window.from.div_euclid(DAY) * DAY;
     let days = (0..).map(|n| first + n * DAY).take_while(|day| *day < window.to);
     let asked = futures::stream::iter(days)
-        .map(|start| async move { Ok((start, day(ctx, place, start, window.to).await?)) })
+        .map(|start| async move { Ok((start, day(ctx, place, start, window.to, own).await?)) })
         .buffered(PARALLEL);
     asked.try_collect().await
 }
@@ -262,7 +332,7 @@ fn is_closed(start: i64, end: i64) -> bool {
     start + DAY + SETTLED <= end
 }
 
-async fn day(ctx: &Context, place: &Place, start: i64, end: i64) -> Result<Day, Doubt> {
+async fn day(ctx: &Context, place: &Place, start: i64, end: i64, own: Option<&Own>) -> Result<Day, Doubt> {
     let closed = is_closed(start, end);
     if closed && let Some(known) = ctx.settled_days.get(place, start) {
         return Ok(known);
@@ -274,9 +344,14 @@ async fn day(ctx: &Context, place: &Place, start: i64, end: i64) -> Result<Day, 
         true => control.silences,
         false => histogram::heard(ctx, place, from, to, ANYBODY).await?.silences,
     };
+    let own = match own.filter(|own| closed && own.owes(start)) {
+        Some(own) => histogram::total(ctx, place, from, to, &own.query).await? > 0,
+        None => true,
+    };
     let found = Day {
         silences,
         control: control.count > 0,
+        own,
     };
     if closed {
         ctx.settled_days.put(place, start, found.clone());
@@ -287,6 +362,18 @@ async fn day(ctx: &Context, place: &Place, start: i64, end: i64) -> Result<Day, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operators_own_requests_are_owed_from_the_day_after_its_installation_on() {
+        let user = "system:serviceaccount:ack-offboarding-system:operator";
+        let noon = 20_000 * DAY + DAY / 2;
+        let own = Own::of(user, noon).unwrap();
+        assert_eq!(own.query, format!("user.username: \"{user}\""));
+        for (day, expected) in [(19_999, false), (20_000, false), (20_001, true), (20_002, true)] {
+            assert_eq!(own.owes(day * DAY), expected, "{day}");
+        }
+        assert_eq!(Own::of("kubernetes-admin", noon), None, "somebody who tries it out");
+    }
 
     #[test]
     fn an_index_that_was_changed_in_the_window_does_not_cover_it() {
