@@ -6,6 +6,7 @@ pub mod binding;
 pub mod effects;
 pub mod fence;
 pub mod index;
+pub mod list;
 pub mod managed;
 pub mod slim;
 pub mod subject;
