@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ack_offboarding_e2e::cluster::{
-    Cluster, Options as ClusterOptions,
+    Cluster, Options as ClusterOptions, named,
     pool::{self, Lease},
 };
 use ack_offboarding_e2e::simulator::world::{self, AccessKey, CertificateState, Match, Principal};
@@ -123,6 +123,40 @@ async fn a_purge_deletes_every_binding_with_the_user_shared_ones_included() {
     );
     let state = simulator.read(|world| world.cluster("c1").map(|c| c.certificates[UID].state));
     assert_eq!(state, Some(CertificateState::Removed));
+}
+
+/// Whatever a binding is called: put into a URL as it is, `colleague#x` is a request for `colleague`.
+#[tokio::test]
+async fn a_purge_deletes_bindings_of_every_name_and_no_other() {
+    let (cluster, simulator) = start().await;
+    let inside: Api<RoleBinding> = Api::namespaced(cluster.admin(), "default");
+    let everywhere: Api<ClusterRoleBinding> = Api::all(cluster.admin());
+    for name in ["t-colleague", "t-colleague?a=b"] {
+        let other = [("User", "300000000000000001")];
+        let object = binding("RoleBinding", name, &other);
+        inside.create(&PostParams::default(), &object).await.expect("created");
+        let object = binding("ClusterRoleBinding", name, &other);
+        everywhere
+            .create(&PostParams::default(), &object)
+            .await
+            .expect("created");
+    }
+    for name in named::hostile_names("t-colleague", "x") {
+        if name == "t-colleague?a=b&c=d" {
+            continue;
+        }
+        let object = binding("RoleBinding", &name, &[("User", UID)]);
+        inside.create(&PostParams::default(), &object).await.expect("created");
+        let object = binding("ClusterRoleBinding", &name, &[("User", LEAVER)]);
+        everywhere
+            .create(&PostParams::default(), &object)
+            .await
+            .expect("created");
+    }
+    assert_eq!(
+        left_after_purge(&cluster, &simulator).await,
+        ["t-account", "t-colleague", "t-colleague?a=b", "t-group", "t-other"]
+    );
 }
 
 #[tokio::test]

@@ -257,6 +257,8 @@ fn start_controller_manager(
             "0",
             "--use-service-account-credentials",
         ])
+        // Tests do not wait for many objects, and three of these share a small machine.
+        .args(["--concurrent-gc-syncs", "4", "--concurrent-namespace-syncs", "4"])
         .args(["--root-ca-file", "ca.crt", "--controllers", controllers])
         // In its own folder, and not in the system's.
         .args(["--flex-volume-plugin-dir", "volume-plugins"])

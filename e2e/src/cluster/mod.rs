@@ -11,6 +11,7 @@
 //! process, reaper            children that cannot outlive this process
 //! wait                       conditions with a deadline
 //! manifests, operator_rbac   what an installed operator may do
+//! named                      requests for objects whose names hold any character
 //! reset, pool                clusters that tests take turns with
 //! ```
 
@@ -19,6 +20,7 @@ mod binaries;
 mod control_plane;
 mod kubeconfig;
 mod manifests;
+pub mod named;
 mod operator_rbac;
 mod pki;
 pub mod pool;
@@ -157,6 +159,14 @@ impl Cluster {
     /// Whether the API server answers and says that it is ready.
     pub async fn is_ready(&self) -> bool {
         readiness::is_ready(&self.admin()).await
+    }
+
+    /// Waits until the garbage collector has dealt with an object that is made for this: it has seen all that went before.
+    ///
+    /// # Errors
+    /// When no kube-controller-manager runs, or it does not come to it within two minutes.
+    pub async fn until_garbage_is_collected(&self) -> anyhow::Result<()> {
+        readiness::until_garbage_is_collected(&self.admin()).await
     }
 
     /// A client with every permission (`system:masters`), for the runtime that this is called in.

@@ -48,8 +48,14 @@ pub struct Lease {
 ///
 /// There are at most `$E2E_CLUSTERS` of them, 3 by default. They end with the process.
 ///
+/// Every one runs kube-controller-manager: what the garbage collector makes of a deletion belongs to its effects.
+///
 /// Errors: a new cluster does not start. One that was used before and cannot be reset is replaced.
 pub async fn acquire(needs: Needs) -> anyhow::Result<Lease> {
+    let needs = Needs {
+        controller_manager: true,
+        ..needs
+    };
     let permit = PERMITS.acquire().await.context("the pool is closed")?;
     while let Some(cluster) = take_idle(needs) {
         match refresh(&cluster).await {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::{Api, Client};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use kube::{Api, Client, api::PostParams};
+use serde_json::json;
 
 use super::{control_plane::ControlPlane, process::Process, wait::eventually};
 
@@ -68,12 +69,36 @@ pub(super) async fn until_controllers_run(plane: &mut ControlPlane, client: &Cli
         Ok(accounts.get_opt("default").await?)
     })
     .await;
-    running.map(drop).with_context(|| {
+    let running = match running {
+        Ok(_) => until_garbage_is_collected(client).await,
+        Err(error) => Err(error),
+    };
+    running.with_context(|| {
         format!(
             "kube-controller-manager does not work; its last words:\n{}",
             manager.log_tail(3000)
         )
     })
+}
+
+/// The garbage collector begins after it has listed every kind of object. An object whose owner never was is the proof.
+pub(super) async fn until_garbage_is_collected(client: &Client) -> anyhow::Result<()> {
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), "default");
+    let orphan: ConfigMap = serde_json::from_value(
+        json!({"metadata": {"generateName": "garbage-", "ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "never-was", "uid": "00000000-0000-4000-8000-000000000000"},
+        ]}}),
+    )?;
+    let name = maps
+        .create(&PostParams::default(), &orphan)
+        .await?
+        .metadata
+        .name
+        .context("the API server names it")?;
+    eventually("the garbage collector's first work", DEADLINE, async || {
+        Ok(maps.get_opt(&name).await?.is_none().then_some(()))
+    })
+    .await
 }
 
 fn still_runs(name: &str, process: &mut Process) -> anyhow::Result<()> {

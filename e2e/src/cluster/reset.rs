@@ -10,12 +10,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, ListParams, ObjectMeta, PostParams},
     core::GroupVersionKind,
 };
 use serde_json::json;
 
-use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, apply_objects, wait::eventually};
+use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, apply_objects, named, wait::eventually};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -79,10 +79,16 @@ impl Cluster {
     /// the audit log.
     ///
     /// Kept: CRDs, namespaces, the operator's ServiceAccount and its admission policy, and what the control plane itself needs.
-    /// Namespaces stay, empty, because nothing but kube-controller-manager can delete one properly; one whose deletion was
-    /// begun is finished off. Tests use a few names, such as `team-a`, with [`ensure_namespace`](Self::ensure_namespace).
+    /// Namespaces stay, empty, as making and deleting them takes longer than emptying; one whose deletion was begun is finished
+    /// off. Tests use a few names, such as `team-a`, with [`ensure_namespace`](Self::ensure_namespace).
     pub async fn reset(&self) -> anyhow::Result<()> {
         let client = self.admin();
+        // Before their owners go.
+        let namespaces = ApiResource::erase::<Namespace>(&());
+        let all = Api::<Namespace>::all(client.clone());
+        let all = all.list_metadata(&ListParams::default()).await?.items;
+        let all = all.into_iter().map(|object| object.metadata).collect();
+        disown(&client, &namespaces, all).await?;
         let wiped = stream::iter(&GATES).map(|kind| async { anyhow::Ok((kind.2, wipe(&client, kind).await?)) });
         let wiped: Vec<(&str, bool)> = wiped.buffer_unordered(GATES.len()).try_collect().await?;
         for family in [Family::Mutating, Family::Validating] {
@@ -118,12 +124,12 @@ async fn wipe(client: &Client, Kind(group, version, kind, keep): &Kind) -> anyho
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Some(some)),
             Err(error) => return Err(error.into()),
         };
-        let doomed: Vec<ObjectMeta> = found
+        let (kept, doomed): (Vec<_>, Vec<_>) = found
             .items
             .into_iter()
             .map(|object| object.metadata)
-            .filter(|metadata| !keep(metadata))
-            .collect();
+            .partition(|metadata| keep(metadata));
+        disown(client, &resource, kept).await?;
         if doomed.is_empty() {
             return Ok(Some(some));
         }
@@ -138,25 +144,27 @@ async fn wipe(client: &Client, Kind(group, version, kind, keep): &Kind) -> anyho
 }
 
 async fn delete(client: &Client, resource: &ApiResource, metadata: ObjectMeta) -> anyhow::Result<()> {
-    let api: Api<DynamicObject> = match &metadata.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
-        None => Api::all_with(client.clone(), resource),
-    };
+    let namespace = metadata.namespace.as_deref();
     let name = metadata.name.unwrap_or_default();
-    let mut outcome = Ok(());
+    let failed = || format!("cannot delete {} {name:?}", resource.kind);
     if metadata.finalizers.is_some_and(|finalizers| !finalizers.is_empty()) {
-        let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        outcome = api.patch(&name, &PatchParams::default(), &patch).await.map(drop);
+        release(client, resource, namespace, &name).await.with_context(failed)?;
     }
-    if outcome.is_ok() {
-        outcome = api
-            .delete(&name, &DeleteParams::default().grace_period(0))
-            .await
-            .map(drop);
-    }
-    match outcome {
-        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-        other => other.with_context(|| format!("cannot delete {} {name}", resource.kind)),
+    named::delete(client, resource, namespace, &name)
+        .await
+        .map(drop)
+        .with_context(failed)
+}
+
+/// Takes from an object what holds it, and what could take it along. It may be gone by then.
+async fn release(client: &Client, resource: &ApiResource, namespace: Option<&str>, name: &str) -> anyhow::Result<()> {
+    let freed = json!({"metadata": {"finalizers": null, "ownerReferences": null}});
+    match named::merge(client, resource, namespace, name, &freed).await {
+        Ok(_) => Ok(()),
+        Err(error) => match error.downcast_ref::<kube::Error>() {
+            Some(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            _ => Err(error),
+        },
     }
 }
 
@@ -253,12 +261,42 @@ async fn until_noticed(client: &Client, family: Family) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What stays must not go with an owner that goes.
+async fn disown(client: &Client, resource: &ApiResource, kept: Vec<ObjectMeta>) -> anyhow::Result<()> {
+    for metadata in kept {
+        if metadata.owner_references.is_some_and(|owners| !owners.is_empty()) {
+            let name = metadata.name.unwrap_or_default();
+            release(client, resource, metadata.namespace.as_deref(), &name)
+                .await
+                .with_context(|| format!("cannot take the owners from {} {name:?}", resource.kind))?;
+        }
+    }
+    Ok(())
+}
+
 /// Does the last step of deleting a namespace, which is kube-controller-manager's: its contents are gone by now.
 async fn finish_namespaces(client: &Client) -> anyhow::Result<()> {
     let namespaces = Api::<Namespace>::all(client.clone());
     for mut namespace in namespaces.list(&ListParams::default()).await?.items {
         if namespace.metadata.deletion_timestamp.is_none() {
             continue;
+        }
+        if namespace
+            .metadata
+            .finalizers
+            .as_ref()
+            .is_some_and(|held| !held.is_empty())
+        {
+            let resource = ApiResource::erase::<Namespace>(&());
+            release(
+                client,
+                &resource,
+                None,
+                &namespace.metadata.name.clone().unwrap_or_default(),
+            )
+            .await?;
+            namespace.metadata.finalizers = None;
+            namespace.metadata.resource_version = None;
         }
         namespace.spec.get_or_insert_default().finalizers = None;
         let name = namespace.metadata.name.clone().unwrap_or_default();
