@@ -5,6 +5,7 @@ pub mod demo;
 mod follow;
 pub mod in_cluster;
 pub mod node;
+pub mod observer;
 pub mod proxy;
 pub mod refusals;
 pub mod scale;

@@ -2,9 +2,10 @@
 //! the cluster's audit log, and the real operator binary between the two.
 
 use crate::{
-    cluster::{Cluster, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Process, Signal},
+    cluster::{Cluster, FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Process, Signal},
+    observer::{self, Asked, Breach, Invariant, Question, Watched},
     simulator::{
-        self, Simulator,
+        self, Call, Operation, Simulator,
         world::{AccessKey, CertificateState, Cluster as AckCluster, Principal, Role, User, World},
     },
 };
@@ -24,6 +25,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     ops::Deref,
     path::{Path, PathBuf},
     process::Command,
@@ -103,7 +105,10 @@ fn name_of(flag: &str) -> &str {
 }
 
 /// A stage. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
-pub struct Stage<C> {
+///
+/// When it is dropped, an [observer](crate::observer) says which invariants the operator broke, and the test fails. The demo's and the
+/// benchmarks' clusters, which have no garbage collector, are not observed.
+pub struct Stage<C: Deref<Target = Cluster>> {
     // Dropped in this order: the operator first, the cluster last.
     operator: Option<Process>,
     /// The simulated cloud.
@@ -113,6 +118,27 @@ pub struct Stage<C> {
     logs: Vec<PathBuf>,
     started: Option<Timestamp>,
     admin: Client,
+    protected: BTreeSet<String>,
+    excused: BTreeMap<Invariant, String>,
+}
+
+impl<C: Deref<Target = Cluster>> Drop for Stage<C> {
+    fn drop(&mut self) {
+        self.kill_operator();
+        if !self.cluster.options().controller_manager {
+            return;
+        }
+        let told = match self.breaches() {
+            Ok(breaches) if breaches.is_empty() => return,
+            Ok(breaches) => breaches.iter().map(|b| format!("{b}\n")).collect(),
+            Err(error) => format!("the observer cannot tell: {error:#}\n"),
+        };
+        // A test that fails already says why.
+        match std::thread::panicking() {
+            true => eprintln!("Invariants that were broken:\n{told}"),
+            false => panic!("Invariants that were broken:\n{told}"),
+        }
+    }
 }
 
 impl<C: Deref<Target = Cluster>> Stage<C> {
@@ -138,7 +164,31 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
             logs: Vec::new(),
             started: None,
             admin,
+            protected: BTreeSet::from([ACCOUNT.to_owned(), OPERATOR_ROLE.to_owned()]),
+            excused: BTreeMap::new(),
         })
+    }
+
+    /// Has the observer overlook an invariant that this scenario breaks on purpose, by acting as the operator, say.
+    pub fn breaks_on_purpose(&mut self, invariant: Invariant, why: &str) {
+        self.excused.insert(invariant, why.to_owned());
+    }
+
+    /// What the observer finds in what happened so far.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn breaches(&self) -> anyhow::Result<Vec<Breach>> {
+        let watched = Watched {
+            operator: format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}"),
+            namespace: OPERATOR_NAMESPACE.to_owned(),
+            barrier: FENCE.to_owned(),
+            protected: self.protected.clone(),
+        };
+        let asked: Vec<_> = self.sim.calls().iter().map(asked).collect::<Result<_, _>>()?;
+        let mut breaches = observer::observe(&self.cluster.audit_log(), &asked, &watched)?;
+        breaches.retain(|breach| !self.excused.contains_key(&breach.invariant));
+        Ok(breaches)
     }
 
     /// Starts the operator with its own ServiceAccount's token.
@@ -164,6 +214,12 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         // A cluster of the pool may hold the log of an earlier test under this name.
         let _ = std::fs::remove_file(&log);
         self.logs.push(log.clone());
+        let protected = options
+            .flags
+            .iter()
+            .filter_map(|flag| flag.strip_prefix("--protected-uids="));
+        let protected = protected.flat_map(|uids| uids.split(',')).map(str::to_owned);
+        self.protected.extend(protected);
         self.started = Some(Timestamp::now());
         Process::spawn("operator", &command, &log)
     }
@@ -523,6 +579,27 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         self.offboardings().delete(name, &DeleteParams::default()).await?;
         Ok(())
     }
+}
+
+/// A call as the observer knows it.
+fn asked(call: &Call) -> anyhow::Result<Asked> {
+    let parameters = ["uid", "UserId", "query"];
+    let given = parameters.map(|name| call.parameter(name));
+    Ok(Asked {
+        at: Timestamp::try_from(call.at)?,
+        what: match call.operation {
+            Operation::SlsGetLogsV2 | Operation::SlsGetHistograms => Question::Search,
+            Operation::CsListUserKubeConfigStates => Question::KubeconfigState,
+            Operation::CsCleanClusterUserPermissions => Question::Purge,
+            _ => Question::Other,
+        },
+        about: given
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+            .to_owned(),
+        succeeded: call.succeeded(),
+    })
 }
 
 /// Where an operator serves health and metrics, as its log says.
