@@ -223,6 +223,15 @@ pub enum SettingsError {
 }
 
 impl RunArgs {
+    /// Where the two bindings of the barrier are.
+    pub fn fence(&self) -> FenceNames {
+        FenceNames {
+            cluster_role_binding: self.fence_cluster_role_binding.clone(),
+            role_binding: self.fence_role_binding.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
     /// Completes the settings by what the cluster says about itself, and compares them with it: an operator that takes
     /// its cluster for another one would read that one's audit log, and purge there.
     ///
@@ -279,11 +288,7 @@ impl RunArgs {
                 "ACK_OFFBOARDING_ACCOUNT_ID",
             )?,
             namespace: self.namespace.clone(),
-            fence: FenceNames {
-                cluster_role_binding: self.fence_cluster_role_binding.clone(),
-                role_binding: self.fence_role_binding.clone(),
-                namespace: self.namespace.clone(),
-            },
+            fence: self.fence(),
             protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
             remove_subjects: self.remove_subjects,
             recheck_interval: self.recheck_interval,

@@ -10,6 +10,7 @@ use crate::{
 use ack_offboarding_e2e::{
     cluster::{Cluster, OPERATOR_NAMESPACE, eventually},
     proxy::{Judge, Proxy, Upstream, Verdict},
+    scale::process,
     simulator::world::CertificateState,
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, kubeconfig_state, user},
 };
@@ -47,6 +48,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 fn config_maps(stage: &TestStage) -> Api<ConfigMap> {
     Api::namespaced(stage.admin(), OPERATOR_NAMESPACE)
@@ -752,4 +754,36 @@ async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_eq!(status.removed.unwrap_or_default().deleted, 20);
     assert_gone(&stage, &status).await
+}
+
+/// A stranger opens thousands of connections to the health port and never ends a request. The kubelet is answered all the same, and
+/// the process stays as small as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_never_end_do_not_fill_the_health_port() -> anyhow::Result<()> {
+    let mut stage = running().await;
+    let line = "the index is complete";
+    eventually(line, PATIENCE, async || {
+        Ok(stage.operator_log().contains(line).then_some(()))
+    })
+    .await?;
+    let address = stage.operator_address()?;
+    let pid = stage.operator()?.pid();
+    let before = process::of(pid)?.rss.mib();
+    let mut held = Vec::new();
+    for n in 0..4000 {
+        let mut stream = TcpStream::connect(&address).await?;
+        // The operator may have ended it already, to make room.
+        let half = format!("GET /healthz HTTP/1.1\r\nX-Filler: {}", "x".repeat(4000));
+        let _ = stream.write_all(half.as_bytes()).await;
+        held.push(stream);
+        if n % 500 == 499 {
+            let answer = reqwest::get(format!("http://{address}/healthz")).await?;
+            assert_eq!(answer.status(), 200, "with {n} requests held open");
+        }
+    }
+    let after = process::of(pid)?.peak.mib();
+    eprintln!("{before} MiB before, at most {after} MiB with 4,000 requests held open");
+    assert!(after < before + 16, "{before} MiB grew to {after} MiB");
+    drop(held);
+    Ok(())
 }
