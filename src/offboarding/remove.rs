@@ -14,9 +14,10 @@ use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
     metrics::METRICS,
     rbac::{
-        BindingKey,
+        BindingKey, LiveBinding,
         backup::{Stored, TooLarge, still_there},
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
+        subject::Leaver,
     },
     request_id,
 };
@@ -164,6 +165,38 @@ async fn finish_shells(
     Ok(())
 }
 
+/// How many bindings of the record name nobody any more, and are still there for another reason than that the garbage collector has
+/// not come to them yet.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn shells(
+    ctx: &Context,
+    leaver: &Leaver,
+    record: &Record,
+    object_uid: &str,
+    found: &[LiveBinding],
+) -> Result<u32, Stop> {
+    let unknown = record
+        .to_delete()
+        .into_iter()
+        .filter(|stored| !ctx.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid()));
+    let reads = futures::stream::iter(unknown).map(|stored| async move {
+        let remains = effects::remains(&ctx.client, &stored, leaver).await;
+        (stored, remains)
+    });
+    let mut reads = std::pin::pin!(reads.buffer_unordered(PARALLEL));
+    let mut shells = 0;
+    while let Some((stored, remains)) = reads.next().await {
+        match remains.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+            Remains::Shell(disarmed) if disarmed.waits_for.as_ref().is_none_or(|list| !list.is_empty()) => shells += 1,
+            Remains::Gone | Remains::Shell(_) => ctx.note_gone(object_uid, stored.uid()),
+            Remains::Filled => {}
+        }
+    }
+    Ok(shells)
+}
+
 async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Stop> {
     match effects::remains(&ctx.client, stored, task.leaver).await {
         Ok(Remains::Gone) => {
@@ -246,11 +279,13 @@ async fn remove_one(
 /// Deletes what names nobody any more.
 async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
     let permit = ctx.still_wanted(task.object).await?;
+    let uid = disarmed.uid().to_owned();
     let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
     let (effect, request_id) = request_id::traced(deletion).await;
     drop(permit);
     Ok(match effect {
         Ok(Effect::Done(finalizers)) if finalizers.is_empty() => {
+            ctx.note_gone(&task.purpose.object_uid, &uid);
             tracing::info!(binding = %key, request_id, "deleted");
             Outcome::Removed
         }

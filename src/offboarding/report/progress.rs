@@ -14,7 +14,7 @@ use crate::{
         plan::{Plan, bindings},
         purge::{Purge, RESTORABLE_FOR},
         record::{self, Record},
-        remove::Waiting,
+        remove::{self, Waiting},
     },
 };
 use k8s_openapi::{
@@ -345,10 +345,8 @@ impl Report {
             let found = observe::bindings(ctx, &facts.leaver).await?;
             let lookalikes = observe::lookalikes(ctx, &facts.leaver).await?;
             let gone = facts.record.counts(&found.bindings, &lookalikes);
-            let disarmed = match &self.waiting {
-                Some(waiting) => waiting.len() as u32,
-                None => counts.disarmed.min(gone.deleted),
-            };
+            let disarmed =
+                remove::shells(ctx, &facts.leaver, &facts.record, &facts.object_uid, &found.bindings).await?;
             let before = counts;
             counts.disarmed = disarmed;
             counts.deleted = gone.deleted.saturating_sub(disarmed);
