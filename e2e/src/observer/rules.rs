@@ -189,9 +189,6 @@ impl Rules<'_> {
                 );
             }
         }
-        if self.watched.is_barrier(&seen.act.namespace, &seen.act.name) {
-            self.breach(Invariant::I2, format!("{about}: the barrier's subjects were changed"));
-        }
         let mut whose = BTreeSet::new();
         for subject in lost {
             let owner = self.owner(subject);
@@ -435,16 +432,18 @@ fn act_changes(seen: &Seen<'_>) -> bool {
 /// What in a UserOffboarding forbade a removal at this time, for long enough that the operator could know.
 fn forbids(object: &Offboarding, at: Timestamp, watched: &Watched) -> Option<String> {
     let known: Vec<_> = object.states.iter().filter(|state| state.done <= at).collect();
-    let settled = known.iter().rfind(|state| state.done + AT_ONCE <= at);
-    let last = known.last()?;
-    let both = |is: &dyn Fn(&Value) -> bool| is(&last.spec) && settled.is_none_or(|state| is(&state.spec));
-    if both(&|spec| spec["suspend"] == true) {
+    // Since its creation, or for long enough.
+    let holds = |is: &dyn Fn(&Value) -> bool| {
+        let since = known.iter().rposition(|state| !is(&state.spec)).map(|last| last + 1);
+        since.is_none_or(|first| known.get(first).is_some_and(|state| state.done + AT_ONCE <= at))
+    };
+    if holds(&|spec| spec["suspend"] == true) {
         return Some("is suspended".to_owned());
     }
-    if both(&|spec| spec["mode"] == "DryRun") {
+    if holds(&|spec| spec["mode"] == "DryRun") {
         return Some("is a dry run".to_owned());
     }
-    if !both(&|spec| spec["approval"] == "Manual") {
+    if !holds(&|spec| spec["approval"] == "Manual") {
         return None;
     }
     let proposed: BTreeSet<String> = known
