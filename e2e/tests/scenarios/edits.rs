@@ -898,11 +898,16 @@ async fn edited_at_the_first_effect(spec: Value) -> anyhow::Result<(TestStage, B
         let name = format!("more-{n}");
         stage.role_binding("team-b", &name, "view", &[user(UID)]).await?;
     }
-    let (once, admin) = (Once::default(), stage.admin());
+    let (edited, admin) = (Arc::new(tokio::sync::OnceCell::new()), stage.admin());
     let between = Between::start(&stage, move |asked| {
-        let (admin, spec) = (admin.clone(), spec.clone());
-        (asked.is_effect() && once.first())
-            .then(|| -> BoxFuture<_> { Box::pin(async move { edit_spec(&admin, spec).await }) })
+        let (admin, spec, edited) = (admin.clone(), spec.clone(), edited.clone());
+        // None of those on their way arrives before the edit.
+        asked.is_effect().then(|| -> BoxFuture<_> {
+            Box::pin(async move {
+                let edit = || async { edit_spec(&admin, spec).await };
+                edited.get_or_try_init(edit).await.map(|()| ())
+            })
+        })
     })
     .await?;
     between.start_operator(&mut stage, &[]).await?;
