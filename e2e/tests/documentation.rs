@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ack_offboarding_e2e::{
-    cluster::{Cluster, Options, pool},
+    cluster::{Cluster, OPERATOR_NAMESPACE, Options, pool},
     simulator::world::CertificateState,
     stage::{CLUSTER_ID, OperatorOptions, Stage, issue_kubeconfig, user},
     states,
@@ -106,7 +106,10 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
     let guide = "docs/operations.md";
     let before = stage.backups().await?;
     run(&commands(guide, "> ack-offboarding-backups.yaml"));
-    run("kubectl -n ack-offboarding-system delete configmaps -l app.kubernetes.io/managed-by=ack-offboarding-operator");
+    for map in &before {
+        let name = map.metadata.name.clone().unwrap_or_default();
+        stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
+    }
     run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
     let after = stage.backups().await?;
     let kept = |map: &ConfigMap| {
