@@ -9,6 +9,7 @@ use ack_offboarding_e2e::{
 };
 use ack_offboarding_operator::rbac::backup;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
+use kube::{Api, api::ListParams};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -106,8 +107,10 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
     let guide = "docs/operations.md";
     let before = stage.backups().await?;
     run(&commands(guide, "> ack-offboarding-backups.yaml"));
-    for map in &before {
-        let name = map.metadata.name.clone().unwrap_or_default();
+    let of_the_operator = ListParams::default().labels("app.kubernetes.io/managed-by=ack-offboarding-operator");
+    let maps = Api::<ConfigMap>::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    for map in maps.list(&of_the_operator).await? {
+        let name = map.metadata.name.unwrap_or_default();
         stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
     }
     run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
