@@ -614,15 +614,22 @@ async fn a_binding_that_flux_restores_at_once_is_named_and_left() -> anyhow::Res
     Ok(())
 }
 
-/// Lets time pass for the record: the backups were made so long before.
+/// Lets time pass for the record: the backups were made so long before. As nobody may change one, each is lost and put back.
 async fn age_backups(stage: &TestStage, by: SignedDuration) -> anyhow::Result<()> {
     const CREATED: &str = "ack-offboarding.io/created-at";
     let api: Api<ConfigMap> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
-    for map in stage.backups().await? {
+    for mut map in stage.backups().await? {
         let created: Timestamp = map.annotations()[CREATED].parse()?;
-        let edit = json!({"metadata": {"annotations": {CREATED: created.checked_sub(by)?.to_string()}}});
-        api.patch(&map.name_any(), &PatchParams::default(), &Patch::Merge(edit))
+        let created = created.checked_sub(by)?.to_string();
+        map.annotations_mut().insert(CREATED.to_owned(), created);
+        map.metadata.uid = None;
+        map.metadata.resource_version = None;
+        map.metadata.managed_fields = None;
+        stage
+            .cluster
+            .lose_config_map(OPERATOR_NAMESPACE, &map.name_any())
             .await?;
+        api.create(&PostParams::default(), &map).await?;
     }
     Ok(())
 }

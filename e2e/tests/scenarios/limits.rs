@@ -188,7 +188,7 @@ async fn the_name_of_the_backup_is_taken_by_something_else() -> anyhow::Result<(
     let taken = config_maps(&stage).get(&name).await?;
     assert_eq!(taken.data.unwrap_or_default()["index.json"], "{}");
 
-    config_maps(&stage).delete(&name, &DeleteParams::default()).await?;
+    stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_eq!(
         status.backup.clone().unwrap_or_default().config_maps,
@@ -238,7 +238,7 @@ async fn a_config_map_with_the_labels_of_a_backup_is_no_backup() -> anyhow::Resu
         let status = stage.wait_for_state("left", "VerifyFailed").await?;
         assert_stalled(&status, "VerifyFailed");
         seen += &format!("# {what}\n{}", sight::describe(&status));
-        config_maps(&stage).delete(&name, &DeleteParams::default()).await?;
+        stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
         stage.wait_for_state("left", "AwaitingApproval").await?;
     }
     sees_text!("for each", seen);
@@ -330,8 +330,9 @@ async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
         let mutated = config_maps(&stage).list(&ListParams::default()).await?;
         assert_eq!(mutated.items.len(), 1, "it is not tried again and again");
         for map in mutated {
-            config_maps(&stage)
-                .delete(&map.name_any(), &DeleteParams::default())
+            stage
+                .cluster
+                .lose_config_map(OPERATOR_NAMESPACE, &map.name_any())
                 .await?;
         }
     }
