@@ -57,7 +57,7 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
     let removable = plan
         .items
         .iter()
-        .filter(|item| super::remove::may_remove(ctx, item))
+        .filter(|item| super::remove::is_to_change(ctx, item))
         .cloned()
         .collect();
     store_items(ctx, task, record, removable).await
@@ -299,11 +299,12 @@ fn lookalike_too_large(one: &TooLarge) -> Hold {
     Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False)
 }
 
-fn verify_failed(config_map: &str, what: &str) -> Hold {
+/// The hold for a ConfigMap that does not hold what was written to it.
+pub fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
         "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a \
-         backup. Find out who made or changed it (a mutating webhook or policy, say). After you delete it, the operator writes \
-         the backup of what is still there anew; it looks again every hour."
+         backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/restore.md says. Then the \
+         operator writes the backup of what is still there anew; it looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
@@ -313,8 +314,8 @@ fn verify_failed(config_map: &str, what: &str) -> Hold {
 pub fn unreadable(error: &Unreadable) -> Hold {
     let message = format!(
         "{error}. It bears the labels of a backup of this UserOffboarding, and nothing more is done while the record of what was \
-         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and delete it; \
-         the operator looks again every hour."
+         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and remove it as \
+         docs/restore.md says; the operator looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -138,6 +138,12 @@ pub fn may_remove(ctx: &Context, item: &Item) -> bool {
     item.action == BindingAction::Delete || ctx.settings.remove_subjects
 }
 
+/// Whether the operator is about to change a binding: not if it may not; and in one move, one that was deleted already can only be
+/// waited for.
+pub fn is_to_change(ctx: &Context, item: &Item) -> bool {
+    may_remove(ctx, item) && (ctx.settings.remove_subjects || !item.binding.terminating)
+}
+
 /// Bindings that an earlier run emptied, and was killed before it deleted them: nothing names the UID any more that would lead
 /// to them but the record. Somebody may have filled one with others meanwhile: it stays.
 async fn finish_shells(

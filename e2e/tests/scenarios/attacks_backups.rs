@@ -110,7 +110,7 @@ async fn backups_deleted_half_way_are_named_at_the_end() -> anyhow::Result<()> {
         there += crate::support::read_backup(&backup)?.entries.len();
     }
     assert!(
-        there >= 32 - 8 - 8 && there < 32,
+        (32 - 8 - 8..32).contains(&there),
         "{there} of 32 are in backups that are there"
     );
     let effects = between.seen().iter().filter(|request| request.disarms()).count();

@@ -912,7 +912,8 @@ async fn edited_at_the_first_effect(spec: Value) -> anyhow::Result<(TestStage, B
         asked.is_effect().then(|| -> BoxFuture<_> {
             Box::pin(async move {
                 let edit = || async { edit_spec(&admin, spec).await };
-                edited.get_or_try_init(edit).await.map(|()| ())
+                edited.get_or_try_init(edit).await?;
+                Ok(())
             })
         })
     })
