@@ -15,6 +15,7 @@ mod identities;
 mod leadership;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod names;
 mod obstacles;
