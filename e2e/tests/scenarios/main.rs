@@ -25,6 +25,7 @@ mod identities;
 mod leadership;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod names;
 mod obstacles;
