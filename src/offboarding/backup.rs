@@ -71,10 +71,8 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
 pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Record) -> Result<(), Stop> {
     let key = task.leaver.key();
     let failed = |e: kube::Error| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed");
-    let mut found = ctx.fence.find(key, Match::NameOnly).await.map_err(failed)?;
-    found.extend(ctx.fence.find(key, Match::OtherSuffix).await.map_err(failed)?);
-    found.sort_unstable();
-    found.dedup();
+    let relations = [Match::NameOnly, Match::OtherSuffix];
+    let found = ctx.fence.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
     let new: Vec<Wanted> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
