@@ -179,10 +179,8 @@ async fn store(ctx: &Context, task: Task<'_>, record: &mut Record, wanted: Vec<W
                 all.too_large.extend(done.too_large);
                 all.changed.extend(done.changed);
             }
-            Err(stop) => {
-                failed = Some(stop);
-                break;
-            }
+            // Those on their way are finished.
+            Err(stop) => failed = Some(stop),
         }
     }
     failed.map_or(Ok(all), Err)
@@ -301,7 +299,7 @@ fn lookalike_too_large(one: &TooLarge) -> Hold {
 pub fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
         "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a \
-         backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/restore.md says. Then the \
+         backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/operations.md says. Then the \
          operator writes the backup of what is still there anew; it looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
@@ -313,7 +311,7 @@ pub fn unreadable(error: &Unreadable) -> Hold {
     let message = format!(
         "{error}. It bears the labels of a backup of this UserOffboarding, and nothing more is done while the record of what was \
          done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and remove it as \
-         docs/restore.md says; the operator looks again every hour."
+         docs/operations.md says; the operator looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -121,7 +121,12 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         None => plan,
     };
     let (plan, set_aside) = restless::set_aside(plan, &facts.record, facts.now, ctx.settings.recheck_interval);
-    let (plan, over_budget) = budget::within(plan, &facts.record, facts.now);
+    let (plan, over_budget) = budget::within(
+        plan,
+        &facts.record,
+        facts.now,
+        usize::from(ctx.settings.backups_per_day),
+    );
     let later = held.or(set_aside).or(over_budget);
     if plan.items.is_empty() {
         later.clone().map_or(Ok(()), Err)?;

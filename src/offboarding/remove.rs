@@ -22,7 +22,10 @@ use crate::{
     request_id,
 };
 use futures::StreamExt;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 /// How long a removal goes on before it says in the status how far it is, and then again.
 const TELL_EVERY: Duration = Duration::from_secs(3);
@@ -97,12 +100,18 @@ pub async fn remove(
     let found: Vec<String> = backup.stored.iter().map(|(item, _)| item.binding.uid.clone()).collect();
     let total = found.len();
     let mut told = Instant::now();
+    // What stops one stops those that are not begun; what is on its way is finished.
+    let (halt, mut stopped) = (AtomicBool::new(false), None);
     {
+        let halt = &halt;
         let removals = futures::stream::iter(backup.stored).map(|(item, stored)| async move {
             let key = item.binding.key.clone();
             let manager = item.binding.managed_by.clone();
             let mut added = Record::default();
-            let outcome = remove_one(ctx, task, item, stored, &mut added).await;
+            let outcome = match halt.load(Ordering::SeqCst) {
+                true => None,
+                false => Some(remove_one(ctx, task, item, stored, &mut added).await),
+            };
             (key, manager, added, outcome)
         });
         let mut outcomes = std::pin::pin!(removals.buffer_unordered(PARALLEL));
@@ -112,19 +121,33 @@ pub async fn remove(
             if let Some(manager) = manager {
                 left.managers.push((key.clone(), manager));
             }
-            let outcome = outcome?;
-            let ends = matches!(outcome, Outcome::Interrupted(_));
-            left.note(key, outcome, &mut waiting);
-            if ends {
-                break;
+            match outcome {
+                None => continue,
+                Some(Err(stop)) => {
+                    halt.store(true, Ordering::SeqCst);
+                    stopped.get_or_insert(stop);
+                    continue;
+                }
+                Some(Ok(outcome)) => {
+                    if matches!(outcome, Outcome::Interrupted(_)) {
+                        halt.store(true, Ordering::SeqCst);
+                    }
+                    left.note(key, outcome, &mut waiting);
+                }
             }
             done += 1;
-            if told.elapsed() > TELL_EVERY {
+            if told.elapsed() > TELL_EVERY && stopped.is_none() {
                 report.removing(done, total);
-                report.write(ctx).await?;
+                if let Err(stop) = report.write(ctx).await {
+                    halt.store(true, Ordering::SeqCst);
+                    stopped = Some(stop);
+                }
                 told = Instant::now();
             }
         }
+    }
+    if let Some(stop) = stopped {
+        return Err(stop);
     }
     if left.interrupted.is_empty() {
         finish_shells(ctx, task, record, &found, &mut left, &mut waiting).await?;
@@ -165,10 +188,14 @@ async fn finish_shells(
         (stored.key().clone(), outcome)
     });
     let mut ends = std::pin::pin!(ends.buffer_unordered(PARALLEL));
+    let mut stopped = None;
     while let Some((key, outcome)) = ends.next().await {
-        left.note(key, outcome?, waiting);
+        match outcome {
+            Ok(outcome) => left.note(key, outcome, waiting),
+            Err(stop) => stopped = Some(stop),
+        }
     }
-    Ok(())
+    stopped.map_or(Ok(()), Err)
 }
 
 /// How many bindings of the record name nobody any more, and are still there for another reason than that the garbage collector has

@@ -268,7 +268,9 @@ impl Rules<'_> {
         if alive.is_empty() {
             self.breach(Invariant::I9, format!("{}: no UserOffboarding asked for it", act.about));
         }
-        for object in alive {
+        // One that was deleted a moment ago may still be why something is done; it forbids nothing any more.
+        let not_gone = |object: &&&Offboarding| object.gone.is_none_or(|gone| gone > act.received);
+        for object in alive.iter().filter(not_gone) {
             if let Some(why) = forbids(object, act.received, self.watched) {
                 self.breach(
                     Invariant::I9,

@@ -318,9 +318,9 @@ async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
     for (what, patch, is_done) in changes {
         mutate_backups(&stage, patch, is_done).await?;
         stage.apply("left", json!({"uid": UID})).await?;
-        // At first it says what it wrote itself, and at the next look what the ConfigMap is: twice the same.
-        let at_the_next_look = |s: &_| message(s, "Ready").contains("is not a backup that can be read");
-        let status = stage.wait_for("left", what, at_the_next_look).await?;
+        // The first that is written is the list of what passed the checks.
+        let says_so = |s: &_| message(s, "Ready").contains("does not hold");
+        let status = stage.wait_for("left", what, says_so).await?;
         assert_stalled(&status, "VerifyFailed");
         seen += &format!("# {what}\n{}", sight::describe(&status));
         let bindings = ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"];

@@ -30,7 +30,7 @@ async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
             ("KubeconfigPurged", "False/BindingsRemain"),
         ],
     );
-    assert_eq!(status.undecided_names, [TWICE, LETTERS]);
+    assert_eq!(status.undecided_names, [LETTERS, TWICE]);
     assert_eq!(
         stage.bindings_of(UID).await?,
         Vec::<String>::new(),

@@ -174,7 +174,7 @@ async fn a_purge_whose_answer_is_lost_is_not_repeated_when_it_was_carried_out() 
     Ok(())
 }
 
-/// Had stored them before the purge, and counts them apart, in removed.byAck.
+/// Had stored them before the purge, and counts them apart, in removed.disappeared.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> anyhow::Result<()> {
     let stage = running().await;

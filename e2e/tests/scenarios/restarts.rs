@@ -249,7 +249,7 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
         Access::Bindings => {
             assert_eq!(
                 expected.removed,
-                json!({"deleted": 2, "subjectsRemoved": 1, "byAck": 0, "total": 3})
+                json!({"deleted": 2, "disarmed": 0, "subjectsRemoved": 1, "disappeared": 0, "total": 3})
             );
             assert_eq!((expected.backups, expected.planned), (2, 3));
             assert_stored_before_removed(&stage).await?;
