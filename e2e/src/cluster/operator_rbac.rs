@@ -306,12 +306,14 @@ async fn until_backups_are_kept(client: &Client, namespace: &str, kept: bool) ->
     };
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let (probe, another) = (named("offboarding-policy-probe"), named("offboarding-another"));
-    eventually(&format!("backups to be kept: {kept}"), DEADLINE, async || {
+    let mut last = String::new();
+    let settled = eventually(&format!("backups to be kept: {kept}"), DEADLINE, async || {
         let refused = maps.create(&dry_run, &probe).await;
-        let refused = refused.is_err_and(|error| error.to_string().contains(BACKUPS));
         // It lets through what it has to.
-        let settled = refused == kept && maps.create(&dry_run, &another).await.is_ok();
-        Ok(settled.then_some(()))
-    })
-    .await
+        let allowed = maps.create(&dry_run, &another).await;
+        last = format!("{:?}; {:?}", refused.as_ref().err(), allowed.as_ref().err());
+        let refused = refused.is_err_and(|error| error.to_string().contains(BACKUPS));
+        Ok((refused == kept && allowed.is_ok()).then_some(()))
+    });
+    settled.await.with_context(|| last)
 }
