@@ -306,8 +306,8 @@ async fn until_backups_are_kept(client: &Client, namespace: &str, kept: bool) ->
     };
     let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let (probe, another) = (named("offboarding-policy-probe"), named("offboarding-another"));
-    let mut last = String::new();
-    let settled = eventually(&format!("backups to be kept: {kept}"), DEADLINE, async || {
+    let (what, mut last) = (format!("backups to be kept: {kept}"), String::new());
+    let settled = eventually(&what, DEADLINE, async || {
         let refused = maps.create(&dry_run, &probe).await;
         // It lets through what it has to.
         let allowed = maps.create(&dry_run, &another).await;
