@@ -313,7 +313,8 @@ async fn until_backups_are_kept(client: &Client, namespace: &str, kept: bool) ->
         let allowed = maps.create(&dry_run, &another).await;
         last = format!("{:?}; {:?}", refused.as_ref().err(), allowed.as_ref().err());
         let refused = refused.is_err_and(|error| error.to_string().contains(BACKUPS));
-        Ok((refused == kept && allowed.is_ok()).then_some(()))
+        let allowed = allowed.err().is_none_or(|error| !error.to_string().contains(BACKUPS));
+        Ok((refused == kept && allowed).then_some(()))
     });
     settled.await.with_context(|| last)
 }
