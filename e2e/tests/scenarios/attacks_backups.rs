@@ -4,6 +4,7 @@ use crate::sight::{self, sees_text};
 use crate::{
     attacks_between::{Between, Once},
     attacks_records::lifted,
+    sight::{self, sees_text},
     support::{LEAVER, UID, message, stage},
 };
 use ack_offboarding_e2e::{
