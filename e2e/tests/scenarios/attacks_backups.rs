@@ -1,6 +1,5 @@
 //! S9: an administrator deletes the backups while the operator relies on them.
 
-use crate::sight::{self, sees_text};
 use crate::{
     attacks_between::{Between, Once},
     attacks_records::lifted,
