@@ -151,8 +151,10 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         before.contains("259083957089437777") && before.contains("\"shared\""),
         "{before}"
     );
-    run(&commands(page, "kubectl patch rolebinding NAME -n NAMESPACE --type=json")
-        .replace("rolebinding NAME -n NAMESPACE", "rolebinding shared -n team-a"));
+    run(
+        &commands(page, "kubectl patch rolebinding NAME -n NAMESPACE --type=json")
+            .replace("rolebinding NAME -n NAMESPACE", "rolebinding shared -n team-a"),
+    );
     let (succeeded, printed) = attempt(cluster, folder, &with("kept", names[1]));
     assert!(
         !succeeded && printed.contains("\"of-a-group\" already exists"),

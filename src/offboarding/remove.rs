@@ -152,6 +152,7 @@ pub async fn remove(
     if left.interrupted.is_empty() {
         finish_shells(ctx, task, record, &found, &mut left, &mut waiting).await?;
     }
+    waiting.sort();
     report.waiting(waiting);
     left.hold().map_or(Ok(()), |hold| Err(hold.into()))
 }

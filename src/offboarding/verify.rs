@@ -93,7 +93,10 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
             left.len(),
         ));
     };
-    if let Some(stuck) = named.iter().find(|b| b.terminating) {
+    let foreign = |b: &&&LiveBinding| b.finalizers.iter().any(|finalizer| finalizer != effects::ORPHAN);
+    let mut terminating = named.iter().filter(|b| b.terminating);
+    // The garbage collector is done with its own in a moment: what another controller keeps is said first.
+    if let Some(stuck) = terminating.clone().find(foreign).or_else(|| terminating.next()) {
         let message = format!(
             "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
              them does not finish; if it does not exist any more, remove them by hand.",

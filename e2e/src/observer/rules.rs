@@ -149,6 +149,14 @@ impl Rules<'_> {
                 .rfind(|state| state.version < before.version && !state.subjects.is_empty())
                 .map(|state| state.version),
             Some(before) => Some(before.version),
+            // A change whose client was killed has no answer in the log: what a delete returns shows that there was nobody left.
+            None if act.what == Doing::Delete && after.as_ref().is_some_and(|after| after.subjects.is_empty()) => {
+                binding
+                    .states
+                    .iter()
+                    .rfind(|state| act.pinned.is_none_or(|pinned| state.version < pinned) && !state.subjects.is_empty())
+                    .map(|state| state.version)
+            }
             None => act.pinned,
         };
         let Some(version) = needed else {

@@ -10,6 +10,7 @@ use crate::{
 };
 use ack_offboarding_e2e::{
     cluster::{FENCE, OPERATOR_NAMESPACE, eventually},
+    observer::Invariant,
     proxy::{Proxy, Upstream},
     stage::{OperatorOptions, PATIENCE, condition, state, user},
 };
@@ -977,7 +978,11 @@ async fn made_a_dry_run_in_the_middle_of_a_run_it_changes_nothing_more() -> anyh
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_spec_in_the_middle_of_a_run_counts_before_the_next_effect() -> anyhow::Result<()> {
     let edit = json!({"approval": "Manual", "activityCheck": {"windowDays": 30}, "kubeconfig": "Keep"});
-    let (stage, between) = edited_at_the_first_effect(edit).await?;
+    let (mut stage, between) = edited_at_the_first_effect(edit).await?;
+    stage.breaks_on_purpose(
+        Invariant::I9,
+        "what passed the checks goes on, though an approval is demanded later",
+    );
     let ended = |s: &UserOffboardingStatus| state(s) == "Offboarded" && s.observed_generation == Some(2);
     let status = stage.wait_for("left", "the end", ended).await?;
     sees!(stage, "left", "at the end");
