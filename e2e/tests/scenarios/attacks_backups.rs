@@ -117,6 +117,7 @@ async fn backups_deleted_half_way_are_named_at_the_end() -> anyhow::Result<()> {
             status.completed_at.is_some() && message(status, "BackedUp").contains("offboarding-")
         })
         .await?;
+    sight::record(&stage.offboardings().get("left").await?)?;
     sees_text!("at the end", anonymous(&sight::describe(&status)));
     let missing = status.backup.clone().unwrap_or_default().missing;
     let named = message(&status, "BackedUp");
