@@ -1,7 +1,7 @@
 //! What finding nothing in the audit log is worth: whether the log could have shown a request, under every name that the identity may
 //! have, and whether SLS's answers agree with each other.
 
-use crate::sight::sees;
+use crate::sight::{self, sees, sees_text};
 use crate::support::{
     LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting,
     give_access, message, running, running_with, stage,
@@ -450,6 +450,45 @@ async fn the_simulated_purge_deletes_the_binding_it_found_and_no_other() -> anyh
     assert_eq!(
         stage.bindings_of(colleague).await?,
         ["ClusterRoleBinding evil", "RoleBinding team-a/evil"]
+    );
+    Ok(())
+}
+
+/// Says that its own limit of calls is reached, waits, and looks again by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_calls_is_reached_in_the_midst_of_a_look() -> anyhow::Result<()> {
+    const LEAVERS: u64 = 8;
+    let stage = running_with(&["--cloud-calls-per-minute=60"]).await;
+    let uid = |n: u64| format!("20410000000000020{n}");
+    for n in 0..LEAVERS {
+        let name = format!("leaver-{n}");
+        stage.role_binding("team-a", &name, "view", &[user(&uid(n))]).await?;
+    }
+    for n in 0..LEAVERS {
+        stage.apply(&format!("left-{n}"), json!({"uid": uid(n)})).await?;
+    }
+    let (n, object) = eventually("the limit in a status", PATIENCE, async || {
+        for n in 0..LEAVERS {
+            let object = stage.offboardings().get(&format!("left-{n}")).await?;
+            let status = object.status.clone().unwrap_or_default();
+            if condition(&status, "Inactive") == "Unknown/CloudBudgetSpent" {
+                return Ok(Some((n, object)));
+            }
+        }
+        Ok(None)
+    })
+    .await?;
+    sight::record(&object)?;
+    let status = object.status.unwrap_or_default();
+    let said = message(&status, "Inactive").replace(&uid(n), "2041...");
+    let limit = said
+        .split_once("limit of 60 calls")
+        .map(|(_, rest)| rest)
+        .unwrap_or_default();
+    assert!(!limit.is_empty(), "{said}");
+    sees_text!(
+        "when the limit is reached",
+        format!("Inactive=Unknown/CloudBudgetSpent: ... limit of 60 calls{limit}\n")
     );
     Ok(())
 }
