@@ -46,6 +46,8 @@ var expected = map[string]struct {
 	"Suspended":            {status.InProgressStatus, "Suspended"},
 
 	"AccessReturned-stalled":     {status.FailedStatus, "Degraded"},
+	"AmbiguousIdentity-stalled":  {status.FailedStatus, "Degraded"},
+	"BudgetSpent-stalled":        {status.FailedStatus, "Degraded"},
 	"ClusterNotFound-stalled":    {status.FailedStatus, "Degraded"},
 	"Forbidden-stalled":          {status.FailedStatus, "Degraded"},
 	"NameMismatch-stalled":       {status.FailedStatus, "Degraded"},
@@ -53,6 +55,7 @@ var expected = map[string]struct {
 	"RestoredByManager-stalled":  {status.FailedStatus, "Degraded"},
 	"SharedBindingsKept-stalled": {status.FailedStatus, "Degraded"},
 	"TypeMismatch-stalled":       {status.FailedStatus, "Degraded"},
+	"UndecidedNames-stalled":     {status.FailedStatus, "Degraded"},
 	"VerifyFailed-stalled":       {status.FailedStatus, "Degraded"},
 	"WriteFailed-stalled":        {status.FailedStatus, "Degraded"},
 	"WrongAccount-stalled":       {status.FailedStatus, "Degraded"},

@@ -148,6 +148,34 @@ fn attempts(leaver: &str) -> Vec<Attempt> {
             "adds no subject",
         ),
         (
+            "delete a binding that others are in",
+            delete.clone(),
+            team_rbac("rolebindings/shared"),
+            json!({"propagationPolicy": "Orphan"}),
+            "nobody else",
+        ),
+        (
+            "delete a binding of a group",
+            delete.clone(),
+            format!("{RBAC}/clusterrolebindings/cluster-admin"),
+            json!({"propagationPolicy": "Orphan"}),
+            "nobody else",
+        ),
+        (
+            "delete a fence",
+            delete.clone(),
+            format!("{RBAC}/clusterrolebindings/{FENCE}"),
+            json!({"propagationPolicy": "Orphan"}),
+            "no fence",
+        ),
+        (
+            "delete a binding along with what it owns",
+            delete.clone(),
+            team_rbac("rolebindings/shared"),
+            json!({"propagationPolicy": "Background"}),
+            "propagationPolicy Orphan",
+        ),
+        (
             "delete all bindings of a namespace in one call",
             delete.clone(),
             team_rbac("rolebindings"),
@@ -217,6 +245,13 @@ fn attempts(leaver: &str) -> Vec<Attempt> {
             team("configmaps"),
             map.clone(),
             FORBIDDEN,
+        ),
+        (
+            "create the ConfigMap that shows the backups' policy",
+            post.clone(),
+            own("configmaps"),
+            json!({"metadata": {"name": "offboarding-policy-probe"}}),
+            "nobody creates",
         ),
         (
             "read another ConfigMap of kube-system",

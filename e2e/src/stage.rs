@@ -383,7 +383,10 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
                     .map(|line| line.chars().take(400).collect())
                     .collect();
                 let tail: Vec<_> = tail.into_iter().rev().collect();
-                Err(error.context(format!("status: {status}\noperator's log:\n{}", tail.join("\n"))))
+                let error = error.context(format!("status: {status}\noperator's log:\n{}", tail.join("\n")));
+                // Should an invariant be broken as well, the stage panics, and the test's own error is lost.
+                eprintln!("{error:#}");
+                Err(error)
             }
         }
     }

@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ack_offboarding_e2e::{
-    cluster::{Cluster, Options, pool},
+    cluster::{Cluster, OPERATOR_NAMESPACE, Options, pool},
     simulator::world::CertificateState,
     stage::{CLUSTER_ID, OperatorOptions, Stage, issue_kubeconfig, user},
     states,
 };
 use ack_offboarding_operator::rbac::backup;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
+use kube::{Api, api::ListParams};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
@@ -106,7 +107,12 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
     let guide = "docs/operations.md";
     let before = stage.backups().await?;
     run(&commands(guide, "> ack-offboarding-backups.yaml"));
-    run("kubectl -n ack-offboarding-system delete configmaps -l app.kubernetes.io/managed-by=ack-offboarding-operator");
+    let of_the_operator = ListParams::default().labels("app.kubernetes.io/managed-by=ack-offboarding-operator");
+    let maps = Api::<ConfigMap>::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    for map in maps.list(&of_the_operator).await? {
+        let name = map.metadata.name.unwrap_or_default();
+        stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
+    }
     run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
     let after = stage.backups().await?;
     let kept = |map: &ConfigMap| {
@@ -145,8 +151,10 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         before.contains("259083957089437777") && before.contains("\"shared\""),
         "{before}"
     );
-    run(&commands(page, "kubectl patch rolebinding")
-        .replace("rolebinding NAME -n NAMESPACE", "rolebinding shared -n team-a"));
+    run(
+        &commands(page, "kubectl patch rolebinding NAME -n NAMESPACE --type=json")
+            .replace("rolebinding NAME -n NAMESPACE", "rolebinding shared -n team-a"),
+    );
     let (succeeded, printed) = attempt(cluster, folder, &with("kept", names[1]));
     assert!(
         !succeeded && printed.contains("\"of-a-group\" already exists"),

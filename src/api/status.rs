@@ -248,7 +248,7 @@ pub struct BackupStatus {
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct RemovedStatus {
     /// Bindings that are gone.
     pub deleted: u32,

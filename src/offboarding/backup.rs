@@ -57,7 +57,7 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
     let removable = plan
         .items
         .iter()
-        .filter(|item| super::remove::may_remove(ctx, item))
+        .filter(|item| super::remove::is_to_change(ctx, item))
         .cloned()
         .collect();
     store_items(ctx, task, record, removable).await
@@ -71,10 +71,8 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
 pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Record) -> Result<(), Stop> {
     let key = task.leaver.key();
     let failed = |e: kube::Error| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed");
-    let mut found = ctx.fence.find(key, Match::NameOnly).await.map_err(failed)?;
-    found.extend(ctx.fence.find(key, Match::OtherSuffix).await.map_err(failed)?);
-    found.sort_unstable();
-    found.dedup();
+    let relations = [Match::NameOnly, Match::OtherSuffix];
+    let found = ctx.fence.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
     let new: Vec<Wanted> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
@@ -181,10 +179,8 @@ async fn store(ctx: &Context, task: Task<'_>, record: &mut Record, wanted: Vec<W
                 all.too_large.extend(done.too_large);
                 all.changed.extend(done.changed);
             }
-            Err(stop) => {
-                failed = Some(stop);
-                break;
-            }
+            // Those on their way are finished.
+            Err(stop) => failed = Some(stop),
         }
     }
     failed.map_or(Ok(all), Err)
@@ -299,11 +295,12 @@ fn lookalike_too_large(one: &TooLarge) -> Hold {
     Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False)
 }
 
-fn verify_failed(config_map: &str, what: &str) -> Hold {
+/// The hold for a ConfigMap that does not hold what was written to it.
+pub fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
         "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a \
-         backup. Find out who made or changed it (a mutating webhook or policy, say). After you delete it, the operator writes \
-         the backup of what is still there anew; it looks again every hour."
+         backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/operations.md says. Then the \
+         operator writes the backup of what is still there anew; it looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
@@ -313,8 +310,8 @@ fn verify_failed(config_map: &str, what: &str) -> Hold {
 pub fn unreadable(error: &Unreadable) -> Hold {
     let message = format!(
         "{error}. It bears the labels of a backup of this UserOffboarding, and nothing more is done while the record of what was \
-         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and delete it; \
-         the operator looks again every hour."
+         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and remove it as \
+         docs/operations.md says; the operator looks again every hour."
     );
     Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -16,17 +16,14 @@ use std::{collections::BTreeMap, time::Duration};
 /// What counts.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many ConfigMaps of one object may be written lately.
-const PARTS: usize = 300;
-
 /// How many bytes of bindings may be backed up lately for one object, in all and of one namespace; those without a namespace count
 /// as one of their own.
 const BYTES: usize = 192 << 20;
 const BYTES_OF_A_NAMESPACE: usize = 48 << 20;
 
-/// Takes out of the plan what would go beyond the budget, and gives the hold that says so, for when the rest is done. A
+/// Takes out of the plan what would go beyond the budget, which is `parts` ConfigMaps and the bytes above, and gives the hold that says so, for when the rest is done. A
 /// namespace that has used up its share does not keep the others from going.
-pub fn within(plan: Plan, record: &Record, now: Timestamp) -> (Plan, Option<Hold>) {
+pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Plan, Option<Hold>) {
     let lately: Vec<&StoredPart> = record
         .parts
         .iter()
@@ -38,7 +35,7 @@ pub fn within(plan: Plan, record: &Record, now: Timestamp) -> (Plan, Option<Hold
         *used.entry(entry.key.namespace.clone()).or_default() += entry.bytes;
         all += entry.bytes;
     }
-    let no_more_parts = lately.len() >= PARTS;
+    let no_more_parts = lately.len() >= parts;
     let Plan { digest, items, purges } = plan;
     let (mut within, mut beyond) = (Vec::new(), Vec::new());
     for item in items {
@@ -96,6 +93,8 @@ mod tests {
     };
     use serde_json::json;
 
+    const PARTS: usize = 300;
+
     fn entry(key: &BindingKey, namespace: &str, bytes: usize) -> StoredEntry {
         StoredEntry {
             key: BindingKey {
@@ -132,7 +131,7 @@ mod tests {
         let record = Record {
             parts: (0..parts).map(part).collect(),
         };
-        let (plan, hold) = within(plan, &record, facts.now);
+        let (plan, hold) = within(plan, &record, facts.now, PARTS);
         (
             plan.items.len(),
             hold.is_some_and(|hold| hold.reason == Reason::BudgetSpent),

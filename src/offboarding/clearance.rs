@@ -111,8 +111,8 @@ pub async fn write(
         .map_err(|error| not_written(&error.to_string()))?;
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
-        let name = map.name_any();
-        return Err(not_written(&format!("ConfigMap {name} does not hold what was written to it")).into());
+        let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
+        return Err(super::backup::verify_failed(&name, "its content is not what was written").into());
     }
     let run_id = match facts.cleared.run() {
         Some(run) => run.run_id.clone(),

@@ -31,10 +31,14 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
             return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
         }
     }
-    report.purged(purge);
     if purge == Purge::NothingToPurge {
         // Nothing happened since the proof of step 6.
+        report.purged(purge);
         return Ok(());
     }
-    verify::verify(ctx, &facts.leaver).await.map(drop)
+    let verified = verify::verify(ctx, &facts.leaver).await;
+    report.purged(purge);
+    verified?;
+    report.lost_meanwhile();
+    Ok(())
 }

@@ -225,6 +225,23 @@ pub fn gates(case: Case<'_>) -> Result<Clearance, Hold> {
     }
 }
 
+/// Whether the part of a plan that passed the checks of this run goes on while `hold` holds what came later: the leaver, who makes
+/// one more binding, must not stop the removal of the others.
+pub fn rest(case: Case<'_>, hold: &Hold) -> Option<Clearance> {
+    let facts = case.facts;
+    let run = facts.cleared.run()?;
+    let waits = matches!(hold.reason, Reason::WaitingForInactivity | Reason::AwaitingApproval);
+    let is_left = case
+        .plan
+        .items
+        .iter()
+        .any(|item| facts.cleared.covers(&item.fingerprint));
+    (waits && is_left).then_some(Clearance {
+        decision: run.decision,
+        force: false,
+    })
+}
+
 fn suspended(case: Case<'_>) -> Option<Hold> {
     let facts = case.facts;
     let message = match facts.bindings.len() {

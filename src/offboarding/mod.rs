@@ -97,16 +97,37 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     if let Some(activity) = &activity {
         report.activity(activity);
     }
-    let clearance = decide::gates(Case {
+    let case = Case {
         facts,
         plan: &plan,
         activity: activity.as_ref(),
-    })
-    .inspect_err(|_| report.removal_waits(facts))?;
-    report.approved(&clearance);
+    };
+    let (clearance, held) = match decide::gates(case) {
+        Ok(clearance) => {
+            report.approved(&clearance);
+            (clearance, None)
+        }
+        // What passed the checks of this run goes on; what came later waits, and with it the end.
+        Err(hold) => match decide::rest(case, &hold) {
+            Some(clearance) => (clearance, Some(hold)),
+            None => {
+                report.removal_waits(facts);
+                return Err(hold.into());
+            }
+        },
+    };
+    let plan = match held {
+        Some(_) => plan.only(|item| facts.cleared.covers(&item.fingerprint)),
+        None => plan,
+    };
     let (plan, set_aside) = restless::set_aside(plan, &facts.record, facts.now, ctx.settings.recheck_interval);
-    let (plan, over_budget) = budget::within(plan, &facts.record, facts.now);
-    let later = set_aside.or(over_budget);
+    let (plan, over_budget) = budget::within(
+        plan,
+        &facts.record,
+        facts.now,
+        usize::from(ctx.settings.backups_per_day),
+    );
+    let later = held.or(set_aside).or(over_budget);
     if plan.items.is_empty() {
         later.clone().map_or(Ok(()), Err)?;
     }

@@ -307,11 +307,8 @@ pub struct Found {
 /// When the API server does not answer, or a binding cannot be read.
 pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
     let failed = |e: kube::Error| hold::api_server(&e, "Looking for the bindings of the UID failed");
-    let mut keys = ctx.fence.find(leaver.key(), Match::User).await.map_err(failed)?;
-    // The same barrier holds for these: nothing was asked in between.
-    keys.extend(ctx.fence.find(leaver.key(), Match::OtherSuffix).await.map_err(failed)?);
-    keys.sort_unstable();
-    keys.dedup();
+    let relations = [Match::User, Match::OtherSuffix];
+    let keys = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
     let mut found = Found::default();
     let reads = futures::stream::iter(keys).map(|key| async move { effects::fetch(&ctx.client, &key, leaver).await });
     let mut reads = reads.buffered(PARALLEL_READS);

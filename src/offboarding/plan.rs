@@ -114,6 +114,12 @@ impl Plan {
             .chain(kubeconfig)
     }
 
+    /// The part of it that `keep` says: its digest stays that of the whole.
+    pub fn only(mut self, keep: impl Fn(&Item) -> bool) -> Self {
+        self.items.retain(|item| keep(item));
+        self
+    }
+
     /// How it is reported.
     pub fn to_status(&self) -> PlanStatus {
         let shown = self.items.iter().take(SHOWN).map(|item| PlannedBinding {

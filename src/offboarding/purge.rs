@@ -85,6 +85,8 @@ pub async fn purge(
     report.backed_up(&facts.record, ctx);
     report.purge_requested_now();
     report.write(ctx).await?;
+    // What begins to bear the UID from here on, no proof knows of.
+    report.listen(ctx.index.appearances(facts.leaver.key()));
     // ACK's call removes whatever binding it finds, without a condition: the barrier is the last thing that is asked before it.
     let mut proof = None;
     for _ in 0..PROOFS {

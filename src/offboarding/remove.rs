@@ -14,14 +14,18 @@ use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
     metrics::METRICS,
     rbac::{
-        BindingKey,
+        BindingKey, LiveBinding,
         backup::{Stored, TooLarge, still_there},
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
+        subject::Leaver,
     },
     request_id,
 };
 use futures::StreamExt;
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 /// How long a removal goes on before it says in the status how far it is, and then again.
 const TELL_EVERY: Duration = Duration::from_secs(3);
@@ -96,12 +100,18 @@ pub async fn remove(
     let found: Vec<String> = backup.stored.iter().map(|(item, _)| item.binding.uid.clone()).collect();
     let total = found.len();
     let mut told = Instant::now();
+    // What stops one stops those that are not begun; what is on its way is finished.
+    let (halt, mut stopped) = (AtomicBool::new(false), None);
     {
+        let halt = &halt;
         let removals = futures::stream::iter(backup.stored).map(|(item, stored)| async move {
             let key = item.binding.key.clone();
             let manager = item.binding.managed_by.clone();
             let mut added = Record::default();
-            let outcome = remove_one(ctx, task, item, stored, &mut added).await;
+            let outcome = match halt.load(Ordering::SeqCst) {
+                true => None,
+                false => Some(remove_one(ctx, task, item, stored, &mut added).await),
+            };
             (key, manager, added, outcome)
         });
         let mut outcomes = std::pin::pin!(removals.buffer_unordered(PARALLEL));
@@ -111,23 +121,38 @@ pub async fn remove(
             if let Some(manager) = manager {
                 left.managers.push((key.clone(), manager));
             }
-            let outcome = outcome?;
-            let ends = matches!(outcome, Outcome::Interrupted(_));
-            left.note(key, outcome, &mut waiting);
-            if ends {
-                break;
+            match outcome {
+                None => continue,
+                Some(Err(stop)) => {
+                    halt.store(true, Ordering::SeqCst);
+                    stopped.get_or_insert(stop);
+                    continue;
+                }
+                Some(Ok(outcome)) => {
+                    if matches!(outcome, Outcome::Interrupted(_)) {
+                        halt.store(true, Ordering::SeqCst);
+                    }
+                    left.note(key, outcome, &mut waiting);
+                }
             }
             done += 1;
-            if told.elapsed() > TELL_EVERY {
+            if told.elapsed() > TELL_EVERY && stopped.is_none() {
                 report.removing(done, total);
-                report.write(ctx).await?;
+                if let Err(stop) = report.write(ctx).await {
+                    halt.store(true, Ordering::SeqCst);
+                    stopped = Some(stop);
+                }
                 told = Instant::now();
             }
         }
     }
+    if let Some(stop) = stopped {
+        return Err(stop);
+    }
     if left.interrupted.is_empty() {
         finish_shells(ctx, task, record, &found, &mut left, &mut waiting).await?;
     }
+    waiting.sort();
     report.waiting(waiting);
     left.hold().map_or(Ok(()), |hold| Err(hold.into()))
 }
@@ -135,6 +160,12 @@ pub async fn remove(
 /// Whether the operator is allowed to do what the plan says of a binding.
 pub fn may_remove(ctx: &Context, item: &Item) -> bool {
     item.action == BindingAction::Delete || ctx.settings.remove_subjects
+}
+
+/// Whether the operator is about to change a binding: not if it may not; and in one move, one that was deleted already can only be
+/// waited for.
+pub fn is_to_change(ctx: &Context, item: &Item) -> bool {
+    may_remove(ctx, item) && (ctx.settings.remove_subjects || !item.binding.terminating)
 }
 
 /// Bindings that an earlier run emptied, and was killed before it deleted them: nothing names the UID any more that would lead
@@ -158,10 +189,46 @@ async fn finish_shells(
         (stored.key().clone(), outcome)
     });
     let mut ends = std::pin::pin!(ends.buffer_unordered(PARALLEL));
+    let mut stopped = None;
     while let Some((key, outcome)) = ends.next().await {
-        left.note(key, outcome?, waiting);
+        match outcome {
+            Ok(outcome) => left.note(key, outcome, waiting),
+            Err(stop) => stopped = Some(stop),
+        }
     }
-    Ok(())
+    stopped.map_or(Ok(()), Err)
+}
+
+/// How many bindings of the record name nobody any more, and are still there for another reason than that the garbage collector has
+/// not come to them yet.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn shells(
+    ctx: &Context,
+    leaver: &Leaver,
+    record: &Record,
+    object_uid: &str,
+    found: &[LiveBinding],
+) -> Result<u32, Stop> {
+    let unknown = record
+        .to_delete()
+        .into_iter()
+        .filter(|stored| !ctx.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid()));
+    let reads = futures::stream::iter(unknown).map(|stored| async move {
+        let remains = effects::remains(&ctx.client, &stored, leaver).await;
+        (stored, remains)
+    });
+    let mut reads = std::pin::pin!(reads.buffer_unordered(PARALLEL));
+    let mut shells = 0;
+    while let Some((stored, remains)) = reads.next().await {
+        match remains.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+            Remains::Shell(disarmed) if disarmed.waits_for.as_ref().is_none_or(|list| !list.is_empty()) => shells += 1,
+            Remains::Gone | Remains::Shell(_) => ctx.note_gone(object_uid, stored.uid()),
+            Remains::Filled => {}
+        }
+    }
+    Ok(shells)
 }
 
 async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Stop> {
@@ -246,11 +313,13 @@ async fn remove_one(
 /// Deletes what names nobody any more.
 async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
     let permit = ctx.still_wanted(task.object).await?;
+    let uid = disarmed.uid().to_owned();
     let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
     let (effect, request_id) = request_id::traced(deletion).await;
     drop(permit);
     Ok(match effect {
         Ok(Effect::Done(finalizers)) if finalizers.is_empty() => {
+            ctx.note_gone(&task.purpose.object_uid, &uid);
             tracing::info!(binding = %key, request_id, "deleted");
             Outcome::Removed
         }

@@ -44,19 +44,18 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
     let mut unread = Vec::new();
     for _ in 0..LOOKS {
         let began = Instant::now();
-        let named = ctx.fence.find(leaver.key(), Match::User).await.map_err(failed)?;
-        let suffixed = ctx.fence.find(leaver.key(), Match::OtherSuffix).await.map_err(failed)?;
+        let relations = [Match::User, Match::OtherSuffix];
+        let listed = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
         let mut left = Vec::new();
         unread = Vec::new();
-        for (keys, must_name) in [(named, true), (suffixed, false)] {
-            for key in keys {
-                let read = effects::fetch(&ctx.client, &key, leaver).await;
-                match read.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
-                    Some((binding, _)) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
-                    // It was listed, and is not there, or not as it was listed: it may have gone meanwhile.
-                    _ if must_name => unread.push(key),
-                    _ => {}
-                }
+        for key in listed {
+            let read = effects::fetch(&ctx.client, &key, leaver).await;
+            match read.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+                Some((binding, _)) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
+                // Under a name that the spec ignores.
+                Some((binding, _)) if binding.has_lookalike => {}
+                // It was listed, and is not there, or not as it was listed: it may have gone meanwhile.
+                _ => unread.push(key),
             }
         }
         if let Some(hold) = hold_for(&left) {
@@ -94,7 +93,10 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
             left.len(),
         ));
     };
-    if let Some(stuck) = named.iter().find(|b| b.terminating) {
+    let foreign = |b: &&&LiveBinding| b.finalizers.iter().any(|finalizer| finalizer != effects::ORPHAN);
+    let mut terminating = named.iter().filter(|b| b.terminating);
+    // The garbage collector is done with its own in a moment: what another controller keeps is said first.
+    if let Some(stuck) = terminating.clone().find(foreign).or_else(|| terminating.next()) {
         let message = format!(
             "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
              them does not finish; if it does not exist any more, remove them by hand.",

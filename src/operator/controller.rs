@@ -110,7 +110,7 @@ enum ReconcileError {
 pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     let leadership = Leadership::default();
     stop_on_signal(leadership.clone())?;
-    let index = Arc::new(BindingIndex::default());
+    let index = Arc::new(BindingIndex::new(&args.fence()));
     let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
     let cloud = Cloud::connect(&args.cloud()?)?;
     let listening = TcpListener::bind(args.listen).await;

@@ -133,6 +133,10 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_CLOUD_CALLS_PER_MINUTE", default_value_t = CALLS_PER_MINUTE, value_parser = clap::value_parser!(u32).range(60..))]
     pub cloud_calls_per_minute: u32,
 
+    /// How many ConfigMaps are written as backups of one UserOffboarding in 24 hours, at most; what is beyond is left, and named.
+    #[arg(long, env = "ACK_OFFBOARDING_BACKUPS_PER_DAY", value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub backups_per_day: u16,
+
     /// How many objects are worked on at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
@@ -179,6 +183,8 @@ pub struct Settings {
     pub protected_uids: Vec<String>,
     /// Whether subjects may be removed from shared bindings.
     pub remove_subjects: bool,
+    /// How many ConfigMaps are written as backups of one object in 24 hours.
+    pub backups_per_day: u16,
     /// How often something that waits is looked at again.
     pub recheck_interval: Duration,
     /// How often ACK is asked after the end.
@@ -223,6 +229,15 @@ pub enum SettingsError {
 }
 
 impl RunArgs {
+    /// Where the two bindings of the barrier are.
+    pub fn fence(&self) -> FenceNames {
+        FenceNames {
+            cluster_role_binding: self.fence_cluster_role_binding.clone(),
+            role_binding: self.fence_role_binding.clone(),
+            namespace: self.namespace.clone(),
+        }
+    }
+
     /// Completes the settings by what the cluster says about itself, and compares them with it: an operator that takes
     /// its cluster for another one would read that one's audit log, and purge there.
     ///
@@ -279,13 +294,10 @@ impl RunArgs {
                 "ACK_OFFBOARDING_ACCOUNT_ID",
             )?,
             namespace: self.namespace.clone(),
-            fence: FenceNames {
-                cluster_role_binding: self.fence_cluster_role_binding.clone(),
-                role_binding: self.fence_role_binding.clone(),
-                namespace: self.namespace.clone(),
-            },
+            fence: self.fence(),
             protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
             remove_subjects: self.remove_subjects,
+            backups_per_day: self.backups_per_day,
             recheck_interval: self.recheck_interval,
             poll_interval: self.poll_interval,
             backoff_first: Duration::from_secs(1).min(self.backoff),

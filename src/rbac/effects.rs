@@ -208,6 +208,11 @@ pub async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -> Resul
 }
 
 impl Disarmed {
+    /// The binding's `metadata.uid`.
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
     fn of(live: LiveBinding) -> Self {
         Disarmed {
             waits_for: live.terminating.then(|| {

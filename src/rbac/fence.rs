@@ -45,6 +45,11 @@ pub struct FenceNames {
 }
 
 impl FenceNames {
+    /// Whether this is one of the two bindings: whatever subjects it bears, it is not deleted.
+    pub fn is_barrier(&self, key: &BindingKey) -> bool {
+        self.keys().contains(key)
+    }
+
     /// The two bindings.
     pub fn keys(&self) -> [BindingKey; 2] {
         [
@@ -67,8 +72,17 @@ pub struct Fence {
     client: Client,
     index: Arc<BindingIndex>,
     names: FenceNames,
-    passes: Shared<()>,
-    lists: Shared<Arc<[Half; 2]>>,
+    passes: Shared<Instant>,
+    lists: Shared<Arc<([Half; 2], Instant)>>,
+}
+
+/// What a read found that is known to be current.
+#[derive(Clone, Debug)]
+pub struct Current {
+    /// The bindings, in the order of their keys, each once.
+    pub keys: Vec<BindingKey>,
+    /// When the read completed. Several readers may share one, which began after each of them asked.
+    pub completed: Instant,
 }
 
 /// Why the fence did not serve.
@@ -76,6 +90,8 @@ pub struct Fence {
 enum FenceError {
     #[error("patching the fence bindings failed: {0}")]
     Patch(#[source] kube::Error),
+    #[error("the operating system gave no random number: {0}")]
+    Random(#[from] getrandom::Error),
     #[error("patching the fence bindings took longer than {PATIENCE:?}")]
     NotWritten,
     #[error("the watch did not deliver the fence within {PATIENCE:?}")]
@@ -99,18 +115,37 @@ impl Fence {
     /// # Errors
     /// When neither the fence nor live lists could be had.
     pub async fn find(&self, uid: UidKey, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
+        Ok(self.current(uid, &[relation]).await?.keys)
+    }
+
+    /// The bindings that bear `uid` in a subject that relates to it in one of these ways, all by one pass, and when it completed.
+    ///
+    /// # Errors
+    /// When neither the fence nor live lists could be had.
+    pub async fn current(&self, uid: UidKey, relations: &[Match]) -> Result<Current, kube::Error> {
         let began = Instant::now();
+        let in_half = |find: &dyn Fn(Match) -> Vec<BindingKey>, completed| {
+            let mut keys: Vec<_> = relations.iter().flat_map(|relation| find(*relation)).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            Current { keys, completed }
+        };
         match self.passes.run(|| self.pass()).await {
-            Ok(()) => {
+            Ok(completed) => {
                 METRICS.fence_passed(began.elapsed());
-                Ok(self.index.find(uid, relation))
+                Ok(in_half(&|relation| self.index.find(uid, relation), completed))
             }
             Err(error) => {
                 METRICS.fence_failed();
                 tracing::warn!(%error, "the fence did not serve; listing all bindings instead");
-                let list = || async { watch::list_live(&self.client).await.map(Arc::new) };
+                let list = || async {
+                    let halves = watch::list_live(&self.client).await?;
+                    Ok::<_, kube::Error>(Arc::new((halves, Instant::now())))
+                };
                 let lists = self.lists.run(list).await?;
-                Ok(lists.iter().flat_map(|half| half.find(uid, relation)).collect())
+                let (halves, completed) = &*lists;
+                let find = |relation| halves.iter().flat_map(|half| half.find(uid, relation)).collect();
+                Ok(in_half(&find, *completed))
             }
         }
     }
@@ -120,14 +155,17 @@ impl Fence {
     /// A watch that is silently dead would otherwise be noticed by the next reader only, and returned access not at all.
     pub async fn probe(&self) {
         match self.passes.run(|| self.pass()).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(error @ FenceError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
             Err(error) => tracing::debug!(%error, "the index's lag is not known"),
         }
     }
 
-    async fn pass(&self) -> Result<(), FenceError> {
-        let nonce = format!("{:032x}", fastrand::u128(..));
+    async fn pass(&self) -> Result<Instant, FenceError> {
+        let mut nonce = [0; 16];
+        // Nobody must be able to write it before the operator does.
+        getrandom::fill(&mut nonce)?;
+        let nonce = hex::encode(nonce);
         let began = Instant::now();
         let written = tokio::time::timeout(PATIENCE, self.write(&nonce)).await;
         match written.unwrap_or(Err(FenceError::NotWritten)) {
@@ -145,7 +183,8 @@ impl Fence {
         let seen = tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), seen).await;
         // At least so much, if it was not seen.
         METRICS.index_lag(if seen.is_ok() { written.elapsed() } else { PATIENCE });
-        seen.map_err(|_| FenceError::TooSlow)
+        seen.map_err(|_| FenceError::TooSlow)?;
+        Ok(Instant::now())
     }
 
     async fn write(&self, nonce: &str) -> Result<(), FenceError> {

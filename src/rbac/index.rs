@@ -6,12 +6,14 @@
 
 use super::{
     binding::{BindingKey, BindingKind},
-    slim::SlimBinding,
+    slim::{RoleRef, SlimBinding},
     subject::{Match, UidKey},
 };
-use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use kube::ResourceExt;
-use std::{hash::BuildHasher, sync::Arc};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+};
 
 /// Position of an entry in a half.
 type Slot = u32;
@@ -24,16 +26,31 @@ pub struct Half {
     free: Vec<Slot>,
     by_key: HashTable<Slot>,
     by_uid: HashMap<UidKey, Vec<Slot>>,
-    namespaces: HashMap<Arc<str>, ()>,
+    namespaces: HashSet<Arc<str>>,
+    roles: HashSet<Arc<RoleRef>>,
     hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
 struct Entry {
-    // Shared: a cluster has far fewer namespaces than bindings.
+    // Shared: a cluster has far fewer namespaces and roles than bindings.
     namespace: Option<Arc<str>>,
+    role: Arc<RoleRef>,
     name: Box<str>,
     uids: Uids,
+}
+
+/// A binding that is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// The namespace of a RoleBinding.
+    pub namespace: Option<&'a str>,
+    /// Its name.
+    pub name: &'a str,
+    /// The role that it grants.
+    pub role: &'a RoleRef,
+    /// The UIDs that it bears, each with how it relates to the subject.
+    pub uids: &'a [(UidKey, Match)],
 }
 
 /// Most bindings bear one UID, and need no allocation for it.
@@ -61,7 +78,8 @@ impl Half {
             free: Vec::new(),
             by_key: HashTable::new(),
             by_uid: HashMap::new(),
-            namespaces: HashMap::new(),
+            namespaces: HashSet::new(),
+            roles: HashSet::new(),
             hasher: DefaultHashBuilder::default(),
         }
     }
@@ -84,10 +102,11 @@ impl Half {
             [one] => Uids::One(*one),
             _ => Uids::Many(binding.uids.clone()),
         };
-        let (namespace, name) = (binding.namespace(), binding.name_any());
-        let hash = self.hasher.hash_one((namespace.as_deref(), name.as_str()));
+        let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
+        let hash = self.hasher.hash_one((namespace, name));
         let entry = Entry {
-            namespace: namespace.map(|n| self.intern(&n)),
+            namespace: namespace.map(|n| intern(&mut self.namespaces, n)),
+            role: intern(&mut self.roles, &binding.role),
             name: name.into(),
             uids,
         };
@@ -106,12 +125,12 @@ impl Half {
 
     /// Forgets a binding.
     pub fn remove(&mut self, binding: &SlimBinding) {
-        let (namespace, name) = (binding.namespace(), binding.name_any());
-        let hash = self.hasher.hash_one((namespace.as_deref(), name.as_str()));
+        let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
+        let hash = self.hasher.hash_one((namespace, name));
         let entries = &self.entries;
         let is_it = |slot: &Slot| {
             let entry = entries.get(*slot as usize).and_then(Option::as_ref);
-            entry.is_some_and(|e| e.namespace.as_deref() == namespace.as_deref() && *e.name == *name)
+            entry.is_some_and(|e| e.namespace.as_deref() == namespace && *e.name == *name)
         };
         let Ok(found) = self.by_key.find_entry(hash, is_it) else {
             return;
@@ -121,7 +140,14 @@ impl Half {
             return;
         };
         self.free.push(slot);
-        for uid in distinct(entry.uids.as_slice()) {
+        let Entry {
+            namespace, role, uids, ..
+        } = entry;
+        forget(&mut self.roles, &role);
+        if let Some(namespace) = namespace {
+            forget(&mut self.namespaces, &namespace);
+        }
+        for uid in distinct(uids.as_slice()) {
             if let Some(slots) = self.by_uid.get_mut(&uid) {
                 slots.retain(|s| *s != slot);
                 if slots.is_empty() {
@@ -133,11 +159,11 @@ impl Half {
 
     /// The UIDs kept for the key of `binding`: those that an update of it concerns, besides its new ones.
     pub fn uids_under_key_of(&self, binding: &SlimBinding) -> Vec<UidKey> {
-        let (namespace, name) = (binding.namespace(), binding.name_any());
-        let hash = self.hasher.hash_one((namespace.as_deref(), name.as_str()));
+        let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
+        let hash = self.hasher.hash_one((namespace, name));
         let entry_at = |slot: &Slot| self.entries.get(*slot as usize).and_then(Option::as_ref);
         let found = self.by_key.find(hash, |slot| {
-            entry_at(slot).is_some_and(|e| e.namespace.as_deref() == namespace.as_deref() && *e.name == *name)
+            entry_at(slot).is_some_and(|e| e.namespace.as_deref() == namespace && *e.name == *name)
         });
         found
             .and_then(entry_at)
@@ -147,12 +173,25 @@ impl Half {
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, in the order of their keys.
     pub fn find(&self, uid: UidKey, relation: Match) -> Vec<BindingKey> {
+        self.find_where(uid, |one| one == relation)
+    }
+
+    /// The bindings that bear `uid` in whatever subject, in the order of their keys.
+    pub fn find_any(&self, uid: UidKey) -> Vec<BindingKey> {
+        self.find_where(uid, |_| true)
+    }
+
+    fn find_where(&self, uid: UidKey, is_wanted: impl Fn(Match) -> bool) -> Vec<BindingKey> {
         let slots = self.by_uid.get(&uid).map(Vec::as_slice).unwrap_or_default();
         let entries = slots
             .iter()
             .filter_map(|slot| self.entries.get(*slot as usize)?.as_ref());
+        let bears = |entry: &&Entry| {
+            let mut uids = entry.uids.as_slice().iter();
+            uids.any(|(one, relation)| *one == uid && is_wanted(*relation))
+        };
         let mut keys: Vec<_> = entries
-            .filter(|entry| entry.uids.as_slice().contains(&(uid, relation)))
+            .filter(bears)
             .map(|entry| BindingKey {
                 kind: self.kind,
                 namespace: entry.namespace.as_deref().map(str::to_owned),
@@ -163,22 +202,46 @@ impl Half {
         keys
     }
 
+    /// The bindings that are kept, each with the role that it grants and the UIDs that it bears.
+    pub fn iter(&self) -> impl Iterator<Item = Kept<'_>> {
+        self.entries.iter().flatten().map(|entry| Kept {
+            namespace: entry.namespace.as_deref(),
+            name: &entry.name,
+            role: &entry.role,
+            uids: entry.uids.as_slice(),
+        })
+    }
+
     /// Gives back what a growing collection holds in reserve; worth it after a full list.
     pub fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.by_uid.values_mut().for_each(Vec::shrink_to_fit);
         self.by_uid.shrink_to_fit();
+        self.namespaces.shrink_to_fit();
+        self.roles.shrink_to_fit();
         let (entries, hasher) = (&self.entries, &self.hasher);
         self.by_key.shrink_to_fit(|slot| hash_of(entries, hasher, *slot));
     }
+}
 
-    fn intern(&mut self, namespace: &str) -> Arc<str> {
-        if let Some((known, ())) = self.namespaces.get_key_value(namespace) {
-            return known.clone();
-        }
-        let known: Arc<str> = namespace.into();
-        self.namespaces.insert(known.clone(), ());
-        known
+/// The one copy of a value in `known`.
+fn intern<T: ?Sized + Hash + Eq + ToOwned>(known: &mut HashSet<Arc<T>>, value: &T) -> Arc<T>
+where
+    Arc<T>: From<T::Owned>,
+{
+    if let Some(one) = known.get(value) {
+        return one.clone();
+    }
+    let one = Arc::from(value.to_owned());
+    known.insert(Arc::clone(&one));
+    one
+}
+
+/// Drops the copy in `known` with its last user: names that come and go leave nothing.
+fn forget<T: ?Sized + Hash + Eq>(known: &mut HashSet<Arc<T>>, last: &Arc<T>) {
+    // That in `known`, and this one.
+    if Arc::strong_count(last) == 2 {
+        known.remove(&**last);
     }
 }
 
@@ -232,6 +295,29 @@ mod tests {
     }
 
     #[test]
+    fn a_role_is_kept_once_and_no_longer_than_it_is_used() {
+        let granting = |name: &str, role: &str| {
+            let mut one = binding("a", name, &["100", "200-x"]);
+            one.role = RoleRef {
+                kind: "ClusterRole".into(),
+                name: role.into(),
+            };
+            one
+        };
+        let mut half = Half::new(BindingKind::RoleBinding);
+        half.apply(&granting("x", "view"));
+        half.apply(&granting("y", "view"));
+        half.apply(&granting("z", "edit"));
+        assert_eq!((half.roles.len(), half.namespaces.len()), (2, 1));
+        let edit = half.iter().find(|kept| &*kept.role.name == "edit").unwrap();
+        assert_eq!((edit.namespace, edit.name), (Some("a"), "z"));
+        assert_eq!(edit.uids, [(100, Match::User), (200, Match::OtherSuffix)]);
+        half.remove(&granting("z", "edit"));
+        half.apply(&granting("y", "admin"));
+        assert_eq!((half.roles.len(), half.namespaces.len(), half.len()), (2, 1, 2));
+    }
+
+    #[test]
     fn slots_are_reused_and_survive_growth() {
         let mut half = Half::new(BindingKind::RoleBinding);
         for round in 0..3 {
@@ -246,5 +332,6 @@ mod tests {
             half.remove(&binding("a", &format!("b{n}"), &[]));
         }
         assert!(half.is_empty() && half.by_uid.is_empty() && half.by_key.is_empty());
+        assert!(half.namespaces.is_empty() && half.roles.is_empty());
     }
 }

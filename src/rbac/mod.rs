@@ -1,6 +1,7 @@
 //! RBAC bindings: whose a subject is, the index of who is bound where, the fence that proves the index current, and
 //! the format of backups. Knows nothing of Alibaba Cloud.
 
+pub mod appearances;
 pub mod backup;
 pub mod binding;
 pub mod effects;

@@ -1,63 +1,47 @@
 //! A binding as the index wants it: everything that it does not keep is skipped while the JSON is read.
 
-use super::{
-    binding::BindingKind,
-    fence::NONCE_ANNOTATION,
-    subject::{self, Match, RBAC_GROUP, UidKey},
+use super::subject::{self, Match, UidKey};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor},
 };
-use kube::{Resource, core::DynamicResourceScope, core::ObjectMeta};
-use serde::{Deserialize, Deserializer, de};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, fmt};
 
-/// A RoleBinding or ClusterRoleBinding, reduced to its key, the UIDs that its subjects bear, and the fence's nonce.
+/// A RoleBinding or ClusterRoleBinding, reduced to its key, the UIDs that its subjects bear, its role, and the nonce.
 #[derive(Clone, Debug)]
 pub struct SlimBinding {
-    metadata: ObjectMeta,
+    /// Its name; a watch bookmark has none.
+    pub name: String,
+    /// The namespace of a RoleBinding.
+    pub namespace: Option<String>,
+    /// The resourceVersion, where there is one.
+    pub resource_version: Option<String>,
     /// The UIDs that subjects bear, each with how it relates to the subject; sorted, without duplicates.
     pub uids: Box<[(UidKey, Match)]>,
+    /// The role that it grants.
+    pub role: RoleRef,
+    /// What stands in the barrier's annotation, on whatever binding.
+    pub nonce: Option<String>,
 }
 
-impl SlimBinding {
-    /// The nonce of the fence, on the two bindings that have one.
-    pub fn nonce(&self) -> Option<&str> {
-        self.metadata
-            .annotations
-            .as_ref()?
-            .get(NONCE_ANNOTATION)
-            .map(String::as_str)
-    }
-}
-
-impl Resource for SlimBinding {
-    type DynamicType = BindingKind;
-    type Scope = DynamicResourceScope;
-
-    fn kind(kind: &BindingKind) -> Cow<'_, str> {
-        kind.as_str().into()
-    }
-    fn group(_: &BindingKind) -> Cow<'_, str> {
-        RBAC_GROUP.into()
-    }
-    fn version(_: &BindingKind) -> Cow<'_, str> {
-        "v1".into()
-    }
-    fn plural(kind: &BindingKind) -> Cow<'_, str> {
-        kind.plural().into()
-    }
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+/// The role that a binding grants.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RoleRef {
+    /// `ClusterRole` or `Role`, as the API server spells it.
+    pub kind: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Wire<'a> {
     #[serde(borrow)]
     metadata: WireMetadata<'a>,
+    #[serde(default)]
+    subjects: Uids,
     #[serde(default, borrow)]
-    subjects: Option<Vec<WireSubject<'a>>>,
+    role_ref: WireRole<'a>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +62,14 @@ struct WireAnnotations<'a> {
     nonce: Option<Cow<'a, str>>,
 }
 
+#[derive(Default, Deserialize)]
+struct WireRole<'a> {
+    #[serde(default, borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    name: Cow<'a, str>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireSubject<'a> {
@@ -89,23 +81,60 @@ struct WireSubject<'a> {
     name: Cow<'a, str>,
 }
 
+/// The UIDs of the subjects, each of which is forgotten once it is read: there may be tens of thousands.
+#[derive(Default)]
+struct Uids(Vec<(UidKey, Match)>);
+
+impl<'de> Deserialize<'de> for Uids {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Subjects;
+        impl<'de> Visitor<'de> for Subjects {
+            type Value = Uids;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("subjects")
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Uids, E> {
+                Ok(Uids::default())
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<Uids, E> {
+                Ok(Uids::default())
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Uids, D::Error> {
+                deserializer.deserialize_seq(self)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut subjects: A) -> Result<Uids, A::Error> {
+                let mut uids = Vec::new();
+                while let Some(s) = subjects.next_element::<WireSubject<'de>>()? {
+                    uids.extend(subject::classify(&s.kind, s.api_group.as_deref(), &s.name));
+                }
+                Ok(Uids(uids))
+            }
+        }
+        deserializer.deserialize_option(Subjects)
+    }
+}
+
 impl<'de> Deserialize<'de> for SlimBinding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = Wire::deserialize(deserializer).map_err(de::Error::custom)?;
-        let classify = |s: &WireSubject<'_>| subject::classify(&s.kind, s.api_group.as_deref(), &s.name);
-        let mut uids: Vec<_> = wire.subjects.iter().flatten().filter_map(classify).collect();
+        let wire = Wire::deserialize(deserializer)?;
+        let mut uids = wire.subjects.0;
         uids.sort_unstable_by_key(|(uid, relation)| (*uid, *relation));
         uids.dedup();
-        let nonce = wire.metadata.annotations.and_then(|a| a.nonce);
         Ok(SlimBinding {
-            metadata: ObjectMeta {
-                name: wire.metadata.name,
-                namespace: wire.metadata.namespace,
-                resource_version: wire.metadata.resource_version,
-                annotations: nonce.map(|n| BTreeMap::from([(NONCE_ANNOTATION.to_owned(), n.into_owned())])),
-                ..ObjectMeta::default()
-            },
+            name: wire.metadata.name.unwrap_or_default(),
+            namespace: wire.metadata.namespace,
+            resource_version: wire.metadata.resource_version,
             uids: uids.into(),
+            role: RoleRef {
+                kind: wire.role_ref.kind.into(),
+                name: wire.role_ref.name.into(),
+            },
+            nonce: wire.metadata.annotations.and_then(|a| a.nonce).map(Cow::into_owned),
         })
     }
 }
@@ -113,23 +142,24 @@ impl<'de> Deserialize<'de> for SlimBinding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rbac::{fence::NONCE_ANNOTATION, subject::RBAC_GROUP};
 
     #[test]
     fn only_the_key_the_uids_and_the_nonce_are_kept() {
         let json = format!(
             r#"{{"metadata": {{"name": "b", "namespace": "n", "resourceVersion": "7", "uid": "u", "managedFields": [{{}}],
-                "annotations": {{"{NONCE_ANNOTATION}": "x\"y", "other": "z"}}}}, "roleRef": {{"name": "r"}},
+                "annotations": {{"{NONCE_ANNOTATION}": "x\"y", "other": "z"}}}}, "roleRef": {{"kind": "ClusterRole", "name": "r"}},
                 "subjects": [{{"kind": "User", "apiGroup": "{RBAC_GROUP}", "name": "100-1"}},
                              {{"kind": "User", "apiGroup": "{RBAC_GROUP}", "name": "100"}},
                              {{"kind": "ServiceAccount", "name": "100", "namespace": "n"}},
                              {{"kind": "User", "name": "system:x\u0041"}}]}}"#
         );
         let slim: SlimBinding = serde_json::from_str(&json).unwrap();
-        assert_eq!(slim.nonce(), Some("x\"y"));
+        assert_eq!(slim.nonce.as_deref(), Some("x\"y"));
         assert_eq!(&*slim.uids, &[(100, Match::User), (100, Match::NameOnly)]);
-        assert_eq!(slim.meta().resource_version.as_deref(), Some("7"));
-        assert!(slim.meta().uid.is_none());
-        // The watch parser reads by way of an intermediate value.
+        assert_eq!(slim.resource_version.as_deref(), Some("7"));
+        assert_eq!((&*slim.role.kind, &*slim.role.name), ("ClusterRole", "r"));
+        // Tests make them of values.
         let again: SlimBinding = serde_json::from_value(serde_json::from_str(&json).unwrap()).unwrap();
         assert_eq!(again.uids, slim.uids);
     }

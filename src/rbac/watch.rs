@@ -1,22 +1,37 @@
-//! Keeps the index current: one watch a kind, folded into its half.
+//! Keeps the index current: for each kind a list, then a watch that goes on where the list ended, folded into its half.
+//!
+//! Both are read object by object, and no object is kept as it came: kube's watcher holds pages and trees of them.
 
 use super::{
+    appearances::{Appearances, Noting},
     binding::{BindingKey, BindingKind},
+    fence::FenceNames,
     index::Half,
+    list::{self, Listed},
     slim::SlimBinding,
-    subject::{Match, UidKey},
+    subject::{Match, RBAC_GROUP, UidKey},
 };
-use futures::{Stream, StreamExt, TryStreamExt};
-use kube::{
-    Api, Client, Resource,
-    api::ListParams,
-    runtime::{WatchStreamExt, watcher},
+use futures::{AsyncBufReadExt, Stream};
+use kube::{Client, core::Status};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{
+    borrow::Cow,
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::{Duration, Instant},
 };
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{broadcast, watch};
 
-/// How many objects the API server is asked for at a time.
-pub const PAGE_SIZE: u32 = 500;
+/// How long the API server is asked to keep a watch: less than the five minutes after which proxies like to cut it.
+const WATCH_SECONDS: u64 = 290;
+/// How long nothing at all may come: the server should have ended the watch by then.
+const WATCH_SILENCE: Duration = Duration::from_secs(WATCH_SECONDS + 10);
+/// A watch that ends sooner than this, and delivered nothing, failed.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+/// The wait after the first failure in a row, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(800), Duration::from_secs(30));
+/// An event's buffer is kept for the next one up to this size.
+const LARGEST_KEPT: usize = 64 << 10;
 
 /// What the index tells those who wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +48,22 @@ pub struct BindingIndex {
     cluster_role_bindings: Watched,
     role_bindings: Watched,
     changes: broadcast::Sender<Change>,
+    noting: Arc<Noting>,
 }
 
 #[derive(Debug)]
 struct Watched {
+    /// The one binding whose nonce counts.
+    barrier: Option<BindingKey>,
     half: RwLock<Half>,
     synced: watch::Sender<bool>,
     nonce: watch::Sender<Option<String>>,
 }
 
 impl Watched {
-    fn new(kind: BindingKind) -> Self {
+    fn new(kind: BindingKind, barrier: Option<BindingKey>) -> Self {
         Watched {
+            barrier,
             half: RwLock::new(Half::new(kind)),
             synced: watch::Sender::new(false),
             nonce: watch::Sender::new(None),
@@ -62,16 +81,28 @@ impl Watched {
 }
 
 impl Default for BindingIndex {
+    /// An index without a barrier: no nonce counts.
     fn default() -> Self {
-        BindingIndex {
-            cluster_role_bindings: Watched::new(BindingKind::ClusterRoleBinding),
-            role_bindings: Watched::new(BindingKind::RoleBinding),
-            changes: broadcast::Sender::new(4096),
-        }
+        BindingIndex::with(None, None)
     }
 }
 
 impl BindingIndex {
+    /// An empty index; nonces count in these two bindings only.
+    pub fn new(names: &FenceNames) -> Self {
+        let [cluster, namespaced] = names.keys();
+        BindingIndex::with(Some(cluster), Some(namespaced))
+    }
+
+    fn with(cluster: Option<BindingKey>, namespaced: Option<BindingKey>) -> Self {
+        BindingIndex {
+            cluster_role_bindings: Watched::new(BindingKind::ClusterRoleBinding, cluster),
+            role_bindings: Watched::new(BindingKind::RoleBinding, namespaced),
+            changes: broadcast::Sender::new(4096),
+            noting: Arc::default(),
+        }
+    }
+
     /// Keeps the index current until it is dropped. Errors of the watch are logged and tried again with backoff.
     pub async fn run(self: Arc<Self>, client: Client) {
         tokio::join!(
@@ -100,6 +131,18 @@ impl BindingIndex {
         let mut keys = self.cluster_role_bindings.read().find(uid, relation);
         keys.extend(self.role_bindings.read().find(uid, relation));
         keys
+    }
+
+    /// Notes the bindings that begin to bear `uid`, in whatever subject, from now on until the guard is dropped.
+    pub fn appearances(&self, uid: UidKey) -> Appearances {
+        self.noting.begin(uid)
+    }
+
+    /// Calls `each` with every binding that is kept, and its kind. The index stands still meanwhile: be quick.
+    pub fn for_each(&self, mut each: impl FnMut(BindingKind, super::index::Kept<'_>)) {
+        for kind in [BindingKind::ClusterRoleBinding, BindingKind::RoleBinding] {
+            self.watched(kind).read().iter().for_each(|kept| each(kind, kept));
+        }
     }
 
     /// How many bindings are kept.
@@ -139,70 +182,153 @@ impl BindingIndex {
     }
 
     async fn follow(&self, kind: BindingKind, client: Client) {
-        let api = Api::<SlimBinding>::all_with(client, &kind);
-        let config = watcher::Config {
-            page_size: Some(PAGE_SIZE),
-            ..watcher::Config::default()
-        };
-        let mut events = watcher(api, config).default_backoff().boxed();
-        let mut staging = Staging::new(kind);
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => self.fold(kind, &mut staging, event),
+        let mut failures = Failures::default();
+        loop {
+            match list_kind(&client, kind, self.watched(kind).barrier.as_ref()).await {
+                Ok(listed) => {
+                    let mut version = listed.resource_version;
+                    self.take_in(kind, listed.value);
+                    self.follow_from(kind, &client, &mut version, &mut failures).await;
+                }
                 Err(error) => {
-                    tracing::warn!(kind = kind.as_str(), %error, "the watch of bindings failed; it is tried again")
+                    tracing::warn!(kind = kind.as_str(), %error, "listing the bindings failed; it is tried again");
+                    failures.wait().await;
                 }
             }
         }
     }
 
-    fn fold(&self, kind: BindingKind, staging: &mut Staging, event: watcher::Event<SlimBinding>) {
-        let watched = self.watched(kind);
-        match event {
-            watcher::Event::Init => *staging = Staging::new(kind),
-            watcher::Event::InitApply(binding) => staging.apply(&binding),
-            watcher::Event::InitDone => {
-                let mut done = std::mem::replace(staging, Staging::new(kind));
-                done.half.shrink();
-                tracing::info!(
-                    kind = kind.as_str(),
-                    kept = done.half.len(),
-                    "the index holds a full list"
-                );
-                *watched.write() = done.half;
-                watched.synced.send_replace(true);
-                if let Some(nonce) = done.nonce {
-                    watched.nonce.send_replace(Some(nonce));
+    /// Watches from `version` on, again and again, until that version is too old.
+    async fn follow_from(&self, kind: BindingKind, client: &Client, version: &mut String, failures: &mut Failures) {
+        loop {
+            let began = Instant::now();
+            let before = version.clone();
+            let ended = self.watch(kind, client, version).await;
+            if *version != before || began.elapsed() >= SHORTEST_WATCH && ended.is_ok() {
+                failures.reset();
+            }
+            match ended {
+                Ok(()) if failures.are_none() && began.elapsed() >= SHORTEST_WATCH => continue,
+                Ok(()) => tracing::debug!(kind = kind.as_str(), "the watch of bindings ended at once"),
+                Err(error) => {
+                    tracing::warn!(kind = kind.as_str(), %error, "the watch of bindings failed; it is tried again");
+                    if matches!(&error, kube::Error::Api(status) if status.code == 410) {
+                        failures.wait().await;
+                        return;
+                    }
                 }
-                self.tell(Change::Everything);
             }
-            watcher::Event::Apply(binding) => {
-                let mut half = watched.write();
-                let mut touched = half.uids_under_key_of(&binding);
-                half.apply(&binding);
-                drop(half);
-                touched.extend(binding.uids.iter().map(|(uid, _)| *uid));
-                if let Some(nonce) = binding.nonce() {
-                    watched.nonce.send_replace(Some(nonce.to_owned()));
-                }
-                let meta = binding.meta();
-                tracing::debug!(
-                    kind = kind.as_str(),
-                    namespace = meta.namespace,
-                    name = meta.name,
-                    resource_version = meta.resource_version,
-                    "the index took in a binding"
-                );
-                self.tell_of(touched);
-            }
-            watcher::Event::Delete(binding) => {
-                let mut half = watched.write();
-                let touched = half.uids_under_key_of(&binding);
-                half.remove(&binding);
-                drop(half);
-                self.tell_of(touched);
-            }
+            failures.wait().await;
         }
+    }
+
+    /// One watch, until the API server ends it. `version` is that of the last event.
+    async fn watch(&self, kind: BindingKind, client: &Client, version: &mut String) -> Result<(), kube::Error> {
+        let path = format!(
+            "/apis/{RBAC_GROUP}/v1/{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}",
+            kind.plural()
+        );
+        // Newer API servers compress each event on its own, which the client's decoder does not understand.
+        let request = http::Request::get(path).header(http::header::ACCEPT_ENCODING, "identity");
+        let request = request.body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let body = client.request_stream(request).await?;
+        let mut body = std::pin::pin!(body);
+        let (mut scan, mut text) = (list::Value::default(), Vec::new());
+        loop {
+            let chunk = match list::chunk(&mut body, WATCH_SILENCE).await {
+                Ok(chunk) => chunk,
+                // What was read is in the index, and the next watch goes on there.
+                Err(error) => return Err(kube::Error::ReadEvents(error)),
+            };
+            if chunk.is_empty() {
+                return Ok(());
+            }
+            let mut rest = chunk;
+            while let Some(first) = rest.first() {
+                if text.is_empty() && first.is_ascii_whitespace() {
+                    rest = rest.get(1..).unwrap_or_default();
+                    continue;
+                }
+                let (length, ended) = scan.take(rest);
+                let (taken, behind) = rest.split_at(length);
+                text.extend_from_slice(taken);
+                rest = behind;
+                if ended {
+                    self.event(kind, &text, version)?;
+                    scan = list::Value::default();
+                    text.clear();
+                    text.shrink_to(LARGEST_KEPT);
+                }
+            }
+            let length = chunk.len();
+            body.consume_unpin(length);
+        }
+    }
+
+    fn event(&self, kind: BindingKind, text: &[u8], version: &mut String) -> Result<(), kube::Error> {
+        let event: Event<'_> = serde_json::from_slice(text).map_err(kube::Error::SerdeError)?;
+        if event.type_ == "ERROR" {
+            let status: Status = serde_json::from_str(event.object.get()).map_err(kube::Error::SerdeError)?;
+            return Err(kube::Error::Api(status.boxed()));
+        }
+        let binding: SlimBinding = serde_json::from_str(event.object.get()).map_err(kube::Error::SerdeError)?;
+        match &*event.type_ {
+            "ADDED" | "MODIFIED" => self.apply(kind, &binding),
+            "DELETED" => self.delete(kind, &binding),
+            // BOOKMARK: only its version counts.
+            _ => {}
+        }
+        if let Some(newer) = binding.resource_version {
+            *version = newer;
+        }
+        Ok(())
+    }
+
+    fn take_in(&self, kind: BindingKind, staging: Staging) {
+        let watched = self.watched(kind);
+        let Staging { half: mut new, nonce } = staging;
+        new.shrink();
+        tracing::info!(kind = kind.as_str(), kept = new.len(), "the index holds a full list");
+        let mut half = watched.write();
+        self.noting.replaced(&half, &new);
+        *half = new;
+        drop(half);
+        watched.synced.send_replace(true);
+        if let Some(nonce) = nonce {
+            watched.nonce.send_replace(Some(nonce));
+        }
+        self.tell(Change::Everything);
+    }
+
+    fn apply(&self, kind: BindingKind, binding: &SlimBinding) {
+        let watched = self.watched(kind);
+        let mut half = watched.write();
+        let mut touched = half.uids_under_key_of(binding);
+        half.apply(binding);
+        let named = || binding.uids.iter().map(|(uid, _)| *uid);
+        self.noting
+            .appeared(named().filter(|uid| !touched.contains(uid)), || key_of(kind, binding));
+        drop(half);
+        touched.extend(named());
+        if let Some(nonce) = nonce_in(binding, watched.barrier.as_ref()) {
+            watched.nonce.send_replace(Some(nonce.to_owned()));
+        }
+        tracing::debug!(
+            kind = kind.as_str(),
+            namespace = binding.namespace,
+            name = binding.name,
+            resource_version = binding.resource_version,
+            "the index took in a binding"
+        );
+        self.tell_of(touched);
+    }
+
+    fn delete(&self, kind: BindingKind, binding: &SlimBinding) {
+        let mut half = self.watched(kind).write();
+        let touched = half.uids_under_key_of(binding);
+        half.remove(binding);
+        drop(half);
+        self.tell_of(touched);
     }
 
     fn tell_of(&self, mut uids: Vec<UidKey>) {
@@ -217,6 +343,49 @@ impl BindingIndex {
     }
 }
 
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(rename = "type", borrow)]
+    type_: Cow<'a, str>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+/// Failures in a row, and the wait after each.
+#[derive(Debug, Default)]
+struct Failures(u32);
+
+impl Failures {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+
+    fn are_none(&self) -> bool {
+        self.0 == 0
+    }
+
+    async fn wait(&mut self) {
+        let (first, longest) = BACKOFF;
+        let wait = first.saturating_mul(1 << self.0.min(10)).min(longest);
+        self.0 = self.0.saturating_add(1);
+        tokio::time::sleep(wait.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+    }
+}
+
+fn key_of(kind: BindingKind, binding: &SlimBinding) -> BindingKey {
+    BindingKey {
+        kind,
+        namespace: binding.namespace.clone(),
+        name: binding.name.clone(),
+    }
+}
+
+/// The nonce, if the binding is the barrier's: anybody may write such an annotation into another one.
+fn nonce_in<'a>(binding: &'a SlimBinding, barrier: Option<&BindingKey>) -> Option<&'a str> {
+    let is_it = |b: &BindingKey| (&b.namespace, &b.name) == (&binding.namespace, &binding.name);
+    binding.nonce.as_deref().filter(|_| barrier.is_some_and(is_it))
+}
+
 /// A full list that is being read: it takes the place of the half in one step when it is complete.
 #[derive(Debug)]
 struct Staging {
@@ -225,57 +394,44 @@ struct Staging {
 }
 
 impl Staging {
-    fn new(kind: BindingKind) -> Self {
-        Staging {
-            half: Half::new(kind),
-            nonce: None,
-        }
-    }
-
-    fn apply(&mut self, binding: &SlimBinding) {
+    fn apply(&mut self, binding: &SlimBinding, barrier: Option<&BindingKey>) {
         self.half.apply(binding);
-        if let Some(nonce) = binding.nonce() {
+        if let Some(nonce) = nonce_in(binding, barrier) {
             self.nonce = Some(nonce.to_owned());
         }
     }
 }
 
-/// Lists all bindings of both kinds live, a page at a time, into an index of its own.
+async fn list_kind(
+    client: &Client,
+    kind: BindingKind,
+    barrier: Option<&BindingKey>,
+) -> Result<Listed<Staging>, kube::Error> {
+    let path = format!("/apis/{RBAC_GROUP}/v1/{}", kind.plural());
+    let new = || Staging {
+        half: Half::new(kind),
+        nonce: None,
+    };
+    list::fold(client, &path, new, |staging, binding: SlimBinding| {
+        staging.apply(&binding, barrier)
+    })
+    .await
+}
+
+/// Lists all bindings of both kinds live into an index of its own.
 ///
 /// # Errors
-/// When a page cannot be had.
+/// When a list cannot be had.
 pub async fn list_live(client: &Client) -> Result<[Half; 2], kube::Error> {
-    let list = async |kind| {
-        let api = Api::<SlimBinding>::all_with(client.clone(), &kind);
-        let mut half = Half::new(kind);
-        let first = ListParams::default().limit(PAGE_SIZE);
-        let pages = futures::stream::try_unfold(Some(first), |next| {
-            let api = api.clone();
-            async move {
-                let Some(params) = next else {
-                    return Ok::<_, kube::Error>(None);
-                };
-                let page = api.list(&params).await?;
-                let token = page.metadata.continue_.clone().filter(|token| !token.is_empty());
-                let next = token.map(|token| ListParams::default().limit(PAGE_SIZE).continue_token(&token));
-                Ok(Some((page, next)))
-            }
-        });
-        let mut pages = std::pin::pin!(pages);
-        while let Some(page) = pages.try_next().await? {
-            page.items.iter().for_each(|binding| half.apply(binding));
-        }
-        Ok::<_, kube::Error>(half)
-    };
-    Ok([
-        list(BindingKind::ClusterRoleBinding).await?,
-        list(BindingKind::RoleBinding).await?,
-    ])
+    let cluster = list_kind(client, BindingKind::ClusterRoleBinding, None).await?;
+    let namespaced = list_kind(client, BindingKind::RoleBinding, None).await?;
+    Ok([cluster.value.half, namespaced.value.half])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::StreamExt;
     use serde_json::json;
 
     fn binding(name: &str, user: &str) -> SlimBinding {
@@ -283,30 +439,29 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"namespace": "n", "name": name}, "subjects": subjects})).unwrap()
     }
 
+    fn listing(bindings: &[SlimBinding], barrier: Option<&BindingKey>) -> Staging {
+        let mut staging = Staging {
+            half: Half::new(BindingKind::RoleBinding),
+            nonce: None,
+        };
+        bindings.iter().for_each(|binding| staging.apply(binding, barrier));
+        staging
+    }
+
     #[tokio::test]
-    async fn a_relist_is_seen_whole_or_not_at_all() {
+    async fn a_relist_takes_the_place_of_everything() {
         let index = BindingIndex::default();
         let kind = BindingKind::RoleBinding;
-        let mut staging = Staging::new(kind);
         let mut changes = Box::pin(index.changes());
-        let mut fold = |event| index.fold(kind, &mut staging, event);
-        fold(watcher::Event::Init);
-        fold(watcher::Event::InitApply(binding("a", "100")));
-        fold(watcher::Event::InitDone);
-        fold(watcher::Event::Init);
-        fold(watcher::Event::InitApply(binding("b", "100")));
+        index.take_in(kind, listing(&[binding("a", "100")], None));
+        index.take_in(kind, listing(&[binding("b", "100")], None));
+        let found = index.find(100, Match::User);
         assert_eq!(
-            index.find(100, Match::User)[0].name,
-            "a",
-            "an unfinished list changes nothing"
-        );
-        fold(watcher::Event::InitDone);
-        assert_eq!(
-            index.find(100, Match::User)[0].name,
-            "b",
+            (found.len(), &*found[0].name),
+            (1, "b"),
             "what the new list lacks is gone"
         );
-        fold(watcher::Event::Apply(binding("b", "200")));
+        index.apply(kind, &binding("b", "200"));
         assert_eq!(changes.next().await, Some(Change::Everything));
         assert_eq!(changes.next().await, Some(Change::Everything));
         assert_eq!(
@@ -317,19 +472,75 @@ mod tests {
         assert_eq!(changes.next().await, Some(Change::Uid(200)));
     }
 
+    fn names() -> FenceNames {
+        FenceNames {
+            cluster_role_binding: "barrier".to_owned(),
+            role_binding: "barrier".to_owned(),
+            namespace: "n".to_owned(),
+        }
+    }
+
+    fn annotated(namespace: &str, name: &str, nonce: &str) -> SlimBinding {
+        serde_json::from_value(json!({"metadata": {
+            "namespace": namespace, "name": name, "annotations": {"ack-offboarding.io/fence": nonce},
+        }}))
+        .unwrap()
+    }
+
     #[tokio::test]
-    async fn a_nonce_counts_only_once_what_came_before_it_is_in_the_index() {
+    async fn a_nonce_counts_in_the_operators_own_bindings_only() {
+        let index = BindingIndex::new(&names());
+        let kind = BindingKind::RoleBinding;
+        let barrier = index.role_bindings.barrier.clone();
+        let others = [annotated("n", "other", "n1"), annotated("other", "barrier", "n1")];
+        index.take_in(kind, listing(&others, barrier.as_ref()));
+        others.iter().for_each(|other| index.apply(kind, other));
+        assert_eq!(*index.role_bindings.nonce.borrow(), None);
+        index.take_in(kind, listing(&[annotated("n", "barrier", "n2")], barrier.as_ref()));
+        index.nonce_seen(kind, "n2").await;
+        index.apply(kind, &annotated("n", "barrier", "n3"));
+        index.nonce_seen(kind, "n3").await;
+    }
+
+    #[test]
+    fn what_begins_to_bear_the_uid_is_noted_while_somebody_listens() {
         let index = BindingIndex::default();
         let kind = BindingKind::RoleBinding;
-        let fence: SlimBinding = serde_json::from_value(
-            json!({"metadata": {"namespace": "n", "name": "fence", "annotations": {"ack-offboarding.io/fence": "n1"}}}),
-        )
-        .unwrap();
-        let mut staging = Staging::new(kind);
-        index.fold(kind, &mut staging, watcher::Event::Init);
-        index.fold(kind, &mut staging, watcher::Event::InitApply(fence));
-        assert_eq!(*index.role_bindings.nonce.borrow(), None);
-        index.fold(kind, &mut staging, watcher::Event::InitDone);
-        index.nonce_seen(kind, "n1").await;
+        index.apply(kind, &binding("before", "100"));
+        let noted = index.appearances(100);
+        for one in [
+            binding("before", "100-17"),
+            binding("other", "200"),
+            binding("new", "100-x"),
+        ] {
+            index.apply(kind, &one);
+        }
+        index.apply(kind, &binding("other", "100"));
+        index.take_in(
+            kind,
+            listing(&[binding("before", "100"), binding("listed", "100")], None),
+        );
+        let (keys, more) = noted.seen();
+        let keys: Vec<_> = keys.iter().map(|key| &*key.name).collect();
+        assert_eq!((keys, more), (vec!["new", "other", "listed"], false));
+        drop(noted);
+        assert!(index.noting.is_empty(), "nothing is left of who listened");
+    }
+
+    #[test]
+    fn events_are_taken_in_and_an_expired_version_is_told() {
+        let index = BindingIndex::default();
+        let kind = BindingKind::RoleBinding;
+        let mut version = "1".to_owned();
+        let mut event = |text: &str| index.event(kind, text.as_bytes(), &mut version);
+        let object = r#"{"metadata":{"name":"a","namespace":"n","resourceVersion":"7"},"subjects":[{"kind":"User","name":"100"}]}"#;
+        event(&format!(r#"{{"type":"ADDED","object":{object}}}"#)).unwrap();
+        assert_eq!(index.find(100, Match::User).len(), 1);
+        event(&format!(r#"{{"object":{object},"type":"DELETED"}}"#)).unwrap();
+        assert!(index.is_empty());
+        event(r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}"#).unwrap();
+        let gone = r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
+        assert!(matches!(event(gone), Err(kube::Error::Api(status)) if status.code == 410));
+        assert_eq!(version, "9");
     }
 }

@@ -243,6 +243,9 @@ wrong is said at once.
 {{- if and (eq $c.source "webhook") (hasKey ($v.serviceAccount.annotations | default dict) "pod-identity.alibabacloud.com/role-name") }}
 {{- $wrong = append $wrong "serviceAccount.annotations holds pod-identity.alibabacloud.com/role-name: use credentials.webhook.roleName alone" }}
 {{- end }}
+{{- if and $v.approval.always (not $v.approval.requireApproveVerb) }}
+{{- $wrong = append $wrong "approval.always needs approval.requireApproveVerb: without it, whoever writes a plan's UserOffboarding approves it" }}
+{{- end }}
 {{- if $wrong }}
 {{- fail (printf "\n\nThese values are not usable:\n  - %s\n" (join "\n  - " $wrong)) }}
 {{- end }}

@@ -11,6 +11,7 @@
 //! process, reaper            children that cannot outlive this process
 //! wait                       conditions with a deadline
 //! manifests, operator_rbac   what an installed operator may do
+//! etcd                       deletes what no policy lets anybody delete
 //! named                      requests for objects whose names hold any character
 //! reset, pool                clusters that tests take turns with
 //! ```
@@ -18,6 +19,7 @@
 mod aggregation;
 mod binaries;
 mod control_plane;
+mod etcd;
 mod kubeconfig;
 mod manifests;
 pub mod named;
@@ -46,7 +48,7 @@ pub use self::{
     binaries::components,
     kubeconfig::install_crypto_provider,
     manifests::apply_objects,
-    operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, is_allowed},
+    operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, is_allowed},
     process::{Process, Signal},
     reaper::ScratchDir,
     wait::eventually,

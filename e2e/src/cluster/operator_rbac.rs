@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::api::{
+    admissionregistration::v1::ValidatingAdmissionPolicyBinding,
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     core::v1::{ConfigMap, Namespace},
     rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding},
@@ -32,6 +33,12 @@ const ADMISSION_POLICY: &str = include_str!("../../manifests/admission-policy.ya
 const PEOPLE: &str = include_str!("../../manifests/people.yaml");
 /// The ClusterRole and the ClusterRoleBinding in [`SUBJECT_REMOVAL`].
 const SUBJECT_REMOVAL_NAME: &str = "ack-offboarding-operator-subject-removal";
+
+const BACKUP_POLICY: &str = include_str!("../../manifests/backup-policy.yaml");
+/// The chart's policies: what the operator may do to bindings, who may touch backups, who may approve. Each has a binding of its name.
+pub const POLICIES: [&str; 3] = ["ack-offboarding-operator", BACKUPS, "ack-offboarding-approval"];
+/// The policy that keeps backups.
+const BACKUPS: &str = "ack-offboarding-backups";
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -90,12 +97,21 @@ impl Cluster {
         manifests::apply(&self.admin(), &manifests::parse(PEOPLE)?).await
     }
 
+    /// Applies the objects of a YAML text.
+    ///
+    /// # Errors
+    /// When it is no YAML, or the API server refuses.
+    pub async fn apply_manifests(&self, yaml: &str) -> anyhow::Result<()> {
+        manifests::apply(&self.admin(), &manifests::parse(yaml)?).await
+    }
+
     async fn install(&self, namespace: &str, subject_removal: bool) -> anyhow::Result<()> {
         let admin = self.admin();
         install_crds(&admin).await?;
         let render = |yaml: &str| manifests::parse(&yaml.replace(OPERATOR_NAMESPACE, namespace));
         // The policy first: there is no moment at which the operator could do more than it lets it do.
         manifests::apply(&admin, &render(ADMISSION_POLICY)?).await?;
+        manifests::apply(&admin, &render(BACKUP_POLICY)?).await?;
         manifests::apply(&admin, &render(OPERATOR)?).await?;
         if subject_removal {
             manifests::apply(&admin, &render(SUBJECT_REMOVAL)?).await?;
@@ -104,7 +120,32 @@ impl Cluster {
         }
         let operator = self.service_account_client(namespace, OPERATOR_SERVICE_ACCOUNT).await?;
         until_permitted(&operator, namespace, subject_removal).await?;
-        until_enforced(&operator, namespace).await
+        until_enforced(&operator, namespace).await?;
+        until_backups_are_kept(&operator, namespace, true).await
+    }
+
+    /// Takes away the policy that keeps backups, and returns once it is out of force.
+    ///
+    /// # Errors
+    /// When the API server refuses, or goes on enforcing it.
+    pub async fn lift_backup_policy(&self, namespace: &str) -> anyhow::Result<()> {
+        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(self.admin());
+        match bindings.delete(BACKUPS, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => return Err(error).context("cannot take away the policy that keeps backups"),
+        }
+        until_backups_are_kept(&self.admin(), namespace, false).await
+    }
+
+    /// Puts back the policy that keeps backups, and returns once it is in force.
+    ///
+    /// # Errors
+    /// When the API server refuses, or does not enforce it.
+    pub async fn enforce_backup_policy(&self, namespace: &str) -> anyhow::Result<()> {
+        let policy = manifests::parse(&BACKUP_POLICY.replace(OPERATOR_NAMESPACE, namespace))?;
+        manifests::apply(&self.admin(), &policy).await?;
+        until_backups_are_kept(&self.admin(), namespace, true).await
     }
 }
 
@@ -248,4 +289,32 @@ async fn until_enforced(operator: &Client, namespace: &str) -> anyhow::Result<()
         Ok(both.then_some(()))
     })
     .await
+}
+
+/// Waits until nobody, or anybody, may create the ConfigMap whose name is reserved for this question.
+async fn until_backups_are_kept(client: &Client, namespace: &str, kept: bool) -> anyhow::Result<()> {
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let named = |name: &str| ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..ConfigMap::default()
+    };
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    let (probe, another) = (named("offboarding-policy-probe"), named("offboarding-another"));
+    let (what, mut last) = (format!("backups to be kept: {kept}"), String::new());
+    let settled = eventually(&what, DEADLINE, async || {
+        let refused = maps.create(&dry_run, &probe).await;
+        // It lets through what it has to.
+        let allowed = maps.create(&dry_run, &another).await;
+        last = format!("{:?}; {:?}", refused.as_ref().err(), allowed.as_ref().err());
+        let refused = refused.is_err_and(|error| error.to_string().contains(BACKUPS));
+        let allowed = allowed.err().is_none_or(|error| !error.to_string().contains(BACKUPS));
+        Ok((refused == kept && allowed).then_some(()))
+    });
+    settled.await.with_context(|| last)
 }

@@ -1,6 +1,7 @@
 //! Takes a cluster back to what it was before a test used it.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -15,14 +16,14 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, apply_objects, named, wait::eventually};
+use super::{Cluster, OPERATOR_SERVICE_ACCOUNT, POLICIES, apply_objects, named, wait::eventually};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A kind of which every object goes, but for those to keep.
 struct Kind(&'static str, &'static str, &'static str, fn(&ObjectMeta) -> bool);
 
-/// What could refuse or delay the rest. The operator's own policy stays, as it takes a second to come into force.
+/// What could refuse or delay the rest. The operator's own policies stay, as it takes a second to come into force.
 const GATES: [Kind; 6] = [
     Kind(
         "admissionregistration.k8s.io",
@@ -35,13 +36,13 @@ const GATES: [Kind; 6] = [
         "admissionregistration.k8s.io",
         "v1",
         "ValidatingAdmissionPolicyBinding",
-        is_the_operators,
+        is_a_policy_of_the_operator,
     ),
     Kind(
         "admissionregistration.k8s.io",
         "v1",
         "ValidatingAdmissionPolicy",
-        is_the_operators,
+        is_a_policy_of_the_operator,
     ),
     Kind(
         "admissionregistration.k8s.io",
@@ -78,7 +79,7 @@ impl Cluster {
     /// ServiceAccounts, ResourceQuotas, Leases, Events, admission policies and webhooks; finalizers do not hold it up. Empties
     /// the audit log.
     ///
-    /// Kept: CRDs, namespaces, the operator's ServiceAccount and its admission policy, and what the control plane itself needs.
+    /// Kept: CRDs, namespaces, the operator's ServiceAccount and its admission policies, and what the control plane itself needs.
     /// Namespaces stay, empty, as making and deleting them takes longer than emptying; one whose deletion was begun is finished
     /// off. Tests use a few names, such as `team-a`, with [`ensure_namespace`](Self::ensure_namespace).
     pub async fn reset(&self) -> anyhow::Result<()> {
@@ -97,6 +98,7 @@ impl Cluster {
                 until_noticed(&client, family).await?;
             }
         }
+        self.lose_backups(&client).await?;
         stream::iter(&CONTENTS)
             .map(Ok)
             .try_for_each_concurrent(None, |kind| async { wipe(&client, kind).await.map(drop) })
@@ -109,6 +111,21 @@ impl Cluster {
             .open(self.audit_log())
             .context("cannot empty the audit log")?;
         Ok(())
+    }
+}
+
+impl Cluster {
+    async fn lose_backups(&self, client: &Client) -> anyhow::Result<()> {
+        let maps = Api::<ConfigMap>::all(client.clone());
+        let found = maps.list_metadata(&ListParams::default()).await?.items;
+        let backups = found.into_iter().map(|map| map.metadata).filter(is_backup);
+        stream::iter(backups)
+            .map(Ok)
+            .try_for_each_concurrent(4, |backup| async move {
+                let namespace = backup.namespace.unwrap_or_default();
+                self.lose_config_map(&namespace, &backup.name.unwrap_or_default()).await
+            })
+            .await
     }
 }
 
@@ -319,6 +336,21 @@ fn is_named(metadata: &ObjectMeta, name: &str) -> bool {
 
 fn is_the_operators(metadata: &ObjectMeta) -> bool {
     is_named(metadata, OPERATOR_SERVICE_ACCOUNT)
+}
+
+fn is_a_policy_of_the_operator(metadata: &ObjectMeta) -> bool {
+    POLICIES.iter().any(|policy| is_named(metadata, policy))
+}
+
+/// What the operator's policy of backups, which stays, lets nobody delete.
+fn is_backup(metadata: &ObjectMeta) -> bool {
+    let named = metadata
+        .name
+        .as_ref()
+        .is_some_and(|name| name.starts_with("offboarding-"));
+    let labelled =
+        |labels: &BTreeMap<String, String>| labels.keys().any(|label| label.starts_with("ack-offboarding.io/"));
+    named || metadata.labels.as_ref().is_some_and(labelled)
 }
 
 fn is_in_kube_system(metadata: &ObjectMeta) -> bool {

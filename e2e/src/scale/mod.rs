@@ -9,7 +9,7 @@
 
 mod leavers;
 mod list;
-mod process;
+pub mod process;
 mod report;
 mod seed;
 

@@ -16,22 +16,22 @@ const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// An amount of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Kib(u64);
+pub struct Kib(u64);
 
 impl Kib {
     /// In MiB, rounded up: it is compared with a limit.
-    pub(super) fn mib(self) -> u64 {
+    pub fn mib(self) -> u64 {
         self.0.div_ceil(1024)
     }
 }
 
 /// What the kernel says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Memory {
+pub struct Memory {
     /// In memory now.
-    pub(super) rss: Kib,
+    pub rss: Kib,
     /// At most, so far.
-    pub(super) peak: Kib,
+    pub peak: Kib,
 }
 
 /// From the start of the operator's process to its log line that the index is complete.
@@ -51,7 +51,14 @@ pub(super) async fn until_synced(stage: &mut ScaleStage) -> anyhow::Result<Durat
 
 /// The operator's memory now.
 pub(super) fn memory(stage: &mut ScaleStage) -> anyhow::Result<Memory> {
-    let pid = stage.operator()?.pid();
+    of(stage.operator()?.pid())
+}
+
+/// The memory of a process.
+///
+/// # Errors
+/// When `/proc` does not tell.
+pub fn of(pid: u32) -> anyhow::Result<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))
         .context("the operator's memory is read from /proc, on Linux")?;
     parse(&status).context("no VmRSS and VmHWM in /proc")

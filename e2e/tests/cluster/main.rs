@@ -3,6 +3,7 @@
 //! One binary, so that all of these tests share one pool of clusters.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod backups;
 mod leftovers;
 mod operator_permissions;
 mod people;

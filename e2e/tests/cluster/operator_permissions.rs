@@ -1,6 +1,6 @@
 //! What the API server lets the operator's real token do, and what not.
 
-use ack_offboarding_e2e::cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually};
+use ack_offboarding_e2e::cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, eventually, pool};
 use ack_offboarding_operator::operator::clients::REQUEST_TIMEOUT;
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
 use serde_json::json;
 
@@ -45,7 +45,7 @@ async fn the_operator_may_remove_access() {
     assert!(matches!(stale, Err(kube::Error::Api(status)) if status.is_conflict()));
 
     let with = |resource_version: &Option<String>| {
-        DeleteParams::default().preconditions(Preconditions {
+        orphan().preconditions(Preconditions {
             uid: shrunk.metadata.uid.clone(),
             resource_version: resource_version.clone(),
         })
@@ -54,10 +54,10 @@ async fn the_operator_may_remove_access() {
         .delete("shared", &with(&shared.metadata.resource_version))
         .await;
     assert!(matches!(stale, Err(kube::Error::Api(status)) if status.is_conflict()));
-    bindings
+    let shared = bindings
         .delete("shared", &with(&shrunk.metadata.resource_version))
-        .await
-        .unwrap();
+        .await;
+    assert_forbidden("delete what others are in", shared, "nobody else");
 
     let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
     let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
@@ -115,6 +115,121 @@ async fn the_operator_may_store_and_read_a_backup_but_not_change_it() {
     );
     let secrets = Api::<Secret>::namespaced(operator, OPERATOR_NAMESPACE);
     assert_forbidden("read a Secret", secrets.get("any").await, "cannot get");
+}
+
+/// As the operator deletes: whatever names the binding as its owner stays.
+fn orphan() -> DeleteParams {
+    DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    }
+}
+
+/// RBAC lets the operator delete any binding, as it cannot say whose: the admission policy does.
+#[tokio::test]
+async fn the_operator_deletes_what_names_nobody_or_one_ram_identity() {
+    let cluster = pool::acquire(Options {
+        controller_manager: true,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();
+    let operator = cluster
+        .service_account_client(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
+        .await
+        .unwrap();
+    let uid = "259083957089437690";
+    let bindings = Api::<RoleBinding>::namespaced(operator.clone(), "team-a");
+    let admins = Api::<RoleBinding>::namespaced(cluster.admin(), "team-a");
+    let refused: &[(&str, &[&str])] = &[
+        ("somebody", &["stays"]),
+        ("the leaver and somebody", &[LEAVER, "stays"]),
+        ("somebody and the leaver", &["stays", LEAVER]),
+        ("two identities", &[uid, "259083957089437691"]),
+        (
+            "an identity and one whose UID begins like it",
+            &[uid, "2590839570894376901"],
+        ),
+        ("what is no UID", &["0259083957089437690"]),
+        ("a name with a dash", &["alice-1"]),
+    ];
+    let many: Vec<String> = (0..3000).map(|number| format!("{uid}-{number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let allowed: &[(&str, &[&str])] = &[
+        ("nobody", &[]),
+        ("the leaver", &[LEAVER]),
+        (
+            "the leaver under several names",
+            &[LEAVER, uid, "259083957089437690-c7f1a2b9"],
+        ),
+        ("the leaver very often", &many),
+    ];
+    for (number, (what, users)) in refused.iter().chain(allowed).enumerate() {
+        let name = format!("binding-{number}");
+        bind_view(&cluster, &name, users).await;
+        let otherwise = bindings.delete(&name, &DeleteParams::default()).await;
+        assert_forbidden(&format!("{what}, not orphaning"), otherwise, "propagationPolicy Orphan");
+        let deleted = bindings.delete(&name, &orphan()).await;
+        if number < refused.len() {
+            assert_forbidden(what, deleted, "one RAM identity and nobody else");
+            assert!(admins.get_opt(&name).await.unwrap().is_some(), "{what}");
+        } else {
+            deleted.unwrap_or_else(|error| panic!("{what}: {error}"));
+            // The garbage collector takes the finalizer away that the API server adds for it.
+            eventually(&format!("the binding of {what} to be gone"), DEADLINE, async || {
+                Ok(admins.get_opt(&name).await?.is_none().then_some(()))
+            })
+            .await
+            .unwrap();
+        }
+    }
+
+    for (what, subjects) in [
+        (
+            "a group",
+            json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": uid}]),
+        ),
+        (
+            "a ServiceAccount",
+            json!([{"kind": "ServiceAccount", "name": uid, "namespace": "team-a"}]),
+        ),
+        (
+            "the leaver and a group",
+            json!([user(uid), {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": uid}]),
+        ),
+    ] {
+        let subjects = Patch::Merge(json!({ "subjects": subjects }));
+        admins
+            .patch("binding-0", &PatchParams::default(), &subjects)
+            .await
+            .unwrap();
+        let deleted = bindings.delete("binding-0", &orphan()).await;
+        assert_forbidden(what, deleted, "one RAM identity and nobody else");
+    }
+    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    assert_forbidden("a fence", fence.delete(FENCE, &orphan()).await, "no fence");
+    let fence = Api::<ClusterRoleBinding>::all(operator);
+    assert_forbidden("a fence", fence.delete(FENCE, &orphan()).await, "no fence");
+    // The name of a fence is worth nothing in another namespace.
+    bind_view(&cluster, FENCE, &[LEAVER]).await;
+    bindings.delete(FENCE, &orphan()).await.unwrap();
+}
+
+/// What waits for a finalizer can still be emptied: a finalizer keeps nobody's access.
+#[tokio::test]
+async fn the_operator_empties_a_binding_that_is_being_deleted() {
+    let (cluster, operator) = cluster_with_operator().await;
+    bind_view(&cluster, "held", &[LEAVER, "259083957089437690-c7f1a2b9"]).await;
+    let admins = Api::<RoleBinding>::namespaced(cluster.admin(), "team-a");
+    let hold = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/hold"]}}));
+    admins.patch("held", &PatchParams::default(), &hold).await.unwrap();
+    admins.delete("held", &DeleteParams::default()).await.unwrap();
+    let bindings = Api::<RoleBinding>::namespaced(operator, "team-a");
+    let empty = Patch::Merge(json!({"subjects": []}));
+    let emptied = bindings.patch("held", &PatchParams::default(), &empty).await.unwrap();
+    assert_eq!(emptied.subjects.unwrap_or_default(), []);
+    assert!(emptied.metadata.deletion_timestamp.is_some());
 }
 
 /// RBAC alone would allow all of these patches, as it has to grant `patch` and `bind`: the admission policy refuses them.
@@ -306,11 +421,15 @@ async fn the_operator_takes_out_one_ram_identity_at_a_time_and_cannot_be_tricked
     };
     for (what, subjects) in [
         ("some of the identity's subjects only", without(&[5])),
+        ("the identity's but one that ends in digits", without(&[5, 7])),
         ("a user who is no RAM identity", without(&[0])),
         ("a group with the identity's name", without(&[2])),
         ("and a group with the identity's name", without(&[1, 2, 5])),
         ("and a ServiceAccount with the identity's name", without(&[1, 3, 5])),
-        ("and a name that only begins like it", without(&[1, 5, 7])),
+        (
+            "one, and put another of the identity's names in its place",
+            changed(&[1, 5, 7], |s| s.push(user("259083957089437690-y"))),
+        ),
         ("a group", without(&[9])),
         ("two RAM identities", without(&[1, 5, 6])),
         ("one of two equal subjects", without(&[1, 5, 4])),
@@ -355,7 +474,11 @@ async fn the_operator_takes_out_one_ram_identity_at_a_time_and_cannot_be_tricked
         let outcome = bindings.patch("shared", &dry_run, &patch).await;
         assert_forbidden(&format!("take out {what}"), outcome, "");
     }
-    for (what, left_out) in [("the leaver", &[1, 5][..]), ("another", &[6])] {
+    for (what, left_out) in [
+        ("the leaver", &[1, 5, 7][..]),
+        ("the leaver but a name that a person said is somebody else's", &[1, 5]),
+        ("another", &[6]),
+    ] {
         let patch = Patch::Merge(json!({ "subjects": without(left_out) }));
         let shrunk = bindings.patch("shared", &dry_run, &patch).await;
         let left = serde_json::to_value(shrunk.expect(what).subjects).unwrap();
@@ -400,7 +523,10 @@ async fn without_subject_removal_the_operator_deletes_bindings_but_changes_none(
     let shrink = Patch::Merge(json!({"subjects": [user("stays")]}));
     let outcome = bindings.patch("shared", &PatchParams::default(), &shrink).await;
     assert_forbidden("shrink", outcome, "cannot patch");
-    bindings.delete("shared", &DeleteParams::default()).await.unwrap();
+    let deleted = bindings.delete("shared", &orphan()).await;
+    assert_forbidden("delete what others are in", deleted, "nobody else");
+    bind_view(&cluster, "own", &[LEAVER]).await;
+    bindings.delete("own", &orphan()).await.unwrap();
     let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
     Api::<ClusterRoleBinding>::all(operator)
         .patch(FENCE, &PatchParams::default(), &nonce)

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 
 use super::{DEADLINE, LEAVER, assert_forbidden, bind_view, cluster, cluster_with_operator, user};
 
+/// As the chart renders them.
+const PEOPLE: &str = include_str!("../../manifests/people.yaml");
+
 #[tokio::test]
 async fn a_client_certificate_is_the_leaver_and_its_requests_are_in_the_audit_log() {
     let cluster = cluster().await;
@@ -45,7 +48,11 @@ async fn a_client_certificate_is_the_leaver_and_its_requests_are_in_the_audit_lo
         .map(|event| event["responseStatus"]["code"].as_u64().unwrap())
         .collect();
     assert_eq!((codes.first(), codes.last()), (Some(&403), Some(&200)), "{codes:?}");
-    assert!(!log.contains("/readyz"), "health checks are not recorded");
+    // The bodies of the built-in roles name the path.
+    assert!(
+        !log.contains(r#""requestURI":"/readyz"#),
+        "health checks are not recorded"
+    );
     assert!(!log.contains("RequestReceived"), "one record a request");
 }
 
@@ -158,15 +165,17 @@ async fn a_requester_may_ask_and_an_approver_may_approve() {
     );
 
     let digest = |n: u8| format!("sha256:{}", format!("{n:02x}").repeat(32));
+    let approval = |n: u8, reason: &str| json!({"digest": digest(n), "reason": reason});
     let manual = json!({"uid": "259083957089437690", "approval": "Manual"});
     apply(&requester, "left", manual.clone()).await.unwrap();
-    let with = |field: &str, value: Value| {
+    let with = |field: &str, value: &Value| {
         let mut spec = manual.clone();
-        spec[field] = value;
+        spec[field] = value.clone();
         spec
     };
-    let refused = [
-        ("approvedPlans", json!([digest(1)]), "adding a digest to approvedPlans"),
+    // What loosens; and whether an object may be created so.
+    let loosens = [
+        ("approvals", json!([approval(1, "x")]), "approves a plan"),
         ("activityCheck", json!({"whenActive": "Proceed"}), "whenActive: Proceed"),
         (
             "activityCheck",
@@ -174,39 +183,149 @@ async fn a_requester_may_ask_and_an_approver_may_approve() {
             "whenUnknown: Proceed",
         ),
         ("activityCheck", json!({"waitAtMostDays": 3}), "waitAtMostDays"),
+        ("activityCheck", json!({"windowDays": 6}), "windowDays: fewer than 7"),
+        ("identityType", json!("RamRole"), "identityType: RamRole"),
+        ("enforcement", json!("Continuous"), "enforcement: Continuous"),
+        ("names", json!({"include": ["259083957089437690-x"]}), "names.include"),
         ("approval", json!("Automatic"), "Automatic instead of Manual"),
     ];
-    for (field, value, says) in &refused {
-        let outcome = apply(&requester, "left", with(field, value.clone())).await;
+    for (number, (field, value, says)) in loosens.iter().enumerate() {
+        let loose = with(field, value);
+        let outcome = apply(&requester, "left", loose.clone()).await;
         assert_forbidden(says, outcome, says);
-        if *field != "approval" {
-            let outcome = apply(&requester, "another", with(field, value.clone())).await;
-            assert_forbidden(&format!("at creation: {says}"), outcome, says);
+        if *field == "approval" {
+            continue;
+        }
+        let created = apply(&requester, "another", loose.clone()).await;
+        assert_forbidden(&format!("at creation: {says}"), created, says);
+
+        // Whoever set it while it had no effect: that it begins to have one is a creation.
+        for (what, field, asleep, awake, ends) in [
+            ("dry", "mode", json!("DryRun"), json!("Execute"), *says),
+            (
+                "held",
+                "suspend",
+                json!(true),
+                json!(false),
+                "suspend: false instead of true",
+            ),
+        ] {
+            let name = format!("{what}-{number}");
+            let mut spec = loose.clone();
+            spec[field] = asleep;
+            apply(&approver, &name, spec.clone()).await.unwrap();
+            // An edit beside it is none.
+            spec["expectedName"] = json!("alice");
+            apply(&requester, &name, spec.clone()).await.unwrap();
+            spec[field] = awake;
+            let woken = apply(&requester, &name, spec.clone()).await;
+            assert_forbidden(&format!("{what}: {says}"), woken, ends);
+            apply(&approver, &name, spec).await.unwrap();
         }
     }
+    apply(&requester, "kept", with("kubeconfig", &json!("Keep")))
+        .await
+        .unwrap();
+    assert_forbidden(
+        "to purge what was kept",
+        apply(&requester, "kept", manual.clone()).await,
+        "kubeconfig: Purge instead of Keep",
+    );
+    apply(&approver, "kept", manual.clone()).await.unwrap();
+
+    // What is no looser than a new object needs nobody; but to end a suspension always does.
+    let mut plain = json!({"uid": "259083957089437691", "mode": "DryRun", "activityCheck": {"windowDays": 7}});
+    apply(&requester, "plain", plain.clone()).await.unwrap();
+    plain["mode"] = json!("Execute");
+    plain["approval"] = json!("Manual");
+    plain["suspend"] = json!(true);
+    apply(&requester, "plain", plain.clone()).await.unwrap();
+    plain["suspend"] = json!(false);
+    let ended = apply(&requester, "plain", plain.clone()).await;
+    assert_forbidden("to end a suspension", ended, "suspend: false instead of true");
+    apply(&approver, "plain", plain).await.unwrap();
+    let role = json!({"uid": "301111111111111111", "mode": "DryRun", "identityType": "RamRole"});
+    apply(&requester, "role", role).await.unwrap();
 
     // An approver may, and what an approver has said stays when a requester edits something else, or takes some of it back.
     let approved = json!({
-        "uid": "259083957089437690", "approval": "Manual", "approvedPlans": [digest(1), digest(2)],
-        "activityCheck": {"whenActive": "Proceed", "whenUnknown": "Proceed", "waitAtMostDays": 3},
+        "uid": "259083957089437690", "approval": "Manual", "approvals": [approval(1, "one"), approval(2, "two")],
+        "names": {"include": ["259083957089437690-x", "259083957089437690-y"]}, "enforcement": "Continuous",
+        "activityCheck": {"whenActive": "Proceed", "whenUnknown": "Proceed", "waitAtMostDays": 3, "windowDays": 2},
     });
     apply(&approver, "left", approved.clone()).await.unwrap();
     let mut edited = approved.clone();
     edited["suspend"] = json!(true);
     apply(&requester, "left", edited.clone()).await.unwrap();
-    edited["approvedPlans"] = json!([digest(2), digest(3)]);
-    assert_forbidden(
-        "another digest",
-        apply(&requester, "left", edited.clone()).await,
-        "adding a digest",
-    );
-    edited["approvedPlans"] = json!([digest(2)]);
-    edited["activityCheck"] = json!({"waitAtMostDays": 2});
-    assert_forbidden(
-        "a shorter wait",
-        apply(&requester, "left", edited.clone()).await,
-        "waitAtMostDays",
-    );
+    for (what, approvals) in [
+        ("another digest", json!([approval(2, "two"), approval(3, "three")])),
+        ("another reason", json!([approval(2, "for another reason")])),
+    ] {
+        edited["approvals"] = approvals;
+        let outcome = apply(&requester, "left", edited.clone()).await;
+        assert_forbidden(what, outcome, "approves a plan");
+    }
+    edited["approvals"] = json!([approval(2, "two")]);
+    edited["names"] = json!({"include": ["259083957089437690-y"]});
+    for (check, says) in [
+        (json!({"waitAtMostDays": 2}), "waitAtMostDays"),
+        (json!({"windowDays": 1}), "windowDays"),
+    ] {
+        edited["activityCheck"] = check;
+        let outcome = apply(&requester, "left", edited.clone()).await;
+        assert_forbidden(says, outcome, says);
+    }
+    edited["activityCheck"] = json!({"windowDays": 3});
+    apply(&requester, "left", edited.clone()).await.unwrap();
     edited["activityCheck"] = json!({});
     apply(&requester, "left", edited).await.unwrap();
+}
+
+/// The chart's `approval.always`.
+#[tokio::test]
+async fn an_approval_can_be_demanded_of_everybody() {
+    let cluster = cluster().await;
+    cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();
+    let admin = Api::<UserOffboarding>::all(cluster.admin());
+    let before = json!({"uid": "259083957089437690"});
+    apply(&admin, "before", before.clone()).await.unwrap();
+    let always = PEOPLE.replacen("expression: \"false\"", "expression: \"true\"", 1);
+    assert_ne!(always, PEOPLE);
+    cluster.apply_manifests(&always).await.unwrap();
+    // A dry run: what was made before the policy is in force would stay, and pass.
+    let automatic = json!({"metadata": {"name": "probe"}, "spec": {"uid": "259083957089437691"}});
+    let automatic: UserOffboarding = serde_json::from_value(automatic).unwrap();
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually("the policy to be in force", DEADLINE, async || {
+        let made = admin.create(&dry_run, &automatic).await;
+        Ok(made
+            .err()
+            .filter(|error| error.to_string().contains("approval.always"))
+            .map(drop))
+    })
+    .await
+    .unwrap();
+    for (name, spec) in [
+        ("manual", json!({"uid": "259083957089437691", "approval": "Manual"})),
+        ("dry", json!({"uid": "259083957089437691", "mode": "DryRun"})),
+        // What was there stays, and can always be stopped.
+        ("before", before.clone()),
+        ("before", json!({"uid": "259083957089437690", "suspend": true})),
+    ] {
+        apply(&admin, name, spec)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    for name in ["before", "dry"] {
+        let uid = if name == "before" {
+            "259083957089437690"
+        } else {
+            "259083957089437691"
+        };
+        let outcome = apply(&admin, name, json!({"uid": uid})).await;
+        assert_forbidden(name, outcome, "approval.always");
+    }
 }

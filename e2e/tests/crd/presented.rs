@@ -54,7 +54,7 @@ async fn the_table_shows_where_an_offboarding_is() {
         "observedGeneration": 1,
         "identity": {"type": "RamUser", "name": "leaver", "state": "Exists"},
         "activity": {"state": "Active", "windowDays": 7, "checkedAt": "2026-01-02T03:04:05Z", "lastSeen": "2026-01-01T00:00:00Z"},
-        "removed": {"deleted": 2, "subjectsRemoved": 1, "byAck": 0, "total": 3},
+        "removed": {"deleted": 2, "disarmed": 0, "subjectsRemoved": 1, "disappeared": 0, "total": 3},
         "conditions": [ready],
     }});
     let path = format!("{COLLECTION}/a-leaver/status");

@@ -545,7 +545,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "records that are counted and not there",
             Operation::SlsGetLogsV2,
             json!({"meta": {"count": 3, "progress": "Complete"}, "data": []}),
-            "it counts records, and yet has none",
+            "it counts 3 records, and has 0",
             "WaitingForInactivity",
         ),
     ];

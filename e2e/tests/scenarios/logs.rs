@@ -67,7 +67,7 @@ async fn every_effect_is_told_with_its_object_its_uid_and_its_request() -> anyho
     }
     requests.sort();
     let expected = [
-        ("delete", "clusterrolebindings"),
+        ("patch", "clusterrolebindings"),
         ("patch", "rolebindings"),
         ("patch", "rolebindings"),
     ];
@@ -75,6 +75,9 @@ async fn every_effect_is_told_with_its_object_its_uid_and_its_request() -> anyho
         requests,
         expected.map(|(verb, resource)| (verb.to_owned(), resource.to_owned()))
     );
+    for line in lines(&stage, "deleted")? {
+        assert_eq!(audited(&stage, &request_of(&line)).await?.0, "delete");
+    }
     for message in [
         "asked ACK to purge the kubeconfig, and it did not",
         "asked ACK to purge the kubeconfig, and it accepted",

@@ -2,6 +2,16 @@
 
 mod activity;
 mod afterwards;
+mod attacks_backups;
+mod attacks_barrier;
+mod attacks_between;
+mod attacks_dependents;
+mod attacks_finalizers;
+mod attacks_gates;
+mod attacks_moves;
+mod attacks_names;
+mod attacks_purge;
+mod attacks_records;
 mod bindings;
 mod certificates;
 mod cloud;
@@ -15,6 +25,7 @@ mod identities;
 mod leadership;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod names;
 mod obstacles;

@@ -6,14 +6,17 @@ use crate::support::{
     message, purges, running, running_with, stage,
 };
 use ack_offboarding_e2e::{
-    cluster::OPERATOR_NAMESPACE,
+    cluster::{OPERATOR_NAMESPACE, eventually},
     simulator::{
         Fault, FaultKind, Operation,
         world::{Guard, Match},
     },
-    stage::{OperatorOptions, user},
+    stage::{OperatorOptions, PATIENCE, user},
 };
-use k8s_openapi::api::{admissionregistration::v1::ValidatingAdmissionPolicyBinding, rbac::v1::RoleBinding};
+use k8s_openapi::api::{
+    admissionregistration::v1::ValidatingAdmissionPolicyBinding,
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
 use kube::{
     Api,
     api::{Patch, PatchParams},
@@ -101,10 +104,16 @@ async fn a_binding_with_a_finalizer_and_no_right_to_take_subjects_out() -> anyho
     give_access(&stage).await?;
     finalizers(&stage, json!(["example.com/wait"])).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Terminating").await?;
-    sees!(stage, "left", "while the finalizer is there");
+    let waits = |s: &_| message(s, "Ready").contains("example.com/wait");
+    let status = stage.wait_for("left", "what it waits for", waits).await?;
     assert_waiting(&status, "Terminating");
-    assert!(message(&status, "Ready").contains("example.com/wait"));
+    // The garbage collector has come to the other one by then.
+    let other = Api::<ClusterRoleBinding>::all(stage.admin());
+    eventually("the other one to be gone", PATIENCE, async || {
+        Ok(other.get_opt("leaver-everywhere").await?.is_none().then_some(()))
+    })
+    .await?;
+    sees!(stage, "left", "while the finalizer is there");
     assert_eq!(
         stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?,
         200,
@@ -174,7 +183,7 @@ async fn a_purge_whose_answer_is_lost_is_not_repeated_when_it_was_carried_out() 
     Ok(())
 }
 
-/// Had stored them before the purge, and counts them apart, in removed.byAck.
+/// Had stored them before the purge, and counts them apart, in removed.disappeared.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> anyhow::Result<()> {
     let stage = running().await;

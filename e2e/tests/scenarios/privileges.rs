@@ -2,7 +2,7 @@
 
 use crate::support::{LEAVER, TestStage, UID, assert_gone, give_access, stage};
 use ack_offboarding_e2e::{
-    cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
+    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
     stage::{OperatorOptions, PATIENCE, user},
 };
 use k8s_openapi::api::{
@@ -275,10 +275,10 @@ async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
         .expect("the grant");
     let shrinks: BTreeSet<Done> = done
         .iter()
-        .filter(|[verb, _, _, _, _, name]| verb == "patch" && name == "shared")
+        .filter(|[verb, _, resource, _, _, name]| verb == "patch" && resource.ends_with("bindings") && name != FENCE)
         .cloned()
         .collect();
-    assert_eq!(shrinks.len(), 2);
+    assert_eq!(shrinks.len(), 4);
     let mut needless = Vec::new();
     let mut taken = 0;
     // With rbac.removeSubjects=false, the fence bindings are all that may be patched; with true, they are some of many.

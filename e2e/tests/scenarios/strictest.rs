@@ -151,3 +151,28 @@ async fn an_object_is_looked_at_once_a_second_at_most() -> anyhow::Result<()> {
     assert!(edits > 40 && looks <= most, "{looks} looks at {edits} edits");
     Ok(())
 }
+
+/// Removes what the budget of a day holds, names the rest, and says when it goes on: whoever makes bindings for the UID again and again
+/// does not fill the API server's storage.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_backups_than_a_days_budget_are_not_made() -> anyhow::Result<()> {
+    let stage = running_with(&["--backups-per-day=2"]).await;
+    give_access(&stage).await?;
+    stage
+        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+        .await?;
+    let first = stage.wait_for_state("left", "Offboarded").await?;
+    stage.role_binding("team-b", "second", "view", &[user(UID)]).await?;
+    let again = |s: &ack_offboarding_operator::api::UserOffboardingStatus| {
+        s.removed.is_some_and(|r| r.deleted == 3) && s.completed_at > first.completed_at
+    };
+    stage.wait_for("left", "it is removed again", again).await?;
+    stage.role_binding("team-b", "third", "view", &[user(UID)]).await?;
+    let status = stage.wait_for_state("left", "BudgetSpent").await?;
+    sees!(stage, "left", "when the budget is spent");
+    assert!(message(&status, "Ready").contains("RoleBinding team-b/third"));
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/third"]);
+    assert_eq!(stage.backups().await?.len(), 2);
+    assert_eq!(purges(&stage).len(), 1);
+    Ok(())
+}

@@ -13,7 +13,7 @@ use crate::{
         identity::Identity,
         observe::{Facts, is_left},
         plan::{Item, Plan},
-        remove::may_remove,
+        remove::is_to_change,
     },
 };
 
@@ -157,7 +157,7 @@ impl Report {
             self.status.plan = Some(plan.to_status());
         }
         // What is kept is not stored, at no look.
-        let to_store = |item: &&Item| may_remove(ctx, item);
+        let to_store = |item: &&Item| is_to_change(ctx, item);
         let is_stored = |item: &Item| facts.record.proof(&item.binding, item.stored_action()).is_some();
         if !plan.items.iter().filter(to_store).all(is_stored) {
             self.no_longer(Condition::BackedUp, "The plan holds bindings that are not stored yet.");

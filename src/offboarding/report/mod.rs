@@ -11,9 +11,12 @@ use super::{
     hold::{Done, Hold, Stop},
     remove::Waiting,
 };
-use crate::api::{
-    ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
-    UserOffboardingStatus, conditions,
+use crate::{
+    api::{
+        ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
+        UserOffboardingStatus, conditions,
+    },
+    rbac::appearances::Appearances,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
@@ -43,6 +46,8 @@ pub struct Report {
     listed: Vec<String>,
     /// What names nobody any more and waits for its finalizers, once that is known.
     waiting: Option<Vec<Waiting>>,
+    /// What began to bear the UID since the proof that came before ACK's purge.
+    appearances: Option<Appearances>,
 }
 
 impl Report {
@@ -57,6 +62,7 @@ impl Report {
             newest_backup: None,
             listed: Vec::new(),
             waiting: None,
+            appearances: None,
         };
         if let Some(backup) = &report.status.backup {
             report.listed = backup.config_maps.clone();

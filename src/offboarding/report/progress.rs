@@ -14,8 +14,9 @@ use crate::{
         plan::{Plan, bindings},
         purge::{Purge, RESTORABLE_FOR},
         record::{self, Record},
-        remove::Waiting,
+        remove::{self, Waiting},
     },
+    rbac::appearances::Appearances,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
@@ -295,6 +296,30 @@ impl Report {
             && self.now.duration_since(accepted.0).unsigned_abs() < time
     }
 
+    /// Listens for what begins to bear the UID, until the end is confirmed.
+    pub fn listen(&mut self, appearances: Appearances) {
+        self.appearances = Some(appearances);
+    }
+
+    /// Names what appeared between the last proof and the confirmation, and is not there any more: ACK may have taken it, without a backup.
+    pub fn lost_meanwhile(&mut self) {
+        let Some((keys, more)) = self.appearances.as_ref().map(Appearances::seen) else {
+            return;
+        };
+        let Some(first) = keys.first() else { return };
+        let others = match (keys.len(), more) {
+            (1, false) => String::new(),
+            (n, false) => format!(" and {} more", bindings(n - 1)),
+            (n, true) => format!(" and more than {}", bindings(n - 1)),
+        };
+        tracing::warn!(binding = %first, others = keys.len() - 1, "appeared while ACK purged, and disappeared");
+        let message = format!(
+            "{PURGED} {first}{others} appeared for the UID after the last proof and before the confirmation, and disappeared: ACK's purge may have \
+             taken it, and there is no backup of it. Find out who made it (the audit log says), and what else it named."
+        );
+        self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
+    }
+
     /// Says how the kubeconfig's purge ended.
     pub fn purged(&mut self, purge: Purge) {
         let (reason, message) = match purge {
@@ -345,10 +370,8 @@ impl Report {
             let found = observe::bindings(ctx, &facts.leaver).await?;
             let lookalikes = observe::lookalikes(ctx, &facts.leaver).await?;
             let gone = facts.record.counts(&found.bindings, &lookalikes);
-            let disarmed = match &self.waiting {
-                Some(waiting) => waiting.len() as u32,
-                None => counts.disarmed.min(gone.deleted),
-            };
+            let disarmed =
+                remove::shells(ctx, &facts.leaver, &facts.record, &facts.object_uid, &found.bindings).await?;
             let before = counts;
             counts.disarmed = disarmed;
             counts.deleted = gone.deleted.saturating_sub(disarmed);

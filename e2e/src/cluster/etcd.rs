@@ -1,0 +1,42 @@
+//! Takes a ConfigMap out of etcd, past the API server: no policy can refuse that.
+
+use anyhow::Context;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{Request, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Bytes, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::UnixStream;
+
+use super::Cluster;
+
+impl Cluster {
+    /// Loses a ConfigMap, as a cluster that was set back to an older state has: it is deleted in etcd. The chart's policy lets
+    /// nobody delete a backup, so this is how one goes in a test. It is no error if there is none.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or refuses.
+    pub async fn lose_config_map(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
+        let key = BASE64_STANDARD.encode(format!("/registry/configmaps/{namespace}/{name}"));
+        let stream = UnixStream::connect(self.dir().join("etcd.sock"))
+            .await
+            .context("cannot connect to etcd")?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let request = Request::post("/v3/kv/deleterange")
+            .header(header::HOST, "etcd")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(json!({ "key": key }).to_string())))?;
+        let answer = sender.send_request(request).await.context("etcd does not answer")?;
+        let status = answer.status();
+        let text = answer.into_body().collect().await?.to_bytes();
+        connection.abort();
+        anyhow::ensure!(
+            status.is_success(),
+            "etcd does not delete {namespace}/{name}: {status} {}",
+            String::from_utf8_lossy(&text)
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! S1: names of RBAC objects may hold anything but `/` and `%`.
+
+use crate::{
+    attacks_between::COLLEAGUE,
+    support::{LEAVER, TestStage, UID, assert_gone, message, purges, read_backup, stage},
+};
+use ack_offboarding_e2e::{
+    cluster::{eventually, named},
+    simulator::world::CertificateState,
+    stage::{OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, user},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    rbac::v1::{ClusterRoleBinding, RoleBinding},
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, process::Output};
+
+fn binding(name: &str, subjects: &[Value]) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"made-by": "the-attack"}},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": subjects,
+    })
+}
+
+/// A binding of both kinds under each of these names.
+async fn bind(stage: &TestStage, names: &[String], subject: &Value) -> anyhow::Result<()> {
+    stage.cluster.ensure_namespace("team-a").await?;
+    let (params, admin) = (&PostParams::default(), &stage.admin());
+    stream::iter(names)
+        .map(anyhow::Ok)
+        .try_for_each_concurrent(8, |name| async move {
+            let object = binding(name, std::slice::from_ref(subject));
+            let inside = Api::<RoleBinding>::namespaced(admin.clone(), "team-a");
+            inside.create(params, &serde_json::from_value(object.clone())?).await?;
+            let everywhere = Api::<ClusterRoleBinding>::all(admin.clone());
+            everywhere.create(params, &serde_json::from_value(object)?).await?;
+            Ok(())
+        })
+        .await
+}
+
+/// `kind name` of every binding that the attack made and that is there.
+async fn there(stage: &TestStage) -> anyhow::Result<BTreeSet<String>> {
+    let made = ListParams::default().labels("made-by=the-attack");
+    let inside = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+        .list(&made)
+        .await?;
+    let everywhere = Api::<ClusterRoleBinding>::all(stage.admin()).list(&made).await?;
+    let name = |name: Option<String>| name.unwrap_or_default();
+    let inside = inside
+        .into_iter()
+        .map(|b| format!("RoleBinding {}", name(b.metadata.name)));
+    let everywhere = everywhere
+        .into_iter()
+        .map(|b| format!("ClusterRoleBinding {}", name(b.metadata.name)));
+    Ok(inside.chain(everywhere).collect())
+}
+
+/// Whatever a leaver's binding is called: it is found, stored and removed, the certificate ends, and the command in docs/restore.md
+/// brings it back. A colleague's binding, whose name is what is left of the leaver's in a careless URL, stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_of_any_name_is_found_stored_removed_and_restored() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    bind(&stage, &["leaver".to_owned()], &user(COLLEAGUE)).await?;
+    let colleagues = there(&stage).await?;
+    let names = named::hostile_names("leaver", "2");
+    bind(&stage, &names, &user(LEAVER)).await?;
+    let all = there(&stage).await?;
+    assert_eq!(all.len(), 2 + 2 * names.len());
+
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    stage.until_answered(LEAVER, "/api/v1/configmaps", 403).await?;
+    // What names nobody counts as removed, and goes as fast as the garbage collector unties what depends on it.
+    eventually("the emptied bindings to be gone", PATIENCE, async || {
+        Ok((there(&stage).await?.len() <= colleagues.len()).then_some(()))
+    })
+    .await?;
+    assert_eq!(there(&stage).await?, colleagues, "and nothing else went");
+    assert_eq!(
+        status.removed.unwrap_or_default().total,
+        u32::try_from(2 * names.len())?
+    );
+    let mut stored = BTreeSet::new();
+    for backup in stage.backups().await? {
+        stored.extend(read_backup(&backup)?.entries.into_iter().map(|entry| entry.key.name));
+    }
+    assert_eq!(stored, names.into_iter().collect::<BTreeSet<_>>());
+
+    stage.delete("left").await?;
+    for backup in stage.backups().await? {
+        let output = restore(&stage, backup.metadata.name.as_deref().unwrap_or_default())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(there(&stage).await?, all);
+    stage.until_answered(LEAVER, "/api/v1/configmaps", 200).await
+}
+
+/// What docs/restore.md says.
+fn restore(stage: &TestStage, backup: &str) -> anyhow::Result<Output> {
+    let mut get = stage.cluster.kubectl();
+    get.args(["-n", "ack-offboarding-system", "get", "configmap", backup, "-o"])
+        .arg(r"jsonpath={.data.deleted\.yaml}");
+    let manifest = get.output()?;
+    anyhow::ensure!(
+        manifest.status.success() && !manifest.stdout.is_empty(),
+        "no deleted.yaml"
+    );
+    let file = stage.cluster.dir().join("restore.yaml");
+    std::fs::write(&file, manifest.stdout)?;
+    Ok(stage.cluster.kubectl().args(["create", "-f"]).arg(&file).output()?)
+}
+
+/// One binding that cannot be changed holds itself, whatever it is called, and the purge, which would take it; no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_cannot_be_handled_holds_only_itself() -> anyhow::Result<()> {
+    const FROZEN: &str = "frozen #1?\"\\ \u{fc}";
+    let mut stage = stage().await;
+    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let names = ["leaver#2", "a?b", "a b", "a\"b", "a\\b", "\u{fc}", "a:b"].map(str::to_owned);
+    bind(&stage, &names, &user(LEAVER)).await?;
+    bind(&stage, &[FROZEN.to_owned()], &user(LEAVER)).await?;
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": "frozen"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{
+                "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["rolebindings"],
+                "operations": ["UPDATE", "DELETE"],
+            }]},
+            "validations": [{"expression": "!oldObject.metadata.name.startsWith('frozen')", "message": "it is frozen"}],
+        },
+    }))?;
+    let in_force: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": "frozen"}, "spec": {"policyName": "frozen", "validationActions": ["Deny"]},
+    }))?;
+    let inside = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let sentinel = serde_json::from_value(binding("frozen-too", &[user(COLLEAGUE)]))?;
+    inside.create(&PostParams::default(), &sentinel).await?;
+    Api::all(stage.admin()).create(&PostParams::default(), &policy).await?;
+    Api::all(stage.admin())
+        .create(&PostParams::default(), &in_force)
+        .await?;
+    eventually("the policy to be in force", PATIENCE, async || {
+        let refused = inside.delete("frozen-too", &DeleteParams::default().dry_run()).await;
+        Ok(refused.err())
+    })
+    .await?;
+
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage
+        .wait_for("left", "what is left is named", |status| {
+            condition(status, "Offboarded").starts_with("False/")
+                && message(status, "Offboarded").contains("frozen #1?")
+        })
+        .await?;
+    let left = [format!("RoleBinding {FROZEN}"), "RoleBinding frozen-too".to_owned()];
+    eventually("the emptied bindings to be gone", PATIENCE, async || {
+        Ok((there(&stage).await?.len() <= left.len()).then_some(()))
+    })
+    .await?;
+    assert_eq!(there(&stage).await?, left.into(), "{}", message(&status, "Offboarded"));
+    assert!(purges(&stage).is_empty());
+    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+    Ok(())
+}

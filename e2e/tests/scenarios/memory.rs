@@ -1,0 +1,112 @@
+//! What others make large does not make the operator large: objects are as large as etcd takes, and there are many of them.
+//!
+//! It is the tests' build that is measured: its code is larger than the release's and its data the same, so what holds here holds
+//! there, and nothing is built twice.
+
+use crate::support::{TestStage, UID, stage};
+use ack_offboarding_e2e::{
+    cluster::{FENCE, eventually},
+    scale::process,
+    stage::{OperatorOptions, condition, user},
+};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// For hundreds of megabytes through an API server on a busy machine.
+const LONG: Duration = Duration::from_secs(180);
+/// In one binding, as JSON.
+const BODY: usize = 600_000;
+
+/// So many RoleBindings of 0.6 MB, half of it subjects, with `first` among them.
+async fn fill(stage: &TestStage, count: usize, first: &Value) -> anyhow::Result<()> {
+    let api: Api<RoleBinding> = Api::namespaced(stage.admin(), "default");
+    let people = (0..BODY / 2 / 80).map(|n| user(&format!("person-{n:012}")));
+    let subjects: Vec<_> = std::iter::once(first.clone()).chain(people).collect();
+    let create = |n: usize| {
+        let (api, subjects) = (api.clone(), &subjects);
+        async move {
+            let binding: RoleBinding = serde_json::from_value(json!({
+                "metadata": {"name": format!("large-{n:03}"), "annotations": {"note": "x".repeat(BODY / 2 - 40_000)}},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                "subjects": subjects,
+            }))?;
+            api.create(&PostParams::default(), &binding).await?;
+            anyhow::Ok(())
+        }
+    };
+    futures::stream::iter((0..count).map(create))
+        .buffer_unordered(4)
+        .try_collect()
+        .await
+}
+
+/// Starts the operator, and waits until it has read all bindings: what was not read yet takes no memory.
+async fn start(stage: &mut TestStage) -> anyhow::Result<()> {
+    stage.start_operator(&OperatorOptions::default()).await?;
+    eventually("the index", LONG, async || {
+        Ok(stage.operator_log().contains("the index is complete").then_some(()))
+    })
+    .await
+}
+
+fn peak(stage: &mut TestStage) -> anyhow::Result<u64> {
+    Ok(process::of(stage.operator()?.pid())?.peak.mib())
+}
+
+/// Two hundred bindings of 0.6 MB that name nobody with a UID: neither the first list nor one in the barrier's place holds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    fill(&stage, 200, &user("somebody")).await?;
+    start(&mut stage).await?;
+    let at_start = peak(&mut stage)?;
+    eprintln!("the peak after the first list: {at_start} MiB");
+    assert!(at_start < 96, "{at_start} MiB to start");
+
+    Api::<ClusterRoleBinding>::all(stage.admin())
+        .delete(FENCE, &DeleteParams::default())
+        .await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    eventually("a list in the barrier's place", LONG, async || {
+        Ok(stage
+            .operator_log()
+            .contains("listing all bindings instead")
+            .then_some(()))
+    })
+    .await?;
+    stage
+        .wait_for("left", "a look", |status| !status.conditions.is_empty())
+        .await?;
+    let listed = peak(&mut stage)?;
+    eprintln!("the peak after lists in the barrier's place: {listed} MiB");
+    assert!(listed < 96, "{listed} MiB to list in the barrier's place");
+    Ok(())
+}
+
+/// Forty bindings of 0.6 MB that name the leaver beside thousands of others: each is read, stored and disarmed in turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    fill(&stage, 40, &user(UID)).await?;
+    start(&mut stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage
+        .wait_for("left", "the offboarding", |status| {
+            condition(status, "Offboarded").starts_with("True/")
+        })
+        .await?;
+    assert!(
+        stage.bindings_of(UID).await?.is_empty(),
+        "all bindings are without the leaver"
+    );
+    let peak = peak(&mut stage)?;
+    eprintln!("the peak after the removal: {peak} MiB");
+    assert!(peak < 64, "{peak} MiB to remove them");
+    Ok(())
+}
