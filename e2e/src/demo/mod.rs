@@ -83,7 +83,11 @@ async fn set(screen: &Screen) -> anyhow::Result<DemoStage> {
     step.done(screen, "built");
     screen.line("The first run on a machine also builds Kubernetes from source: about 4 minutes, once.");
     let step = screen.step("Starting etcd and kube-apiserver", "5 s");
-    let cluster = Cluster::start(cluster::Options::default()).await?;
+    let cluster = Cluster::start(cluster::Options {
+        controller_manager: true,
+        ..cluster::Options::default()
+    })
+    .await?;
     step.done(screen, "ready");
     let step = screen.step(
         "Installing the CRD and the operator's permissions, and starting the simulated cloud",

@@ -50,7 +50,13 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     eprintln!(
         "Starting etcd and kube-apiserver (about 5 s; the first run on a machine builds them: about 4 minutes) ..."
     );
-    let cluster = Box::new(Cluster::start(cluster::Options::default()).await?);
+    let cluster = Box::new(
+        Cluster::start(cluster::Options {
+            controller_manager: true,
+            ..cluster::Options::default()
+        })
+        .await?,
+    );
     // Before the simulator follows the audit log: it keeps a log service's records, not those of a seeding.
     seed::bindings(&cluster, options.bindings).await?;
     seed::leavers(&cluster, options.leavers).await?;
