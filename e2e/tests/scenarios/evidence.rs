@@ -282,7 +282,7 @@ async fn a_failed_search_with_a_wildcard_is_not_ignored() -> anyhow::Result<()> 
 async fn twelve_thousand_names_cost_no_more_searches_than_a_hundred() -> anyhow::Result<()> {
     let stage = running_with(&["--recheck-interval=1h"]).await;
     add_user(&stage.sim, UID, "leaver");
-    let subjects: Vec<_> = (0..12_000).map(|n| user(&format!("{UID}-{n}"))).collect();
+    let subjects: Vec<_> = (100_000..112_000).map(|n| user(&format!("{UID}-{n}"))).collect();
     stage.role_binding("team-a", "many", "view", &subjects).await?;
     let dry_run = json!({"uid": UID, "mode": "DryRun"});
     stage.apply("left", dry_run.clone()).await?;
@@ -298,7 +298,7 @@ async fn twelve_thousand_names_cost_no_more_searches_than_a_hundred() -> anyhow:
     // One of those that are not asked for by name.
     stage
         .sim
-        .add_record(CLUSTER_ID, Record::by(&format!("{UID}-4711")).ago(AN_HOUR));
+        .add_record(CLUSTER_ID, Record::by(&format!("{UID}-104711")).ago(AN_HOUR));
     stage
         .apply(
             "left",
@@ -311,6 +311,21 @@ async fn twelve_thousand_names_cost_no_more_searches_than_a_hundred() -> anyhow:
         })
         .await?;
     assert!(status.activity.is_some_and(|a| a.last_seen.is_some()));
+
+    // One of those of which only the number is kept, from the ACK console: only the authorizer's reason has it.
+    stage.sim.age_records(CLUSTER_ID, |_| true, EIGHT_DAYS);
+    let name = format!("{UID}-111999");
+    stage
+        .sim
+        .add_record(CLUSTER_ID, Record::from_console(&name).ago(AN_HOUR));
+    let spec = json!({"uid": UID, "mode": "DryRun", "activityCheck": {"windowDays": 5}});
+    stage.apply("left", spec).await?;
+    stage
+        .wait_for("left", "a request from the console", |s| {
+            let activity = s.activity.as_ref();
+            activity.is_some_and(|a| a.window_days == 5) && condition(s, "Inactive") == "False/ActiveInWindow"
+        })
+        .await?;
     Ok(())
 }
 

@@ -9,7 +9,8 @@
 //!   there are. The newest are; for the others it is their common starts, as narrow as [`CONDITIONS`] of them can be
 //!   (`<uid>-170*`, `<uid>-171*`, …), and that *these* find and count nothing is the evidence. It is weaker: if the log has requests
 //!   under more than 100 names with one of these starts, SLS may leave out the one that matters. Each of these was a request of
-//!   the identity itself, within the log's retention.
+//!   the identity itself, within the log's retention. Of a binding with more than a thousand names not all are known: then the
+//!   start of all, `<uid>-*`, is among them, in every field.
 //!
 //! Every search is counted by a histogram of the same query, which must not count more than the search returns.
 
@@ -54,6 +55,8 @@ pub struct Asked<'a> {
     pub whose: Whose,
     /// The names that the identity is known to have.
     pub names: BTreeSet<&'a str>,
+    /// Whether it has more: of a binding with thousands of them, not all are kept.
+    pub has_more_names: bool,
     /// The window in which an absence is claimed.
     pub window: Window,
     /// Until when a request counts: what another clock calls the future included.
@@ -84,7 +87,7 @@ impl Asked<'_> {
     /// returned less than there is.
     pub async fn latest(&self, ctx: &Context) -> Result<Option<Hit>, Doubt> {
         let (mut latest, mut doubt): (Option<Hit>, _) = (None, None);
-        let searches = queries(self.index, self.uid, &self.names).into_iter();
+        let searches = queries(self.index, self.uid, &self.names, self.has_more_names).into_iter();
         let searches = searches.map(|search| async move { self.run(ctx, &search).await });
         let mut outcomes = futures::stream::iter(searches).buffered(PARALLEL);
         while let Some(outcome) = outcomes.next().await {
@@ -238,8 +241,8 @@ impl Search {
 }
 
 /// The queries for an identity. Each names one field only: a query with a field that is not indexed fails as a whole.
-fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<Search> {
-    let terms = Terms::of(uid, names);
+fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Vec<Search> {
+    let terms = Terms::of(uid, names, has_more_names);
     let mut queries = Vec::new();
     // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
     let all_indexed = [IMPERSONATED, AUTHORIZATION]
@@ -274,12 +277,13 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>) -> Vec<Search> {
 struct Terms {
     /// Whole names, quoted. At most [`EXACT_NAMES`].
     exact: Vec<String>,
-    /// Starts of the other names, each with a wildcard. At most [`CONDITIONS`].
+    /// Starts of the other names, each with a wildcard. At most [`CONDITIONS`]; with names that are not known, the start of all.
     starts: Vec<String>,
 }
 
 impl Terms {
-    fn of(uid: &Uid, names: &BTreeSet<&str>) -> Self {
+    fn of(uid: &Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Self {
+        let of_all = format!("{uid}-");
         let mut whole: Vec<&str> = Vec::new();
         let mut rest: Vec<&str> = Vec::new();
         for name in names.iter().filter(|name| **name != uid.as_str()) {
@@ -292,6 +296,7 @@ impl Terms {
         whole.sort_unstable_by_key(|name| std::cmp::Reverse((name.len(), *name)));
         rest.extend(whole.split_off(whole.len().min(EXACT_NAMES - 1)));
         whole.sort_unstable();
+        rest.extend(has_more_names.then_some(of_all.as_str()));
         let exact = std::iter::once(uid.as_str()).chain(whole);
         Terms {
             exact: exact.map(|name| format!("\"{name}\"")).collect(),
@@ -344,6 +349,7 @@ mod tests {
             &index(true, &[USERNAME, AUTHORIZATION]),
             &uid,
             &BTreeSet::from(["100-17"]),
+            false,
         );
         let texts: Vec<_> = found.iter().map(|search| search.query.as_str()).collect();
         assert_eq!(
@@ -363,9 +369,9 @@ mod tests {
         let names: Vec<String> = (0..12_000).map(|i| format!("100-{i}")).collect();
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
         let index = index(false, &[USERNAME, IMPERSONATED, AUTHORIZATION]);
-        let found = queries(&index, &uid, &names);
+        let found = queries(&index, &uid, &names, false);
         assert_eq!(found.len(), 3 * (EXACT_NAMES / CONDITIONS + 1) + 2);
-        let terms = Terms::of(&uid, &names);
+        let terms = Terms::of(&uid, &names, false);
         let finds = |name: &str| {
             let start = |term: &String| term.strip_suffix('*').is_some_and(|start| name.starts_with(start));
             terms.exact.contains(&format!("\"{name}\"")) || terms.starts.iter().any(start)
@@ -376,11 +382,28 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_not_known_are_asked_for_by_the_start_of_all() {
+        let uid = "100".parse().unwrap();
+        let index = index(false, &[USERNAME, IMPERSONATED, AUTHORIZATION]);
+        let names: Vec<String> = (10_000..11_000).map(|i| format!("100-{i}")).collect();
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        for (has_more, expected) in [(true, true), (false, false)] {
+            let asks = |search: &Search| {
+                let term = format!("{AUTHORIZATION}: 100-*");
+                search.query.split(" or ").any(|asked| asked == term)
+            };
+            let found = queries(&index, &uid, &names, has_more);
+            assert_eq!(found.iter().any(asks), expected);
+            assert!(found.iter().all(|search| search.query.matches(" or ").count() < 30));
+        }
+    }
+
+    #[test]
     fn names_of_any_letters_become_no_other_query() {
         let uid = "100".parse().unwrap();
         let long = format!("100-{}", "x".repeat(300));
         let names = BTreeSet::from(["100-a\" or *", "100-b c", "100-", "100-d*", "100-ü", "100-e:f", &long]);
-        let terms = Terms::of(&uid, &names);
+        let terms = Terms::of(&uid, &names, false);
         assert_eq!(terms.exact, ["\"100\"", "\"100-\""]);
         let long = format!("{}*", long.get(..WORD - 1).unwrap());
         assert_eq!(terms.starts, ["100-*", "100-a*", "100-b*", "100-d*", "100-e*", &long]);
@@ -391,7 +414,7 @@ mod tests {
         let uid = "100".parse().unwrap();
         let names: Vec<String> = (0..99).map(|i| format!("100-{i}")).collect();
         let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
-        let found = queries(&index(false, &[USERNAME]), &uid, &names);
+        let found = queries(&index(false, &[USERNAME]), &uid, &names, false);
         let found: Vec<_> = found.into_iter().map(|search| search.query).collect();
         assert!(found.iter().all(|query| query.matches("user.username").count() <= 30));
         assert!(
