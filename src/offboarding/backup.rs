@@ -229,14 +229,9 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
     drop(permit);
     let (part, request_id) = stored.map_err(|error| {
         tracing::warn!(config_map = map.name_any(), %error, "a backup was not stored");
-        match error {
+        match &error {
             StoreError::Differs(error) => verify_failed(&error.name, &error.what),
-            StoreError::Create { name, source } => {
-                write_failed(&format!("creating ConfigMap {name}: {}", words(&source)))
-            }
-            StoreError::Read { name, source } => {
-                write_failed(&format!("reading ConfigMap {name} back: {}", words(&source)))
-            }
+            StoreError::Create { .. } | StoreError::Read { .. } => write_failed(&said(&error)),
         }
     })?;
     tracing::info!(
@@ -253,6 +248,15 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
 fn changes(key: &BindingKey) -> Hold {
     let message = format!("{key} changed while it was backed up. The operator retries automatically.");
     Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+}
+
+/// What a person needs of a ConfigMap that could not be stored.
+pub fn said(error: &StoreError) -> String {
+    match error {
+        StoreError::Create { name, source } => format!("creating ConfigMap {name}: {}", words(source)),
+        StoreError::Read { name, source } => format!("reading ConfigMap {name} back: {}", words(source)),
+        StoreError::Differs(error) => error.to_string(),
+    }
 }
 
 /// What a person needs of an error: the API server's own words, without the answer's other fields.

@@ -106,9 +106,8 @@ pub async fn write(
     let list = lines.join("\n");
     let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
     let permit = ctx.still_wanted(&report.object).await?;
-    let (stored, request_id) = backup::create(&ctx.client, &map)
-        .await
-        .map_err(|error| not_written(&error.to_string()))?;
+    let stored = backup::create(&ctx.client, &map).await;
+    let (stored, request_id) = stored.map_err(|error| not_written(&super::backup::said(&error)))?;
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
         let name = format!("{}/{}", ctx.settings.namespace, map.name_any());

@@ -25,6 +25,7 @@ const VARYING: &[(&str, &str)] = &[
         "REQUEST-ID",
     ),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID"),
+    (r"offboarding-[0-9]+-cleared-[0-9a-f]{20}", "CLEARED"),
     (r"offboarding-[0-9]+-[0-9a-f]{20}(-[0-9]+)?", "BACKUP"),
 ];
 
