@@ -234,7 +234,6 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
     let working = Controller::for_stream(objects, reader)
         .with_config(controller::Config::default().concurrency(concurrency))
         .reconcile_on(stream::select(by_bindings, by_turns))
-        .graceful_shutdown_on(async move { leadership.ended().await })
         .run(reconcile, error_policy, context)
         .for_each(|outcome| async move {
             match outcome {
@@ -247,6 +246,9 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
     tokio::select! {
         () = working => {}
         () = measure_lag(&measured.fence) => {}
+        // No effect is in hand any more, and what still runs may do nothing: it is dropped. The controller's own graceful shutdown
+        // never ends if it begins before the first list of objects is answered.
+        () = leadership.ended() => {}
     }
     METRICS.index_lag_unknown();
     observed.watch(None);
