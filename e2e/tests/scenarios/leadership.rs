@@ -474,6 +474,30 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     assert_stored_before_removed(&stage).await
 }
 
+/// The first list of objects is not answered: that holds up no shutdown either.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_told_to_stop_before_its_first_list_is_answered_ends() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    let before = |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
+        match *method == Method::GET && uri.path().ends_with("/useroffboardings") {
+            true => Box::pin(futures::future::pending()),
+            false => Box::pin(async {}),
+        }
+    };
+    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
+    let options = OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    stage.start_operator(&options).await?;
+    let lists = "useroffboardings?&limit=500";
+    eventually("the list to be asked for", PATIENCE, async || {
+        Ok(stage.operator_log().contains(lists).then_some(()))
+    })
+    .await?;
+    stage.stop_operator().await
+}
+
 /// A cloud that does not answer does not hold up a shutdown; and the next one need not wait for the Lease's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
