@@ -51,8 +51,14 @@ const FRESH: Duration = Duration::from_secs(60);
 /// How long a proof lasts when the API server does not answer, or something else refuses the trial.
 const LAPSES: Duration = Duration::from_secs(2 * 3600);
 
-/// What puts the policies back.
-const RESTORE: &str = "run `helm upgrade` to restore what the chart installs (with Helm 4: --force-conflicts); without Helm, apply the manifests again";
+/// What puts a policy back. What somebody added to it would survive an upgrade alone: Helm leaves what others own.
+fn restore(policy: Policy) -> String {
+    format!(
+        "run `kubectl delete validatingadmissionpolicy,validatingadmissionpolicybinding {} --ignore-not-found`, then `helm upgrade` \
+         (without Helm, apply the manifests again)",
+        policy.name()
+    )
+}
 
 /// One of the chart's policies. Its ValidatingAdmissionPolicy and its ValidatingAdmissionPolicyBinding have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +81,8 @@ impl Policy {
         }
     }
 
-    /// What it keeps from happening.
-    fn purpose(self) -> &'static str {
+    /// What it is for, as the rest of a sentence.
+    pub fn purpose(self) -> &'static str {
         match self {
             Policy::Bindings => "keeps the operator from granting access",
             Policy::Backups => "keeps backups from being forged, changed or deleted",
@@ -362,12 +368,13 @@ pub enum Proof {
 pub struct Failure {
     /// Which policy.
     pub policy: Policy,
-    /// What was seen.
+    /// What was seen of it.
     pub seen: String,
     /// Whether nobody can tell.
     pub unclear: bool,
 }
 
+/// Without a full stop, and without a capital letter.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = if self.unclear {
@@ -385,6 +392,15 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
+    /// What to do about it, as a sentence.
+    fn advice(&self) -> String {
+        match self.unclear {
+            true => "Let the operator's ServiceAccount past whatever refuses it, or look at the API server's health."
+                .to_owned(),
+            false => format!("To put it back, {}.", restore(self.policy)),
+        }
+    }
+
     fn of(seen: Vec<(Policy, Seen)>) -> Option<Self> {
         let mut unclear = None;
         for (policy, seen) in seen {
@@ -475,24 +491,19 @@ impl Prover {
 
     /// The hold for a policy that is not in force.
     pub fn hold(&self) -> Hold {
-        let (what, purpose) = match &*self.0.proof.borrow() {
-            Proof::Failed(failure) => (
-                failure.to_string(),
-                format!(
-                    "This policy {}, so the operator changes nothing without it.",
-                    failure.policy.purpose()
-                ),
+        let message = match &*self.0.proof.borrow() {
+            Proof::Failed(failure) => format!(
+                "The {failure}. This policy {}, so the operator changes nothing without it. {} The operator looks again within \
+                 seconds, and goes on by itself.",
+                failure.policy.purpose(),
+                failure.advice()
             ),
-            Proof::Untried | Proof::Proved => (
-                "the admission policies were not shown to be in force yet".to_owned(),
-                "The operator changes nothing without them.".to_owned(),
-            ),
+            Proof::Untried | Proof::Proved => {
+                "The admission policies were not shown to be in force yet. The operator changes nothing without them, looks again \
+                 within seconds, and goes on by itself."
+                    .to_owned()
+            }
         };
-        let (first, rest) = what.split_at(1);
-        let message = format!(
-            "{}{rest}. {purpose} To put it back, {RESTORE}. The operator looks again within seconds, and goes on by itself.",
-            first.to_uppercase()
-        );
         let mut hold = Hold::stall(Reason::PoliciesNotInForce, message);
         hold.again = Again::After(AGAIN.min(self.0.recheck));
         hold
@@ -533,7 +544,7 @@ impl Prover {
                 leadership.proved(false);
                 let failed = Proof::Failed(failure.clone());
                 if proof.send_replace(failed.clone()) != failed {
-                    tracing::error!("{failure}; nothing is changed until it is: {RESTORE}");
+                    tracing::error!("{failure}. Nothing is changed until it is. {}", failure.advice());
                 }
             }
         }
