@@ -159,6 +159,8 @@ vocabulary!(
         NothingToRemove,
         /// A binding kept changing.
         Conflict,
+        /// An admission policy of the chart is missing, weakened, or cannot be shown to be in force.
+        PoliciesNotInForce,
         /// A permission is missing.
         Forbidden,
         /// Bindings shared with others were left, as the operator may not change them.

@@ -4,7 +4,10 @@ use super::report::{Check, Outcome};
 use crate::{
     alibaba,
     api::UserOffboarding,
-    operator::settings::{PROFILE, RunArgs},
+    operator::{
+        policies::{Policy, Seen},
+        settings::{PROFILE, RunArgs},
+    },
     rbac::fence::NONCE_ANNOTATION,
 };
 use futures::{StreamExt, stream};
@@ -28,9 +31,8 @@ const OLDEST_MINOR: u32 = 33;
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Reviews asked at a time.
 const PARALLEL: usize = 8;
-/// The name of the operator's ServiceAccount, and of the admission policy about it: fixed, as each names the other.
+/// The name of the operator's ServiceAccount: fixed, as the admission policies name it.
 const SERVICE_ACCOUNT: &str = "ack-offboarding-operator";
-const POLICY: &str = "admission policy";
 /// The name of what is tried as a dry run.
 const TRIAL: &str = "ack-offboarding-doctor";
 
@@ -100,6 +102,22 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
             each("", &["configmaps"], &["get"], Some(PROFILE), Some("kube-system")),
         ),
     ];
+    let policies = ["validatingadmissionpolicies", "validatingadmissionpolicybindings"];
+    let seen = [Policy::Bindings, Policy::Backups, Policy::Approval].into_iter();
+    needed.push((
+        "read the admission policies",
+        seen.filter(|policy| args.require_approval_policy || *policy != Policy::Approval)
+            .flat_map(|policy| {
+                each(
+                    "admissionregistration.k8s.io",
+                    &policies,
+                    &["get"],
+                    Some(policy.name()),
+                    None,
+                )
+            })
+            .collect(),
+    ));
     if args.leader_elect {
         let group = "coordination.k8s.io";
         let mut lease = each(group, &["leases"], &["create"], None, Some(own));
@@ -165,21 +183,25 @@ pub async fn api_server(client: &Client) -> (Check, bool) {
 /// Checks everything in the cluster but the API server itself.
 pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
     let namespace = &args.namespace;
-    let (who, crd, permitted, fence, backups, policy) = tokio::join!(
+    let (who, crd, permitted, fence, backups, policies) = tokio::join!(
         identity(client, namespace),
         crd(client),
         permitted(client, permissions(args)),
         fence(client, args),
         backups(client, namespace),
-        policy(client, &args.fence_cluster_role_binding)
+        policies(client, args)
     );
-    let policy = match who.outcome {
-        Outcome::Ok => policy,
-        _ => Check::untried(POLICY, "it is about the operator's ServiceAccount alone"),
+    let policies = match who.outcome {
+        Outcome::Ok => policies,
+        _ => vec![Check::untried(
+            "admission policies",
+            "they are about the operator's ServiceAccount alone",
+        )],
     };
     let mut checks = vec![who, crd];
     checks.extend(permitted);
-    checks.extend([fence, backups, policy]);
+    checks.extend([fence, backups]);
+    checks.extend(policies);
     checks
 }
 
@@ -380,29 +402,17 @@ async fn backups(client: &Client, namespace: &str) -> Check {
     }
 }
 
-/// Whether the policy is in force that keeps the operator from giving anybody a role, by a dry run of what it must refuse.
-async fn policy(client: &Client, fence: &str) -> Check {
-    let name = POLICY;
-    let api: Api<ClusterRoleBinding> = Api::all(client.clone());
-    let patch = Patch::Merge(json!({"subjects": [{"apiGroup": RBAC, "kind": "User", "name": TRIAL}]}));
-    let refused = api.patch(fence, &PatchParams::default().dry_run(), &patch).await;
-    match refused {
-        Err(kube::Error::Api(status)) if is_by_policy(&status) => {
-            Check::ok(name, "it refuses the operator any new subject of a binding (dry run)")
+/// A check for each admission policy that must be in force: what the operator demands before it changes anything.
+async fn policies(client: &Client, args: &RunArgs) -> Vec<Check> {
+    let seen = args.policies(client.clone()).look().await;
+    let checks = seen.into_iter().map(|(policy, seen)| {
+        let name = format!("admission policy {}", policy.name());
+        match seen {
+            Seen::InForce => Check::ok(name, format!("it is in force, and {}", policy.purpose())),
+            Seen::NotInForce(found) => Check::failed(name, format!("it is not in force: {found}"), RESTORE),
+            // What refuses has a check of its own: a permission, the fence, the place for backups.
+            Seen::Unclear(why) => Check::untried(name, why),
         }
-        Ok(_) => Check::failed(
-            name,
-            "nothing keeps the operator's ServiceAccount from adding subjects to bindings (dry run)",
-            RESTORE,
-        ),
-        Err(kube::Error::Api(status)) if status.is_not_found() => Check::untried(name, "the fence is missing"),
-        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
-        Err(error) => Check::failed(name, words(&error), LOOK),
-    }
-}
-
-fn is_by_policy(status: &kube::core::Status) -> bool {
-    let ours = format!("ValidatingAdmissionPolicy '{SERVICE_ACCOUNT}'");
-    // The words of its general rule: not of another policy, and not of one that could not be evaluated.
-    status.message.contains(&ours) && status.message.contains("adds no subject to a binding")
+    });
+    checks.collect()
 }

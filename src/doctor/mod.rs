@@ -20,6 +20,7 @@ use crate::{
     operator::{
         clients,
         leadership::Leadership,
+        policies::{Policies, Prover},
         settings::{RunArgs, Settings},
     },
     rbac::watch::BindingIndex,
@@ -126,12 +127,16 @@ fn context(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) 
         controller: "ack-offboarding-doctor".to_owned(),
         instance: None,
     };
+    let leadership = Leadership::default();
+    let policies = Policies::new(client.clone(), settings.fence.clone(), true);
+    let prover = Prover::new(policies, leadership.clone(), settings.recheck_interval);
     Some(Context::new(
         client.clone(),
         cloud.clone(),
         Arc::new(BindingIndex::default()),
         settings.clone(),
         Recorder::new(client.clone(), reporter),
-        Leadership::default(),
+        leadership,
+        prover,
     ))
 }

@@ -95,6 +95,8 @@ pub async fn write(
     plan: &Plan,
     clearance: &Clearance,
 ) -> Result<(), Stop> {
+    // Also when the list is written already: what is left of this run is changed in this reconcile.
+    ctx.prover.demand().await?;
     let decision = clearance.decision();
     let known = facts.cleared.run().is_some_and(|run| run.decision == decision);
     if known && facts.cleared.covers_all(plan) {

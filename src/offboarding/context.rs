@@ -14,7 +14,8 @@ use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
     api::{Reason, UserOffboarding},
     operator::{
-        leadership::{Leadership, Permit},
+        leadership::{InHand, Leadership, Permit},
+        policies::Prover,
         settings::Settings,
     },
     rbac::{fence::Fence, subject::UidKey, watch::BindingIndex},
@@ -51,6 +52,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Whether this process may change anything.
     pub leadership: Leadership,
+    /// Whether the admission policies are in force.
+    pub prover: Prover,
     /// Closed days of audit logs, of which all is known.
     pub settled_days: SettledDays,
     /// What the audit log said a moment ago.
@@ -96,6 +99,7 @@ impl Context {
         settings: Settings,
         recorder: Recorder,
         leadership: Leadership,
+        prover: Prover,
     ) -> Self {
         let fence = Fence::new(client.clone(), index.clone(), settings.fence.clone());
         Context {
@@ -106,6 +110,7 @@ impl Context {
             settings,
             recorder,
             leadership,
+            prover,
             settled_days: SettledDays::default(),
             recent_answers: RecentAnswers::default(),
             caller: Cached::default(),
@@ -236,12 +241,25 @@ impl Context {
         if same { self.permit() } else { Err(Stop::Superseded) }
     }
 
+    /// Permission for one effect, at this moment.
+    ///
+    /// # Errors
+    /// [`Stop::Superseded`] if another process may lead, or this one is to stop; the hold if the admission policies are not proved to be
+    /// in force.
+    pub fn permit(&self) -> Result<Permit, Stop> {
+        match self.leadership.permit() {
+            Some(permit) => Ok(permit),
+            None if self.leadership.is_proved() => Err(Stop::Superseded),
+            None => Err(self.prover.hold().into()),
+        }
+    }
+
     /// Permission to change something that is not an effect on the cluster's access: the status.
     ///
     /// # Errors
     /// [`Stop::Superseded`] if another process may lead, or this one is to stop.
-    pub fn permit(&self) -> Result<Permit, Stop> {
-        self.leadership.permit().ok_or(Stop::Superseded)
+    pub fn permit_report(&self) -> Result<InHand, Stop> {
+        self.leadership.permit_report().ok_or(Stop::Superseded)
     }
 
     /// Claims a UID for the object: two objects for one UID take turns.

@@ -6,6 +6,7 @@ use super::{
     leadership::Leadership,
     lease::Elector,
     observed::{Observed, Watched},
+    policies::{Proof, Prover, QUICK_FOR},
     settings::{RunArgs, SettingsError},
 };
 use crate::{
@@ -86,6 +87,9 @@ pub enum StartError {
     /// Nobody proves the credentials any more.
     #[error("the proof of credentials ended; the process ends too, to be started again")]
     Credentials,
+    /// Nobody proves the admission policies any more.
+    #[error("the proof of the admission policies ended; the process ends too, to be started again")]
+    Policies,
     /// Signals cannot be handled.
     #[error("the process cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
@@ -120,9 +124,15 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
     let observed = Observed::new(index.clone(), leadership.clone());
+    let prover = Prover::new(
+        args.policies(request.clone()),
+        leadership.clone(),
+        args.recheck_interval,
+    );
     let readiness = Readiness {
         index: index.clone(),
         credentials: cloud.credentials_state(),
+        policies: prover.proof(),
     };
     let mut health = tokio::spawn(health::serve(listener, readiness, observed.clone()));
     let mut proved = cloud.credentials_state();
@@ -130,6 +140,9 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         let cloud = cloud.clone();
         async move { cloud.prove_credentials().await }
     });
+    let mut policies = prover.proof();
+    let mut proving_policies = tokio::spawn(prover.clone().keep_proving());
+    let began = tokio::time::Instant::now();
     let mut watching = tokio::spawn(index.clone().run(watch.clone()));
     let settings = args.complete(&request).await?;
     tracing::info!(
@@ -149,7 +162,15 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         let is_fit = move || *credentials.borrow() == CredentialsState::Usable;
         Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone(), is_fit)
     });
-    let context = Context::new(request, cloud, index.clone(), settings, recorder, leadership.clone());
+    let context = Context::new(
+        request,
+        cloud,
+        index.clone(),
+        settings,
+        recorder,
+        leadership.clone(),
+        prover,
+    );
     tokio::select! {
         () = index.synced() => {}
         () = leadership.stopping() => return Ok(()),
@@ -164,12 +185,19 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         _ = known => {}
         () = leadership.stopping() => return Ok(()),
     }
+    // A policy takes a second to come into force. After half a minute the status of what waits says what is wrong.
+    let known = tokio::time::timeout_at(began + QUICK_FOR, policies.wait_for(|proof| *proof == Proof::Proved));
+    tokio::select! {
+        _ = known => {}
+        () = leadership.stopping() => return Ok(()),
+    }
     tokio::select! {
         () = work(watch, Arc::new(context), args.concurrency, elector, observed) => {}
         // They end by a panic, or when the socket fails. Without the one, returned access would go unnoticed.
         _ = &mut watching => return Err(StartError::Index),
         _ = &mut health => return Err(StartError::Health),
         _ = &mut proving => return Err(StartError::Credentials),
+        _ = &mut proving_policies => return Err(StartError::Policies),
     }
     tracing::info!("stopped");
     Ok(())

@@ -1,10 +1,14 @@
 //! What the kubelet asks: `/healthz` (the process answers) and `/readyz` (it could do its work: it knows who is bound where, and Alibaba
-//! Cloud accepts its credentials). A standby is as ready as the leader. And what Prometheus asks: `/metrics`.
+//! Cloud accepts its credentials, and the admission policies are in force). A standby is as ready as the leader. And what Prometheus
+//! asks: `/metrics`.
 //!
 //! Anybody in the cluster can reach the port, so what strangers can make it cost is bounded: connections are few and short, their
 //! buffers small, and when there are too many, the oldest that has not asked anything makes room for the newest.
 
-use super::observed::Observed;
+use super::{
+    observed::Observed,
+    policies::{Failure, Proof},
+};
 use crate::{
     alibaba::CredentialsState,
     metrics::{self, METRICS},
@@ -128,10 +132,17 @@ pub struct Readiness {
     pub index: Arc<BindingIndex>,
     /// Whether the credentials for Alibaba Cloud serve.
     pub credentials: watch::Receiver<CredentialsState>,
+    /// Whether the admission policies are in force.
+    pub policies: watch::Receiver<Proof>,
 }
 
 /// A line each, in the form of the API server's own `/readyz?verbose`.
-async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (StatusCode, String) {
+async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    let Readiness {
+        index,
+        credentials,
+        policies,
+    } = readiness;
     let index = match index.is_synced() {
         true => Ok(()),
         false => Err("the list of all bindings is not complete yet".to_owned()),
@@ -148,7 +159,16 @@ async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (St
             ))
         }
     };
-    let status = match index.is_ok() && credentials.is_ok() {
+    let policies = match &*policies.borrow() {
+        Proof::Proved => Ok(()),
+        Proof::Untried => Err("they were not looked at yet".to_owned()),
+        // Anybody in the cluster may ask: which policy, and no more.
+        Proof::Failed(Failure { policy, unclear, .. }) => {
+            let is = if *unclear { "cannot be shown to be" } else { "is not" };
+            Err(format!("{} {is} in force (the log says more)", policy.name()))
+        }
+    };
+    let status = match index.is_ok() && credentials.is_ok() && policies.is_ok() {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
     };
@@ -156,7 +176,10 @@ async fn ready(State(Readiness { index, credentials }): State<Readiness>) -> (St
         Ok(()) => format!("[+]{name} ok\n"),
         Err(why) => format!("[-]{name} failed: {why}\n"),
     };
-    (status, line("index", index) + &line("credentials", credentials))
+    (
+        status,
+        line("index", index) + &line("credentials", credentials) + &line("policies", policies),
+    )
 }
 
 fn scrape(registry: &Registry) -> Response {

@@ -14,12 +14,17 @@ pub struct Leadership(Arc<watch::Sender<State>>);
 struct State {
     until: Option<Instant>,
     stopping: bool,
+    proved: bool,
     in_hand: usize,
 }
 
 impl State {
     fn may_act(&self) -> bool {
         !self.stopping && self.until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn may_change_access(&self) -> bool {
+        self.proved && self.may_act()
     }
 }
 
@@ -60,14 +65,34 @@ impl Leadership {
         self.0.borrow().until.filter(|until| Instant::now() < *until)
     }
 
-    /// Permission for one effect, which ends when it is dropped. None if this process does not lead, or is to stop.
+    /// Says whether the admission policies are proved to be in force.
+    pub fn proved(&self, proved: bool) {
+        self.0.send_modify(|state| state.proved = proved);
+    }
+
+    /// Whether the admission policies are proved to be in force.
+    pub fn is_proved(&self) -> bool {
+        self.0.borrow().proved
+    }
+
+    /// Permission for one effect, which ends when it is dropped. None if this process does not lead, is to stop, or has no proof that
+    /// the admission policies are in force.
     pub fn permit(&self) -> Option<Permit> {
+        self.take(State::may_change_access).map(Permit)
+    }
+
+    /// Permission to write one status, which needs no proof: it is how people learn that there is none.
+    pub fn permit_report(&self) -> Option<InHand> {
+        self.take(State::may_act)
+    }
+
+    fn take(&self, may: fn(&State) -> bool) -> Option<InHand> {
         let mut given = false;
         self.0.send_modify(|state| {
-            given = state.may_act();
+            given = may(state);
             state.in_hand += usize::from(given);
         });
-        given.then(|| Permit(self.clone()))
+        given.then(|| InHand(self.clone()))
     }
 
     /// Resolves when no effect is permitted any more and none is in hand: what still runs can be dropped then.
@@ -91,9 +116,14 @@ impl Leadership {
 /// Permission for one effect. A process that is told to stop waits for it.
 #[must_use = "the effect is in hand for as long as this lives"]
 #[derive(Debug)]
-pub struct Permit(Leadership);
+pub struct Permit(#[expect(dead_code, reason = "kept until the effect has ended")] InHand);
 
-impl Drop for Permit {
+/// A write that this process has begun, and finishes before it stops.
+#[must_use = "the write is in hand for as long as this lives"]
+#[derive(Debug)]
+pub struct InHand(Leadership);
+
+impl Drop for InHand {
     fn drop(&mut self) {
         self.0.0.send_modify(|state| state.in_hand -= 1);
     }
@@ -107,6 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_effect_is_permitted_while_it_leads_and_is_not_told_to_stop() {
         let leadership = Leadership::default();
+        leadership.proved(true);
         assert!(leadership.permit().is_none(), "nobody has said that it leads");
         leadership.lead_until(Instant::now() + Duration::from_secs(10));
         assert!(leadership.permit().is_some());
@@ -119,10 +150,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_the_proof_it_reports_and_does_nothing_else() {
+        let leadership = Leadership::default();
+        leadership.alone();
+        assert!(leadership.permit().is_none(), "nothing is proved yet");
+        assert!(leadership.permit_report().is_some());
+        leadership.proved(true);
+        assert!(leadership.permit().is_some());
+        leadership.proved(false);
+        assert!(leadership.permit().is_none());
+        let mut ended = Box::pin(leadership.ended());
+        assert_eq!(ended.as_mut().now_or_never(), None, "it leads, and reports");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_end_waits_for_the_effect_in_hand_and_for_nothing_else() {
         let leadership = Leadership::default();
         leadership.lead_until(Instant::now() + Duration::from_secs(10));
+        leadership.proved(true);
         let permit = leadership.permit();
+        assert!(permit.is_some());
         let mut ended = Box::pin(leadership.ended());
         assert_eq!(ended.as_mut().now_or_never(), None);
         leadership.stop();

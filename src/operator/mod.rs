@@ -7,6 +7,7 @@ pub mod health;
 pub mod leadership;
 pub mod lease;
 mod observed;
+pub mod policies;
 #[cfg(test)]
 mod reference;
 pub mod settings;

@@ -1,5 +1,6 @@
 //! Settings: flags and environment variables, completed by what the cluster knows about itself.
 
+use super::policies::Policies;
 use crate::{
     alibaba::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
     rbac::fence::FenceNames,
@@ -110,6 +111,10 @@ pub struct RunArgs {
     /// Whether the operator may remove subjects from bindings that are shared with others.
     #[arg(long, env = "ACK_OFFBOARDING_REMOVE_SUBJECTS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub remove_subjects: bool,
+
+    /// Whether the policy that demands the verb `approve` must be in force before anything is changed.
+    #[arg(long, env = "ACK_OFFBOARDING_REQUIRE_APPROVAL_POLICY", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub require_approval_policy: bool,
 
     /// How often something that waits is looked at again, as in 1h or 30m.
     #[arg(long, env = "ACK_OFFBOARDING_RECHECK_INTERVAL", value_name = "TIME", default_value = "1h", value_parser = duration)]
@@ -236,6 +241,11 @@ impl RunArgs {
             role_binding: self.fence_role_binding.clone(),
             namespace: self.namespace.clone(),
         }
+    }
+
+    /// The admission policies that must be in force.
+    pub fn policies(&self, client: Client) -> Policies {
+        Policies::new(client, self.fence(), self.require_approval_policy)
     }
 
     /// Completes the settings by what the cluster says about itself, and compares them with it: an operator that takes

@@ -61,6 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --concurrency={{ .concurrency }}
 {{- end }}
 - --remove-subjects={{ .Values.rbac.removeSubjects }}
+- --require-approval-policy={{ .Values.approval.requireApproveVerb }}
 {{- end }}
 
 {{- define "operator.env" -}}

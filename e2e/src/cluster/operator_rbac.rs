@@ -112,6 +112,7 @@ impl Cluster {
         // The policy first: there is no moment at which the operator could do more than it lets it do.
         manifests::apply(&admin, &render(ADMISSION_POLICY)?).await?;
         manifests::apply(&admin, &render(BACKUP_POLICY)?).await?;
+        manifests::apply(&admin, &render(PEOPLE)?).await?;
         manifests::apply(&admin, &render(OPERATOR)?).await?;
         if subject_removal {
             manifests::apply(&admin, &render(SUBJECT_REMOVAL)?).await?;
@@ -244,6 +245,14 @@ async fn until_permitted(operator: &Client, namespace: &str, subject_removal: bo
         ("get", "", "configmaps", "kube-system", "ack-cluster-profile", true),
         ("patch", rbac, "clusterrolebindings", "", "", subject_removal),
         ("bind", rbac, "clusterroles", "", "", subject_removal),
+        (
+            "get",
+            "admissionregistration.k8s.io",
+            "validatingadmissionpolicies",
+            "",
+            BACKUPS,
+            true,
+        ),
     ];
     for (verb, group, resource, namespace, name, allowed) in expected {
         let attributes = ResourceAttributes {

@@ -5,7 +5,7 @@ use crate::{
     support::{TestStage, UID, give_access, stage},
 };
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually},
+    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, eventually},
     simulator::{
         Fault, FaultKind, Operation,
         world::{Index, Logstore, World},
@@ -47,10 +47,13 @@ const SOUND: &[&str] = &[
     "permission to annotate the fence",
     "permission to publish events",
     "permission to read the cluster's profile",
+    "permission to read the admission policies",
     "permission to take leavers out of shared bindings",
     "fence",
     "place for backups",
-    "admission policy",
+    "admission policy ack-offboarding-operator",
+    "admission policy ack-offboarding-backups",
+    "admission policy ack-offboarding-approval",
     "endpoint of STS",
     "endpoint of IMS",
     "endpoint of RAM",
@@ -558,17 +561,22 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     )
     .await?;
 
-    Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())
-        .delete(OPERATOR_SERVICE_ACCOUNT, &delete)
+    for policy in POLICIES {
+        Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())
+            .delete(policy, &delete)
+            .await?;
+        until_found(
+            &stage,
+            policy,
+            &options(),
+            &[&format!("admission policy {policy}")],
+            &[
+                &format!("ValidatingAdmissionPolicyBinding {policy} is missing"),
+                restore,
+            ],
+        )
         .await?;
-    until_found(
-        &stage,
-        "no policy",
-        &options(),
-        &["admission policy"],
-        &["nothing keeps the operator", restore],
-    )
-    .await?;
+    }
 
     let crds: Api<CustomResourceDefinition> = Api::all(admin.clone());
     crds.delete("useroffboardings.ack-offboarding.io", &delete).await?;

@@ -29,6 +29,7 @@ mod memory;
 mod metrics;
 mod names;
 mod obstacles;
+mod policies;
 mod privileges;
 mod restarts;
 mod secrets;

@@ -220,7 +220,7 @@ impl Report {
                 "status": self.status,
             });
             let params = PatchParams::apply(MANAGER).force();
-            let _permit = ctx.permit()?;
+            let _in_hand = ctx.permit_report()?;
             match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
                 Ok(written) => {
                     self.object.metadata.resource_version = written.metadata.resource_version;
