@@ -23,6 +23,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("edits", "Somebody changes a binding meanwhile"),
     ("limits", "Large, crowded, and lost"),
     ("attacks_backups", "Backups are deleted"),
+    ("policies", "An admission policy is missing"),
     ("cloud", "The cloud does not answer as it should"),
     ("certificates", "What ACK says of the kubeconfig"),
     ("afterwards", "After the end"),

@@ -43,8 +43,8 @@ const BACKUPS: &str = "ack-offboarding-backups";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// Installs the CRD, the ServiceAccount `ack-offboarding-operator` in `namespace`, what it may do, the two fence bindings, and
-    /// the admission policy. Returns once all of that is in force. Installing again restores what was changed.
+    /// Installs the CRD, the ServiceAccount `ack-offboarding-operator` in `namespace`, what it may do, the two fence bindings, the roles
+    /// for people, and the admission policies. Returns once all of that is in force. Installing again restores what was changed.
     ///
     /// There is one operator in a cluster: a second installation in another namespace takes the permissions from the first.
     pub async fn install_operator(&self, namespace: &str) -> anyhow::Result<()> {
@@ -112,8 +112,8 @@ impl Cluster {
         // The policy first: there is no moment at which the operator could do more than it lets it do.
         manifests::apply(&admin, &render(ADMISSION_POLICY)?).await?;
         manifests::apply(&admin, &render(BACKUP_POLICY)?).await?;
-        manifests::apply(&admin, &render(PEOPLE)?).await?;
         manifests::apply(&admin, &render(OPERATOR)?).await?;
+        manifests::apply(&admin, &render(PEOPLE)?).await?;
         if subject_removal {
             manifests::apply(&admin, &render(SUBJECT_REMOVAL)?).await?;
         } else {
