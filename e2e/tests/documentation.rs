@@ -39,17 +39,7 @@ fn commands(page: &str, words: &str) -> String {
 
 /// Runs commands as the cluster's administrator, in a folder; whether they succeeded, and what they printed.
 fn attempt(cluster: &Cluster, folder: &Path, commands: &str) -> (bool, String) {
-    let kubectl = cluster.kubectl();
-    let mut shell = Command::new("bash");
-    let folders = [Path::new(kubectl.get_program()).parent().unwrap().to_owned()];
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&path))).unwrap();
-    shell.envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell
-        .env("PATH", path)
-        .current_dir(folder)
-        .args(["-euo", "pipefail", "-c", commands]);
-    let output = shell.output().unwrap();
+    let output = cluster.shell(commands).unwrap().current_dir(folder).output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (output.status.success(), printed)
 }

@@ -13,9 +13,11 @@ use super::{
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
     metrics::METRICS,
+    operator::policies,
     rbac::{
         BindingKey, LiveBinding,
         backup::{Stored, TooLarge, still_there},
+        by_hand,
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
         subject::Leaver,
     },
@@ -45,6 +47,9 @@ enum Outcome {
     Waits(String),
     /// RBAC, a policy or a webhook refused, in the API server's words.
     Refused(String),
+    /// The API server gave up on the operator's own admission policy, which costs more for this binding than it allows: the command for
+    /// a person.
+    PolicyLimit(String),
     /// The API server failed.
     Failed(String),
     /// Its connection broke: what came of it is not known, and nothing more is tried.
@@ -63,6 +68,7 @@ enum Outcome {
 #[derive(Debug, Default)]
 struct Left {
     refused: Vec<(BindingKey, String)>,
+    policy_limit: Vec<(BindingKey, String)>,
     failed: Vec<(BindingKey, String)>,
     interrupted: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
@@ -297,6 +303,10 @@ async fn remove_one(
                 };
             }
             Ok(Effect::Gone) => return Ok(Outcome::Removed),
+            Ok(Effect::Refused(why)) if policies::ran_out(&why) => {
+                let command = by_hand::command(&key, stored.uid(), task.leaver);
+                return Ok(Outcome::PolicyLimit(command));
+            }
             Ok(Effect::Refused(why)) => return Ok(Outcome::Refused(why)),
             Ok(Effect::Conflict) => {}
             Err(ReadError::Api { source, .. }) => return Ok(failure(&source)),
@@ -391,6 +401,7 @@ impl Left {
             Outcome::Removed => {}
             Outcome::Waits(why) => waiting.push((key, why)),
             Outcome::Refused(why) => self.refused.push((key, why)),
+            Outcome::PolicyLimit(command) => self.policy_limit.push((key, command)),
             Outcome::Failed(why) => self.failed.push((key, why)),
             Outcome::Interrupted(why) => self.interrupted.push((key, why)),
             Outcome::KeepsChanging => self.changing.push(key),
@@ -403,6 +414,7 @@ impl Left {
     /// In an order that does not depend on which of the parallel removals was faster.
     fn sort(&mut self) {
         self.refused.sort();
+        self.policy_limit.sort();
         self.failed.sort();
         self.interrupted.sort();
         self.changing.sort();
@@ -445,6 +457,21 @@ impl Left {
                 why.trim_end_matches('.')
             );
             return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+        }
+        if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" ({} more likewise)", bindings(n)),
+            };
+            let message = format!(
+                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the binding has \
+                 so many user names that begin with the UID that the check costs more than the API server allows. It is backed up \
+                 and unchanged; the other bindings are removed, and the kubeconfig is not purged. Take the leaver out of it by \
+                 hand, and the operator goes on: {command}"
+            );
+            return Some(
+                Hold::stall(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
+            );
         }
         if let Some((key, why)) = self.failed.first() {
             return Some(broken_off(key, why));

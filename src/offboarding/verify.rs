@@ -93,16 +93,25 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
             left.len(),
         ));
     };
-    let foreign = |b: &&&LiveBinding| b.finalizers.iter().any(|finalizer| finalizer != effects::ORPHAN);
     let mut terminating = named.iter().filter(|b| b.terminating);
     // The garbage collector is done with its own in a moment: what another controller keeps is said first.
-    if let Some(stuck) = terminating.clone().find(foreign).or_else(|| terminating.next()) {
-        let message = format!(
-            "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
-             them does not finish; if it does not exist any more, remove them by hand.",
-            stuck.key,
-            stuck.finalizers.join(", ")
-        );
+    if let Some(stuck) = terminating
+        .clone()
+        .find(|b| !b.finalizers.is_empty())
+        .or_else(|| terminating.next())
+    {
+        let message = match stuck.finalizers.as_slice() {
+            [] => format!(
+                "{} is being deleted, but grants access until the garbage collector has finished with it.",
+                stuck.key
+            ),
+            foreign => format!(
+                "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
+                 them does not finish; if it does not exist any more, remove them by hand.",
+                stuck.key,
+                foreign.join(", ")
+            ),
+        };
         let hold = Hold::wait(Reason::Terminating, Again::Backoff, message);
         return Some(hold.about(Condition::BindingsRemoved, Is::False));
     }

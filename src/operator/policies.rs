@@ -267,6 +267,13 @@ fn refused(policy: Policy, what: &str, refusal: Option<kube::Error>) -> Seen {
     }
 }
 
+/// Whether a refusal of a change of a binding says that the policy about bindings cost more to evaluate than the API server allows. Its
+/// words are those of `k8s.io/apiserver/pkg/cel` and of cel-go.
+pub fn ran_out(refusal: &str) -> bool {
+    let ours = format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name());
+    refusal.contains(&ours) && (refusal.contains("cost limit exceeded") || refusal.contains("out of cost budget"))
+}
+
 /// The words of a failed request that a person needs.
 fn words(error: &kube::Error) -> String {
     match error {

@@ -119,6 +119,9 @@ pub struct MalformedBinding {
 /// How many of the leaver's names in a binding are kept; all of them are counted, and are in [`LiveBinding::names_digest`].
 const NAMES_KEPT: usize = 1000;
 
+/// The finalizer of a delete with `propagationPolicy: Orphan`: the garbage collector is done with it within seconds.
+pub const ORPHAN: &str = "orphan";
+
 /// How many undecided names, and finalizers, are kept of one binding.
 const SHOWN: usize = 20;
 
@@ -148,7 +151,7 @@ pub struct LiveBinding {
     pub has_lookalike: bool,
     /// It was deleted, and waits for its finalizers: while it has subjects, it still grants access.
     pub terminating: bool,
-    /// What it waits for: the first twenty.
+    /// What it waits for, besides the garbage collector ([`ORPHAN`]): the first twenty.
     pub finalizers: Vec<String>,
     /// The Git or Helm owner that may bring it back.
     pub managed_by: Option<String>,
@@ -210,6 +213,7 @@ impl LiveBinding {
             finalizers: finalizers
                 .unwrap_or_default()
                 .iter()
+                .filter(|finalizer| **finalizer != ORPHAN)
                 .take(SHOWN)
                 .map(|finalizer| finalizer.chars().filter(|c| !c.is_control()).take(128).collect())
                 .collect(),

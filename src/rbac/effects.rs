@@ -215,12 +215,7 @@ impl Disarmed {
 
     fn of(live: LiveBinding) -> Self {
         Disarmed {
-            waits_for: live.terminating.then(|| {
-                live.finalizers
-                    .into_iter()
-                    .filter(|finalizer| finalizer != ORPHAN)
-                    .collect()
-            }),
+            waits_for: live.terminating.then_some(live.finalizers),
             key: live.key,
             uid: live.uid,
             resource_version: live.resource_version,
@@ -269,12 +264,9 @@ fn foreign_finalizers(text: &str) -> Vec<String> {
         .into_iter()
         .flatten()
         .filter_map(|finalizer| finalizer.as_str())
-        .filter(|finalizer| *finalizer != ORPHAN);
+        .filter(|finalizer| *finalizer != binding::ORPHAN);
     foreign.take(20).map(|f| f.chars().take(128).collect()).collect()
 }
-
-/// The finalizer of a delete with `propagationPolicy: Orphan`: the garbage collector is done with it within seconds.
-pub const ORPHAN: &str = "orphan";
 
 fn effect(result: Result<String, kube::Error>) -> Result<Effect<String>, kube::Error> {
     match result {

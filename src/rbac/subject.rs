@@ -106,6 +106,14 @@ impl Leaver {
         self.key
     }
 
+    /// The names that do not end in digits alone, and that a person called the identity's own.
+    pub fn included(&self) -> impl Iterator<Item = &str> {
+        let included = self.include.difference(&self.ignore);
+        included
+            .filter(|name| uid_at_start(name) == Some(self.key))
+            .map(String::as_str)
+    }
+
     /// Whose a subject is. A name in both lists is undecided.
     pub fn whose(&self, kind: &str, api_group: Option<&str>, name: &str) -> Whose {
         match classify(kind, api_group, name) {

@@ -236,6 +236,22 @@ impl Cluster {
         command
     }
 
+    /// A bash that runs these commands as the cluster's administrator, with this cluster's kubectl, and stops at the first that fails.
+    ///
+    /// # Errors
+    /// When the environment's PATH cannot be extended.
+    pub fn shell(&self, commands: &str) -> anyhow::Result<Command> {
+        let kubectl = self.kubectl();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.binaries.clone()).chain(std::env::split_paths(&path));
+        let mut shell = Command::new("bash");
+        shell
+            .envs(kubectl.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .env("PATH", std::env::join_paths(folders)?)
+            .args(["-euo", "pipefail", "-c", commands]);
+        Ok(shell)
+    }
+
     async fn token_kubeconfig(&self, namespace: &str, name: &str) -> anyhow::Result<serde_json::Value> {
         let token = self.request_token(namespace, name, "").await?;
         Ok(kubeconfig::kubeconfig(

@@ -116,7 +116,8 @@ async fn a_pod_is_ready_while_its_credentials_serve() -> anyhow::Result<()> {
         assert!(!said.contains(secret), "anybody may ask: {said}");
     }
     stage.sim.edit(|world| world.access_keys = keys);
-    assert_eq!(until_ready(&stage, true).await?, "[+]index ok\n[+]credentials ok\n");
+    let all_is_well = "[+]index ok\n[+]credentials ok\n[+]policies ok\n";
+    assert_eq!(until_ready(&stage, true).await?, all_is_well);
 
     // And while it works: the next call tells.
     let keys = forget(&stage);

@@ -755,6 +755,8 @@ async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others()
         Ok(())
     };
     grant("team-a").await?;
+    // Where it proves that the admission policy refuses what it must.
+    grant(OPERATOR_NAMESPACE).await?;
     let may = async |namespace: &str, expected: bool| -> anyhow::Result<()> {
         let operator = stage
             .cluster

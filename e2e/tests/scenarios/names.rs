@@ -69,6 +69,44 @@ async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A binding with thousands of names costs the API server more to check than it allows. It is backed up and named with the command that
+/// takes the leaver out; every other binding is removed. Whoever made it cannot hold up more than it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_the_policy_gives_up_on_holds_only_itself() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let mut subjects = vec![user(UID), user(LETTERS)];
+    subjects.extend((0..2_000).map(|n| user(&format!("{UID}-a{n}"))));
+    stage
+        .cluster_role_binding("crowded $(reboot)'", "view", &subjects)
+        .await?;
+    stage
+        .apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
+        .await?;
+    let status = stage.wait_for_state("left", "PolicyLimitExceeded").await?;
+    sees!(stage, "left", "while a person must take the leaver out");
+    assert_stalled(&status, "PolicyLimitExceeded");
+    assert!(purges(&stage).is_empty());
+    assert_eq!(
+        stage.bindings_of(UID).await?,
+        ["ClusterRoleBinding crowded $(reboot)'"],
+        "the others are removed"
+    );
+
+    let said = message(&status, "Ready").to_owned();
+    let (_, command) = said.split_once("the operator goes on: ").expect("a command");
+    if std::process::Command::new("jq").arg("--version").output().is_err() {
+        // The README does not list it.
+        return Ok(());
+    }
+    let ran = stage.cluster.shell(command)?.output()?;
+    assert!(ran.status.success(), "{command}: {ran:?}");
+    let status = stage.wait_for_state("left", "UndecidedNames").await?;
+    assert_stalled(&status, "UndecidedNames");
+    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    Ok(())
+}
+
 /// After the end, such a name is no news that can be left: it may be the leaver's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_with_another_suffix_appears_after_the_end() -> anyhow::Result<()> {
