@@ -1,13 +1,13 @@
-//! Compares the README's table of flags with the command line.
+//! Compares the table of flags in `docs/flags.md` with the command line.
 
 use super::settings::RunArgs;
 use clap::Args;
 use std::collections::BTreeMap;
 
 #[test]
-fn the_readme_lists_every_flag_with_its_variable_and_default() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let rows = readme.lines().filter(|line| line.starts_with("| `--"));
+fn the_page_lists_every_flag_with_its_variable_and_default() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/flags.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `--"));
     let listed: BTreeMap<_, _> = rows
         .map(|line| {
             let cells: Vec<_> = line

@@ -160,14 +160,106 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 
 {{/*
-What values.schema.json cannot say in words that help: what is missing, and what contradicts something else. Everything that is
-wrong is said at once.
+What values.schema.json cannot say in words that help: what is missing, what has the wrong form, and what contradicts something else.
+The schema comes first and stops there, so it checks only types and misspelt names. Everything that is wrong is said at once.
 */}}
 {{- define "operator.validate" -}}
 {{- $wrong := list }}
 {{- $v := .Values }}
+{{- $c := $v.credentials }}
+{{- /* What stands in capitals in the documentation's commands, and what takes its place. */}}
+{{- $placeholders := dict
+  "REGISTRY" "your registry's host and namespace, as in registry.example.com/platform"
+  "ACCOUNT_ID" "the ID of your Alibaba Cloud account, as in 1234567890123456"
+  "CLUSTER_ID" "the ID of the ACK cluster"
+  "ROLE_NAME" "the name of the operator's RAM role"
+  "REGION" "the cluster's region, as in cn-hangzhou"
+}}
+{{- $name := "^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$" }}
+{{- $url := "^(https?://\\S+)?$" }}
+{{- $time := "^([1-9][0-9]*d|([0-9]+(ms|s|m|h))+)$" }}
+{{- /* Each value that is text: what it is, its form, and the form in words. */}}
+{{- $texts := dict
+  "image.repository" (list $v.image.repository "^([a-z0-9][a-z0-9.:_/-]*[a-z0-9])?$" "a repository without a tag, in lower case, as in registry.example.com/platform/ack-offboarding-operator")
+  "image.tag" (list $v.image.tag "^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$" "a tag, as in 0.1.0")
+  "image.digest" (list $v.image.digest "^(sha256:[0-9a-f]{64})?$" "sha256: and 64 hexadecimal digits")
+  "cluster.region" (list $v.cluster.region "^([a-z]+(-[a-z0-9]+)+)?$" "a region ID, as in cn-hangzhou")
+  "cluster.id" (list $v.cluster.id "^[a-z0-9]*$" "the ID of the ACK cluster: letters and digits, no name")
+  "cluster.accountId" (list $v.cluster.accountId "^([1-9][0-9]{0,19})?$" "the account's ID: digits alone, as in 1234567890123456")
+  "cluster.network" (list $v.cluster.network "^(vpc|public)$" "vpc or public")
+  "credentials.source" (list $c.source "^(rrsa|webhook|secret)?$" "rrsa, webhook or secret")
+  "credentials.rrsa.roleArn" (list $c.rrsa.roleArn "^(acs:ram::[0-9]+:role/\\S+)?$" "the ARN of a RAM role, as in acs:ram::1234567890123456:role/ack-offboarding-operator")
+  "credentials.rrsa.oidcProviderArn" (list $c.rrsa.oidcProviderArn "^(acs:ram::[0-9]+:oidc-provider/\\S+)?$" "the ARN of the cluster's OIDC provider, as in acs:ram::1234567890123456:oidc-provider/ack-rrsa-c0123456789abcdef0123456789abcdef")
+  "credentials.webhook.roleName" (list $c.webhook.roleName "^[A-Za-z0-9.-]*$" "the name of a RAM role, not its ARN")
+  "credentials.secret.name" (list $c.secret.name $name "the name of a Secret in the release's namespace")
+  "operator.recheckInterval" (list $v.operator.recheckInterval $time "a time with its unit, as in 30m or 1h")
+  "operator.pollInterval" (list $v.operator.pollInterval $time "a time with its unit, as in 12h or 1d")
+  "operator.backoff" (list $v.operator.backoff $time "a time with its unit, as in 5m")
+  "operator.cloudTimeout" (list $v.operator.cloudTimeout $time "a time with its unit, as in 15s")
+}}
+{{- range $service, $endpoint := $v.endpoints }}
+{{- $_ := set $texts (printf "endpoints.%s" $service) (list $endpoint $url "a URL, as in https://HOST") }}
+{{- end }}
+{{- range $path, $text := $texts }}
+{{- $value := index $text 0 | default "" }}
+{{- if and (not (typeIs "string" $value)) (eq (index $text 1) $time) }}
+{{- $wrong = append $wrong (printf "%s is %v: expected %s" $path $value (index $text 2)) }}
+{{- else if not (typeIs "string" $value) }}
+{{- $shown := kindIs "int64" $value | ternary (printf "%v" $value) "..." }}
+{{- $wrong = append $wrong (printf "%s is a number, and must be a string: use --set-string %s=%s, or put it in quotes in a values file" $path $path $shown) }}
+{{- else }}
+{{- $found := list }}
+{{- range $placeholder, $by := $placeholders }}
+{{- if contains $placeholder $value }}
+{{- $found = append $found (printf "replace %s in %s with %s" $placeholder $path $by) }}
+{{- end }}
+{{- end }}
+{{- if $found }}
+{{- $wrong = concat $wrong $found }}
+{{- else if and (eq $path "image.repository") (or (contains "@" $value) (splitList "/" $value | last | contains ":")) }}
+{{- $wrong = append $wrong "image.repository holds a tag or a digest: use image.tag or image.digest" }}
+{{- else if not (regexMatch (index $text 1) $value) }}
+{{- $wrong = append $wrong (printf "%s is %q: expected %s" $path $value (index $text 2)) }}
+{{- else if and (eq $path "cluster.region") (regexMatch "(-|[0-9])[a-z]$" $value) }}
+{{- $region := regexReplaceAll "-?[a-z]$" $value "" }}
+{{- $wrong = append $wrong (printf "cluster.region is %s, which is a zone: use its region, %s" $value $region) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- /* In whole words: a number here has lost digits already if it came from a file. */}}
+{{- $uids := $v.operator.protectedUids | default list }}
+{{- $isList := kindIs "slice" $uids }}
+{{- $shown := list }}
+{{- $strings := $isList }}
+{{- range $isList | ternary $uids (list $uids) }}
+{{- if typeIs "string" . }}
+{{- $shown = append $shown . }}
+{{- else }}
+{{- $strings = false }}
+{{- $shown = append $shown (kindIs "int64" . | ternary (printf "%v" .) "UID") }}
+{{- end }}
+{{- end }}
+{{- if not $strings }}
+{{- $wrong = append $wrong (printf "operator.protectedUids must be a list of strings: on the command line, use --set-string 'operator.protectedUids={%s}'; in a values file, put each UID in quotes" (join "," $shown)) }}
+{{- else }}
+{{- range $shown }}
+{{- if not (regexMatch "^[1-9][0-9]{0,19}$" .) }}
+{{- $wrong = append $wrong (printf "operator.protectedUids holds %q, which is no UID: a UID is digits alone, as in 201000000000000001. docs/finding-a-uid.md says how to find it" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $formed := not $wrong }}
 {{- if not $v.image.repository }}
-{{- $wrong = append $wrong "image.repository is required: the repository of the operator's image" }}
+{{- $wrong = append $wrong "image.repository is required: no image is published yet, so build one, push it to your registry, and name it (docs/install.md has the commands)" }}
+{{- end }}
+{{- if lt (int $v.replicas) 1 }}
+{{- $wrong = append $wrong (printf "replicas is 0, and must be 1 or more. To stop the operator, run: kubectl -n %s scale deployment ack-offboarding-operator --replicas=0. To stop one offboarding, set suspend: true in its UserOffboarding" .Release.Namespace) }}
+{{- end }}
+{{- if or (lt (int $v.operator.concurrency) 1) (gt (int $v.operator.concurrency) 64) }}
+{{- $wrong = append $wrong (printf "operator.concurrency is %d: expected 1 to 64" (int $v.operator.concurrency)) }}
+{{- end }}
+{{- if or (lt (int $v.approval.minWindowDays) 1) (gt (int $v.approval.minWindowDays) 180) }}
+{{- $wrong = append $wrong (printf "approval.minWindowDays is %d: expected 1 to 180" (int $v.approval.minWindowDays)) }}
 {{- end }}
 {{- if and $v.metrics.serviceMonitor.enabled (not $v.metrics.service.enabled) }}
 {{- $wrong = append $wrong "metrics.serviceMonitor scrapes the metrics Service: set metrics.service.enabled, or use metrics.podMonitor" }}
@@ -175,16 +267,12 @@ wrong is said at once.
 {{- if and $v.metrics.serviceMonitor.enabled $v.metrics.podMonitor.enabled }}
 {{- $wrong = append $wrong "metrics.serviceMonitor and metrics.podMonitor would both scrape each pod: set one of them" }}
 {{- end }}
-{{- if splitList "/" $v.image.repository | last | contains ":" }}
-{{- $wrong = append $wrong "image.repository holds a tag or a digest: use image.tag or image.digest" }}
-{{- end }}
 {{- if not $v.cluster.region }}
 {{- $wrong = append $wrong "cluster.region is required: the cluster's region, as in cn-hangzhou" }}
 {{- end }}
-{{- $c := $v.credentials }}
 {{- if not $c.source }}
 {{- $wrong = append $wrong "credentials.source is required: rrsa, webhook or secret" }}
-{{- else }}
+{{- else if has $c.source (list "rrsa" "webhook" "secret") }}
 {{- $fields := dict "rrsa" (list "roleArn" "oidcProviderArn") "webhook" (list "roleName") "secret" (list "name") }}
 {{- range $source := list "rrsa" "webhook" "secret" }}
 {{- range $field := index $fields $source }}
@@ -200,12 +288,12 @@ wrong is said at once.
 {{- /* The credentials must be of the account that the cluster belongs to: the operator would refuse to work. */}}
 {{- $accounts := dict }}
 {{- range $name, $arn := $c.rrsa }}
-{{- with $arn }}
-{{- $_ := set $accounts (printf "credentials.rrsa.%s" $name) (index (splitList ":" .) 3) }}
+{{- if regexMatch "^acs:ram::[0-9]+:" $arn }}
+{{- $_ := set $accounts (printf "credentials.rrsa.%s" $name) (index (splitList ":" $arn) 3) }}
 {{- end }}
 {{- end }}
-{{- with $v.cluster.accountId }}
-{{- $_ := set $accounts "cluster.accountId" . }}
+{{- if and $v.cluster.accountId (typeIs "string" $v.cluster.accountId) }}
+{{- $_ := set $accounts "cluster.accountId" $v.cluster.accountId }}
 {{- end }}
 {{- if gt (len (uniq (values $accounts))) 1 }}
 {{- $said := list }}
@@ -214,6 +302,8 @@ wrong is said at once.
 {{- end }}
 {{- $wrong = append $wrong (printf "these must be the same Alibaba Cloud account: %s" (join ", " $said)) }}
 {{- end }}
+{{- /* These are read from what is rendered, which is YAML only if the texts above have their form. */}}
+{{- if $formed }}
 {{- $flags := list "--kubeconfig" "--namespace" "--fence-role-binding" "--fence-cluster-role-binding" }}
 {{- range list "sts" "ims" "ram" "cs" "sls" }}
 {{- $flags = append $flags (printf "--%s-endpoint" .) }}
@@ -234,6 +324,7 @@ wrong is said at once.
 {{- range $v.operator.extraEnv }}
 {{- if or (has .name $names) (hasPrefix "ALIBABA_CLOUD_ACCESS_KEY" .name) (hasPrefix "ACK_OFFBOARDING_" .name) }}
 {{- $wrong = append $wrong (printf "operator.extraEnv holds %s, which the chart decides: use the value that is for it" .name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- range $label, $_ := include "operator.selectorLabels" . | fromYaml }}
