@@ -106,7 +106,12 @@ pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Ma
 async fn still_there(client: &Client) -> anyhow::Result<usize> {
     let api = Api::<RoleBinding>::all(client.clone());
     let is_one = |name: String| name.starts_with(&seed::many_prefix(0));
-    Ok(api.list_metadata(&ListParams::default()).await?.into_iter().filter(|b| is_one(b.name_any())).count())
+    Ok(api
+        .list_metadata(&ListParams::default())
+        .await?
+        .into_iter()
+        .filter(|b| is_one(b.name_any()))
+        .count())
 }
 
 /// What the operator has asked for until now, by the API server's audit log.
