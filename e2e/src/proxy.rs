@@ -7,7 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -52,6 +52,8 @@ pub enum Verdict {
     Relay,
     /// The connection is cut instead.
     Swallow,
+    /// In its place comes what an API server says whose history does not go back so far: 410.
+    Expire,
 }
 
 /// Asked about each answer before it is passed on.
@@ -137,7 +139,7 @@ async fn pass_on(
     tls: Option<&TlsConnector>,
     before: &Before,
     judge: &Judge,
-) -> anyhow::Result<Response<Incoming>> {
+) -> anyhow::Result<Response<BoxBody<Bytes, hyper::Error>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let (method, uri) = (head.method.clone(), head.uri.clone());
@@ -155,7 +157,16 @@ async fn pass_on(
     }
     .with_context(|| format!("{method} {uri}"))?;
     match judge(&method, &uri, response.status()) {
-        Verdict::Relay => Ok(response),
+        Verdict::Relay => Ok(response.map(|body| body.boxed())),
+        Verdict::Expire => {
+            let status = serde_json::json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410,
+                "message": "too old resource version",
+            });
+            let body = Full::from(status.to_string()).map_err(|never| match never {}).boxed();
+            let answer = Response::builder().status(StatusCode::GONE);
+            Ok(answer.header("content-type", "application/json").body(body)?)
+        }
         Verdict::Swallow => anyhow::bail!("the answer to {method} {uri} is swallowed"),
     }
 }

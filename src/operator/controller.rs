@@ -298,9 +298,9 @@ fn woken_by_bindings(
     objects: Store<Watched>,
 ) -> impl futures::Stream<Item = ObjectRef<Watched>> + Send + use<> {
     index.changes().flat_map(move |change| {
-        let concerned = |object: &Watched| match change {
+        let concerned = |object: &Watched| match &change {
             Change::Everything => true,
-            Change::Uid(uid) => subject::uid_in_name(&object.spec.uid) == Some(uid),
+            some => subject::uid_in_name(&object.spec.uid).is_some_and(|uid| some.concerns(uid)),
         };
         let woken = objects
             .state()

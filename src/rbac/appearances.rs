@@ -69,16 +69,11 @@ impl Noting {
         }
     }
 
-    /// The binding with this key began to bear these UIDs.
-    pub(super) fn appeared(&self, uids: impl Iterator<Item = UidKey>, key: impl Fn() -> BindingKey) {
+    /// The binding with this key began to bear those UIDs of which `is_one` says so.
+    pub(super) fn appeared(&self, is_one: impl Fn(UidKey) -> bool, key: impl Fn() -> BindingKey) {
         let listeners = lock(&self.0);
-        if listeners.is_empty() {
-            return;
-        }
-        for uid in uids {
-            for listener in listeners.iter().filter(|listener| listener.uid == uid) {
-                lock(&listener.seen).note(key());
-            }
+        for listener in listeners.iter().filter(|listener| is_one(listener.uid)) {
+            lock(&listener.seen).note(key());
         }
     }
 

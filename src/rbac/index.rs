@@ -6,6 +6,7 @@
 
 use super::{
     binding::{BindingKey, BindingKind},
+    crowd::{CROWD, Crowd},
     slim::{RoleRef, SlimBinding},
     subject::{Match, UidKey},
 };
@@ -26,6 +27,8 @@ pub struct Half {
     free: Vec<Slot>,
     by_key: HashTable<Slot>,
     by_uid: HashMap<UidKey, Vec<Slot>>,
+    /// Those that bear very many UIDs, which are in no map.
+    crowded: Vec<Slot>,
     namespaces: HashSet<Arc<str>>,
     roles: HashSet<Arc<RoleRef>>,
     hasher: DefaultHashBuilder,
@@ -49,8 +52,8 @@ pub struct Kept<'a> {
     pub name: &'a str,
     /// The role that it grants.
     pub role: &'a RoleRef,
-    /// The UIDs that it bears, each with how it relates to the subject.
-    pub uids: &'a [(UidKey, Match)],
+    /// The UIDs that it bears, each with how it relates to the subject. None of one that bears very many: it is to be read.
+    pub uids: Option<&'a [(UidKey, Match)]>,
 }
 
 /// Most bindings bear one UID, and need no allocation for it.
@@ -58,14 +61,44 @@ pub struct Kept<'a> {
 enum Uids {
     One((UidKey, Match)),
     Many(Box<[(UidKey, Match)]>),
+    Crowd(Arc<Crowd>),
 }
 
 impl Uids {
-    fn as_slice(&self) -> &[(UidKey, Match)] {
+    fn as_slice(&self) -> Option<&[(UidKey, Match)]> {
         match self {
-            Uids::One(one) => std::slice::from_ref(one),
-            Uids::Many(many) => many,
+            Uids::One(one) => Some(std::slice::from_ref(one)),
+            Uids::Many(many) => Some(many),
+            Uids::Crowd(_) => None,
         }
+    }
+
+    fn bear(&self, uid: UidKey, is_wanted: impl Fn(Match) -> bool) -> bool {
+        match self {
+            Uids::Crowd(crowd) => Match::ALL
+                .iter()
+                .any(|relation| is_wanted(*relation) && crowd.relates(uid, *relation)),
+            listed => {
+                let mut uids = listed.as_slice().unwrap_or_default().iter();
+                uids.any(|(one, relation)| *one == uid && is_wanted(*relation))
+            }
+        }
+    }
+}
+
+/// The UIDs that one binding bears.
+#[derive(Clone, Debug, Default)]
+pub struct Borne {
+    /// Each, if they are few.
+    pub uids: Vec<UidKey>,
+    /// If they are very many.
+    pub crowd: Option<Arc<Crowd>>,
+}
+
+impl Borne {
+    /// Whether this UID is among them.
+    pub fn bears(&self, uid: UidKey) -> bool {
+        self.uids.contains(&uid) || self.crowd.as_ref().is_some_and(|crowd| crowd.bears(uid))
     }
 }
 
@@ -78,6 +111,7 @@ impl Half {
             free: Vec::new(),
             by_key: HashTable::new(),
             by_uid: HashMap::new(),
+            crowded: Vec::new(),
             namespaces: HashSet::new(),
             roles: HashSet::new(),
             hasher: DefaultHashBuilder::default(),
@@ -100,6 +134,7 @@ impl Half {
         let uids = match &*binding.uids {
             [] => return,
             [one] => Uids::One(*one),
+            many if many.len() > CROWD => Uids::Crowd(Arc::new(Crowd::new(&self.hasher, many))),
             _ => Uids::Many(binding.uids.clone()),
         };
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
@@ -111,8 +146,9 @@ impl Half {
             uids,
         };
         let slot = self.free.pop().unwrap_or(self.entries.len() as Slot);
-        for uid in distinct(entry.uids.as_slice()) {
-            self.by_uid.entry(uid).or_default().push(slot);
+        match entry.uids.as_slice() {
+            Some(uids) => distinct(uids).for_each(|uid| self.by_uid.entry(uid).or_default().push(slot)),
+            None => self.crowded.push(slot),
         }
         match self.entries.get_mut(slot as usize) {
             Some(place) => *place = Some(entry),
@@ -147,7 +183,11 @@ impl Half {
         if let Some(namespace) = namespace {
             forget(&mut self.namespaces, &namespace);
         }
-        for uid in distinct(uids.as_slice()) {
+        let Some(uids) = uids.as_slice() else {
+            self.crowded.retain(|s| *s != slot);
+            return;
+        };
+        for uid in distinct(uids) {
             if let Some(slots) = self.by_uid.get_mut(&uid) {
                 slots.retain(|s| *s != slot);
                 if slots.is_empty() {
@@ -158,17 +198,24 @@ impl Half {
     }
 
     /// The UIDs kept for the key of `binding`: those that an update of it concerns, besides its new ones.
-    pub fn uids_under_key_of(&self, binding: &SlimBinding) -> Vec<UidKey> {
+    pub fn borne_under_key_of(&self, binding: &SlimBinding) -> Borne {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));
         let entry_at = |slot: &Slot| self.entries.get(*slot as usize).and_then(Option::as_ref);
         let found = self.by_key.find(hash, |slot| {
             entry_at(slot).is_some_and(|e| e.namespace.as_deref() == namespace && *e.name == *name)
         });
-        found
-            .and_then(entry_at)
-            .map(|e| distinct(e.uids.as_slice()).collect())
-            .unwrap_or_default()
+        match found.and_then(entry_at).map(|entry| &entry.uids) {
+            None => Borne::default(),
+            Some(Uids::Crowd(crowd)) => Borne {
+                crowd: Some(crowd.clone()),
+                ..Borne::default()
+            },
+            Some(listed) => Borne {
+                uids: distinct(listed.as_slice().unwrap_or_default()).collect(),
+                crowd: None,
+            },
+        }
     }
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, in the order of their keys.
@@ -185,13 +232,10 @@ impl Half {
         let slots = self.by_uid.get(&uid).map(Vec::as_slice).unwrap_or_default();
         let entries = slots
             .iter()
+            .chain(&self.crowded)
             .filter_map(|slot| self.entries.get(*slot as usize)?.as_ref());
-        let bears = |entry: &&Entry| {
-            let mut uids = entry.uids.as_slice().iter();
-            uids.any(|(one, relation)| *one == uid && is_wanted(*relation))
-        };
         let mut keys: Vec<_> = entries
-            .filter(bears)
+            .filter(|entry| entry.uids.bear(uid, &is_wanted))
             .map(|entry| BindingKey {
                 kind: self.kind,
                 namespace: entry.namespace.as_deref().map(str::to_owned),
@@ -217,6 +261,7 @@ impl Half {
         self.entries.shrink_to_fit();
         self.by_uid.values_mut().for_each(Vec::shrink_to_fit);
         self.by_uid.shrink_to_fit();
+        self.crowded.shrink_to_fit();
         self.namespaces.shrink_to_fit();
         self.roles.shrink_to_fit();
         let (entries, hasher) = (&self.entries, &self.hasher);
@@ -289,9 +334,39 @@ mod tests {
         half.apply(&binding("a", "x", &["100", "200"]));
         half.apply(&binding("a", "x", &["200"]));
         assert_eq!((names(&half, 100).len(), names(&half, 200).len()), (0, 1));
-        assert_eq!(half.uids_under_key_of(&binding("a", "x", &[])), [200]);
+        assert_eq!(half.borne_under_key_of(&binding("a", "x", &[])).uids, [200]);
         half.apply(&binding("a", "x", &[]));
         assert!(half.is_empty() && half.by_uid.is_empty());
+    }
+
+    #[test]
+    fn a_binding_with_very_many_uids_is_found_by_each_and_leaves_nothing() {
+        let mut half = Half::new(BindingKind::RoleBinding);
+        let users: Vec<_> = (1000..6000).map(|uid| uid.to_string()).collect();
+        let users: Vec<_> = users.iter().map(String::as_str).chain(["77-x"]).collect();
+        half.apply(&binding("a", "crowded", &users));
+        half.apply(&binding("a", "plain", &["1000"]));
+        assert_eq!(names(&half, 1000), ["RoleBinding a/crowded", "RoleBinding a/plain"]);
+        assert_eq!(
+            (
+                names(&half, 5999).len(),
+                names(&half, 6000).len(),
+                names(&half, 77).len()
+            ),
+            (1, 0, 0)
+        );
+        assert_eq!(
+            (half.find(77, Match::OtherSuffix).len(), half.find_any(77).len()),
+            (1, 1)
+        );
+        assert_eq!(half.by_uid.len(), 1, "no map grows with them");
+        let borne = half.borne_under_key_of(&binding("a", "crowded", &[]));
+        assert!(borne.bears(3000) && borne.bears(77) && !borne.bears(7000));
+        half.apply(&binding("a", "crowded", &["1000"]));
+        assert_eq!((names(&half, 1000).len(), names(&half, 3000).len()), (2, 0));
+        half.apply(&binding("a", "crowded", &users));
+        half.remove(&binding("a", "crowded", &[]));
+        assert!(half.crowded.is_empty() && half.find_any(3000).is_empty());
     }
 
     #[test]
@@ -311,7 +386,8 @@ mod tests {
         assert_eq!((half.roles.len(), half.namespaces.len()), (2, 1));
         let edit = half.iter().find(|kept| &*kept.role.name == "edit").unwrap();
         assert_eq!((edit.namespace, edit.name), (Some("a"), "z"));
-        assert_eq!(edit.uids, [(100, Match::User), (200, Match::OtherSuffix)]);
+        let expected: &[_] = &[(100, Match::User), (200, Match::OtherSuffix)];
+        assert_eq!(edit.uids, Some(expected));
         half.remove(&granting("z", "edit"));
         half.apply(&granting("y", "admin"));
         assert_eq!((half.roles.len(), half.namespaces.len(), half.len()), (2, 1, 2));

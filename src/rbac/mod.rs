@@ -5,6 +5,7 @@ pub mod appearances;
 pub mod backup;
 pub mod binding;
 pub mod by_hand;
+pub mod crowd;
 pub mod effects;
 pub mod fence;
 pub mod index;

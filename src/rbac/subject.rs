@@ -25,6 +25,11 @@ pub enum Match {
     NameOnly,
 }
 
+impl Match {
+    /// All of them.
+    pub const ALL: [Match; 3] = [Match::User, Match::OtherSuffix, Match::NameOnly];
+}
+
 /// The UID in a name of the form `<uid>` or `<uid>-<digits>`.
 pub fn uid_in_name(name: &str) -> Option<UidKey> {
     let (uid, suffix) = name

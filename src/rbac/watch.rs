@@ -6,7 +6,7 @@ use super::{
     appearances::{Appearances, Noting},
     binding::{BindingKey, BindingKind},
     fence::FenceNames,
-    index::Half,
+    index::{Borne, Half},
     list::{self, Listed},
     slim::SlimBinding,
     subject::{Match, RBAC_GROUP, UidKey},
@@ -34,12 +34,25 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(800), Duration::fro
 const LARGEST_KEPT: usize = 64 << 10;
 
 /// What the index tells those who wait for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Change {
     /// The bindings that bear this UID may have changed.
     Uid(UidKey),
+    /// A binding that bears very many UIDs has changed, or one that did.
+    Borne(Arc<Borne>),
     /// A full list was taken in: anything may have changed.
     Everything,
+}
+
+impl Change {
+    /// Whether bindings that bear this UID may have changed.
+    pub fn concerns(&self, uid: UidKey) -> bool {
+        match self {
+            Change::Uid(one) => *one == uid,
+            Change::Borne(borne) => borne.bears(uid),
+            Change::Everything => true,
+        }
+    }
 }
 
 /// The index of both kinds, and what is known of its freshness.
@@ -303,13 +316,13 @@ impl BindingIndex {
     fn apply(&self, kind: BindingKind, binding: &SlimBinding) {
         let watched = self.watched(kind);
         let mut half = watched.write();
-        let mut touched = half.uids_under_key_of(binding);
+        let before = half.borne_under_key_of(binding);
         half.apply(binding);
-        let named = || binding.uids.iter().map(|(uid, _)| *uid);
-        self.noting
-            .appeared(named().filter(|uid| !touched.contains(uid)), || key_of(kind, binding));
+        let after = half.borne_under_key_of(binding);
+        let appeared = |uid: UidKey| after.bears(uid) && !before.bears(uid);
+        self.noting.appeared(appeared, || key_of(kind, binding));
         drop(half);
-        touched.extend(named());
+        self.tell_of(before, after);
         if let Some(nonce) = nonce_in(binding, watched.barrier.as_ref()) {
             watched.nonce.send_replace(Some(nonce.to_owned()));
         }
@@ -320,18 +333,24 @@ impl BindingIndex {
             resource_version = binding.resource_version,
             "the index took in a binding"
         );
-        self.tell_of(touched);
     }
 
     fn delete(&self, kind: BindingKind, binding: &SlimBinding) {
         let mut half = self.watched(kind).write();
-        let touched = half.uids_under_key_of(binding);
+        let before = half.borne_under_key_of(binding);
         half.remove(binding);
         drop(half);
-        self.tell_of(touched);
+        self.tell_of(before, Borne::default());
     }
 
-    fn tell_of(&self, mut uids: Vec<UidKey>) {
+    fn tell_of(&self, before: Borne, after: Borne) {
+        let mut uids = Vec::new();
+        for borne in [before, after] {
+            match borne.crowd {
+                Some(_) => self.tell(Change::Borne(Arc::new(borne))),
+                None => uids.extend(borne.uids),
+            }
+        }
         uids.sort_unstable();
         uids.dedup();
         uids.into_iter().for_each(|uid| self.tell(Change::Uid(uid)));
@@ -462,14 +481,24 @@ mod tests {
             "what the new list lacks is gone"
         );
         index.apply(kind, &binding("b", "200"));
-        assert_eq!(changes.next().await, Some(Change::Everything));
-        assert_eq!(changes.next().await, Some(Change::Everything));
-        assert_eq!(
-            changes.next().await,
-            Some(Change::Uid(100)),
-            "who lost a binding is told"
-        );
-        assert_eq!(changes.next().await, Some(Change::Uid(200)));
+        assert!(matches!(changes.next().await, Some(Change::Everything)));
+        assert!(matches!(changes.next().await, Some(Change::Everything)));
+        let who_lost_it = changes.next().await;
+        assert!(matches!(who_lost_it, Some(Change::Uid(100))), "{who_lost_it:?}");
+        assert!(matches!(changes.next().await, Some(Change::Uid(200))));
+        // Ten thousand are told of once: nobody who listens falls behind, and nobody else is woken.
+        let subjects: Vec<_> = (1000..11_000)
+            .map(|uid| json!({"kind": "User", "name": uid.to_string()}))
+            .collect();
+        let crowded = json!({"metadata": {"namespace": "n", "name": "b"}, "subjects": subjects});
+        index.apply(kind, &serde_json::from_value(crowded).unwrap());
+        index.delete(kind, &binding("b", "1"));
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.extend(changes.next().await);
+        }
+        let concerned = |uid| told.iter().filter(|change| change.concerns(uid)).count();
+        assert_eq!((concerned(200), concerned(5000), concerned(999)), (1, 2, 0));
     }
 
     fn names() -> FenceNames {

@@ -82,6 +82,7 @@ pub(super) async fn start(
                 authority,
                 &plane.url,
                 controllers,
+                options.one_account,
             )?);
             readiness::until_controllers_run(&mut plane, &client).await?;
         } else {
@@ -214,7 +215,7 @@ fn start_apiserver(binaries: &Path, dir: &Path, port: u16, pods: Option<Ipv4Addr
 }
 
 fn start_scheduler(binaries: &Path, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<Process> {
-    let config = component_kubeconfig("kube-scheduler", dir, authority, url)?;
+    let config = component_kubeconfig("kube-scheduler", &[], dir, authority, url)?;
     let mut command = Command::new(binaries.join("kube-scheduler"));
     command
         .arg("--kubeconfig")
@@ -224,8 +225,14 @@ fn start_scheduler(binaries: &Path, dir: &Path, authority: &Authority, url: &str
     Process::spawn("kube-scheduler", &command, &dir.join("kube-scheduler.log"))
 }
 
-fn component_kubeconfig(component: &str, dir: &Path, authority: &Authority, url: &str) -> anyhow::Result<PathBuf> {
-    let identity = authority.client(&format!("system:{component}"), &[])?;
+fn component_kubeconfig(
+    component: &str,
+    groups: &[&str],
+    dir: &Path,
+    authority: &Authority,
+    url: &str,
+) -> anyhow::Result<PathBuf> {
+    let identity = authority.client(&format!("system:{component}"), groups)?;
     let config = dir.join(format!("{component}.kubeconfig"));
     kubeconfig::write(
         &config,
@@ -240,23 +247,24 @@ fn start_controller_manager(
     authority: &Authority,
     url: &str,
     controllers: &str,
+    one_account: bool,
 ) -> anyhow::Result<Process> {
     let binary = binaries.join("kube-controller-manager");
     anyhow::ensure!(
         binary.is_file(),
         "{binaries:?} has no kube-controller-manager, which this cluster needs"
     );
-    let config = component_kubeconfig("kube-controller-manager", dir, authority, url)?;
+    // Without accounts of their own, the controllers need whatever any of them needs.
+    let (groups, accounts): (&[&str], _) = match one_account {
+        true => (&["system:masters"], "--use-service-account-credentials=false"),
+        false => (&[], "--use-service-account-credentials"),
+    };
+    let config = component_kubeconfig("kube-controller-manager", groups, dir, authority, url)?;
     let mut command = Command::new(binary);
     command
         .arg("--kubeconfig")
         .arg(&config)
-        .args([
-            "--leader-elect=false",
-            "--secure-port",
-            "0",
-            "--use-service-account-credentials",
-        ])
+        .args(["--leader-elect=false", "--secure-port", "0", accounts])
         // Tests do not wait for many objects, and three of these share a small machine.
         .args(["--concurrent-gc-syncs", "4", "--concurrent-namespace-syncs", "4"])
         .args(["--root-ca-file", "ca.crt", "--controllers", controllers])

@@ -33,7 +33,7 @@ pub(super) async fn offboard(stage: &ScaleStage, count: u32) -> anyhow::Result<V
         let (name, uid) = (format!("leaver-{n}"), seed::leaver(n));
         stage.apply(&name, json!({"uid": uid})).await?;
         let applied = Timestamp::now();
-        let done = tokio::time::timeout(DEADLINE, until_offboarded(&mut updates, &name)).await;
+        let done = tokio::time::timeout(DEADLINE, until_offboarded(&mut updates, &name, BINDINGS)).await;
         let done = done.with_context(|| {
             format!(
                 "{name} was not offboarded within {DEADLINE:?}:\n{}",
@@ -51,8 +51,8 @@ pub(super) async fn offboard(stage: &ScaleStage, count: u32) -> anyhow::Result<V
     Ok(times)
 }
 
-/// When the event arrived that says so.
-async fn until_offboarded(updates: &mut Updates, name: &str) -> anyhow::Result<Timestamp> {
+/// When the event arrived that says so, and that so many bindings were removed.
+pub(super) async fn until_offboarded(updates: &mut Updates, name: &str, bindings: u32) -> anyhow::Result<Timestamp> {
     loop {
         let update = updates.next().await?;
         let status = update
@@ -64,7 +64,7 @@ async fn until_offboarded(updates: &mut Updates, name: &str) -> anyhow::Result<T
         if condition(status, ConditionType::Offboarded.as_str()).starts_with("True/") {
             let removed = status.removed.map_or(0, |removed| removed.total);
             anyhow::ensure!(
-                removed == BINDINGS,
+                removed == bindings,
                 "{name} is offboarded, but {removed} bindings were removed"
             );
             return Ok(update.at);

@@ -4,20 +4,24 @@
 //! ```text
 //! seed     bindings as ACK makes them, by 48 connections      list     what reading them all takes at least
 //! process  the operator's memory, and when it was ready       leavers  one after the other, from applied to offboarded
-//! report   the figures as JSON, and the bars they must stay under
+//! many     one leaver with 3,000 bindings                     report   the figures as JSON, and the bars they must stay under
 //! ```
 
 mod leavers;
 mod list;
+mod many;
 pub mod process;
 mod report;
 mod seed;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-use self::report::Report;
+use self::{
+    many::Many,
+    report::{Measured, Report},
+};
 use crate::{
     cluster::{self, Cluster},
     stage::{CLUSTER_ID, OperatorOptions, Stage, operator_binary},
@@ -35,6 +39,9 @@ pub struct Options {
     /// How many leavers are offboarded, one after the other; each has three bindings and a kubeconfig.
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub leavers: u32,
+    /// How many bindings in 300 namespaces the one leaver has that is measured against a bare client; 0 leaves that out.
+    #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub of_one_leaver: u32,
     /// Where to write the figures, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -50,13 +57,8 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     eprintln!(
         "Starting etcd and kube-apiserver (about 5 s; the first run on a machine builds them: about 4 minutes) ..."
     );
-    let cluster = Box::new(
-        Cluster::start(cluster::Options {
-            controller_manager: true,
-            ..cluster::Options::default()
-        })
-        .await?,
-    );
+    let (empty, many) = in_an_empty_cluster(options).await?;
+    let cluster = start_cluster().await?;
     // Before the simulator follows the audit log: it keeps a log service's records, not those of a seeding.
     seed::bindings(&cluster, options.bindings).await?;
     seed::leavers(&cluster, options.leavers).await?;
@@ -84,12 +86,52 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     eprintln!("After the last leaver, the operator takes {} MiB.", memory.rss.mib());
     stage.stop_operator().await?;
 
-    let report = Report::new(options.bindings, bare_list, sync, rss, memory.peak, &times);
+    let report = Report::new(Measured {
+        bindings: options.bindings,
+        bare_list,
+        sync,
+        rss,
+        peak: memory.peak,
+        times,
+        empty,
+        many,
+    });
     report.print();
     if let Some(path) = &options.report {
         report.write(path)?;
     }
     Ok(report.meets_its_bars())
+}
+
+async fn start_cluster() -> anyhow::Result<Box<Cluster>> {
+    let options = cluster::Options {
+        controller_manager: true,
+        ..cluster::Options::default()
+    };
+    Ok(Box::new(Cluster::start(options).await?))
+}
+
+/// What the same takes in a cluster without other bindings: the times of as many leavers, and the one with very many bindings.
+async fn in_an_empty_cluster(options: &Options) -> anyhow::Result<(Vec<Duration>, Option<Many>)> {
+    eprintln!("First without other bindings:");
+    let cluster = start_cluster().await?;
+    seed::namespaces(&cluster).await?;
+    seed::leavers(&cluster, options.leavers).await?;
+    if options.of_one_leaver > 0 {
+        seed::many(&cluster, options.of_one_leaver).await?;
+    }
+    let mut stage = Stage::set(cluster).await?;
+    stage.sim.detach_cluster(CLUSTER_ID);
+    leavers::issue_kubeconfigs(&stage, options.leavers);
+    stage.start_operator(&as_in_production()).await?;
+    process::until_synced(&mut stage).await?;
+    let times = leavers::offboard(&stage, options.leavers).await?;
+    let many = match options.of_one_leaver {
+        0 => None,
+        count => Some(many::measure(&stage, count).await?),
+    };
+    stage.stop_operator().await?;
+    Ok((times, many))
 }
 
 /// Nothing but the addresses differs from the defaults.

@@ -42,6 +42,11 @@ pub(super) async fn bindings(cluster: &Cluster, count: u32) -> anyhow::Result<()
     create(&client, (0..count).map(binding), "bindings", count).await
 }
 
+/// Makes the namespaces in which leavers have bindings, where nothing else is.
+pub(super) async fn namespaces(cluster: &Cluster) -> anyhow::Result<()> {
+    bindings(cluster, 0).await
+}
+
 /// Gives each leaver three bindings: one everywhere, two in namespaces.
 pub(super) async fn leavers(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
     let all = (0..count).flat_map(|n| {
@@ -66,6 +71,44 @@ pub(super) async fn leavers(cluster: &Cluster, count: u32) -> anyhow::Result<()>
         ]
     });
     create(&cluster.admin(), all, "bindings of leavers", 3 * count).await
+}
+
+/// How many namespaces the bindings of one who holds many are spread over.
+const MANY_NAMESPACES: u32 = 300;
+
+/// The UID of the n-th of those who hold many bindings.
+pub(super) fn holds_many(n: u32) -> String {
+    (280_000_000_000_000_000 + u64::from(n) * 104_729).to_string()
+}
+
+/// What the names of the bindings of the n-th of them begin with.
+pub(super) fn many_prefix(n: u32) -> String {
+    format!("many-{n}-")
+}
+
+/// Namespace and name of one of the bindings of the n-th of them.
+pub(super) fn many_place(n: u32, binding: u32) -> (String, String) {
+    let namespace = format!("many-{:03}", binding % MANY_NAMESPACES);
+    (namespace, format!("{}{binding}", many_prefix(n)))
+}
+
+/// Two who hold `count` bindings each, in the same 300 namespaces.
+pub(super) async fn many(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
+    let client = cluster.admin();
+    let namespaces = (0..MANY_NAMESPACES).map(|n| {
+        let (name, _) = many_place(0, n);
+        ("/api/v1/namespaces".to_owned(), json!({"metadata": {"name": name}}))
+    });
+    create(&client, namespaces, "namespaces", MANY_NAMESPACES).await?;
+    let bindings = (0..2).flat_map(|n| {
+        let subject = user(&holds_many(n));
+        (0..count).map(move |binding| {
+            let (namespace, name) = many_place(n, binding);
+            let body = object("RoleBinding", Some(&namespace), &name, vec![subject.clone()]);
+            (path(&namespace), body)
+        })
+    });
+    create(&client, bindings, "bindings of two who hold many", 2 * count).await
 }
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";

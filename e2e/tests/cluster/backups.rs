@@ -244,6 +244,32 @@ async fn a_backup_is_deleted_by_nobody_and_goes_with_its_namespace() {
         assert!(admin.get_opt(name).await.unwrap().is_some(), "{name} is there");
     }
 
+    assert_goes_with_its_namespace(&cluster).await;
+}
+
+/// Whoever ends the namespace: each controller has an account of its own in some clusters, and in others they share one.
+#[tokio::test]
+async fn a_backup_goes_with_its_namespace_where_controllers_share_an_account() {
+    let options = Options {
+        controller_manager: true,
+        one_account: true,
+        ..Options::default()
+    };
+    let cluster = Cluster::start(options).await.unwrap();
+    cluster.install_operator(OPERATOR_NAMESPACE).await.unwrap();
+    let operator = cluster
+        .service_account_client(OPERATOR_NAMESPACE, super::OPERATOR_SERVICE_ACCOUNT)
+        .await
+        .unwrap();
+    store(&operator).await;
+    let deleted = maps(&cluster.admin())
+        .delete("offboarding-a", &DeleteParams::default())
+        .await;
+    assert_forbidden("offboarding-a", deleted, "nobody deletes a backup");
+    assert_goes_with_its_namespace(&cluster).await;
+}
+
+async fn assert_goes_with_its_namespace(cluster: &Cluster) {
     let namespaces = Api::<Namespace>::all(cluster.admin());
     namespaces
         .delete(OPERATOR_NAMESPACE, &DeleteParams::default())

@@ -6,22 +6,54 @@
 use crate::support::{TestStage, UID, stage};
 use ack_offboarding_e2e::{
     cluster::{FENCE, eventually},
+    proxy::{Judge, Proxy, Upstream, Verdict},
     scale::process,
     stage::{OperatorOptions, condition, user},
 };
 use futures::{StreamExt, TryStreamExt};
+use http::{Method, Uri};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// For hundreds of megabytes through an API server on a busy machine.
 const LONG: Duration = Duration::from_secs(180);
 /// In one binding, as JSON.
 const BODY: usize = 600_000;
+
+/// So many RoleBindings, each with so many subjects that nobody else names.
+async fn crowd(stage: &TestStage, count: usize, each: usize) -> anyhow::Result<()> {
+    let api: Api<RoleBinding> = Api::namespaced(stage.admin(), "default");
+    let create = |n: usize| {
+        let api = api.clone();
+        async move {
+            let subjects: Vec<_> = (0..each)
+                .map(|m| user(&(100_000_000 + n * each + m).to_string()))
+                .collect();
+            let binding: RoleBinding = serde_json::from_value(json!({
+                "metadata": {"name": format!("crowd-{n:03}")},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                "subjects": subjects,
+            }))?;
+            api.create(&PostParams::default(), &binding).await?;
+            anyhow::Ok(())
+        }
+    };
+    futures::stream::iter((0..count).map(create))
+        .buffer_unordered(4)
+        .try_collect()
+        .await
+}
 
 /// So many RoleBindings of 0.6 MB, half of it subjects, with `first` among them.
 async fn fill(stage: &TestStage, count: usize, first: &Value) -> anyhow::Result<()> {
@@ -108,5 +140,82 @@ async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Res
     let peak = peak(&mut stage)?;
     eprintln!("the peak after the removal: {peak} MiB");
     assert!(peak < 64, "{peak} MiB to remove them");
+    Ok(())
+}
+
+/// Seven hundred thousand UIDs in a hundred bindings: what is kept of each is a hash. One of them is found by it, and taken out.
+#[tokio::test(flavor = "multi_thread")]
+async fn bindings_that_name_thousands_of_uids_take_little_room() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    crowd(&stage, 100, 7_000).await?;
+    start(&mut stage).await?;
+    let at_start = peak(&mut stage)?;
+    eprintln!("the peak after the first list: {at_start} MiB");
+    assert!(at_start < 48, "{at_start} MiB for 700,000 UIDs");
+    let uid = (100_000_000 + 40 * 7_000).to_string();
+    stage.apply("left", json!({"uid": uid})).await?;
+    stage
+        .wait_for("left", "the offboarding", |status| {
+            condition(status, "Offboarded").starts_with("True/")
+        })
+        .await?;
+    assert!(stage.bindings_of(&uid).await?.is_empty());
+    let after = peak(&mut stage)?;
+    eprintln!("the peak after the removal: {after} MiB");
+    assert!(after < 64, "{after} MiB to take one out");
+    Ok(())
+}
+
+/// The API server's history does not go back to where the watch ended: everything is listed once more, beside what is known. And then
+/// the largest object that etcd takes comes as an event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> anyhow::Result<()> {
+    let mut stage = stage().await;
+    fill(&stage, 100, &user("somebody")).await?;
+    let expired = Arc::new(AtomicUsize::new(0));
+    let upstream = Upstream::api_server(&stage.cluster)?;
+    let proxy = {
+        let expired = expired.clone();
+        let judge: Judge = Arc::new(move |method: &Method, uri: &Uri, _| {
+            let watches =
+                uri.path().ends_with("/rolebindings") && uri.query().is_some_and(|q| q.contains("watch=true"));
+            match *method == Method::GET && watches && expired.fetch_add(1, Ordering::SeqCst) < 1 {
+                true => Verdict::Expire,
+                false => Verdict::Relay,
+            }
+        });
+        Proxy::start(upstream, judge).await?
+    };
+    let options = OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    stage.start_operator(&options).await?;
+    eventually("a second list", LONG, async || {
+        let lists = stage
+            .operator_log()
+            .matches("the index holds a full list kind=\"RoleBinding\"")
+            .count();
+        Ok((lists == 2).then_some(()))
+    })
+    .await?;
+    let listed = peak(&mut stage)?;
+    eprintln!("the peak after the second list: {listed} MiB");
+    assert!(listed < 96, "{listed} MiB to list twice");
+
+    let subjects: Vec<_> = std::iter::once(user(UID))
+        .chain((0..11_000).map(|n| user(&format!("person-{n:012}"))))
+        .collect();
+    stage.role_binding("default", "largest", "view", &subjects).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage
+        .wait_for("left", "the offboarding", |status| {
+            condition(status, "Offboarded").starts_with("True/")
+        })
+        .await?;
+    assert!(stage.bindings_of(UID).await?.is_empty(), "the event was taken in");
+    let after = peak(&mut stage)?;
+    eprintln!("the peak after the event, and the removal: {after} MiB");
+    assert!(after < 96, "{after} MiB");
     Ok(())
 }
