@@ -159,6 +159,8 @@ vocabulary!(
         NothingToRemove,
         /// A binding kept changing.
         Conflict,
+        /// A binding was changed each time before it could be removed, for as often as that is tried.
+        KeepsChanging,
         /// The API server gave up on the operator's admission policy for one binding: somebody has put too many names into it.
         PolicyLimitExceeded,
         /// An admission policy of the chart is missing, weakened, or cannot be shown to be in force.

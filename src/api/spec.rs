@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
     status = "UserOffboardingStatus",
     derive = "PartialEq",
     doc = "Ends the access of one RAM user or RAM role to this ACK cluster: its RBAC bindings are backed up and removed, its kubeconfig is purged by ACK, and the result is verified.",
+    selectable = ".spec.uid",
     printcolumn(
         name = "UID",
         type_ = "string",

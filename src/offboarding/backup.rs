@@ -1,15 +1,17 @@
 //! Step 4: stores the bindings, and reads them back. What changes a binding needs the proof that this gives.
 
 use super::{
+    budget,
     context::Context,
     decide::Clearance,
     hold::{self, Again, Hold, Stop},
     observe::{self, Facts},
+    peers::Asked,
     plan::{self, Item, Plan},
     record::Record,
 };
 use crate::{
-    api::{ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboarding},
+    api::{ConditionStatus as Is, ConditionType as Condition, Reason},
     metrics::METRICS,
     rbac::{
         BindingKey, LiveBinding, Match,
@@ -28,8 +30,8 @@ const PARALLEL: usize = 4;
 /// What a backup is made with, besides the bindings.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'a> {
-    /// For which object.
-    pub object: &'a UserOffboarding,
+    /// By which object.
+    pub asked: &'a Asked,
     /// Of whom.
     pub leaver: &'a Leaver,
     /// What for.
@@ -74,8 +76,14 @@ pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Reco
     let relations = [Match::NameOnly, Match::OtherSuffix];
     let found = ctx.fence.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
-    let new: Vec<Wanted> = alike
+    let new: Vec<LiveBinding> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
+        .collect();
+    let parts = usize::from(ctx.settings.backups_per_day);
+    // Whoever edits one of them all the time does not decide how many backups there are.
+    budget::for_kept(&new, record, Timestamp::now(), parts).map_or(Ok(()), Err)?;
+    let new: Vec<Wanted> = new
+        .into_iter()
         .map(|binding| Wanted {
             binding,
             action: StoredAction::Keep,
@@ -224,7 +232,7 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
         }
     };
     done.bindings = entries.into_iter().map(|entry| entry.binding).collect();
-    let permit = ctx.still_wanted(task.object).await?;
+    let permit = ctx.still_wanted(task.asked).await?;
     let stored = backup::store(&ctx.client, &map, now, &permit).await;
     drop(permit);
     let (part, request_id) = stored.map_err(|error| {

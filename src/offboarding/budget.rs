@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    rbac::backup::{StoredAction, StoredPart},
+    rbac::{
+        BindingKey, LiveBinding,
+        backup::{StoredAction, StoredPart},
+    },
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::{collections::BTreeMap, time::Duration};
@@ -55,25 +58,9 @@ pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Pla
             within.push(item);
         }
     }
-    let hold = beyond.first().map(|first| {
-        let oldest = lately.iter().map(|part| part.created).min().unwrap_or(now);
-        let free = oldest.checked_add(LATELY).unwrap_or(now);
-        let wait = free.duration_since(now).unsigned_abs().max(Duration::from_secs(1));
-        let shown = Timestamp::from_second(free.as_second()).unwrap_or(free);
-        let message = format!(
-            "{} and {} more are not backed up, and so not removed: {} backups of {:.1} MiB of bindings were stored for this UID within 24 \
-             hours, which is what the operator stores at most. Somebody creates or changes its bindings again and again: find \
-             out who (the audit log says), and stop that. The operator goes on at {shown}.",
-            first.binding.key,
-            super::plan::bindings(beyond.len() - 1),
-            lately.len(),
-            all as f64 / f64::from(1 << 20),
-        );
-        Hold {
-            again: Again::After(wait),
-            ..Hold::stall(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
-        }
-    });
+    let hold = beyond
+        .first()
+        .map(|first| spent(&first.binding.key, beyond.len() - 1, &lately, all, now));
     (
         Plan {
             digest,
@@ -82,6 +69,42 @@ pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Pla
         },
         hold,
     )
+}
+
+/// The hold, if what stays cannot be backed up before ACK's purge any more: `kept` are its bindings.
+pub fn for_kept(kept: &[LiveBinding], record: &Record, now: Timestamp, parts: usize) -> Option<Hold> {
+    let first = kept.first()?;
+    let lately: Vec<&StoredPart> = record
+        .parts
+        .iter()
+        .filter(|part| now.duration_since(part.created) < LATELY)
+        .collect();
+    let stored: usize = lately
+        .iter()
+        .flat_map(|part| &part.entries)
+        .map(|entry| entry.bytes)
+        .sum();
+    let all = stored + kept.iter().map(|binding| binding.bytes).sum::<usize>();
+    (lately.len() >= parts || all > BYTES).then(|| spent(&first.key, kept.len() - 1, &lately, all, now))
+}
+
+fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, now: Timestamp) -> Hold {
+    let oldest = lately.iter().map(|part| part.created).min().unwrap_or(now);
+    let free = oldest.checked_add(LATELY).unwrap_or(now);
+    let wait = free.duration_since(now).unsigned_abs().max(Duration::from_secs(1));
+    let shown = Timestamp::from_second(free.as_second()).unwrap_or(free);
+    let message = format!(
+        "{first} and {} more are not backed up, and so not removed: {} backups of {:.1} MiB of bindings were stored for this UID within 24 \
+         hours, which is what the operator stores at most. Somebody creates or changes its bindings again and again: find \
+         out who (the audit log says), and stop that. The operator goes on at {shown}.",
+        super::plan::bindings(more),
+        lately.len(),
+        all as f64 / f64::from(1 << 20),
+    );
+    Hold {
+        again: Again::After(wait),
+        ..Hold::stall(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
+    }
 }
 
 #[cfg(test)]
@@ -128,9 +151,7 @@ mod tests {
                 vec![entry(&plan.items[0].binding.key, namespace, bytes)],
             )
         };
-        let record = Record {
-            parts: (0..parts).map(part).collect(),
-        };
+        let record: Record = (0..parts).map(part).collect();
         let (plan, hold) = within(plan, &record, facts.now, PARTS);
         (
             plan.items.len(),

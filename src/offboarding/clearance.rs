@@ -17,10 +17,27 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-/// How many items pass the checks at a time: their list must fit in a ConfigMap. The rest is checked in the next pass.
+/// How many items pass the checks at a time: their list must fit in a ConfigMap.
 pub const ITEMS_AT_MOST: usize = 10_000;
+
+/// Takes out of the plan what is more than that; and the hold for when the rest is done: it comes in the next pass.
+pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
+    let Some(more) = plan.items.len().checked_sub(ITEMS_AT_MOST).filter(|more| *more > 0) else {
+        return (plan, None);
+    };
+    plan.items.truncate(ITEMS_AT_MOST);
+    let message = format!(
+        "The first {} are removed. {more} more name the UID, and are removed next.",
+        super::plan::bindings(ITEMS_AT_MOST)
+    );
+    let hold = Hold::wait(Reason::InProgress, Again::After(NEXT_PASS), message);
+    (plan, Some(hold.about(Condition::BindingsRemoved, Is::False)))
+}
+
+/// When the next pass begins.
+const NEXT_PASS: Duration = Duration::from_secs(1);
 
 /// The items that passed the checks of the current run.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +101,8 @@ fn digest(list: &str) -> String {
     format!("sha256:{}", backup::sha256(list.as_bytes()))
 }
 
-/// Writes down what passed the checks, before the first change: the list, then the status.
+/// Writes down what passed the checks, before the first change: the list, then the status. `planned` is all that there is to do, and
+/// `plan` the part of it that passed.
 ///
 /// # Errors
 /// When either cannot be written.
@@ -92,6 +110,7 @@ pub async fn write(
     ctx: &Context,
     report: &mut Report,
     facts: &mut Facts,
+    planned: &BTreeSet<String>,
     plan: &Plan,
     clearance: &Clearance,
 ) -> Result<(), Stop> {
@@ -102,12 +121,13 @@ pub async fn write(
     if known && facts.cleared.covers_all(plan) {
         return Ok(());
     }
-    let mut items = facts.cleared.items.clone();
+    // What is not planned any more is gone, or another: neither needs to have passed.
+    let mut items: BTreeSet<String> = facts.cleared.items.intersection(planned).cloned().collect();
     items.extend(plan.fingerprints().map(str::to_owned));
     let lines: Vec<&str> = items.iter().map(String::as_str).collect();
     let list = lines.join("\n");
     let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
-    let permit = ctx.still_wanted(&report.object).await?;
+    let permit = ctx.still_wanted(&facts.asked).await?;
     let stored = backup::create(&ctx.client, &map).await;
     let (stored, request_id) = stored.map_err(|error| not_written(&super::backup::said(&error)))?;
     drop(permit);

@@ -7,22 +7,29 @@ use super::{
         Place, RecentAnswers,
         coverage::{Day, Own},
     },
-    hold::{Again, Hold, Stop, Trouble},
-    peers::Peer,
+    hold::{self, Again, Hold, Stop, Trouble},
+    peers::Asked,
 };
 use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
     api::{Reason, UserOffboarding},
     operator::{
         leadership::{InHand, Leadership, Permit},
+        observed::Watched,
         policies::Prover,
         settings::Settings,
     },
-    rbac::{fence::Fence, subject::UidKey, watch::BindingIndex},
+    rbac::{
+        BindingKey, LiveBinding,
+        effects::{self, ReadError},
+        fence::Fence,
+        subject::{Leaver, UidKey},
+        watch::BindingIndex,
+    },
     uid::Uid,
 };
 use futures::Stream;
-use kube::{Api, Client, ResourceExt, runtime::events::Recorder};
+use kube::{Api, Client, ResourceExt, api::ListParams, runtime::events::Recorder};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard},
@@ -67,27 +74,47 @@ pub struct Context {
     claims: Arc<Claims>,
     next_polls: Mutex<HashMap<String, Instant>>,
     room: tokio::sync::Semaphore,
+    reads: tokio::sync::Semaphore,
     gone: Mutex<HashMap<String, HashSet<String>>>,
     paces: Mutex<HashMap<String, Pace>>,
-    objects: Mutex<Option<Peers>>,
 }
 
-/// Finds the other objects for a UID.
-type Peers = Box<dyn Fn(&str) -> Vec<(String, Peer)> + Send>;
+/// Selects the objects for a UID: the CRD lists it among its selectable fields.
+fn of_uid(uid: &Uid) -> ListParams {
+    ListParams::default().fields(&format!("spec.uid={uid}"))
+}
+
+/// How many bindings are read at a time, in all.
+const READS: usize = 6;
 
 /// How many bytes of bindings may be in memory at a time, as the API server sent them: each stands there a few times while it is
 /// stored or changed.
 const ROOM: usize = 2 << 20;
 
-/// How often an object may be looked at: so often at once, and then once in this time.
+/// How often an object may be looked at: so often at once, and then once in this time. Among many that are looked at all the time, each
+/// gets its share of the calls that the operator allows itself.
 const LOOKS_AT_ONCE: u32 = 20;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Calls to the cloud that a look makes, about.
+const CALLS_OF_A_LOOK: u32 = 20;
+/// Who was looked at in this time counts as one of many.
+const BUSY_FOR: Duration = Duration::from_secs(60);
 
 /// When an object was looked at: a bucket of looks, which fills up again with time.
 #[derive(Debug)]
 struct Pace {
     left: u32,
     since: Instant,
+    /// The last look that was one of many.
+    pressed: Option<Instant>,
+}
+
+/// How many looks an object has at once, and in what time it gets one more, when so many objects are looked at all the time.
+fn share(busy: usize, calls_per_minute: u32) -> (u32, Duration) {
+    let busy = u32::try_from(busy).unwrap_or(u32::MAX).max(1);
+    let looks_a_minute = (calls_per_minute / CALLS_OF_A_LOOK).max(1);
+    let every = BUSY_FOR.saturating_mul(busy) / looks_a_minute;
+    ((LOOKS_AT_ONCE / busy).max(3), every.max(LOOK_EVERY))
 }
 
 impl Context {
@@ -121,9 +148,9 @@ impl Context {
             claims: Arc::default(),
             next_polls: Mutex::default(),
             room: tokio::sync::Semaphore::new(ROOM),
+            reads: tokio::sync::Semaphore::new(READS),
             gone: Mutex::default(),
             paces: Mutex::default(),
-            objects: Mutex::default(),
         }
     }
 
@@ -154,38 +181,56 @@ impl Context {
     pub fn pace(&self, object_uid: &str) -> Option<Duration> {
         let mut paces = lock(&self.paces);
         let now = Instant::now();
+        let is_pressed = |pace: &Pace| pace.pressed.is_some_and(|at| now.duration_since(at) < BUSY_FOR);
+        let busy = paces
+            .iter()
+            .filter(|(of, pace)| *of != object_uid && is_pressed(pace))
+            .count();
+        let (at_once, every) = share(busy + 1, self.settings.cloud_calls_per_minute);
         let pace = paces.entry(object_uid.to_owned()).or_insert(Pace {
-            left: LOOKS_AT_ONCE,
+            left: at_once,
             since: now,
+            pressed: None,
         });
-        let filled = now.duration_since(pace.since).as_secs() / LOOK_EVERY.as_secs();
+        let filled = u32::try_from(now.duration_since(pace.since).as_millis() / every.as_millis()).unwrap_or(u32::MAX);
         if filled > 0 {
-            pace.left = LOOKS_AT_ONCE.min(pace.left.saturating_add(u32::try_from(filled).unwrap_or(u32::MAX)));
+            pace.left = pace.left.saturating_add(filled);
             pace.since = now;
         }
+        pace.left = pace.left.min(at_once);
         if pace.left == 0 {
-            return Some(LOOK_EVERY.saturating_sub(now.duration_since(pace.since)));
+            return Some(every.saturating_sub(now.duration_since(pace.since)));
         }
         pace.left -= 1;
+        // An object that takes its looks as fast as it gets them.
+        if pace.left < at_once / 2 {
+            pace.pressed = Some(now);
+        }
         None
     }
 
-    /// Where the other objects for a UID are looked up from now on: `find` gives each with its `metadata.uid`.
-    pub fn look_up_peers(&self, find: impl Fn(&str) -> Vec<(String, Peer)> + Send + 'static) {
-        *lock(&self.objects) = Some(Box::new(find));
+    /// All objects for this UID, read now: what a watch tells may be old.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn objects_for(&self, uid: &Uid) -> Result<Vec<Watched>, Stop> {
+        let api: Api<Watched> = Api::all(self.client.clone());
+        let listed = api.list(&of_uid(uid)).await;
+        Ok(listed
+            .map_err(|e| hold::api_server(&e, "Listing the UserOffboardings of the UID failed"))?
+            .items)
     }
 
-    /// The other objects for this UID, but for the one with this `metadata.uid`.
-    pub fn peers(&self, uid: &Uid, object_uid: &str) -> Vec<Peer> {
-        let objects = lock(&self.objects);
-        let found = objects.as_ref().map(|find| find(uid.as_str())).unwrap_or_default();
-        let mut peers: Vec<Peer> = found
-            .into_iter()
-            .filter(|(of, _)| of != object_uid)
-            .map(|(_, peer)| peer)
-            .collect();
-        peers.sort_by(|a, b| a.name.cmp(&b.name));
-        peers
+    /// Reads a binding, without its text. At most six are read at a time, whoever made them as large as they are.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn fetch(&self, key: &BindingKey, leaver: &Leaver) -> Result<Option<LiveBinding>, ReadError> {
+        // The semaphore is never closed.
+        let _turn = self.reads.acquire().await.ok();
+        Ok(effects::fetch(&self.client, key, leaver)
+            .await?
+            .map(|(binding, _)| binding))
     }
 
     /// Whose credentials the operator uses; asked at most once a minute.
@@ -224,21 +269,20 @@ impl Context {
             .map(|role| role.name.clone()))
     }
 
-    /// Asked immediately before each effect: is the object still the one that was observed, and does this process still lead?
-    /// The permit is kept until the effect has ended.
+    /// Asked immediately before each effect: are the objects for the UID still those that were observed, and does this process
+    /// still lead? The permit is kept until the effect has ended.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if the object was edited, deleted, or replaced, or if another process may lead.
-    pub async fn still_wanted(&self, object: &UserOffboarding) -> Result<Permit, Stop> {
+    /// [`Stop::Superseded`] if one of them was edited, deleted, or made since, or if another process may lead.
+    pub async fn still_wanted(&self, asked: &Asked) -> Result<Permit, Stop> {
         let api: Api<UserOffboarding> = Api::all(self.client.clone());
-        let live = api.get_metadata_opt(&object.name_any()).await?;
-        let same = live.is_some_and(|live| {
-            live.metadata.uid == object.metadata.uid
-                && live.metadata.generation == object.metadata.generation
-                && live.metadata.deletion_timestamp.is_none()
-        });
+        let live = api.list_metadata(&of_uid(&asked.uid)).await?;
         // Last, when the answer is in: this is what must be true at the moment of the effect.
-        if same { self.permit() } else { Err(Stop::Superseded) }
+        if asked.is_by(live.iter().map(|object| &object.metadata)) {
+            self.permit()
+        } else {
+            Err(Stop::Superseded)
+        }
     }
 
     /// Permission for one effect, at this moment.

@@ -116,31 +116,39 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
             }
         },
     };
+    let planned = plan.fingerprints().map(str::to_owned).collect();
     let plan = match held {
         Some(_) => plan.only(|item| facts.cleared.covers(&item.fingerprint)),
         None => plan,
     };
-    let (plan, set_aside) = restless::set_aside(plan, &facts.record, facts.now, ctx.settings.recheck_interval);
+    let (plan, set_aside) = restless::set_aside(
+        plan,
+        &facts.leaver,
+        &facts.record,
+        facts.now,
+        ctx.settings.recheck_interval,
+    );
     let (plan, over_budget) = budget::within(
         plan,
         &facts.record,
         facts.now,
         usize::from(ctx.settings.backups_per_day),
     );
-    let later = held.or(set_aside).or(over_budget);
+    let (plan, next_pass) = clearance::within(plan);
+    let later = held.or(set_aside).or(over_budget).or(next_pass);
     if plan.items.is_empty() {
         later.clone().map_or(Ok(()), Err)?;
     }
 
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
-        clearance::write(ctx, report, facts, &plan, &clearance).await?;
+        clearance::write(ctx, report, facts, &planned, &plan, &clearance).await?;
         report.write(ctx).await?;
     }
     let purpose = backup::purpose(facts, &plan.digest, &clearance);
-    let (object, leaver, barrier) = (report.object.clone(), facts.leaver.clone(), facts.barrier.clone());
+    let (asked, leaver, barrier) = (facts.asked.clone(), facts.leaver.clone(), facts.barrier.clone());
     let task = backup::Task {
-        object: &object,
+        asked: &asked,
         leaver: &leaver,
         purpose: &purpose,
         barrier: &barrier,

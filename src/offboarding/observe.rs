@@ -5,7 +5,7 @@ use super::{
     context::Context,
     hold::{self, Stop, Trouble},
     identity::{self, Identity},
-    peers::Peer,
+    peers::{Asked, Peer},
     record::{self, Record},
 };
 use crate::{
@@ -22,10 +22,10 @@ use crate::{
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 
 /// How many bindings are read at a time.
-const PARALLEL_READS: usize = 8;
+pub const PARALLEL_READS: usize = 8;
 
 /// Everything that the decisions rest on, as it was at `now`.
 #[derive(Clone, Debug)]
@@ -44,6 +44,8 @@ pub struct Facts {
     pub spec: UserOffboardingSpec,
     /// The other objects for the same UID.
     pub peers: Vec<Peer>,
+    /// The objects for the UID, in the versions that these facts rest on.
+    pub asked: Asked,
     /// What was reported before.
     pub status: UserOffboardingStatus,
     /// The cluster.
@@ -182,7 +184,8 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
     let object_uid = object.uid().unwrap_or_default();
     let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
     let status = object.status.clone().unwrap_or_default();
-    let (caller, identity, kubeconfig, found, record, cleared) = tokio::join!(
+    let (objects, caller, identity, kubeconfig, found, record, cleared) = tokio::join!(
+        ctx.objects_for(uid),
         ctx.caller(),
         identity::look_up(ctx, uid),
         kubeconfig_state(ctx, uid),
@@ -195,7 +198,20 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         undecided,
         unread,
     } = found?;
-    let peers = ctx.peers(uid, &object_uid);
+    let objects = objects?;
+    let metadata = objects.iter().map(Resource::meta);
+    // Edited, or gone, since it was read: what it asked for is void.
+    let asked = Asked::by(uid, &object_uid, metadata).ok_or(Stop::Superseded)?;
+    let own = (object_uid.clone(), object.metadata.generation.unwrap_or_default());
+    if !asked.objects.contains(&own) {
+        return Err(Stop::Superseded);
+    }
+    let mut peers: Vec<Peer> = objects
+        .iter()
+        .filter_map(|object| object.peer(uid.as_str()))
+        .filter_map(|(of, peer)| (of != object_uid).then_some(peer))
+        .collect();
+    peers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut facts = Facts {
         now: Timestamp::now(),
         uid: uid.clone(),
@@ -204,6 +220,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         object_uid,
         spec: super::peers::strictest(&object.spec, &peers),
         peers,
+        asked,
         last_known: last_known(&status),
         returned_at: status
             .identity
@@ -301,6 +318,20 @@ pub struct Found {
     pub unread: Vec<String>,
 }
 
+impl Found {
+    /// Takes a binding in; beyond [`NAMES_AT_MOST`], without its names.
+    fn take(&mut self, mut binding: LiveBinding) {
+        let known: usize = self.bindings.iter().map(|b| b.names.len()).sum();
+        if known + binding.names.len() > NAMES_AT_MOST {
+            binding.names = Vec::new();
+        }
+        self.bindings.push(binding);
+    }
+}
+
+/// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
+pub const NAMES_AT_MOST: usize = 10_000;
+
 /// The bindings that name the leaver, by a read that is known to be current.
 ///
 /// # Errors
@@ -310,11 +341,11 @@ pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
     let relations = [Match::User, Match::OtherSuffix];
     let keys = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
     let mut found = Found::default();
-    let reads = futures::stream::iter(keys).map(|key| async move { effects::fetch(&ctx.client, &key, leaver).await });
+    let reads = futures::stream::iter(keys).map(|key| async move { ctx.fetch(&key, leaver).await });
     let mut reads = reads.buffered(PARALLEL_READS);
     while let Some(read) = reads.next().await {
         let binding = match read {
-            Ok(Some((binding, _))) => binding,
+            Ok(Some(binding)) => binding,
             Ok(None) => continue,
             // It holds itself, and the others go.
             Err(effects::ReadError::Malformed(error)) => {
@@ -326,7 +357,7 @@ pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
         let names = binding.undecided.iter().cloned();
         found.undecided.extend(names.map(|name| (binding.key.clone(), name)));
         if binding.names_leaver() {
-            found.bindings.push(binding);
+            found.take(binding);
         }
     }
     found.undecided.sort();
@@ -352,10 +383,7 @@ pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBindin
 /// # Errors
 /// When one cannot be read.
 pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
-    let reads = futures::stream::iter(keys).map(|key| async move {
-        let read = effects::fetch(&ctx.client, &key, leaver).await;
-        read.map(|found| found.map(|(binding, _)| binding))
-    });
+    let reads = futures::stream::iter(keys).map(|key| async move { ctx.fetch(&key, leaver).await });
     let found: Vec<_> = reads
         .buffered(PARALLEL_READS)
         .try_collect()

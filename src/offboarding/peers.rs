@@ -1,6 +1,10 @@
 //! Other objects for the same UID: the strictest of them counts, so that a second object is no way around the first. Pure.
 
-use crate::api::{Approval, KubeconfigPolicy, Mode, UserOffboardingSpec};
+use crate::{
+    api::{Approval, KubeconfigPolicy, Mode, UserOffboardingSpec},
+    uid::Uid,
+};
+use kube::core::ObjectMeta;
 
 /// Another object for the same UID.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +13,37 @@ pub struct Peer {
     pub name: String,
     /// What it asks for.
     pub spec: UserOffboardingSpec,
+}
+
+/// The objects for a UID, each in the version of its spec that was observed: asked for again before each effect, they must be the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The UID.
+    pub uid: Uid,
+    /// `metadata.uid` and `metadata.generation` of each that is not being deleted, in order.
+    pub objects: Vec<(String, i64)>,
+}
+
+impl Asked {
+    /// By these objects, one of which must have this `metadata.uid`; `None` if it is not among them.
+    pub fn by<'a>(uid: &Uid, object_uid: &str, objects: impl Iterator<Item = &'a ObjectMeta>) -> Option<Self> {
+        let mut objects: Vec<_> = objects
+            .filter(|metadata| metadata.deletion_timestamp.is_none())
+            .filter_map(|metadata| Some((metadata.uid.clone()?, metadata.generation.unwrap_or_default())))
+            .collect();
+        objects.sort();
+        let is_there = objects.iter().any(|(of, _)| of == object_uid);
+        is_there.then(|| Asked {
+            uid: uid.clone(),
+            objects,
+        })
+    }
+
+    /// Whether these objects are the same.
+    pub fn is_by<'a>(&self, objects: impl Iterator<Item = &'a ObjectMeta>) -> bool {
+        let first = self.objects.first().map(|(uid, _)| uid.as_str()).unwrap_or_default();
+        Asked::by(&self.uid, first, objects).as_ref() == Some(self)
+    }
 }
 
 /// `own` with the longest window of all, and without the purge if one of them keeps the kubeconfig.
@@ -44,6 +79,7 @@ fn executing(peers: &[Peer]) -> impl Iterator<Item = &Peer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
     use serde_json::{Value, json};
 
     fn spec(mut spec: Value) -> UserOffboardingSpec {
@@ -56,6 +92,31 @@ mod tests {
             name: "first".into(),
             spec: spec(of),
         }
+    }
+
+    #[test]
+    fn the_same_objects_are_those_in_the_same_versions() {
+        let uid: Uid = "100".parse().unwrap();
+        let object = |of: &str, generation: i64, deleted: bool| ObjectMeta {
+            uid: Some(of.to_owned()),
+            generation: Some(generation),
+            deletion_timestamp: deleted.then_some(Time(Timestamp::UNIX_EPOCH)),
+            ..ObjectMeta::default()
+        };
+        let (a, b) = (object("a", 1, false), object("b", 1, false));
+        let asked = Asked::by(&uid, "a", [&b, &a].into_iter()).unwrap();
+        assert!(asked.is_by([&a, &b].into_iter()));
+        for others in [
+            vec![a.clone()],
+            vec![a.clone(), object("b", 2, false)],
+            vec![object("a", 2, false), b.clone()],
+            vec![a.clone(), object("b", 1, true)],
+            vec![a.clone(), b.clone(), object("c", 1, false)],
+            vec![],
+        ] {
+            assert!(!asked.is_by(others.iter()), "{others:?}");
+        }
+        assert!(Asked::by(&uid, "c", [&a, &b].into_iter()).is_none());
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub fn plan(facts: &Facts) -> Plan {
     items.sort_by(|a, b| a.binding.key.cmp(&b.binding.key));
     let places: Vec<_> = items.iter().map(place).collect();
     let canonical = json!({
+        // What was approved was carried out then: an approval is good for one run.
+        "after": facts.status.completed_at.as_ref().map(|time| time.0.as_second()),
         "bindings": places,
         "clusterID": facts.cluster_id,
         "identity": facts.identity_to_approve(),
@@ -214,7 +216,8 @@ mod tests {
         same.bindings[0].sha256 = "of an edited label".into();
         assert_eq!(first, digest(&same), "order and unrelated edits do not matter");
 
-        let changes: [fn(&mut Facts); 11] = [
+        let changes: [fn(&mut Facts); 12] = [
+            |f| f.status.completed_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(f.now)),
             |f| f.cluster_id = "c2".into(),
             |f| f.uid = "101".parse().unwrap(),
             |f| f.bindings.truncate(1),

@@ -90,7 +90,7 @@ pub async fn purge(
     // ACK's call removes whatever binding it finds, without a condition: the barrier is the last thing that is asked before it.
     let mut proof = None;
     for _ in 0..PROOFS {
-        let wanted = ctx.still_wanted(&report.object).await?;
+        let wanted = ctx.still_wanted(&facts.asked).await?;
         let no_bindings = verify::verify(ctx, &facts.leaver).await?;
         drop(wanted);
         let permit = ctx.permit()?;

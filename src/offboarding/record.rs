@@ -1,9 +1,14 @@
 //! What was done already, as the backups tell: the record that survives a restart, a lost status, an edited spec.
 
-use super::{context::Context, hold::Stop, observe::Facts};
+use super::{
+    context::Context,
+    hold::Stop,
+    observe::{Facts, NAMES_AT_MOST},
+};
 use crate::rbac::{
     LiveBinding,
     backup::{self, Stored, StoredAction, StoredEntry, StoredPart},
+    binding::NAMES_KEPT,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{Api, ResourceExt, api::ListParams};
@@ -14,6 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Record {
     /// The parts that could be read and match their checksums.
     pub parts: Vec<StoredPart>,
+    /// How many names its entries hold.
+    names: usize,
+    /// Whether they had more.
+    more_names: bool,
 }
 
 /// What of the record is gone from the cluster.
@@ -34,19 +43,21 @@ pub struct Counts {
 pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let failed = |e: kube::Error| Stop::Hold(super::hold::api_server(&e, "Reading the backups of this object failed"));
-    let mut parts = Vec::new();
+    let mut record = Record::default();
     for name in names(ctx, object_uid).await? {
         // One at a time: how large they are together, nobody bounds.
         let Some(map) = api.get_opt(&name).await.map_err(failed)? else {
             continue;
         };
         match backup::read(&map, Timestamp::now()) {
-            Ok(part) => parts.push(part),
+            Ok(part) => record.add(part),
             Err(error) => return Err(super::backup::unreadable(&error).into()),
         }
     }
-    parts.sort_by(|a, b| (a.created, &a.config_map).cmp(&(b.created, &b.config_map)));
-    Ok(Record { parts })
+    record
+        .parts
+        .sort_by(|a, b| (a.created, &a.config_map).cmp(&(b.created, &b.config_map)));
+    Ok(record)
 }
 
 /// The names of the ConfigMaps with the backups of this object.
@@ -71,6 +82,14 @@ pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, 
             Some(token) => params = params.continue_token(&token),
             None => return Ok(names),
         }
+    }
+}
+
+impl FromIterator<StoredPart> for Record {
+    fn from_iter<T: IntoIterator<Item = StoredPart>>(parts: T) -> Self {
+        let mut record = Record::default();
+        parts.into_iter().for_each(|part| record.add(part));
+        record
     }
 }
 
@@ -151,11 +170,26 @@ impl Record {
         self.entries().map(|e| e.uid.as_str()).collect::<BTreeSet<_>>().len() as u32
     }
 
-    /// Takes in a part that was just written.
-    pub fn add(&mut self, part: StoredPart) {
-        if !self.parts.iter().any(|p| p.config_map == part.config_map) {
-            self.parts.push(part);
+    /// Whether the identity had more names than [`names`](Self::names) gives: of a binding with very many, and of very many bindings, not
+    /// all are kept.
+    pub fn has_more_names(&self) -> bool {
+        self.more_names
+    }
+
+    /// Takes in a part that was written, without the names that are more than are kept.
+    pub fn add(&mut self, mut part: StoredPart) {
+        if self.parts.iter().any(|p| p.config_map == part.config_map) {
+            return;
         }
+        for entry in &mut part.entries {
+            self.more_names |= entry.names.len() >= NAMES_KEPT;
+            if self.names + entry.names.len() > NAMES_AT_MOST {
+                self.more_names |= !entry.names.is_empty();
+                entry.names = Vec::new();
+            }
+            self.names += entry.names.len();
+        }
+        self.parts.push(part);
     }
 }
 

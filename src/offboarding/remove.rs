@@ -262,9 +262,9 @@ async fn remove_one(
     for _ in 0..ATTEMPTS {
         let action = item.action;
         // What others have in a shared binding is read again, and sent back.
-        let _room = ctx.room_for(item.binding.bytes).await;
+        let room = ctx.room_for(item.binding.bytes).await;
         let (permit, is_stored) = tokio::join!(
-            ctx.still_wanted(task.object),
+            ctx.still_wanted(task.asked),
             still_there(&ctx.client, &ctx.settings.namespace, &stored)
         );
         let permit = permit?;
@@ -312,6 +312,8 @@ async fn remove_one(
             Err(ReadError::Api { source, .. }) => return Ok(failure(&source)),
             Err(ReadError::Malformed(error)) => return Ok(Outcome::Failed(error.to_string())),
         }
+        // To store it again takes room of its own: whoever holds some while waiting for more may wait for ever.
+        drop(room);
         match changed(ctx, task, added, &item).await? {
             Ok((newer, proof)) => (item, stored) = (newer, proof),
             Err(outcome) => return Ok(outcome),
@@ -322,7 +324,7 @@ async fn remove_one(
 
 /// Deletes what names nobody any more.
 async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
-    let permit = ctx.still_wanted(task.object).await?;
+    let permit = ctx.still_wanted(task.asked).await?;
     let uid = disarmed.uid().to_owned();
     let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
     let (effect, request_id) = request_id::traced(deletion).await;

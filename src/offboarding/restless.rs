@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
-    rbac::backup::{StoredAction, StoredEntry},
+    rbac::{
+        backup::{StoredAction, StoredEntry},
+        by_hand,
+        subject::Leaver,
+    },
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -39,7 +43,13 @@ enum Why {
 }
 
 /// Takes what is restless out of the plan; and the hold that names it, for when the rest is done.
-pub fn set_aside(plan: Plan, record: &Record, now: Timestamp, recheck: Duration) -> (Plan, Option<Hold>) {
+pub fn set_aside(
+    plan: Plan,
+    leaver: &Leaver,
+    record: &Record,
+    now: Timestamp,
+    recheck: Duration,
+) -> (Plan, Option<Hold>) {
     let Plan { digest, items, purges } = plan;
     let (mut calm, mut aside) = (Vec::new(), Vec::new());
     for item in items {
@@ -53,7 +63,7 @@ pub fn set_aside(plan: Plan, record: &Record, now: Timestamp, recheck: Duration)
     let next = aside.iter().map(|(_, _, next)| *next).min();
     let hold = next
         .zip(aside.first())
-        .map(|(next, (item, why, at))| hold(item, *why, *at, aside.len() - 1, until(next, now)));
+        .map(|(next, (item, why, at))| hold(item, leaver, *why, *at, aside.len() - 1, until(next, now)));
     (
         Plan {
             digest,
@@ -101,7 +111,7 @@ fn until(time: Timestamp, now: Timestamp) -> Duration {
     time.duration_since(now).unsigned_abs() + Duration::from_millis(50)
 }
 
-fn hold(item: &Item, why: Why, next: Timestamp, others: usize, wait: Duration) -> Hold {
+fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, wait: Duration) -> Hold {
     let key = &item.binding.key;
     let hours = LATELY.as_hours();
     let next = Timestamp::from_second(next.as_second()).unwrap_or(next);
@@ -139,10 +149,12 @@ fn hold(item: &Item, why: Why, next: Timestamp, others: usize, wait: Duration) -
             let by = item.binding.managed_by.as_ref().map(|m| format!(" It belongs to {m}."));
             let message = format!(
                 "{key} was backed up in {times} states within {hours} hours: {before}.{} Find out who writes to it (the audit log \
-                 says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others}",
-                by.unwrap_or_default()
+                 says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others} To take the leaver \
+                 out at once: {}",
+                by.unwrap_or_default(),
+                by_hand::command(key, &item.binding.uid, leaver)
             );
-            Hold::wait(Reason::Conflict, Again::Recheck, message)
+            Hold::stall(Reason::KeepsChanging, message)
         }
     };
     Hold {
@@ -193,9 +205,7 @@ mod tests {
             let created = Timestamp::from_second(now().as_second() - ago).unwrap();
             StoredPart::of(&format!("{uid}-{version}"), created, "r", vec![entry])
         };
-        Record {
-            parts: stored.iter().map(part).collect(),
-        }
+        stored.iter().map(part).collect()
     }
 
     fn plan_of(subjects: &[serde_json::Value]) -> Plan {
@@ -208,7 +218,7 @@ mod tests {
     }
 
     fn judge(subjects: &[serde_json::Value], record: &Record) -> Judged {
-        let (plan, hold) = set_aside(plan_of(subjects), record, now(), RECHECK);
+        let (plan, hold) = set_aside(plan_of(subjects), &testing::leaver(), record, now(), RECHECK);
         assert_eq!(
             plan.items.len(),
             2 - usize::from(hold.is_some()),
@@ -300,7 +310,7 @@ mod tests {
         ] {
             assert_eq!(
                 judge(&subjects, &record(action, &stored)),
-                Some((Reason::Conflict, false, 50)),
+                Some((Reason::KeepsChanging, true, 50)),
                 "{action:?}"
             );
             assert_eq!(judge(&subjects, &record(action, &stored[1..])), None, "{action:?}");

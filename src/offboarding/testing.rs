@@ -1,6 +1,6 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{clearance::Cleared, identity::Identity, observe::Facts, record::Record};
+use super::{clearance::Cleared, identity::Identity, observe::Facts, peers::Asked, record::Record};
 use crate::{
     alibaba::sts::CallerIdentity,
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
@@ -19,6 +19,10 @@ pub(super) fn facts() -> Facts {
         object_name: "left".into(),
         object_uid: "o-1".into(),
         spec,
+        asked: Asked {
+            uid: "100".parse().unwrap(),
+            objects: vec![("o-1".to_owned(), 1)],
+        },
         peers: Vec::new(),
         last_known: None,
         returned_at: None,

@@ -8,9 +8,10 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    rbac::{LiveBinding, Match, effects, subject::Leaver},
+    rbac::{LiveBinding, Match, subject::Leaver},
     uid::Uid,
 };
+use futures::StreamExt;
 use std::time::{Duration, Instant};
 
 /// How long the proof is good for: ACK's purge must follow it at once.
@@ -48,12 +49,16 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
         let listed = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
         let mut left = Vec::new();
         unread = Vec::new();
-        for key in listed {
-            let read = effects::fetch(&ctx.client, &key, leaver).await;
+        let reads = futures::stream::iter(listed).map(|key| async move {
+            let read = ctx.fetch(&key, leaver).await;
+            (key, read)
+        });
+        let mut reads = std::pin::pin!(reads.buffered(observe::PARALLEL_READS));
+        while let Some((key, read)) = reads.next().await {
             match read.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
-                Some((binding, _)) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
+                Some(binding) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
                 // Under a name that the spec ignores.
-                Some((binding, _)) if binding.has_lookalike => {}
+                Some(binding) if binding.has_lookalike => {}
                 // It was listed, and is not there, or not as it was listed: it may have gone meanwhile.
                 _ => unread.push(key),
             }

@@ -242,10 +242,6 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
 async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: Observed) {
     let (reader, writer) = reflector::store();
     observed.watch(Some(reader.clone()));
-    context.look_up_peers({
-        let objects = reader.clone();
-        move |uid| objects.state().iter().filter_map(|object| object.peer(uid)).collect()
-    });
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
         .default_backoff()
         .reflect(writer)

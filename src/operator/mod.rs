@@ -6,7 +6,7 @@ pub mod controller;
 pub mod health;
 pub mod leadership;
 pub mod lease;
-mod observed;
+pub mod observed;
 pub mod policies;
 #[cfg(test)]
 mod reference;

@@ -190,6 +190,8 @@ pub struct Settings {
     pub remove_subjects: bool,
     /// How many ConfigMaps are written as backups of one object in 24 hours.
     pub backups_per_day: u16,
+    /// The most calls to Alibaba Cloud in a minute.
+    pub cloud_calls_per_minute: u32,
     /// How often something that waits is looked at again.
     pub recheck_interval: Duration,
     /// How often ACK is asked after the end.
@@ -308,6 +310,7 @@ impl RunArgs {
             protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
             remove_subjects: self.remove_subjects,
             backups_per_day: self.backups_per_day,
+            cloud_calls_per_minute: self.cloud_calls_per_minute,
             recheck_interval: self.recheck_interval,
             poll_interval: self.poll_interval,
             backoff_first: Duration::from_secs(1).min(self.backoff),

@@ -117,7 +117,7 @@ pub struct MalformedBinding {
 }
 
 /// How many of the leaver's names in a binding are kept; all of them are counted, and are in [`LiveBinding::names_digest`].
-const NAMES_KEPT: usize = 1000;
+pub const NAMES_KEPT: usize = 1000;
 
 /// The finalizer of a delete with `propagationPolicy: Orphan`: the garbage collector is done with it within seconds.
 pub const ORPHAN: &str = "orphan";

@@ -200,10 +200,11 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
             ignored: facts.spec.names.ignore.clone(),
         },
         names: names(facts),
-        has_more_names: facts
-            .bindings
-            .iter()
-            .any(|b| b.leaver_subjects as usize > b.names.len()),
+        has_more_names: facts.record.has_more_names()
+            || facts
+                .bindings
+                .iter()
+                .any(|b| b.leaver_subjects as usize > b.names.len()),
         window,
         until: facts.now.as_second() + CLOCK_SKEW,
     };

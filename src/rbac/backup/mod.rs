@@ -156,13 +156,13 @@ impl StoredPart {
 /// A binding that does not fit in a ConfigMap, even gzipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{key} is too large to be backed up: even compressed, its backup takes {:.1} MiB, more than a ConfigMap holds",
+    "{key} is too large to be backed up: its backup takes {:.1} MiB, more than a ConfigMap holds or the operator reads back",
     *bytes as f64 / f64::from(1 << 20)
 )]
 pub struct TooLarge {
     /// Which binding.
     pub key: BindingKey,
-    /// What its backup would take.
+    /// What its backup would take: compressed, or, if that would fit and unpacks to more than is read back, not compressed.
     pub bytes: usize,
 }
 
@@ -302,6 +302,11 @@ pub fn config_map(
     if files.values().map(String::len).sum::<usize>() <= PART_LIMIT {
         map.data = Some(files);
     } else {
+        // A text may unpack to many times what the API server stores: it escapes what HTML has a use for.
+        let largest = files.values().map(String::len).max().unwrap_or_default();
+        if largest > read::UNPACK_LIMIT {
+            return Err(too_large(largest));
+        }
         let packed: BTreeMap<_, _> = files
             .into_iter()
             .map(|(name, text)| (format!("{name}.gz"), ByteString(gzip(&text))))

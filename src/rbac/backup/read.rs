@@ -20,8 +20,8 @@ use k8s_openapi::{
 use serde::Deserialize;
 use std::{borrow::Cow, io::Read};
 
-/// No file of a part unpacks to more than this: a binding is at most 1.5 MiB at the API server, and stands in a file once.
-const UNPACK_LIMIT: u64 = 3 * 1024 * 1024;
+/// No file of a part unpacks to more than this; a binding whose text is longer is not stored.
+pub(super) const UNPACK_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Whether a ConfigMap that was read holds exactly what was written: data, and that it cannot be changed.
 pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
@@ -204,8 +204,8 @@ fn legible(text: &str) -> String {
 fn gunzip(bytes: &[u8]) -> Option<String> {
     let mut text = String::new();
     let read = GzDecoder::new(bytes)
-        .take(UNPACK_LIMIT + 1)
+        .take(UNPACK_LIMIT as u64 + 1)
         .read_to_string(&mut text)
         .ok()?;
-    (read as u64 <= UNPACK_LIMIT).then_some(text)
+    (read <= UNPACK_LIMIT).then_some(text)
 }
