@@ -47,6 +47,7 @@ var expected = map[string]struct {
 
 	"AccessReturned-stalled":     {status.FailedStatus, "Degraded"},
 	"AmbiguousIdentity-stalled":  {status.FailedStatus, "Degraded"},
+	"KeepsChanging-stalled":       {status.FailedStatus, "Degraded"},
 	"PolicyLimitExceeded-stalled": {status.FailedStatus, "Degraded"},
 	"PoliciesNotInForce-stalled": {status.FailedStatus, "Degraded"},
 	"BudgetSpent-stalled":        {status.FailedStatus, "Degraded"},

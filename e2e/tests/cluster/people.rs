@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -246,6 +246,50 @@ async fn a_requester_may_ask_and_an_approver_may_approve() {
     apply(&approver, "plain", plain).await.unwrap();
     let role = json!({"uid": "301111111111111111", "mode": "DryRun", "identityType": "RamRole"});
     apply(&requester, "role", role).await.unwrap();
+
+    // What holds others up is not taken away by whoever may not approve.
+    let others = [
+        ("of-manual", json!({"uid": "259083957089437692", "approval": "Manual"})),
+        ("of-keep", json!({"uid": "259083957089437692", "kubeconfig": "Keep"})),
+        ("of-suspend", json!({"uid": "259083957089437692", "suspend": true})),
+    ];
+    let delete = DeleteParams::default();
+    for (name, mut spec) in others {
+        apply(&approver, name, spec.clone()).await.unwrap();
+        let deleted = requester.delete(name, &delete).await;
+        assert_forbidden(
+            &format!("to delete {name}"),
+            deleted,
+            "another one could do what it holds up",
+        );
+        spec["mode"] = json!("DryRun");
+        if name != "of-suspend" {
+            let dry = apply(&requester, name, spec.clone()).await;
+            assert_forbidden(&format!("to make {name} a dry run"), dry, "mode: DryRun takes away");
+        }
+        approver.delete(name, &delete).await.unwrap();
+    }
+    apply(&requester, "of-nothing", json!({"uid": "259083957089437692"}))
+        .await
+        .unwrap();
+    requester.delete("of-nothing", &delete).await.unwrap();
+    // Once it is over, it holds nothing up.
+    apply(
+        &requester,
+        "over",
+        json!({"uid": "259083957089437692", "approval": "Manual"}),
+    )
+    .await
+    .unwrap();
+    let over = json!({"status": {"conditions": [{
+        "type": "Offboarded", "status": "True", "reason": "Verified", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]}});
+    let admin = Api::<UserOffboarding>::all(cluster.admin());
+    admin
+        .patch_status("over", &PatchParams::default(), &Patch::Merge(over))
+        .await
+        .unwrap();
+    requester.delete("over", &delete).await.unwrap();
 
     // An approver may, and what an approver has said stays when a requester edits something else, or takes some of it back.
     let approved = json!({

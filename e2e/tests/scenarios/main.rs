@@ -2,6 +2,7 @@
 
 mod activity;
 mod afterwards;
+mod attacks_again;
 mod attacks_backups;
 mod attacks_barrier;
 mod attacks_between;
