@@ -359,12 +359,21 @@ impl Sls {
         pauses(self.client.timeouts().unfinished)
     }
 
-    /// Whether the endpoint of a project answers at all, and its URL; unsigned, so that the credentials are no matter.
+    /// Whether the endpoint of a project answers at all, under either of its names, and its URL; unsigned, so that the credentials are no
+    /// matter.
     ///
     /// # Errors
     /// When nothing answers, or the project's name makes no host name.
     pub async fn reach(&self, project: &str) -> Result<String, ApiError> {
-        let endpoint = self.endpoint.connect(project).map_err(|error| {
+        let first = self.reach_at(&self.endpoint, project).await;
+        match (first, self.endpoint.other()) {
+            (Err(error), Some(other)) => self.reach_at(&other, project).await.map_err(|_| error),
+            (first, _) => first,
+        }
+    }
+
+    async fn reach_at(&self, endpoint: &SlsEndpoint, project: &str) -> Result<String, ApiError> {
+        let connect = endpoint.connect(project).map_err(|error| {
             failure(
                 Service::Sls,
                 "endpoint",
@@ -373,8 +382,8 @@ impl Sls {
                 &error.to_string(),
             )
         })?;
-        let host = self.endpoint.project_host(project);
-        self.client.reach(Service::Sls, &endpoint, host).await
+        let host = endpoint.project_host(project);
+        self.client.reach(Service::Sls, &connect, host).await
     }
 
     /// Sends a call, which only reads; where there is no connection, again to the other name of the service, if it has one. The name that
