@@ -262,8 +262,8 @@ fn possible_causes(force: bool) -> String {
                 .to_owned()
         }
     };
-    let other = "ACK also purges nothing of whoever created the cluster or of the root account, while the cluster is being deleted or has failed, \
-                 and for callers who are no RBAC administrator of the cluster: look at the cluster and its owner in the ACK console.";
+    let other = "ACK also refuses for the user who created the cluster and for the root account, while the cluster is failed or being deleted, \
+                 and if the operator's role is not an RBAC administrator of the cluster: check the cluster and its creator in the ACK console.";
     format!("{guard} {other}")
 }
 
