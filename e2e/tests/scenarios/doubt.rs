@@ -194,7 +194,7 @@ async fn the_log_is_younger_than_the_window() -> anyhow::Result<()> {
     goes_on(&stage).await
 }
 
-/// Asks again, for four times `--cloud-timeout`, then waits: what SLS has not searched yet may hold a request.
+/// Asks again, for twice `--cloud-timeout`, then waits: what SLS has not searched yet may hold a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_finish_its_search() -> anyhow::Result<()> {
     let stage = leaver_with(&["--cloud-timeout=2s"]).await?;
@@ -226,7 +226,7 @@ async fn sls_does_not_finish_its_search() -> anyhow::Result<()> {
 /// Counts it as active: what is found is found, whatever else there is to find.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_finish_its_search_and_has_found_a_request() -> anyhow::Result<()> {
-    let stage = leaver().await?;
+    let stage = leaver_with(&["--cloud-timeout=2s"]).await?;
     stage
         .sim
         .add_record(CLUSTER_ID, Record::by(LEAVER).ago(Duration::from_secs(3_600)));
