@@ -4,7 +4,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::{
-    answer::{NAME_LIMIT, legible},
+    answer::{NAME_LIMIT, legible, nullable},
     call::{Call, Repeat, failure, path},
     client::Client,
     endpoints::Endpoint,
@@ -55,19 +55,20 @@ pub struct KubeconfigState {
 /// A role that ACK has granted to a user or role. Source: API page `DescribeUserPermission`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Grant {
-    /// The cluster's ID, `<cluster>/<namespace>`, or `all-clusters`.
+    /// The cluster's ID, `<cluster>/<namespace>`, or `all-clusters`. Empty if ACK does not say: then it is a grant of no cluster.
+    #[serde(default, deserialize_with = "nullable")]
     pub resource_id: String,
     /// `cluster`, `namespace`, or `console` (all clusters).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub resource_type: String,
     /// The predefined role (`admin`, `ops`, `dev`, `restricted`), or `custom`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub role_type: String,
     /// The name of a custom role, which is a ClusterRole.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub role_name: String,
     /// 1 if it was granted to whoever made the cluster.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     pub is_owner: u8,
 }
 
@@ -108,21 +109,24 @@ impl CertState {
 
 #[derive(Deserialize)]
 struct Audit {
-    audit_enabled: bool,
+    #[serde(default)]
+    audit_enabled: Option<bool>,
     #[serde(default)]
     sls_project_name: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct States {
-    page: PageInfo,
+    #[serde(default)]
+    page: Option<PageInfo>,
     #[serde(default)]
     states: Option<Vec<State>>,
 }
 
 #[derive(Deserialize)]
 struct PageInfo {
-    total_count: usize,
+    #[serde(default)]
+    total_count: Option<usize>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -148,15 +152,20 @@ impl Ack {
             ["clusters", cluster, "audit"],
             format!("cluster {cluster}"),
         )?;
-        let audit: Audit = call.json(&self.client.send(&call).await?)?;
+        let answer = self.client.send(&call).await?;
+        let audit: Audit = call.json(&answer)?;
         let project = audit
             .sls_project_name
             .map(|name| legible(name.trim(), PROJECT_LIMIT))
             .filter(|name| !name.is_empty());
-        Ok(AuditProject {
-            enabled: audit.audit_enabled,
-            project,
-        })
+        // Whoever names a project where the flag is missing has one: whether its log is whole is proved by its records.
+        match (audit.audit_enabled, &project) {
+            (None, None) => Err(call.malformed(&answer, "it says neither whether there is an audit log nor where")),
+            (flag, _) => Ok(AuditProject {
+                enabled: flag.unwrap_or(true),
+                project,
+            }),
+        }
     }
 
     /// The states of a user's kubeconfigs, in all clusters. Needs `cs:ListUserKubeConfigStates`.
@@ -168,15 +177,16 @@ impl Ack {
         let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
         let segments = ["users", uid.as_str(), "kubeconfig", "states"];
         let mut all: Vec<State> = Vec::new();
-        let mut before: Option<(usize, usize)> = None;
+        let mut before: Option<(Option<usize>, usize)> = None;
         for number in 1..=MOST_PAGES {
             let mut call = self.call(operation, Method::GET, segments, target.clone())?;
             call.query = vec![("page_number", number.to_string()), ("page_size", PAGE.to_string())];
             let answer = self.client.send(&call).await?;
-            let States {
-                page: PageInfo { total_count: total },
-                states,
-            } = call.json(&answer)?;
+            let States { page, states } = call.json(&answer)?;
+            if page.is_none() && states.is_none() {
+                return Err(call.malformed(&answer, "it holds no list"));
+            }
+            let total = page.and_then(|page| page.total_count);
             let states = states.unwrap_or_default();
             if let Some((last_total, start)) = before {
                 if last_total != total {
@@ -189,7 +199,8 @@ impl Ack {
             before = Some((total, all.len()));
             let empty = states.is_empty();
             all.extend(states);
-            if all.len() >= total {
+            // Without a total, only an empty page is the end.
+            if total.map_or(empty, |total| all.len() >= total) {
                 return Ok(all.into_iter().map(KubeconfigState::from).collect());
             }
             if empty {

@@ -4,6 +4,7 @@ use std::{io::Read, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The most bytes of a body that are read, as sent.
@@ -38,6 +39,16 @@ impl Complaint {
             request_id: request_id(headers).or_else(|| find(&["RequestId", "requestId", "request_id"])),
         }
     }
+}
+
+/// Reads a field that an answer may leave out or set to `null`, with `#[serde(default, deserialize_with = "nullable")]`: the official SDKs take
+/// every field as optional.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The most characters of a name that are kept; RAM allows 64.
@@ -87,20 +98,33 @@ fn element(text: &str, name: &str) -> Option<String> {
 
 /// How long the service asks us to wait, at most a minute.
 ///
-/// `x-ratelimit-user-api` and `x-ratelimit-user` hold `TimeLeft:<ms>` (the Go SDK reads them), `x-acs-retry-after` a
-/// whole number (the Python SDK reads it; no page states its unit: taken as milliseconds, since the backoff makes up
-/// for too short a wait), `Retry-After` seconds (RFC 9110; dates are not read).
+/// `x-ratelimit-user-api` and `x-ratelimit-user` hold `TimeLeft:<ms>` (the Go SDK reads them), `x-acs-retry-after`
+/// milliseconds (the official CLI waits so many, at most a minute), `Retry-After` seconds (RFC 9110; dates are not read).
 pub(crate) fn retry_hint(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let time_left = |name: &str| {
-        let mut fields = text(name)?.split(',');
+        let mut fields = text(headers, name)?.split(',');
         fields.find_map(|field| field.trim().strip_prefix("TimeLeft:")?.trim().parse().ok())
     };
-    let millis = time_left("x-ratelimit-user-api")
+    let wait = time_left("x-ratelimit-user-api")
         .or_else(|| time_left("x-ratelimit-user"))
-        .or_else(|| text("x-acs-retry-after")?.trim().parse().ok())
-        .or_else(|| text("retry-after")?.trim().parse::<u64>().ok()?.checked_mul(1000))?;
-    Some(Duration::from_millis(millis).min(HINT_LIMIT))
+        .map(Duration::from_millis)
+        .or_else(|| retry_after(headers))
+        .or_else(|| {
+            let seconds = text(headers, "retry-after")?.trim().parse::<u64>().ok()?;
+            Some(Duration::from_secs(seconds))
+        })?;
+    Some(wait.min(HINT_LIMIT))
+}
+
+/// What `x-acs-retry-after` says, at most a minute: an error with it is throttling, whatever its code. As in the official Python SDK, zero and
+/// less count as nothing.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let millis: u64 = text(headers, "x-acs-retry-after")?.trim().parse().ok()?;
+    (millis > 0).then(|| Duration::from_millis(millis).min(HINT_LIMIT))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// Why a body cannot be decoded.
@@ -212,6 +236,10 @@ mod tests {
         assert_eq!(hint("x-ratelimit-user-api", "Remain:0,TimeLeft:1500"), Some(1500));
         assert_eq!(hint("x-ratelimit-user", "TimeLeft: 20"), Some(20));
         assert_eq!(hint("x-acs-retry-after", "700"), Some(700));
+        assert_eq!(hint("x-acs-retry-after", "3600000"), Some(60_000));
+        for nothing in ["0", "-1", "", "soon", "1.5"] {
+            assert_eq!(hint("x-acs-retry-after", nothing), None, "{nothing}");
+        }
         assert_eq!(hint("retry-after", "2"), Some(2000));
         assert_eq!(hint("retry-after", "99999999999999999999"), None);
         assert_eq!(hint("retry-after", "3600"), Some(60_000));

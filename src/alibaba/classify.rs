@@ -1,26 +1,30 @@
 //! What a service's error means, and what of its words may be shown.
 
-use super::error::{ErrorKind, MESSAGE_LIMIT, Service};
+use super::{
+    codes,
+    error::{ErrorKind, MESSAGE_LIMIT, Service},
+};
 
-/// What a service's error answer means.
+/// What a service's error answer means: by its code, if that is known ([`codes`]), else by its status.
 ///
-/// Sources: the error code pages of CS, RAM, IMS, STS and SLS. A 4xx without any code is no answer of these services
-/// (a proxy's page, say), hence [`ErrorKind::Malformed`].
-pub(crate) fn classify(service: Service, status: u16, code: Option<&str>, message: &str) -> ErrorKind {
+/// `asks_to_wait` is whether it has a header `x-acs-retry-after`: the official CLI and SDK take any such error as throttling, whatever
+/// its code. A 4xx without any code is no answer of these services (a proxy's page, say), hence [`ErrorKind::Malformed`].
+pub(crate) fn classify(
+    service: Service,
+    status: u16,
+    code: Option<&str>,
+    message: &str,
+    asks_to_wait: bool,
+) -> ErrorKind {
+    if status == 429 || asks_to_wait {
+        return ErrorKind::Throttled;
+    }
     let Some(code) = code else {
         return match status {
-            429 => ErrorKind::Throttled,
             500.. => ErrorKind::Server,
             _ => ErrorKind::Malformed,
         };
     };
-    let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| code.starts_with(prefix));
-    if status == 429 || starts(&["Throttling"]) || (service == Service::Sls && code.ends_with("QuotaExceed")) {
-        return ErrorKind::Throttled;
-    }
-    if starts(CREDENTIAL_CODES) {
-        return ErrorKind::Credentials;
-    }
     if service == Service::Sls && code == "Unauthorized" {
         // One code for everything: only the message tells a missing permission from a key that is not accepted.
         let message = message.to_ascii_lowercase().replace(' ', "");
@@ -32,44 +36,14 @@ pub(crate) fn classify(service: Service, status: u16, code: Option<&str>, messag
             ErrorKind::Forbidden
         };
     }
-    match code {
-        "ErrorClusterNotFound" => return ErrorKind::ClusterNotFound,
-        "ProjectNotExist" | "LogStoreNotExist" | "IndexConfigNotExist" => return ErrorKind::NotFound,
-        _ if starts(&["EntityNotExist"]) => return ErrorKind::NotFound,
-        // An endpoint that does not know the operation is no evidence about a user.
-        _ if status == 404 && !starts(&["InvalidAction", "InvalidApi", "InvalidVersion", "InvalidProduct"]) => {
-            return ErrorKind::NotFound;
-        }
-        _ => {}
+    match (codes::find(service, code), status) {
+        (Some(known), _) => known.kind,
+        (None, 403) => ErrorKind::Forbidden,
+        (None, 404) => ErrorKind::NotFound,
+        (None, 500..) => ErrorKind::Server,
+        (None, _) => ErrorKind::Rejected,
     }
-    if status == 403 || starts(&["Forbidden", "NoPermission", "StatusForbidden", "APISERVER_403"]) {
-        return ErrorKind::Forbidden;
-    }
-    if status >= 500
-        || matches!(
-            code,
-            "RequestTimeout" | "ServerBusy" | "ServiceUnavailable" | "InternalError"
-        )
-    {
-        return ErrorKind::Server;
-    }
-    ErrorKind::Rejected
 }
-
-const CREDENTIAL_CODES: &[&str] = &[
-    "InvalidAccessKeyId",
-    "InvalidAccessKeySecret",
-    "InvalidSecurityToken",
-    "MissingSecurityToken",
-    "SecurityTokenExpired",
-    "SignatureDoesNotMatch",
-    "SignatureNotMatch",
-    "IncompleteSignature",
-    "SignatureNonceUsed",
-    "InvalidTimeStamp",
-    "RequestTimeExpired",
-    "AuthenticationFail",
-];
 
 /// Makes text of a stranger fit to show: no control characters, no line breaks, no echoed string to sign, none of
 /// `secrets`, and at most [`MESSAGE_LIMIT`] characters.
@@ -161,13 +135,35 @@ mod tests {
             (Ack, 403, None, "", Malformed),
             (Ack, 404, None, "", Malformed),
             (Ack, 400, Some("SomethingElse"), "", Rejected),
+            (Ack, 403, Some("SomethingElse"), "", Forbidden),
+            (Ims, 404, Some("SomethingElse"), "", NotFound),
+            (Ack, 500, Some("SomethingElse"), "", Server),
+            (Ack, 400, Some("ErrAuthorizationConflict"), "", Conflict),
+            (Ack, 409, Some("ErrAuthorizationConflict"), "", Conflict),
+            (Ack, 400, Some("ErrorCheckAcl"), "", Forbidden),
+            (Ack, 400, Some("ErrorQueryCluster"), "", Server),
         ];
         for (service, status, code, message, kind) in table {
             assert_eq!(
-                classify(service, status, code, message),
+                classify(service, status, code, message, false),
                 kind,
                 "{service} {status} {code:?} {message}"
             );
+        }
+    }
+
+    #[test]
+    fn whatever_asks_to_wait_is_throttling() {
+        for (status, code) in [
+            (400, Some("SomethingElse")),
+            (403, Some("StatusForbidden")),
+            (404, Some("EntityNotExist.User")),
+            (409, None),
+            (503, Some("ServiceUnavailable")),
+        ] {
+            let kind = |asks_to_wait| classify(Service::Ims, status, code, "", asks_to_wait);
+            assert_eq!(kind(true), ErrorKind::Throttled, "{status} {code:?}");
+            assert_ne!(kind(false), ErrorKind::Throttled, "{status} {code:?}");
         }
     }
 

@@ -176,6 +176,10 @@ impl Client {
         });
     }
 
+    pub(crate) fn timeouts(&self) -> &Timeouts {
+        &self.0.timeouts
+    }
+
     pub(crate) fn credentials_state(&self) -> watch::Receiver<CredentialsState> {
         self.0.state.subscribe()
     }
@@ -297,7 +301,14 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
     }
     let said = Complaint::read(&answer.headers, &answer.body);
     let message = said.message.unwrap_or_default();
-    let kind = classify(call.service, answer.status, said.code.as_deref(), &message);
+    let asks_to_wait = answer::retry_after(&answer.headers).is_some();
+    let kind = classify(
+        call.service,
+        answer.status,
+        said.code.as_deref(),
+        &message,
+        asks_to_wait,
+    );
     let message = match (&said.code, kind) {
         (None, ErrorKind::Malformed) => clean(
             "it is no error message of the service; is this the service's endpoint?",
@@ -315,7 +326,7 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
         message,
         request_id: said.request_id.map(|id| clean(&id, secrets)),
         retry_after: answer::retry_hint(&answer.headers)
-            .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Server)),
+            .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server)),
         ..call.error(kind, "")
     })
 }

@@ -4,6 +4,8 @@ use std::{fmt, net::Ipv4Addr, net::Ipv6Addr, str::FromStr};
 
 use http::{Uri, uri::Authority};
 
+use super::hosts;
+
 /// From which network the cloud is reached; chooses the preset of host names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
@@ -158,6 +160,8 @@ pub struct Endpoints {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlsEndpoint {
     host: String,
+    /// Another name of the same service, for where the first does not exist.
+    other: Option<String>,
     connect: Option<Endpoint>,
 }
 
@@ -165,6 +169,25 @@ impl SlsEndpoint {
     /// The `Host` of a project: what is signed, and where to connect unless that is overridden. No port.
     pub fn project_host(&self, project: &str) -> String {
         format!("{project}.{}", self.host)
+    }
+
+    /// Hosts of these names, all of which are at `connect`.
+    #[cfg(test)]
+    pub(crate) fn of(host: &str, other: Option<&str>, connect: &str) -> Self {
+        SlsEndpoint {
+            host: host.to_owned(),
+            other: other.map(str::to_owned),
+            connect: Endpoint::parse("SLS endpoint", connect).ok(),
+        }
+    }
+
+    /// The same service under its other name, if it has one.
+    pub(crate) fn other(&self) -> Option<SlsEndpoint> {
+        Some(SlsEndpoint {
+            host: self.other.clone()?,
+            other: None,
+            connect: self.connect.clone(),
+        })
     }
 
     /// Where to connect for a project.
@@ -182,9 +205,6 @@ impl SlsEndpoint {
 impl Endpoints {
     /// The preset of a region and network, with the overrides applied.
     ///
-    /// Source of the presets: the endpoint pages of the services, and ack-ram-tool. For CS inside a VPC they disagree
-    /// (`cs-anony-vpc` here, `cs-vpc` in older pages), which is one reason for the overrides.
-    ///
     /// # Errors
     /// Names the region or the override that cannot be used, and why.
     pub fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
@@ -192,29 +212,18 @@ impl Endpoints {
         if region.is_empty() || region.len() > 40 || !region.bytes().all(named) {
             return Err(invalid("region", region, "a region is of the form cn-hangzhou"));
         }
-        let vpc = network == Network::Vpc;
-        let pick = |service, url: &Option<String>, public: &str, private: &str| match url {
+        let pick = |service, url: &Option<String>, host: &str| match url {
             Some(url) => Endpoint::parse(service, url),
-            None => Endpoint::preset(service, if vpc { private } else { public }),
+            None => Endpoint::preset(service, host),
         };
-        let local = |prefix: &str| format!("{prefix}.{region}.aliyuncs.com");
         Ok(Endpoints {
-            sts: pick("STS endpoint", &overrides.sts, &local("sts"), &local("sts-vpc"))?,
-            ims: pick(
-                "IMS endpoint",
-                &overrides.ims,
-                "ims.aliyuncs.com",
-                "ims.vpc-proxy.aliyuncs.com",
-            )?,
-            ram: pick(
-                "RAM endpoint",
-                &overrides.ram,
-                "ram.aliyuncs.com",
-                "ram.vpc-proxy.aliyuncs.com",
-            )?,
-            ack: pick("ACK endpoint", &overrides.ack, &local("cs"), &local("cs-anony-vpc"))?,
+            sts: pick("STS endpoint", &overrides.sts, &hosts::sts(region, network))?,
+            ims: pick("IMS endpoint", &overrides.ims, hosts::ims(network))?,
+            ram: pick("RAM endpoint", &overrides.ram, hosts::ram(region, network))?,
+            ack: pick("ACK endpoint", &overrides.ack, &hosts::ack(region, network))?,
             sls: SlsEndpoint {
-                host: format!("{region}{}.log.aliyuncs.com", if vpc { "-intranet" } else { "" }),
+                host: hosts::sls(region, network),
+                other: hosts::other_sls(region, network).filter(|_| overrides.sls.is_none()),
                 connect: overrides
                     .sls
                     .as_deref()
@@ -248,6 +257,26 @@ mod tests {
             vpc.sls.connect("p").unwrap().url(),
             "https://p.cn-hangzhou-intranet.log.aliyuncs.com"
         );
+    }
+
+    #[test]
+    fn sls_has_another_name_inside_a_vpc_unless_it_is_overridden() {
+        let sls = |network, url: Option<&str>| {
+            let overrides = EndpointOverrides {
+                sls: url.map(str::to_owned),
+                ..Default::default()
+            };
+            Endpoints::new("cn-hangzhou", network, &overrides).unwrap().sls.other()
+        };
+        let other = sls(Network::Vpc, None).unwrap();
+        assert_eq!(other.project_host("p"), "p.cn-hangzhou-internal.log.aliyuncs.com");
+        assert_eq!(
+            other.connect("p").unwrap().url(),
+            "https://p.cn-hangzhou-internal.log.aliyuncs.com"
+        );
+        assert_eq!(other.other(), None);
+        assert_eq!(sls(Network::Public, None), None);
+        assert_eq!(sls(Network::Vpc, Some("https://sls.example.com")), None);
     }
 
     #[test]

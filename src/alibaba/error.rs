@@ -3,6 +3,8 @@
 
 use std::{fmt, time::Duration};
 
+use super::codes::{self, Code};
+
 /// The services that are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
@@ -54,6 +56,8 @@ pub enum ErrorKind {
     Forbidden,
     /// Too many calls; see `retry_after`.
     Throttled,
+    /// The service is changing the same thing for another call; nothing was done. The same call may succeed in some seconds.
+    Conflict,
     /// The operator's own limit of calls is reached; nothing was sent. See `retry_after`.
     Budget,
     /// The operator's own credentials are missing, wrong, expired or not accepted.
@@ -66,7 +70,7 @@ pub enum ErrorKind {
     TimedOut,
     /// The answer is not what the API promises: HTML, empty, truncated, too large, of another shape.
     Malformed,
-    /// The service refused the call for a reason of its own (any other 4xx), or it could not be built.
+    /// The service refused the call for a reason of its own (any other 4xx, and every code that is not known), or it could not be built.
     Rejected,
 }
 
@@ -78,6 +82,7 @@ impl ErrorKind {
             ErrorKind::ClusterNotFound => "ClusterNotFound",
             ErrorKind::Forbidden => "Forbidden",
             ErrorKind::Throttled => "Throttled",
+            ErrorKind::Conflict => "Conflict",
             ErrorKind::Budget => "Budget",
             ErrorKind::Credentials => "Credentials",
             ErrorKind::Server => "Server",
@@ -120,14 +125,24 @@ pub struct ApiError {
 pub const MESSAGE_LIMIT: usize = 300;
 
 impl ApiError {
-    /// Whether the same call may succeed if it is simply made again: throttled, 5xx, no connection, no answer.
+    /// Whether the same call may succeed if it is simply made again: throttled, another change, 5xx, no
+    /// connection, no answer.
     ///
     /// Says nothing about whether it is *safe* to repeat: the purge is not.
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Connection | ErrorKind::TimedOut
+            ErrorKind::Throttled
+                | ErrorKind::Conflict
+                | ErrorKind::Server
+                | ErrorKind::Connection
+                | ErrorKind::TimedOut
         )
+    }
+
+    /// What is known of the service's code. None if it gave none, or one that is not known.
+    pub fn known(&self) -> Option<&'static Code> {
+        codes::find(self.service, self.code.as_deref()?)
     }
 
     /// Whether the service's code is this one.
@@ -169,6 +184,7 @@ impl fmt::Display for ApiError {
             ErrorKind::ClusterNotFound => ": no such cluster",
             ErrorKind::Forbidden => ": forbidden",
             ErrorKind::Throttled => ": throttled",
+            ErrorKind::Conflict => ": another change is under way",
             ErrorKind::Budget => ": not sent",
             ErrorKind::Credentials if self.is_about_the_clock() => {
                 ": the clocks of the operator and of the service differ"

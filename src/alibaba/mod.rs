@@ -3,7 +3,7 @@
 //! ```text
 //! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
 //!          │
-//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, answer)
+//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
 //!  one source  acs3,sls4  one request, bounded in time and size
@@ -17,10 +17,13 @@ mod budget;
 mod call;
 mod classify;
 mod client;
+pub mod codes;
 pub mod credentials;
 pub mod endpoints;
 pub mod error;
+mod hosts;
 pub mod ims;
+mod patience;
 pub mod ram;
 pub mod settings;
 pub mod sign;
@@ -109,7 +112,7 @@ impl Cloud {
                 client: client.clone(),
                 endpoint: ack,
             },
-            sls: sls::Sls { client, endpoint: sls },
+            sls: sls::Sls::new(client, sls),
         })
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    answer::{NAME_LIMIT, legible},
+    answer::{NAME_LIMIT, legible, nullable},
     call::Call,
     client::Client,
     endpoints::Endpoint,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The most that one page can hold. Source: API pages `ListRoles`, `ListUsers`.
-const PAGE: &str = "1000";
+const PAGE: usize = 1000;
 /// A million entries; an account may have far fewer.
 const MOST_PAGES: usize = 1000;
 
@@ -34,7 +34,7 @@ pub struct Role {
     #[serde(rename = "RoleName")]
     pub name: String,
     /// As in `acs:ram::<account>:role/<name>`.
-    #[serde(rename = "Arn", default)]
+    #[serde(rename = "Arn", default, deserialize_with = "nullable")]
     pub arn: String,
 }
 
@@ -48,14 +48,15 @@ pub struct RamUser {
     #[serde(rename = "UserName")]
     pub name: String,
     /// For people; may be empty.
-    #[serde(rename = "DisplayName", default)]
+    #[serde(rename = "DisplayName", default, deserialize_with = "nullable")]
     pub display_name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page<P> {
-    is_truncated: bool,
+    #[serde(default)]
+    is_truncated: Option<bool>,
     #[serde(default)]
     marker: Option<String>,
     #[serde(flatten)]
@@ -65,24 +66,28 @@ struct Page<P> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RolesPage {
-    roles: RoleList,
+    #[serde(default)]
+    roles: Option<RoleList>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RoleList {
+    #[serde(default, deserialize_with = "nullable")]
     role: Vec<Role>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct UsersPage {
-    users: UserList,
+    #[serde(default)]
+    users: Option<UserList>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct UserList {
+    #[serde(default, deserialize_with = "nullable")]
     user: Vec<RamUser>,
 }
 
@@ -128,7 +133,8 @@ impl Ram {
     /// empty page that is not the last, a missing or repeated marker, too many pages.
     pub async fn list_roles(&self) -> Result<Vec<Role>, ApiError> {
         self.list("ListRoles", |page: RolesPage| {
-            page.roles.role.into_iter().map(Role::bounded).collect()
+            let list = page.roles?.role.into_iter();
+            Some(list.map(Role::bounded).collect())
         })
         .await
     }
@@ -139,7 +145,8 @@ impl Ram {
     /// As [`list_roles`](Self::list_roles).
     pub async fn list_users(&self) -> Result<Vec<RamUser>, ApiError> {
         self.list("ListUsers", |page: UsersPage| {
-            page.users.user.into_iter().map(RamUser::bounded).collect()
+            let list = page.users?.user.into_iter();
+            Some(list.map(RamUser::bounded).collect())
         })
         .await
     }
@@ -183,17 +190,23 @@ impl Ram {
     async fn list<P: DeserializeOwned, T>(
         &self,
         operation: &'static str,
-        entries: fn(P) -> Vec<T>,
+        entries: fn(P) -> Option<Vec<T>>,
     ) -> Result<Vec<T>, ApiError> {
         let mut all = Vec::new();
         let mut markers = HashSet::new();
-        let mut query = vec![("MaxItems", PAGE.to_owned())];
+        let mut query = vec![("MaxItems", PAGE.to_string())];
         for number in 1..=MOST_PAGES {
             let call = Call::rpc(Service::Ram, operation, &self.endpoint, query).on(format!("page {number}"));
             let answer = self.client.send(&call).await?;
             let page: Page<P> = call.json(&answer)?;
-            let found = entries(page.entries);
-            if !page.is_truncated {
+            let marker = page.marker.filter(|marker| !marker.is_empty());
+            let Some(found) = entries(page.entries) else {
+                return Err(call.malformed(&answer, "it holds no list"));
+            };
+            // Where it is not said, a marker tells that there is more; an empty page without one, and a full one, tell nothing.
+            let ends = marker.is_none() && (1..PAGE).contains(&found.len());
+            let truncated = page.is_truncated.unwrap_or(!ends);
+            if !truncated {
                 all.extend(found);
                 return Ok(all);
             }
@@ -201,14 +214,13 @@ impl Ram {
                 return Err(call.malformed(&answer, "it is an empty page, and yet not the last"));
             }
             all.extend(found);
-            let marker = page.marker.filter(|marker| !marker.is_empty());
             let Some(marker) = marker else {
                 return Err(call.malformed(&answer, "it is not the last page, and yet has no marker of the next"));
             };
             if !markers.insert(marker.clone()) {
                 return Err(call.malformed(&answer, "it has the marker of a page that was already read"));
             }
-            query = vec![("MaxItems", PAGE.to_owned()), ("Marker", marker)];
+            query = vec![("MaxItems", PAGE.to_string()), ("Marker", marker)];
         }
         let call = Call::rpc(Service::Ram, operation, &self.endpoint, Vec::new());
         Err(call.error(super::error::ErrorKind::Malformed, "the list does not end"))

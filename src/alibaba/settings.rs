@@ -61,6 +61,8 @@ pub struct Timeouts {
     pub purge: Duration,
     /// For all tries of a call and the waits between them. 90 s: a service may ask us to wait a minute.
     pub overall: Duration,
+    /// For the pauses between repeats of a search that SLS does not finish. 30 s: a check makes several searches.
+    pub unfinished: Duration,
     /// Wait before the second try; doubles each time, up to 5 s, plus as much again at random. 200 ms.
     pub first_delay: Duration,
     /// Tries of a call that is safe to repeat. 4.
@@ -75,6 +77,7 @@ impl Timeouts {
             attempt,
             purge: attempt * 4,
             overall: attempt * 6,
+            unfinished: attempt * 2,
             first_delay: attempt / 75,
             tries: 4,
         }

@@ -2,6 +2,7 @@
 
 use crate::{
     alibaba::{
+        codes,
         credentials::ASSUME_ROLE,
         error::{ApiError, ErrorKind},
     },
@@ -154,22 +155,23 @@ impl From<ApiError> for Trouble {
     }
 }
 
-/// What a person can do about a failed call, as a sentence; empty if there is nothing to do but wait.
+/// What a person can do about a failed call, as a sentence; empty if there is nothing to do but wait. By its code, if that is known, else by
+/// its kind; whoever may not assume the operator's role is told by the operation.
 pub fn advice(error: &ApiError) -> &'static str {
+    if error.kind == ErrorKind::Forbidden && error.operation == ASSUME_ROLE {
+        return codes::TRUST;
+    }
+    if let Some(known) = error.known().filter(|known| known.kind == error.kind) {
+        return known.advice;
+    }
     match error.kind {
-        ErrorKind::Forbidden if error.operation == ASSUME_ROLE => {
-            "Check the trust policy of the operator's role: it must name the cluster's OIDC provider and the operator's ServiceAccount."
-        }
+        // A proxy between the operator and the service may have answered so, or the service for a reason of its own.
         ErrorKind::Forbidden => {
-            "Add this action to the RAM policy of the operator's role (docs/ram-policy.json has them all)."
+            "The operator does not know this code. HTTP 403 mostly means that a right is missing: compare the RAM policy of the operator's \
+             role with docs/ram-policy.json."
         }
-        ErrorKind::ClusterNotFound => "Check the operator's cluster ID and region.",
-        ErrorKind::Credentials if error.is_about_the_clock() => {
-            "Set the clock of the operator's node right: the services refuse requests that are more than 15 minutes off."
-        }
-        ErrorKind::Credentials => {
-            "Check the RRSA set-up, or the access key, that the operator uses (a key in its environment is read when it starts)."
-        }
+        ErrorKind::ClusterNotFound => codes::CLUSTER,
+        ErrorKind::Credentials => codes::CREDENTIALS,
         ErrorKind::Connection | ErrorKind::TimedOut => {
             "If it lasts, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
         }
@@ -179,7 +181,9 @@ pub fn advice(error: &ApiError) -> &'static str {
         ErrorKind::Budget => {
             "If it lasts, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
         }
-        ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Server | ErrorKind::Rejected => "",
+        ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server | ErrorKind::Rejected => {
+            ""
+        }
     }
 }
 

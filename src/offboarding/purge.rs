@@ -12,7 +12,10 @@ use super::{
     verify::{self, NoBindings},
 };
 use crate::{
-    alibaba::error::{ApiError, ErrorKind},
+    alibaba::{
+        codes::Code,
+        error::{ApiError, ErrorKind},
+    },
     api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
     operator::leadership::Permit,
     request_id,
@@ -116,10 +119,10 @@ pub async fn purge(
             Ok(Purge::Accepted)
         }
         Err(error) => {
-            if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected) {
+            if cause(&error) == Cause::Unknown {
                 report.purge_refused_now();
             }
-            Err(refused(&error).into())
+            Err(not_purged(&error, force).into())
         }
     }
 }
@@ -151,47 +154,83 @@ fn too_slow() -> Hold {
     Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
 }
 
-fn refused(error: &ApiError) -> Hold {
+/// Why ACK did not purge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// The operator's role may not.
+    Right,
+    /// ACK does not know the cluster.
+    Cluster,
+    /// The code says why; it is not activity.
+    Known(&'static Code),
+    /// ACK refused, and the operator cannot tell why: it may be ACK's own guard, whose code Alibaba Cloud does not publish. This is what a
+    /// person can overrule with Force.
+    Unknown,
+    /// No decision of ACK's: it is asked again soon.
+    Passing,
+}
+
+fn cause(error: &ApiError) -> Cause {
+    let answered = error.status.is_some();
+    match (error.kind, error.known()) {
+        (ErrorKind::Forbidden, Some(_)) if mentions_activity(&error.message) => Cause::Unknown,
+        (ErrorKind::Forbidden, Some(_)) => Cause::Right,
+        (ErrorKind::ClusterNotFound, _) => Cause::Cluster,
+        (ErrorKind::NotFound | ErrorKind::Rejected, Some(known)) => Cause::Known(known),
+        (ErrorKind::NotFound | ErrorKind::Rejected | ErrorKind::Forbidden, None) if answered => Cause::Unknown,
+        _ => Cause::Passing,
+    }
+}
+
+/// Whether a message speaks of activity or of Force, as that of ACK's guard does by its description. To add a right would not help then.
+fn mentions_activity(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    let mut words = message.split(|c: char| !c.is_ascii_alphanumeric());
+    words.any(|word| matches!(word, "force" | "activity" | "active" | "accessed" | "days"))
+}
+
+fn not_purged(error: &ApiError, force: bool) -> Hold {
     let about = |hold: Hold, is, reason| hold.about_as(Condition::KubeconfigPurged, is, reason);
-    match error.kind {
-        ErrorKind::Forbidden => {
+    match cause(error) {
+        Cause::Right => {
             let message = format!(
                 "{error}. The bindings are removed, the kubeconfig is not purged. The operator's role needs the RAM action \
                  cs:CleanClusterUserPermissions, and must be an RBAC administrator of the cluster."
             );
             about(Hold::stall(Reason::Forbidden, message), Is::False, Reason::Forbidden)
         }
-        ErrorKind::ClusterNotFound => {
+        Cause::Cluster => {
             let message = format!(
                 "{error}. The bindings are removed, the kubeconfig is not purged. Check the operator's cluster ID and region."
             );
-            // No refusal: one counts as ACK's own guard, which Force=true switches off.
             about(
                 Hold::stall(Reason::ClusterNotFound, message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
         }
-        ErrorKind::NotFound | ErrorKind::Rejected => {
+        Cause::Known(Code { meaning, advice, .. }) => {
             let message = format!(
-                "ACK refused to purge the kubeconfig: {error}. The bindings are removed. ACK has a 7-day guard of its own, \
-                 which may count requests that only mention the UID; the operator asks again every hour. \
-                 If you are sure, activityCheck.whenActive: Proceed makes it ask with Force=true."
+                "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The operator asks again \
+                 every hour."
             );
-            about(
-                Hold::wait(Reason::RefusedByAck, Again::Recheck, message),
-                Is::False,
-                Reason::RefusedByAck,
-            )
+            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            about(hold, Is::False, Reason::RefusedByAck)
         }
-        ErrorKind::Throttled
-        | ErrorKind::Budget
-        | ErrorKind::Credentials
-        | ErrorKind::Server
-        | ErrorKind::Connection
-        | ErrorKind::TimedOut
-        | ErrorKind::Malformed => {
+        Cause::Unknown => {
+            let message = format!(
+                "ACK refused to purge the kubeconfig: {error}. The bindings are removed. {} The operator asks again every hour.",
+                possible_causes(force)
+            );
+            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            about(hold, Is::False, Reason::RefusedByAck)
+        }
+        Cause::Passing => {
             let so_far = match error.kind {
+                ErrorKind::Conflict => {
+                    "The bindings are removed, the kubeconfig is not purged yet: ACK is changing permissions for another call, and the \
+                     operator asks again in some seconds."
+                }
                 ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials => {
                     "The bindings are removed, the kubeconfig is not purged yet: ACK is asked again by itself."
                 }
@@ -203,13 +242,29 @@ fn refused(error: &ApiError) -> Hold {
             let advice = hold::advice(error);
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
+            let pause = error.retry_after.or_else(|| error.known()?.pause);
             about(
-                Hold::wait(Reason::NotConfirmed, hold::again(error.retry_after), message),
+                Hold::wait(Reason::NotConfirmed, hold::again(pause), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
         }
     }
+}
+
+/// What a refusal with a code that is not known can mean, by ACK's pages, and what to do about each.
+fn possible_causes(force: bool) -> String {
+    let guard = match force {
+        true => "The purge was asked for with Force=true, so ACK's own 7-day activity check is not the cause.".to_owned(),
+        false => {
+            "Alibaba Cloud does not publish what this code means. It may be ACK's own 7-day activity check, which also refuses when it cannot read \
+             the audit log: if you are sure, activityCheck.whenActive: Proceed makes the operator ask with Force=true."
+                .to_owned()
+        }
+    };
+    let other = "ACK also refuses for the user who created the cluster and for the root account, while the cluster is failed or being deleted, \
+                 and if the operator's role is not an RBAC administrator of the cluster: check the cluster and its creator in the ACK console.";
+    format!("{guard} {other}")
 }
 
 fn state_unknown() -> Hold {
@@ -220,3 +275,110 @@ fn state_unknown() -> Hold {
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
 pub const RESTORABLE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alibaba::{codes, error::Service};
+    use std::time::Duration;
+
+    fn answered(status: u16, code: &str, message: &str, kind: ErrorKind) -> ApiError {
+        ApiError {
+            service: Service::Ack,
+            operation: "CleanClusterUserPermissions",
+            target: "user 1 in cluster c1".into(),
+            kind,
+            status: Some(status),
+            code: Some(code.into()),
+            message: message.into(),
+            request_id: None,
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn every_known_code_is_explained_by_its_cause() {
+        for row in codes::CODES.iter().filter(|row| row.services.contains(&Service::Ack)) {
+            for force in [false, true] {
+                let error = answered(row.status.unwrap_or(400), &row.code.replace('*', ""), "no", row.kind);
+                let hold = not_purged(&error, force);
+                assert_ne!(cause(&error), Cause::Unknown, "{row:?}");
+                assert!(
+                    !hold.message.contains("7-day") && !hold.message.contains("Force"),
+                    "{}",
+                    hold.message
+                );
+                assert!(hold.message.contains(&error.to_string()), "{}", hold.message);
+                let expected = match row.kind {
+                    ErrorKind::Forbidden => (Reason::Forbidden, true, Again::Recheck),
+                    ErrorKind::ClusterNotFound => (Reason::ClusterNotFound, true, Again::Recheck),
+                    ErrorKind::Rejected | ErrorKind::NotFound => (Reason::RefusedByAck, false, Again::Recheck),
+                    ErrorKind::Conflict => (Reason::NotConfirmed, false, Again::NotBefore(Duration::from_secs(5))),
+                    _ => (Reason::NotConfirmed, false, Again::Backoff),
+                };
+                assert_eq!((hold.reason, hold.stalled, hold.again), expected, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_refusal_is_called_unknown_and_names_what_it_can_be() {
+        for status in [400, 403, 404, 409] {
+            let kind = match status {
+                403 => ErrorKind::Forbidden,
+                404 => ErrorKind::NotFound,
+                _ => ErrorKind::Rejected,
+            };
+            let error = answered(status, "ErrorNobodyKnows", "no, for a reason", kind);
+            assert_eq!(cause(&error), Cause::Unknown, "{status}");
+            let (asked, forced) = (not_purged(&error, false).message, not_purged(&error, true).message);
+            for message in [&asked, &forced] {
+                for part in [
+                    "ErrorNobodyKnows: no, for a reason",
+                    "created the cluster",
+                    "root account",
+                    "RBAC administrator",
+                ] {
+                    assert!(message.contains(part), "{part}: {message}");
+                }
+                assert!(!message.contains("RAM action"), "{message}");
+            }
+            assert!(
+                asked.contains("may be ACK's own 7-day") && asked.contains("whenActive: Proceed"),
+                "{asked}"
+            );
+            assert!(
+                forced.contains("is not the cause") && !forced.contains("Proceed"),
+                "{forced}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_403_that_speaks_of_activity_advises_no_right() {
+        for (message, expected) in [
+            ("the user accessed the cluster within the last 7 days", Cause::Unknown),
+            ("use Force to clean", Cause::Unknown),
+            (
+                "STSToken policy Forbidden for action cs:CleanClusterUserPermissions",
+                Cause::Right,
+            ),
+            ("not allowed to enforce this", Cause::Right),
+        ] {
+            let error = answered(403, "StatusForbidden", message, ErrorKind::Forbidden);
+            assert_eq!(cause(&error), expected, "{message}");
+            let advised = not_purged(&error, false).message.contains("needs the RAM action");
+            assert_eq!(advised, expected == Cause::Right, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_never_reached_ack_is_no_refusal() {
+        let error = ApiError {
+            status: None,
+            code: None,
+            ..answered(0, "", "this is no ID", ErrorKind::Rejected)
+        };
+        assert_eq!(cause(&error), Cause::Passing);
+    }
+}

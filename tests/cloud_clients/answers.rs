@@ -137,3 +137,27 @@ async fn calls_beyond_the_operators_own_limit_wait_and_then_are_not_sent() {
         ErrorKind::Budget
     );
 }
+
+#[tokio::test]
+async fn what_an_answer_leaves_out_or_sets_to_null_is_no_dead_end_where_that_is_safe() {
+    let server = Server::start([
+        reply(200, r#"{"sls_project_name":"k8s-log-c1"}"#),
+        reply(200, r#"{"audit_enabled":null,"sls_project_name":"k8s-log-c1"}"#),
+        reply(200, r#"{"audit_enabled":false,"sls_project_name":null}"#),
+        reply(200, "{}"),
+        reply(200, r#"[{"resource_id":"c1","resource_type":null,"role_type":"admin","role_name":null,"is_owner":null},{"resource_id":null,"role_type":"admin"}]"#),
+    ])
+    .await;
+    let ack = server.cloud().ack;
+    for _ in 0..2 {
+        let audit = ack.get_cluster_audit_project("c1").await.unwrap();
+        assert_eq!((audit.enabled, audit.project.as_deref()), (true, Some("k8s-log-c1")));
+    }
+    let audit = ack.get_cluster_audit_project("c1").await.unwrap();
+    assert_eq!((audit.enabled, audit.project), (false, None));
+    let error = ack.get_cluster_audit_project("c1").await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Malformed, "it says nothing at all");
+    let grants = ack.describe_user_permission(&uid()).await.unwrap();
+    let administers: Vec<bool> = grants.iter().map(|grant| grant.is_administrator_of("c1")).collect();
+    assert_eq!(administers, [true, false]);
+}

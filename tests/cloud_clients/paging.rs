@@ -140,3 +140,68 @@ async fn the_audit_project_is_trimmed() {
     );
     assert_eq!(server.count(), 3);
 }
+
+#[tokio::test]
+async fn without_a_total_the_states_end_with_an_empty_page_only() {
+    let state = |cluster: &str| format!(r#"{{"states":[{{"cluster_id":"{cluster}","cert_state":"Unexpired"}}]}}"#);
+    let pages = [
+        reply(200, state("c1")),
+        reply(200, state("c2")),
+        reply(200, r#"{"page":{"total_count":null},"states":null}"#),
+    ];
+    let server = Server::start(pages).await;
+    let states = server.cloud().ack.list_user_kubeconfig_states(&uid()).await.unwrap();
+    assert_eq!((states.len(), server.count()), (2, 3));
+
+    // A service that does not turn the page never comes to an end.
+    let server = Server::start([reply(200, state("c1")), reply(200, state("c1"))]).await;
+    let error = server
+        .cloud()
+        .ack
+        .list_user_kubeconfig_states(&uid())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Malformed);
+}
+
+#[tokio::test]
+async fn a_list_of_ram_that_does_not_say_whether_it_goes_on_is_read_by_its_marker() {
+    let role = |id: usize| format!(r#"{{"RoleId":"{id}","RoleName":"r","Arn":null}}"#);
+    let full: Vec<String> = (0..1000).map(role).collect();
+    let whole = |body: String| async move {
+        let server = Server::start([reply(200, body)]).await;
+        server
+            .cloud()
+            .ram
+            .list_roles()
+            .await
+            .map(|roles| roles.len())
+            .map_err(|error| error.kind)
+    };
+    assert_eq!(whole(format!(r#"{{"Roles":{{"Role":[{}]}}}}"#, role(1))).await, Ok(1));
+    for empty in ["{}", r#"{"Role":null}"#] {
+        assert_eq!(
+            whole(format!(r#"{{"IsTruncated":false,"Roles":{empty}}}"#)).await,
+            Ok(0)
+        );
+    }
+    for nothing in [
+        "{}",
+        r#"{"IsTruncated":false}"#,
+        r#"{"IsTruncated":false,"Roles":null}"#,
+    ] {
+        assert_eq!(whole(nothing.to_owned()).await, Err(ErrorKind::Malformed), "{nothing}");
+    }
+    let full = format!(r#"{{"Roles":{{"Role":[{}]}}}}"#, full.join(","));
+    assert_eq!(
+        whole(full).await,
+        Err(ErrorKind::Malformed),
+        "whether it is all, nobody can tell"
+    );
+
+    let first = format!(r#"{{"Marker":"m","Roles":{{"Role":[{}]}}}}"#, role(1));
+    let second = format!(r#"{{"Roles":{{"Role":[{}]}}}}"#, role(2));
+    let server = Server::start([reply(200, first), reply(200, second)]).await;
+    assert_eq!(server.cloud().ram.list_roles().await.unwrap().len(), 2);
+    assert!(server.take()[1].line.contains("Marker=m"));
+}

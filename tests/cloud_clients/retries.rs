@@ -137,3 +137,70 @@ async fn the_purge_is_done_with_any_empty_answer() {
         assert_eq!(seen[0].headers["x-acs-action"], "CleanClusterUserPermissions");
     }
 }
+
+#[tokio::test]
+async fn any_error_that_says_when_to_come_back_is_throttling() {
+    for refusal in [
+        reply(403, r#"{"Code":"NoPermission","Message":"no"}"#),
+        reply(400, r#"{"Code":"NobodyKnowsThis"}"#),
+        reply(404, r#"{"Code":"EntityNotExist.User"}"#),
+        reply(409, "<html>"),
+    ] {
+        let throttled = refusal.clone().with("x-acs-retry-after", "20");
+        let server = Server::start([throttled, user()]).await;
+        let start = Instant::now();
+        assert!(server.cloud().ims.get_user(&uid()).await.unwrap().is_some());
+        assert!(start.elapsed() >= Duration::from_millis(20));
+
+        // Nothing, and less than nothing, asks for nothing.
+        for nothing in ["0", "-5", "soon"] {
+            let server = Server::start([refusal.clone().with("x-acs-retry-after", nothing)]).await;
+            let kind = server.cloud().ims.get_user(&uid()).await.map_err(|error| error.kind);
+            assert_ne!(kind.err(), Some(ErrorKind::Throttled));
+            assert_eq!(server.count(), 1);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_purge_reports_when_to_come_back_and_no_later_than_in_a_minute() {
+    for (header, wait) in [("1500", 1500), ("3600000", 60_000)] {
+        let refused = reply(400, r#"{"code":"NobodyKnowsThis"}"#).with("x-acs-retry-after", header);
+        let server = Server::start([refused]).await;
+        let purge = server.cloud().ack;
+        let error = purge
+            .clean_cluster_user_permissions("c1", &uid(), false)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.kind, error.retry_after, server.count()),
+            (ErrorKind::Throttled, Some(Duration::from_millis(wait)), 1)
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_purge_tells_what_is_known_of_acks_codes_from_what_is_not() {
+    for (status, code, kind, is_known) in [
+        (400, "ErrAuthorizationConflict", ErrorKind::Conflict, true),
+        (400, "ErrorCheckAcl", ErrorKind::Forbidden, true),
+        (400, "ErrorQueryCluster", ErrorKind::Server, true),
+        (400, "Throttling.User", ErrorKind::Throttled, true),
+        (404, "ErrorClusterNotFound", ErrorKind::ClusterNotFound, true),
+        (403, "StatusForbidden", ErrorKind::Forbidden, true),
+        (403, "NobodyKnowsThis", ErrorKind::Forbidden, false),
+        (400, "NobodyKnowsThis", ErrorKind::Rejected, false),
+    ] {
+        let server = Server::start([reply(status, format!(r#"{{"code":"{code}","message":"why"}}"#))]).await;
+        let purge = server.cloud().ack;
+        let error = purge
+            .clean_cluster_user_permissions("c1", &uid(), false)
+            .await
+            .unwrap_err();
+        assert_eq!((error.kind, error.known().is_some()), (kind, is_known), "{code}");
+        assert!(
+            error.has_code(code) && &*error.message == "why" && server.count() == 1,
+            "{error}"
+        );
+    }
+}

@@ -89,7 +89,10 @@ async fn what_sls_says_is_read() {
     .await;
     let sls = server.cloud().sls;
     let logstore = sls.get_logstore("p", "l").await.unwrap();
-    assert_eq!((logstore.ttl_days, logstore.created_at), (30, 1_700_000_000));
+    assert_eq!(
+        (logstore.ttl_days, logstore.created_at),
+        (Some(30), Some(1_700_000_000))
+    );
     let index = sls.get_index("p", "l").await.unwrap().unwrap();
     assert!(index.full_text && index.keys.contains("user.username"));
     assert_eq!(index.changed_at, Some(1_700_000_001));
@@ -153,6 +156,134 @@ async fn a_field_can_be_searched_for_a_name_only_if_its_index_is_of_type_text() 
         assert!(!index(narrowed).await.full_text, "{narrowed}");
     }
     assert!(index(r#"{"line":{"token":[],"exclude_keys":[]}}"#).await.full_text);
+}
+
+#[tokio::test]
+async fn every_form_of_an_index_on_a_field_is_read() {
+    let index = |body: &'static str| async move {
+        let server = Server::start([reply(200, body)]).await;
+        server.cloud().sls.get_index("p", "l").await.unwrap().unwrap()
+    };
+    for (body, finds) in [
+        (r#"{"keys":{"user.username":{"type":"text"}}}"#, true),
+        (
+            r#"{"keys":{"user":{"type":"json","json_keys":{"username":{"type":"text"}}}}}"#,
+            true,
+        ),
+        (
+            r#"{"keys":{"user":{"type":"json","index_all":true,"max_depth":-1}}}"#,
+            true,
+        ),
+        (
+            r#"{"keys":{"user":{"type":"json","index_all":true,"max_depth":1,"json_keys":{}}}}"#,
+            true,
+        ),
+        (r#"{"line":{"token":[],"auto_text_keys":["user.username"]}}"#, true),
+        // What is left out, or is not text, finds nothing.
+        (
+            r#"{"keys":{"user":{"type":"json","index_all":true,"max_depth":0}}}"#,
+            false,
+        ),
+        (r#"{"keys":{"user":{"type":"json","index_all":true}}}"#, false),
+        (
+            r#"{"keys":{"user":{"type":"json","index_all":false,"max_depth":-1}}}"#,
+            false,
+        ),
+        (
+            r#"{"keys":{"use":{"type":"json","index_all":true,"max_depth":-1}}}"#,
+            false,
+        ),
+        (
+            r#"{"keys":{"user":{"type":"json","index_all":true,"max_depth":-1,"json_keys":{"username":{"type":"long"}}}}}"#,
+            false,
+        ),
+        (
+            r#"{"line":{"auto_text_keys":["user.username"]},"keys":{"user.username":{"type":"long"}}}"#,
+            false,
+        ),
+        (r#"{"line":{"token":[],"auto_key_detect":true}}"#, false),
+        (r#"{"line":null,"keys":null}"#, false),
+    ] {
+        assert_eq!(index(body).await.finds_text("user.username"), finds, "{body}");
+    }
+    let deep = index(r#"{"keys":{"a":{"type":"json","index_all":true,"max_depth":2}}}"#).await;
+    assert_eq!(
+        ["a", "a.b", "a.b.c", "a.b.c.d"].map(|field| deep.finds_text(field)),
+        [false, true, true, false]
+    );
+}
+
+#[tokio::test]
+async fn histograms_are_asked_at_the_documented_path_where_the_usual_one_is_not_served() {
+    let buckets = || reply(200, r#"[{"from":1,"to":2,"count":3,"progress":"Complete"}]"#);
+    for unserved in [
+        reply(404, r#"{"errorCode":"NoSuchPath","errorMessage":"no"}"#),
+        reply(405, r#"{"errorCode":"MethodNotAllowed","errorMessage":"no"}"#),
+        reply(404, "<html>"),
+    ] {
+        let server = Server::start([unserved, buckets(), buckets()]).await;
+        let sls = server.cloud().sls;
+        for _ in 0..2 {
+            let found = sls.get_histograms("p", "l", 1, 2, "*").await.unwrap();
+            assert_eq!(found.buckets[0].count, 3);
+        }
+        let lines: Vec<String> = server.take().into_iter().map(|request| request.line).collect();
+        let query = "type=histogram&from=1&to=2&query=%2A HTTP/1.1";
+        let documented = format!("GET /logstores/l/index?{query}");
+        assert_eq!(
+            lines,
+            [format!("GET /logstores/l?{query}"), documented.clone(), documented]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_the_logstore_is_no_reason_to_ask_elsewhere() {
+    for (answer, kind) in [
+        (reply(404, r#"{"errorCode":"LogStoreNotExist"}"#), ErrorKind::NotFound),
+        (reply(400, r#"{"errorCode":"ParameterInvalid"}"#), ErrorKind::Rejected),
+        (
+            reply(
+                401,
+                r#"{"errorCode":"Unauthorized","errorMessage":"denied by sts or ram"}"#,
+            ),
+            ErrorKind::Forbidden,
+        ),
+        (reply(200, "{}"), ErrorKind::Malformed),
+    ] {
+        let server = Server::start([answer]).await;
+        let error = server
+            .cloud()
+            .sls
+            .get_histograms("p", "l", 1, 2, "*")
+            .await
+            .unwrap_err();
+        assert_eq!((error.kind, server.count()), (kind, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_logstore_that_does_not_say_its_age_is_read() {
+    for (body, expected) in [
+        (
+            r#"{"logstoreName":"l","ttl":30,"shardCount":2}"#,
+            Some((Some(30), None)),
+        ),
+        (
+            r#"{"logstoreName":"l","ttl":null,"createTime":null}"#,
+            Some((None, None)),
+        ),
+        (
+            r#"{"logstoreName":"l","ttl":30,"createTime":7}"#,
+            Some((Some(30), Some(7))),
+        ),
+        ("{}", None),
+    ] {
+        let server = Server::start([reply(200, body)]).await;
+        let read = server.cloud().sls.get_logstore("p", "l").await;
+        let read = read.ok().map(|logstore| (logstore.ttl_days, logstore.created_at));
+        assert_eq!(read, expected, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::sight::{describe, sees, sees_text};
 use crate::support::{
     TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_stored_before_removed, assert_untouched,
-    assert_waiting, give_access, purges, running, running_with,
+    assert_waiting, give_access, message, purges, running, running_with,
 };
 use ack_offboarding_e2e::{
     cluster::eventually,
@@ -175,6 +175,69 @@ async fn ack_refuses_to_purge_the_kubeconfig() -> anyhow::Result<()> {
     assert!(
         purges(&stage).iter().all(|call| call.parameter("force") == "false"),
         "ACK's own guard stays on"
+    );
+    assert_gone(&stage, &status).await
+}
+
+/// Asks once more with Force, as the spec says, and then says that ACK's activity check is not what ACK refuses for.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_refuses_to_purge_the_kubeconfig_although_it_is_forced() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=300ms"]).await;
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    give_access(&stage).await?;
+    let refusal = FaultKind::Custom {
+        status: 403,
+        code: "Simulated.ClusterOwner".to_owned(),
+        message: "the permissions of this user cannot be cleaned".to_owned(),
+    };
+    stage
+        .sim
+        .fault(Fault::new(Operation::CsCleanClusterUserPermissions, refusal));
+    stage
+        .apply("left", json!({"uid": UID, "activityCheck": {"whenActive": "Proceed"}}))
+        .await?;
+    let status = stage
+        .wait_for("left", "a refusal in spite of Force", |s| {
+            message(s, "Ready").contains("is not the cause")
+        })
+        .await?;
+    assert_waiting(&status, "RefusedByAck");
+    assert_conditions(&status, &[("KubeconfigPurged", "False/RefusedByAck")]);
+    assert!(message(&status, "Ready").contains("created the cluster"));
+    assert!(purges(&stage).iter().any(|call| call.parameter("force") == "true"));
+    sees!(stage, "left", "when it was forced");
+
+    stage.sim.clear_faults();
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// Asks again in some seconds: several leavers purged at once, or somebody who grants meanwhile, are no refusal, and Force would not help.
+#[tokio::test(flavor = "multi_thread")]
+async fn ack_changes_permissions_for_another_call_when_it_is_to_purge() -> anyhow::Result<()> {
+    let stage = running().await;
+    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    give_access(&stage).await?;
+    let conflict = FaultKind::Custom {
+        status: 400,
+        code: "ErrAuthorizationConflict".to_owned(),
+        message: "authorization of the cluster is being changed".to_owned(),
+    };
+    stage
+        .sim
+        .fault(Fault::new(Operation::CsCleanClusterUserPermissions, conflict).times(1));
+    stage
+        .apply("left", json!({"uid": UID, "activityCheck": {"whenActive": "Proceed"}}))
+        .await?;
+    let status = stage.wait_for_state("left", "NotConfirmed").await?;
+    assert_waiting(&status, "NotConfirmed");
+    assert_conditions(&status, &[("KubeconfigPurged", "Unknown/NotConfirmed")]);
+    sees!(stage, "left", "while it is so");
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(purges(&stage).len(), 2);
+    assert!(
+        purges(&stage).iter().all(|call| call.parameter("force") == "false"),
+        "it is no refusal"
     );
     assert_gone(&stage, &status).await
 }

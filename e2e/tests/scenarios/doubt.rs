@@ -4,7 +4,7 @@
 use crate::sight::{self, sees, sees_text};
 use crate::support::{
     LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_untouched, assert_waiting, give_access, message,
-    running,
+    running_with,
 };
 use ack_offboarding_e2e::{
     simulator::{
@@ -28,7 +28,11 @@ fn now() -> i64 {
 
 /// A leaver whom RAM knows, with access, and a running operator.
 async fn leaver() -> anyhow::Result<TestStage> {
-    let stage = running().await;
+    leaver_with(&[]).await
+}
+
+async fn leaver_with(flags: &[&str]) -> anyhow::Result<TestStage> {
+    let stage = running_with(flags).await;
     add_user(&stage.sim, UID, "leaver");
     give_access(&stage).await?;
     Ok(stage)
@@ -190,10 +194,10 @@ async fn the_log_is_younger_than_the_window() -> anyhow::Result<()> {
     goes_on(&stage).await
 }
 
-/// Asks again, five times, then waits: what SLS has not searched yet may hold a request.
+/// Asks again, for twice `--cloud-timeout`, then waits: what SLS has not searched yet may hold a request.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_finish_its_search() -> anyhow::Result<()> {
-    let stage = leaver().await?;
+    let stage = leaver_with(&["--cloud-timeout=2s"]).await?;
     let mut seen = Circumstances::default();
     let unfinished = |histograms| {
         Some(Incomplete {
@@ -213,7 +217,7 @@ async fn sls_does_not_finish_its_search() -> anyhow::Result<()> {
         "the search for gaps",
         &waits(&stage, "ResultIncomplete", "counting").await?,
     );
-    sees_text!("after five tries", seen.0);
+    sees_text!("after its last try", seen.0);
 
     logstore(&stage, |l| l.incomplete = None);
     goes_on(&stage).await
@@ -222,7 +226,7 @@ async fn sls_does_not_finish_its_search() -> anyhow::Result<()> {
 /// Counts it as active: what is found is found, whatever else there is to find.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_finish_its_search_and_has_found_a_request() -> anyhow::Result<()> {
-    let stage = leaver().await?;
+    let stage = leaver_with(&["--cloud-timeout=2s"]).await?;
     stage
         .sim
         .add_record(CLUSTER_ID, Record::by(LEAVER).ago(Duration::from_secs(3_600)));

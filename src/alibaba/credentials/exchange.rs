@@ -97,11 +97,8 @@ impl Exchange {
         })?;
         if answer.status != 200 {
             let said = Complaint::read(&answer.headers, &answer.body);
-            let kind = match said.code.as_deref() {
-                // The token is good, and the role's trust policy does not allow it.
-                Some("AuthenticationFail.NoPermission") => ErrorKind::Forbidden,
-                code => classify(Service::Sts, answer.status, code, ""),
-            };
+            let asks_to_wait = answer::retry_after(&answer.headers).is_some();
+            let kind = classify(Service::Sts, answer.status, said.code.as_deref(), "", asks_to_wait);
             let hint = answer::retry_hint(&answer.headers).filter(|_| kind == ErrorKind::Throttled);
             return Err(failed(kind, Some(answer.status), said, hint));
         }

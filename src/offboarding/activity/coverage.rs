@@ -12,11 +12,7 @@ use super::{
     record::{AUTHORIZATION, IMPERSONATED, USERNAME},
     timestamp,
 };
-use crate::{
-    alibaba::{error::ErrorKind, sls::Index},
-    api::Reason,
-    offboarding::context::Context,
-};
+use crate::{alibaba::sls::Index, api::Reason, offboarding::context::Context};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, rbac::v1::ClusterRoleBinding};
 use kube::{Api, api::PostParams};
@@ -116,6 +112,7 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let none = || Index {
         full_text: false,
         keys: Default::default(),
+        json_texts: Default::default(),
         other_types: Default::default(),
         changed_at: None,
     };
@@ -125,7 +122,7 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let missing = [USERNAME]
         .into_iter()
         .chain(needed)
-        .find(|field| !index.keys.contains(*field));
+        .find(|field| !index.finds_text(field));
     let Some(field) = missing else { return Ok(index) };
     let (what, advice) = match index.other_types.get(field) {
         None => (format!("no index on {field}"), "Add it to the logstore's index"),
@@ -173,7 +170,9 @@ fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result
 async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
     let asked = ctx.cloud.sls.get_logstore(&place.project, &place.logstore).await;
     let logstore = asked.map_err(|error| missing_or(place, error))?;
-    if i64::from(logstore.ttl_days) * DAY < window.to - window.from {
+    // What SLS does not say is left to what is proved of every hour: that records are found in it.
+    let too_short = |days: &u32| i64::from(*days) * DAY < window.to - window.from;
+    if let Some(ttl_days) = logstore.ttl_days.filter(too_short) {
         return Err(Doubt::new(
             Reason::RetentionTooShort,
             format!(
@@ -181,20 +180,20 @@ async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Res
                  activityCheck.windowDays to no more than that, or raise the retention: the log then grows to the window's \
                  length.",
                 place.logstore,
-                days(logstore.ttl_days.min(u32::from(u16::MAX)) as u16),
+                days(ttl_days.min(u32::from(u16::MAX)) as u16),
                 days(window.days())
             ),
         ));
     }
-    if logstore.created_at > window.from {
+    if let Some(created_at) = logstore.created_at.filter(|created_at| *created_at > window.from) {
         return Err(Doubt::new(
             Reason::AuditTooRecent,
             format!(
                 "logstore {} was created at {}, within the window of {}. It covers the window from {} on.",
                 place.logstore,
-                timestamp(logstore.created_at),
+                timestamp(created_at),
                 days(window.days()),
-                timestamp(logstore.created_at.saturating_add(window.to - window.from))
+                timestamp(created_at.saturating_add(window.to - window.from))
             ),
         ));
     }
@@ -304,12 +303,16 @@ async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) 
 }
 
 pub(super) fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
-    if error.kind == ErrorKind::NotFound {
-        let Place { project, logstore } = place;
-        let missing = match error.has_code("ProjectNotExist") {
-            true => format!("SLS has no project {project}, which ACK names for the cluster's audit log"),
-            false => format!("SLS has no logstore {logstore} in project {project}"),
-        };
+    let Place { project, logstore } = place;
+    // Any other 404 says nothing about the logstore.
+    let missing = match error.code.as_deref() {
+        Some("ProjectNotExist") => Some(format!(
+            "SLS has no project {project}, which ACK names for the cluster's audit log"
+        )),
+        Some("LogStoreNotExist") => Some(format!("SLS has no logstore {logstore} in project {project}")),
+        _ => None,
+    };
+    if let Some(missing) = missing {
         let advice =
             "Turn cluster auditing off and on again in the ACK console; the check needs a whole window of the new log";
         return Doubt::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
@@ -391,6 +394,7 @@ mod tests {
             let index = Index {
                 full_text: true,
                 keys: Default::default(),
+                json_texts: Default::default(),
                 other_types: Default::default(),
                 changed_at,
             };

@@ -7,16 +7,12 @@ use crate::{
     offboarding::context::Context,
 };
 use futures::{StreamExt, TryStreamExt};
-use std::time::Duration;
 
 pub(super) const HOUR: i64 = 3_600;
 /// The widest bucket in which a silence of an hour cannot hide for long.
 pub(super) const FINE: i64 = HOUR / 2;
 /// Histograms asked at a time.
 pub(super) const PARALLEL: usize = 4;
-/// Tries for a complete answer, and the pause between them (the official SDK: 5 tries, 0.5 s).
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// A stretch without a single matching record, in unix seconds: from (included) to (excluded).
 pub type Silence = (i64, i64);
@@ -84,7 +80,10 @@ pub(super) fn inconsistent(what: String) -> Doubt {
 /// it the records are.
 async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str) -> Result<Vec<Bucket>, Doubt> {
     let Place { project, logstore } = place;
-    for attempt in 1..=TRIES {
+    let mut pauses = ctx.cloud.sls.pauses();
+    let mut tries = 0;
+    loop {
+        tries += 1;
         let asked = ctx.cloud.sls.get_histograms(project, logstore, from, to, query).await;
         let Histograms { progress, buckets } = asked.map_err(|error| missing_or(place, error))?;
         if progress == Progress::Complete {
@@ -99,14 +98,13 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str)
                 ))),
             };
         }
-        if attempt < TRIES {
-            tokio::time::sleep(PAUSE).await;
-        }
+        let Some(pause) = pauses.next() else { break };
+        tokio::time::sleep(pause).await;
     }
     Err(Doubt::new(
         Reason::ResultIncomplete,
         format!(
-            "SLS did not finish counting the records from {} to {} in {TRIES} tries. If this goes on, set a smaller windowDays.",
+            "SLS did not finish counting the records from {} to {} in {tries} tries. If this goes on, set a smaller windowDays.",
             timestamp(from),
             timestamp(to)
         ),

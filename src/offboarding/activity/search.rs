@@ -25,7 +25,7 @@ use crate::{
     uid::Uid,
 };
 use futures::StreamExt;
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 /// Rows of a page: the most that SLS returns.
 const PAGE: u32 = 100;
@@ -39,9 +39,6 @@ const CONDITIONS: usize = 20;
 const EXACT_NAMES: usize = 5 * CONDITIONS;
 /// The longest word that SLS takes in a search with a wildcard.
 const WORD: usize = 64;
-/// Tries for a complete answer, and the pause between them (the official SDK: 5 tries, 0.5 s).
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What is asked of the log.
 pub struct Asked<'a> {
@@ -186,19 +183,21 @@ impl Asked<'_> {
     /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
     async fn complete(&self, ctx: &Context, query: &LogQuery) -> Result<Logs, Doubt> {
         let Place { project, logstore } = self.place;
-        for attempt in 1..=TRIES {
+        let mut pauses = ctx.cloud.sls.pauses();
+        let mut tries = 0;
+        loop {
+            tries += 1;
             let logs = ctx.cloud.sls.get_logs(project, logstore, query).await?;
             if logs.complete || self.read(&logs).newest.is_some() {
                 return Ok(logs);
             }
-            if attempt < TRIES {
-                tokio::time::sleep(PAUSE).await;
-            }
+            let Some(pause) = pauses.next() else { break };
+            tokio::time::sleep(pause).await;
         }
         Err(Doubt::new(
             Reason::ResultIncomplete,
             format!(
-                "SLS did not finish a search of the window in {TRIES} tries. If this goes on, set a smaller windowDays."
+                "SLS did not finish a search of the window in {tries} tries. If this goes on, set a smaller windowDays."
             ),
         ))
     }
@@ -247,10 +246,10 @@ fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>, has_more_names: boo
     // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
     let all_indexed = [IMPERSONATED, AUTHORIZATION]
         .iter()
-        .all(|field| index.keys.contains(*field));
+        .all(|field| index.finds_text(field));
     let fields = [USERNAME, IMPERSONATED, AUTHORIZATION]
         .into_iter()
-        .filter(|field| index.keys.contains(*field))
+        .filter(|field| index.finds_text(field))
         .map(Some);
     let anywhere = (index.full_text && !all_indexed).then_some(None);
     for field in fields.chain(anywhere) {
@@ -337,6 +336,7 @@ mod tests {
         Index {
             full_text,
             keys: keys.iter().map(|k| (*k).to_owned()).collect(),
+            json_texts: Default::default(),
             other_types: Default::default(),
             changed_at: None,
         }

@@ -3,8 +3,8 @@
 use super::{Report, later};
 use crate::{
     api::{
-        BackupStatus, CertState, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Decision,
-        KubeconfigStatus, Reason, conditions,
+        ActivityState, BackupStatus, CertState, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition,
+        Decision, KubeconfigStatus, Reason, conditions,
     },
     offboarding::{
         context::Context,
@@ -36,7 +36,15 @@ const SHOWN: usize = 100;
 impl Report {
     /// Says why the run may go on.
     pub fn approved(&mut self, clearance: &Clearance) {
+        let is_quiet = self
+            .status
+            .activity
+            .as_ref()
+            .is_some_and(|activity| activity.state == ActivityState::Inactive);
         let why = match clearance.decision() {
+            Decision::OverrideActive if is_quiet => {
+                "ACK refused the purge, which may be because it counts the identity as active; the spec says to proceed (whenActive)."
+            }
             Decision::PlanApproved => "A person approved the plan.",
             Decision::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
             Decision::OverrideUnknown => {

@@ -1,0 +1,45 @@
+//! How often SLS is asked again for an answer that it calls incomplete.
+
+use std::{iter, time::Duration};
+
+/// The first pause; doubled each time.
+const FIRST: Duration = Duration::from_millis(100);
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(10);
+/// The most repeats.
+const MOST: usize = 20;
+
+/// The pauses between the tries, at most `limit` together.
+///
+/// Those of the official Go SDK, which goes on for up to five minutes: a large logstore takes its time at the first search, and
+/// the next finds it done. A reconcile waits for this, hence a limit of less.
+pub(super) fn pauses(limit: Duration) -> impl Iterator<Item = Duration> {
+    let doubled = iter::successors(Some(FIRST), |pause| Some((*pause * 2).min(LONGEST)));
+    let mut left = limit;
+    doubled.take(MOST).map_while(move |pause| {
+        left = left.checked_sub(pause)?;
+        Some(pause)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_ten_seconds_and_end_within_the_limit() {
+        let millis = |limit| -> Vec<u128> {
+            pauses(Duration::from_secs(limit))
+                .map(|pause| pause.as_millis())
+                .collect()
+        };
+        assert_eq!(millis(0), []);
+        assert_eq!(millis(1), [100, 200, 400]);
+        assert_eq!(
+            millis(60),
+            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000, 10_000]
+        );
+        assert_eq!(millis(30), [100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
+        assert_eq!(millis(3600).len(), MOST);
+    }
+}
