@@ -8,7 +8,7 @@ mod records;
 
 pub use cluster::{Certificate, CertificateState, Cluster, Guard, Match, PurgeBehaviour, RecycledKubeconfig};
 pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, RecycledUser, Role, User};
-pub use logstore::{Heartbeats, Incomplete, Index, Logstore, RowForm};
+pub use logstore::{GzipForm, Heartbeats, Incomplete, Index, Logstore, RowForm};
 pub use record::Record;
 pub use records::Records;
 
@@ -42,6 +42,8 @@ pub struct World {
     pub clusters: Vec<Cluster>,
     /// SLS projects: logstores by project, then by name.
     pub projects: BTreeMap<String, BTreeMap<String, Logstore>>,
+    /// What SLS sends to clients that accept gzip.
+    pub gzip: GzipForm,
     /// How ACK's purge behaves.
     pub purge: PurgeBehaviour,
     /// How many seconds the services' clocks are ahead of this machine's, when they check the time of a request.
@@ -65,6 +67,7 @@ impl Default for World {
             session_seconds: None,
             clusters: Vec::new(),
             projects: BTreeMap::new(),
+            gzip: GzipForm::default(),
             purge: PurgeBehaviour::default(),
             clock_ahead_seconds: 0,
             histogram_seconds: None,
