@@ -37,7 +37,7 @@ OPERATOR = "200000000000000001"
 LEAVER = "259083957089437690"
 BOB = "259083957089437691"
 ROLE = "300000000000000001"
-CLUSTER = "cexample"
+CLUSTER, OTHER = "cexample", "cother"
 PROJECT, LOGSTORE = f"k8s-log-{CLUSTER}", f"audit-{CLUSTER}"
 PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa-{CLUSTER}"
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/ack-offboarding-operator"
@@ -143,6 +143,8 @@ class Checks:
     def ims_get_user(self):
         user = Ims(self.config()).get_user(ims_models.GetUserRequest(user_id=LEAVER)).body.user
         equal((user.user_id, user.user_name, user.user_principal_name), (LEAVER, "leaver", "leaver@example.onaliyun.com"))
+        equal((user.provision_type, user.comments), ("Manual", "leaves soon"))
+        equal([(tag.tag_key, tag.tag_value) for tag in user.tags.tag], [("team", "shop")])
         refused(lambda: Ims(self.config()).get_user(ims_models.GetUserRequest(user_id="1")), "EntityNotExist.User")
 
     def ims_get_user_in_recycle_bin(self):
@@ -168,6 +170,7 @@ class Checks:
         request = ram_models.GetRoleRequest(role_name="ack-offboarding-operator")
         role = Ram(self.config()).get_role(request).body.role
         equal((role.role_id, role.arn), (ROLE, ROLE_ARN))
+        equal(role.role_principal_name, f"ack-offboarding-operator@role.{ACCOUNT}.onaliyunservice.com")
 
     def sls_get_log_store(self):
         store = self.log().get_logstore(PROJECT, LOGSTORE)
@@ -196,6 +199,30 @@ class Checks:
         equal((nothing.is_completed(), nothing.get_count()), (True, 0))
         refused(lambda: self.log().get_log(PROJECT, LOGSTORE, now - 60, now, query="nowhere: 1"), "ParameterInvalid")
 
+    def sls_get_logs_v2_with_analysis(self):
+        now = int(time.time())
+        statement = ('SELECT "user.username" AS who, count(*) AS requests, max(__time__) AS last, arbitrary(verb) AS verb FROM log '
+                     """WHERE "user.username" LIKE 'system:%' GROUP BY "user.username" ORDER BY requests DESC, who""")
+        query = f"* | {statement}"
+        answer = self.log().get_log(PROJECT, LOGSTORE, now - 86400, now, query=query)
+        meta = answer.get_meta()
+        equal((answer.is_completed(), answer.get_has_sql(), answer.get_count()), (True, True, 3))
+        equal((answer.get_where_query(), answer.get_agg_query()), ("*", statement))
+        equal(meta.get_keys(), ["who", "requests", "last", "verb"])
+        equal(meta.get_column_types(), ["varchar", "bigint", "bigint", "varchar"])
+        rows = [log.get_contents() for log in answer.get_logs()]
+        equal(sorted(row["who"] for row in rows),
+              ["system:kube-controller-manager", "system:kube-scheduler", "system:node:cn-hangzhou.192.0.2.20"])
+        # A heartbeat every ten minutes, of the three in turn.
+        equal(all(row["requests"] in ("47", "48") and now - 1800 <= int(row["last"]) <= now for row in rows), True)
+        equal({row["verb"] for row in rows}, {"update"})
+        one = self.log().get_log(PROJECT, LOGSTORE, now - 86400, now, query=query + " LIMIT 1")
+        equal(one.get_count(), 1)
+        nobody = f"""* | SELECT count(*) AS n, max(__time__) AS last FROM log WHERE "user.username" = '{LEAVER}'"""
+        (row,) = self.log().get_log(PROJECT, LOGSTORE, now - 86400, now, query=nobody).get_logs()
+        equal(row.get_contents(), {"n": "0", "last": "null"})
+        refused(lambda: self.log().get_log(PROJECT, LOGSTORE, now - 60, now, query="* | SELECT nowhere FROM log"), "ParameterInvalid")
+
     def a_wrong_secret_is_refused(self):
         refused(lambda: Sts(self.config("wrong")).get_caller_identity(), "SignatureDoesNotMatch")
         refused(lambda: Ram(self.config("wrong")).list_users(ram_models.ListUsersRequest()), "SignatureDoesNotMatch")
@@ -209,8 +236,8 @@ class Checks:
         refused(lambda: Cs(self.config()).get_cluster_audit_project("c-none"), "ErrorClusterNotFound")
 
     def cs_list_user_kube_config_states(self):
-        equal(self.states(LEAVER), [(CLUSTER, "Unexpired")])
-        equal(self.states(BOB), [(CLUSTER, "Expired")])
+        equal(self.states(LEAVER), [(CLUSTER, "Unexpired"), (OTHER, "Unissued")])
+        equal(self.states(BOB), [(CLUSTER, "Expired"), (OTHER, "Unissued")])
 
     def states(self, uid):
         request = cs_models.ListUserKubeConfigStatesRequest(page_size=10, page_number=1)
@@ -219,13 +246,15 @@ class Checks:
 
     def cs_describe_user_permission(self):
         grants = Cs(self.config()).describe_user_permission(LEAVER).body
-        equal([(grant.resource_id, grant.resource_type, grant.role_type) for grant in grants], [(CLUSTER, "cluster", "admin")])
+        equal([(grant.resource_id, grant.resource_type, grant.role_type, grant.role_name, grant.is_owner) for grant in grants], [
+            (CLUSTER, "cluster", "admin", "", 1), (f"{OTHER}/shop", "namespace", "dev", "", 0),
+            ("all-clusters", "console", "custom", "cs:mine", 0)])
 
     def cs_clean_cluster_user_permissions(self):
         for uid, force in ((LEAVER, False), (BOB, True)):
             request = cs_models.CleanClusterUserPermissionsRequest(force=force)
             Cs(self.config()).clean_cluster_user_permissions(CLUSTER, uid, request)
-            equal(self.states(uid), [(CLUSTER, "Removed")])
+            equal(self.states(uid), [(CLUSTER, "Removed"), (OTHER, "Unissued")])
         again = cs_models.CleanClusterUserPermissionsRequest(force=True)
         refused(lambda: Cs(self.config()).clean_cluster_user_permissions(CLUSTER, LEAVER, again), "Simulated.NothingToRevoke")
         refused(lambda: Cs(self.config()).clean_cluster_user_permissions(CLUSTER, ACCOUNT, again), "Simulated.RootAccount")

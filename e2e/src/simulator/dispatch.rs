@@ -189,16 +189,16 @@ impl State {
     }
 
     async fn purge(&self, cluster: &str, uid: &str, force: bool, caller: &AccessKey) -> Result<(), Refusal> {
-        let matching = {
+        let behaviour = {
             let world = lock(&self.world);
             purge::check(&world, caller, cluster, uid, force)?;
-            world.purge.matching
+            world.purge.clone()
         };
         let kubeconfig = lock(&self.kubeconfigs).get(cluster).cloned();
         if let Some(path) = kubeconfig {
             let deleted = async {
                 let client = client(&path).await?;
-                anyhow::Ok(purge::delete_bindings(client, uid, matching).await?)
+                anyhow::Ok(purge::delete_bindings(client, uid, &behaviour).await?)
             };
             let deleted = deleted.await.map_err(|error| {
                 tracing::warn!("the purge of {uid} failed: {error:#}");

@@ -9,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 use super::message::Refusal;
 use super::services::{cs, sls};
 use super::world::{
-    AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, RecycledKubeconfig, World,
+    AccessKey, CertificateState, Cluster, Guard, Logstore, Match, Principal, PurgeBehaviour, RecycledKubeconfig, World,
 };
 use super::{lock, now};
 use crate::cluster::named;
@@ -28,7 +28,7 @@ pub(crate) fn check(world: &World, caller: &AccessKey, cluster: &str, uid: &str,
         return refuse("RootAccount", "the permissions of the root account cannot be cleaned");
     }
     let own = caller.principal.id(&world.account_id);
-    if caller.principal != Principal::Account && !cluster.is_administrator(own) {
+    if caller.principal != Principal::Account && !world.is_administrator(cluster, own) {
         let why = "the caller is no RBAC administrator of the cluster (simulated)";
         return Err(Refusal::new(403, "StatusForbidden", why));
     }
@@ -60,17 +60,18 @@ fn guard(world: &World, cluster: &Cluster, uid: &str) -> Result<(), Refusal> {
     let logstore = world
         .audit_logstore(&cluster.id)
         .ok_or_else(|| unknown("there is no logstore"))?;
-    if is_active(logstore, uid, world.purge.guard).map_err(|refusal| unknown(&refusal.message))? {
+    if is_active(logstore, uid, &world.purge).map_err(|refusal| unknown(&refusal.message))? {
         let message = "the user accessed the cluster within the last 7 days; use Force to clean nevertheless";
         return Err(Refusal::new(400, "Simulated.UserActive", message));
     }
     Ok(())
 }
 
-fn is_active(logstore: &Logstore, uid: &str, guard: Guard) -> Result<bool, Refusal> {
+fn is_active(logstore: &Logstore, uid: &str, purge: &PurgeBehaviour) -> Result<bool, Refusal> {
     let records = sls::found(logstore, "", now() - GUARD_SECONDS..now() + 1)?;
     let field = |record: &super::Record, name: &str| record.get(name).map(str::to_owned).unwrap_or_default();
-    Ok(records.iter().any(|record| match guard {
+    let is_name_of = |name: &str, uid: &str| purge.suffix.is_name_of(name, uid);
+    Ok(records.iter().any(|record| match purge.guard {
         Guard::Nothing => false,
         Guard::AnyMention => record.fields().values().any(|value| value.contains(uid)),
         Guard::ByUser => {
@@ -84,23 +85,15 @@ fn is_active(logstore: &Logstore, uid: &str, guard: Guard) -> Result<bool, Refus
     }))
 }
 
-/// Whether a Kubernetes user name is `<uid>` or `<uid>-<digits>`.
-fn is_name_of(name: &str, uid: &str) -> bool {
-    name.strip_prefix(uid).is_some_and(|rest| match rest.strip_prefix('-') {
-        Some(digits) => !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => rest.is_empty(),
-    })
-}
-
-fn is_subject(subject: &Subject, uid: &str, matching: Match) -> bool {
+fn is_subject(subject: &Subject, uid: &str, purge: &PurgeBehaviour) -> bool {
     let user = subject.kind == "User" && subject.api_group.as_deref() == Some("rbac.authorization.k8s.io");
-    is_name_of(&subject.name, uid) && (user || matching == Match::NameOnly)
+    purge.suffix.is_name_of(&subject.name, uid) && (user || purge.matching == Match::NameOnly)
 }
 
 /// Deletes the user's bindings, whoever made them and whoever else they name, without a precondition.
-pub(crate) async fn delete_bindings(client: Client, uid: &str, matching: Match) -> anyhow::Result<usize> {
+pub(crate) async fn delete_bindings(client: Client, uid: &str, purge: &PurgeBehaviour) -> anyhow::Result<usize> {
     let mut deleted = 0;
-    let names = |subjects: &Option<Vec<Subject>>| subjects.iter().flatten().any(|s| is_subject(s, uid, matching));
+    let names = |subjects: &Option<Vec<Subject>>| subjects.iter().flatten().any(|s| is_subject(s, uid, purge));
     for binding in Api::<RoleBinding>::all(client.clone())
         .list(&ListParams::default())
         .await?
@@ -147,7 +140,7 @@ pub(crate) fn revoke(world: &std::sync::Mutex<World>, cluster: &str, uid: &str) 
 mod tests {
     use std::time::Duration;
 
-    use super::super::world::Record;
+    use super::super::world::{Record, Suffix};
     use super::*;
 
     const UID: &str = "259083957089437690";
@@ -281,16 +274,38 @@ mod tests {
             api_group: (kind != "ServiceAccount").then(|| "rbac.authorization.k8s.io".to_owned()),
             namespace: None,
         };
-        for (subject, by_kind, by_name) in [
-            (subject("User", UID), true, true),
-            (subject("User", &format!("{UID}-1700000000")), true, true),
-            (subject("User", &format!("{UID}-admin")), false, false),
-            (subject("User", &format!("{UID}0")), false, false),
-            (subject("Group", UID), false, true),
-            (subject("ServiceAccount", UID), false, true),
+        let purge = |matching, suffix| PurgeBehaviour {
+            matching,
+            suffix,
+            ..PurgeBehaviour::default()
+        };
+        for (subject, by_kind, by_name, with_letters) in [
+            (subject("User", UID), true, true, true),
+            (subject("User", &format!("{UID}-1700000000")), true, true, true),
+            (subject("User", &format!("{UID}-x7Kq")), false, false, true),
+            (subject("User", &format!("{UID}-a-b")), false, false, false),
+            (subject("User", &format!("{UID}-")), false, false, false),
+            (subject("User", &format!("{UID}0")), false, false, false),
+            (subject("Group", UID), false, true, false),
+            (subject("ServiceAccount", UID), false, true, false),
         ] {
-            assert_eq!(is_subject(&subject, UID, Match::UserSubjects), by_kind, "{subject:?}");
-            assert_eq!(is_subject(&subject, UID, Match::NameOnly), by_name, "{subject:?}");
+            for (purge, expected) in [
+                (purge(Match::UserSubjects, Suffix::Digits), by_kind),
+                (purge(Match::NameOnly, Suffix::Digits), by_name),
+                (purge(Match::UserSubjects, Suffix::Letters), with_letters),
+            ] {
+                assert_eq!(is_subject(&subject, UID, &purge), expected, "{purge:?} {subject:?}");
+            }
         }
+    }
+
+    #[test]
+    fn activity_under_a_name_with_letters_counts_if_ack_issues_such_names() {
+        let (mut world, caller) = world();
+        let record = Record::by(&format!("{UID}-x7Kq")).ago(Duration::from_secs(60));
+        world.audit_logstore_mut("c1").expect("a logstore").records.push(record);
+        assert_eq!(code(&world, &caller, "c1", UID, false), "");
+        world.purge.suffix = Suffix::Letters;
+        assert_eq!(code(&world, &caller, "c1", UID, false), "Simulated.UserActive");
     }
 }

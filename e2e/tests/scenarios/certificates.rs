@@ -111,6 +111,9 @@ async fn the_certificate_of_the_kubeconfig_is_expired() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_kubeconfig_was_ever_issued() -> anyhow::Result<()> {
     let stage = running().await;
+    stage
+        .sim
+        .edit(|w| w.cluster_mut(CLUSTER_ID).map(|c| c.hides_unissued = true));
     let mut seen = String::new();
     for (name, uid, state) in [
         ("never issued", UID, Some(CertificateState::Unissued)),

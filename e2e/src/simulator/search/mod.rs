@@ -6,6 +6,7 @@
 
 mod compile;
 mod parse;
+pub(crate) mod sql;
 mod words;
 
 pub(crate) use compile::Test;
@@ -47,6 +48,21 @@ pub(crate) enum Pattern {
     Wildcard(String),
     /// This text, word for word: `#"..."`.
     Phrase(String),
+}
+
+/// The two parts of `<search> | <analysis>`: what is before the first `|` outside quotation marks, and what is behind it.
+pub(crate) fn split(query: &str) -> (&str, Option<&str>) {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in query.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            '|' if !quoted => return (&query[..at], Some(&query[at + 1..])),
+            _ => {}
+        }
+    }
+    (query, None)
 }
 
 /// Reads a query, and checks it against the index.

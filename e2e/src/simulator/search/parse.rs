@@ -47,7 +47,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
             '(' => tokens.push(Token::Open),
             ')' => tokens.push(Token::Close),
             ':' => tokens.push(Token::Colon),
-            '|' => return Err(syntax("the simulator does not analyse with SQL")),
+            '|' => return Err(syntax("unexpected | in the search part of the query")),
             '"' => tokens.push(Token::Quoted(quoted(&mut chars)?)),
             '#' if chars.peek() == Some(&'"') => {
                 chars.next();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Parameters, required};
+use super::{Parameters, required, tags};
 use crate::simulator::message::Refusal;
 use crate::simulator::rfc3339;
 use crate::simulator::world::{Principal, World};
@@ -40,7 +40,13 @@ pub(in crate::simulator) fn get_user(world: &World, parameters: &Parameters) -> 
         "DisplayName": user.display_name,
         "CreateDate": rfc3339(user.created_at),
         "UpdateDate": rfc3339(user.created_at),
-        "ProvisionType": "Manual",
+        "Comments": user.comments,
+        "Email": user.email,
+        "MobilePhone": user.mobile_phone,
+        // That it is empty for somebody who never signed in is a guess.
+        "LastLoginDate": user.last_login_at.map(rfc3339).unwrap_or_default(),
+        "ProvisionType": user.provision,
+        "Tags": tags(&user.tags),
     }}))
 }
 

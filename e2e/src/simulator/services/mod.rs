@@ -28,6 +28,12 @@ fn required<'a>(parameters: &'a Parameters, name: &str) -> Result<&'a str, Refus
         })
 }
 
+/// Tags in the form of RAM and IMS.
+fn tags(tags: &BTreeMap<String, String>) -> serde_json::Value {
+    let tag = |(key, value): (&String, &String)| serde_json::json!({"TagKey": key, "TagValue": value});
+    serde_json::json!({"Tag": tags.iter().map(tag).collect::<Vec<_>>()})
+}
+
 /// A number parameter within limits, or its default.
 fn number(
     text: Option<&str>,

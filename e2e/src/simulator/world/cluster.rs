@@ -31,6 +31,9 @@ pub struct Cluster {
     /// Purged kubeconfigs.
     #[serde(default)]
     pub recycle_bin: Vec<RecycledKubeconfig>,
+    /// ListUserKubeConfigStates leaves the cluster out where it would say `Unissued`, which is not documented.
+    #[serde(default)]
+    pub hides_unissued: bool,
 }
 
 impl Cluster {
@@ -45,6 +48,7 @@ impl Cluster {
             administrators: Vec::new(),
             certificates: BTreeMap::new(),
             recycle_bin: Vec::new(),
+            hides_unissued: false,
         }
     }
 
@@ -128,38 +132,4 @@ pub struct RecycledKubeconfig {
     pub uid: String,
     /// When it was purged.
     pub purged_at: i64,
-}
-
-/// How CleanClusterUserPermissions behaves where the documentation is silent.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PurgeBehaviour {
-    /// Which bindings it takes for the user's.
-    pub matching: Match,
-    /// What its own check of the audit log counts as activity.
-    pub guard: Guard,
-    /// How many more times ListUserKubeConfigStates says the old state; `4294967295` stands for "until told".
-    pub removed_after_polls: u32,
-}
-
-/// Which bindings a purge deletes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Match {
-    /// Those with a User subject of that name.
-    #[default]
-    UserSubjects,
-    /// The pessimistic guess: those with any subject of that name, whatever its kind.
-    NameOnly,
-}
-
-/// What counts as activity for the purge's own guard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Guard {
-    /// Requests by the user.
-    #[default]
-    ByUser,
-    /// The pessimistic guess: any record that contains the UID, requests about the user included.
-    AnyMention,
-    /// Nothing: for tests of what the client does by itself.
-    Nothing,
 }

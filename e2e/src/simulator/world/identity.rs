@@ -1,5 +1,7 @@
 //! Who there is: access keys, RAM users and roles, OIDC providers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::simulator::now;
@@ -94,6 +96,38 @@ pub struct User {
     /// CreateDate.
     #[serde(default = "long_ago")]
     pub created_at: i64,
+    /// Comments.
+    #[serde(default)]
+    pub comments: String,
+    /// Email. The service has it, and the next one, on the China site only.
+    #[serde(default)]
+    pub email: String,
+    /// MobilePhone.
+    #[serde(default)]
+    pub mobile_phone: String,
+    /// LastLoginDate: to the console; none if never.
+    #[serde(default)]
+    pub last_login_at: Option<i64>,
+    /// ProvisionType.
+    #[serde(default)]
+    pub provision: Provision,
+    /// Tags, values by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Where a RAM user comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Provision {
+    /// Made by hand.
+    #[default]
+    Manual,
+    /// Synchronised from an identity provider.
+    #[serde(rename = "SCIM")]
+    Scim,
+    /// Made for a user of CloudSSO.
+    #[serde(rename = "CloudSSO")]
+    CloudSso,
 }
 
 impl User {
@@ -104,6 +138,12 @@ impl User {
             user_name: user_name.to_owned(),
             display_name: user_name.to_owned(),
             created_at: long_ago(),
+            comments: String::new(),
+            email: String::new(),
+            mobile_phone: String::new(),
+            last_login_at: None,
+            provision: Provision::default(),
+            tags: BTreeMap::new(),
         }
     }
 
@@ -166,6 +206,12 @@ pub struct Role {
     /// Who may assume it through an OIDC provider.
     #[serde(default)]
     pub trust: Option<OidcTrust>,
+    /// IsServiceLinkedRole.
+    #[serde(default)]
+    pub is_service_linked: bool,
+    /// Tags, values by key.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Role {
@@ -177,7 +223,14 @@ impl Role {
             description: String::new(),
             created_at: long_ago(),
             trust: None,
+            is_service_linked: false,
+            tags: BTreeMap::new(),
         }
+    }
+
+    /// RolePrincipalName: the name as one signs in with it.
+    pub fn principal_name(&self, account: &str) -> String {
+        format!("{}@role.{account}.onaliyunservice.com", self.role_name)
     }
 
     /// The role's ARN in `account`.

@@ -58,6 +58,16 @@ pub enum RowForm {
     NoUser,
 }
 
+/// What a body is that SLS calls `gzip`. The documentation says gzip; the SDKs decode it as zlib.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum GzipForm {
+    /// RFC 1952.
+    #[default]
+    Gzip,
+    /// RFC 1950.
+    Zlib,
+}
+
 impl Default for Logstore {
     fn default() -> Self {
         Self {
@@ -115,6 +125,8 @@ pub struct Index {
     pub keys: Vec<String>,
     /// The types of those that are not `text`. A search for a word finds nothing in them.
     pub types: BTreeMap<String, String>,
+    /// Those of them without analytics (`doc_value: false`): they can be searched, and are no columns in SQL.
+    pub without_analytics: Vec<String>,
 }
 
 impl Default for Index {
@@ -141,11 +153,24 @@ impl Default for Index {
             full_text: true,
             keys: keys.map(str::to_owned).to_vec(),
             types: BTreeMap::new(),
+            without_analytics: Vec::new(),
         }
     }
 }
 
 impl Index {
+    /// Whether `field` is a column in SQL: it has an index of its own with analytics. A full-text index gives none.
+    pub fn has_analytics(&self, field: &str) -> bool {
+        let is_in = |list: &[String]| list.iter().any(|one| one == field);
+        is_in(&self.keys) && !is_in(&self.without_analytics)
+    }
+
+    /// The same with analytics switched off for `field`, which can still be searched.
+    pub fn without_analytics(mut self, field: &str) -> Self {
+        self.without_analytics.push(field.to_owned());
+        self
+    }
+
     /// The same with another type of index on `field`.
     pub fn of_type(mut self, field: &str, type_: &str) -> Self {
         self.types.insert(field.to_owned(), type_.to_owned());

@@ -1,14 +1,19 @@
 //! What the simulated cloud knows: plain data, read from a seed file and changed by tests.
 
 mod cluster;
+mod grant;
 mod identity;
 mod logstore;
+mod policy;
+mod purge;
 mod record;
 mod records;
 
-pub use cluster::{Certificate, CertificateState, Cluster, Guard, Match, PurgeBehaviour, RecycledKubeconfig};
-pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, RecycledUser, Role, User};
-pub use logstore::{Heartbeats, Incomplete, Index, Logstore, RowForm};
+pub use cluster::{Certificate, CertificateState, Cluster, RecycledKubeconfig};
+pub use grant::{Grant, GrantedRole, Scope};
+pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, Provision, RecycledUser, Role, User};
+pub use logstore::{GzipForm, Heartbeats, Incomplete, Index, Logstore, RowForm};
+pub use purge::{Guard, Match, PurgeBehaviour, Suffix};
 pub use record::Record;
 pub use records::Records;
 
@@ -40,8 +45,13 @@ pub struct World {
     pub session_seconds: Option<i64>,
     /// ACK clusters.
     pub clusters: Vec<Cluster>,
+    /// Roles that ACK has granted. Whoever has none of these has the role of an administrator in each cluster of which
+    /// [`Cluster::is_administrator`] says so.
+    pub grants: Vec<Grant>,
     /// SLS projects: logstores by project, then by name.
     pub projects: BTreeMap<String, BTreeMap<String, Logstore>>,
+    /// What SLS sends to clients that accept gzip.
+    pub gzip: GzipForm,
     /// How ACK's purge behaves.
     pub purge: PurgeBehaviour,
     /// How many seconds the services' clocks are ahead of this machine's, when they check the time of a request.
@@ -64,7 +74,9 @@ impl Default for World {
             oidc_providers: Vec::new(),
             session_seconds: None,
             clusters: Vec::new(),
+            grants: Vec::new(),
             projects: BTreeMap::new(),
+            gzip: GzipForm::default(),
             purge: PurgeBehaviour::default(),
             clock_ahead_seconds: 0,
             histogram_seconds: None,
@@ -103,6 +115,15 @@ impl World {
         if let Some(cluster) = self.clusters.iter().find(|c| c.id == id).filter(|c| c.audit_enabled) {
             let logstores = self.projects.entry(cluster.project()).or_default();
             logstores.entry(cluster.logstore()).or_default();
+        }
+    }
+
+    /// Whether a RAM user or role is an RBAC administrator of a cluster, by a grant or by the cluster's own list.
+    pub fn is_administrator(&self, cluster: &Cluster, id: &str) -> bool {
+        let mut own = self.grants.iter().filter(|grant| grant.uid == id).peekable();
+        match own.peek() {
+            Some(_) => own.any(|grant| grant.makes_administrator_of(&cluster.id)),
+            None => cluster.is_administrator(id),
         }
     }
 

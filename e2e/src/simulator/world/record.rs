@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::policy::{Level, level};
 use crate::simulator::{now, random_hex, rfc3339};
 
 /// One row of an audit logstore: field name to value, all of them strings, as SLS returns them.
@@ -93,6 +94,25 @@ impl Record {
         }
     }
 
+    /// The bodies of the request and of the answer, of a resource of this API group: as much of them as ACK's policy keeps,
+    /// which also decides the field `level`. To be called after [`requesting`](Self::requesting).
+    pub fn with_bodies(self, group: &str, request: &Value, response: &Value) -> Self {
+        let text = |field: &str| self.get(field).unwrap_or_default();
+        let level = level(text("requestURI"), text("verb"), group, text("objectRef.resource"));
+        let kept = [
+            (
+                level == Level::Request || level == Level::RequestResponse,
+                "requestObject",
+                request,
+            ),
+            (level == Level::RequestResponse, "responseObject", response),
+        ];
+        let record = self.set("level", level.name());
+        kept.into_iter()
+            .filter(|(kept, _, body)| *kept && !body.is_null())
+            .fold(record, |record, (_, field, body)| record.set(field, &body.to_string()))
+    }
+
     /// When it happened, in unix seconds.
     pub fn at(self, unix: i64) -> Self {
         let time = rfc3339(unix);
@@ -123,14 +143,14 @@ impl Record {
 
     /// Flattens an event of the API server's audit log as ACK's collector does, or says that ACK does not keep it:
     /// the stage RequestReceived, events, and the paths `/healthz*`, `/version` and `/swagger*` are not in its policy.
+    /// Bodies that the API server did log are kept if ACK's policy keeps them.
     pub fn from_event(event: &Value) -> Option<Self> {
         let text = |pointer: &str| event.pointer(pointer).and_then(scalar);
         let uri = text("/requestURI")?;
-        let unaudited = ["/healthz", "/version", "/swagger"].iter().any(|p| uri.starts_with(p));
-        if unaudited
-            || text("/stage").as_deref() == Some("RequestReceived")
-            || text("/objectRef/resource").as_deref() == Some("events")
-        {
+        let word = |pointer: &str| text(pointer).unwrap_or_default();
+        let group = word("/objectRef/apiGroup");
+        let level = level(&uri, &word("/verb"), &group, &word("/objectRef/resource"));
+        if level == Level::None || word("/stage") == "RequestReceived" {
             return None;
         }
         let time = text("/stageTimestamp").or_else(|| text("/requestReceivedTimestamp"))?;
@@ -145,8 +165,8 @@ impl Record {
                 record = record.set(field, &value);
             }
         }
-        // ACK's policy records no bodies; the test cluster's records those of some writes, for the observer.
-        record = record.set("level", "Metadata");
+        let body = |name: &str| event.get(name).unwrap_or(&Value::Null);
+        record = record.with_bodies(&group, body("requestObject"), body("responseObject"));
         for (name, value) in event
             .get("annotations")
             .and_then(Value::as_object)
@@ -214,6 +234,53 @@ mod tests {
         assert_eq!(record.get(REASON), Some("because"));
         assert_eq!(record.get("impersonatedUser.username"), None);
         assert_eq!(record.get("__time__"), Some("1767323046"));
+    }
+
+    #[test]
+    fn of_a_real_audit_event_those_bodies_are_kept_that_acks_policy_keeps() {
+        for (verb, group, resource, expected) in [
+            (
+                "create",
+                "rbac.authorization.k8s.io",
+                "rolebindings",
+                ("RequestResponse", true, true),
+            ),
+            (
+                "list",
+                "rbac.authorization.k8s.io",
+                "rolebindings",
+                ("Request", true, false),
+            ),
+            ("create", "", "secrets", ("Metadata", false, false)),
+            (
+                "patch",
+                "ack-offboarding.io",
+                "useroffboardings",
+                ("Metadata", false, false),
+            ),
+        ] {
+            let event = serde_json::json!({
+                "level": "RequestResponse", "stage": "ResponseComplete", "requestURI": "/x", "verb": verb,
+                "objectRef": {"apiGroup": group, "resource": resource}, "stageTimestamp": "2026-01-02T03:04:06Z",
+                "requestObject": {"subjects": [{"name": "a"}]}, "responseObject": {"kind": "x"},
+            });
+            let record = Record::from_event(&event).expect("kept");
+            let has = |field: &str| record.get(field).is_some();
+            assert_eq!(
+                (
+                    record.get("level").unwrap_or(""),
+                    has("requestObject"),
+                    has("responseObject")
+                ),
+                expected,
+                "{verb} {resource}"
+            );
+        }
+        let synthetic = Record::by("a").requesting("create", "serviceaccounts", "shop", "robot");
+        let body = serde_json::json!({"status": {"token": "t"}});
+        let record = synthetic.with_bodies("", &Value::Null, &body);
+        assert_eq!(record.get("requestObject"), None);
+        assert_eq!(record.get("responseObject"), Some(r#"{"status":{"token":"t"}}"#));
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! SLS: search over a logstore, and what makes an absence of hits believable.
 
-use std::io::Write;
+mod answer;
+
 use std::ops::Range;
 
-use flate2::{Compression, write::GzEncoder};
 use serde_json::{Map, Value, json};
 
+use self::answer::{Encoding, Progress, row};
 use crate::simulator::message::{Incoming, Refusal, Reply};
+use crate::simulator::search::sql::{self, SqlError};
 use crate::simulator::search::{self, DELIMITERS, QueryError, Test, Words};
-use crate::simulator::world::{Incomplete, Logstore, Record, RowForm, World};
+use crate::simulator::world::{Incomplete, Index, Logstore, Record, World};
 
 /// The logstore, or SLS's refusal.
 fn logstore<'a>(world: &'a mut World, project: &str, name: &str) -> Result<&'a mut Logstore, Refusal> {
@@ -48,11 +50,14 @@ pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &s
     let not_exist = || Refusal::new(404, "IndexConfigNotExist", "index config doesn't exist");
     let index = logstore.index.as_ref().ok_or_else(not_exist)?;
     let token: Vec<String> = DELIMITERS.iter().map(char::to_string).collect();
-    let key =
-        json!({"type": "text", "token": token, "caseSensitive": false, "doc_value": true, "chn": false, "alias": ""});
-    let key = |name: &String| match index.types.get(name) {
-        Some(other) => json!({"type": other, "doc_value": true, "alias": ""}),
-        None => key.clone(),
+    let key = json!({"type": "text", "token": token, "caseSensitive": false, "chn": false, "alias": ""});
+    let key = |name: &String| {
+        let mut key = match index.types.get(name) {
+            Some(other) => json!({"type": other, "alias": ""}),
+            None => key.clone(),
+        };
+        key["doc_value"] = index.has_analytics(name).into();
+        key
     };
     let keys: Map<String, Value> = index.keys.iter().map(|name| (name.clone(), key(name))).collect();
     let mut answer = json!({"index_mode": "v2", "ttl": logstore.ttl_days, "lastModifyTime": logstore.index_changed_at(), "keys": keys});
@@ -62,19 +67,14 @@ pub(in crate::simulator) fn get_index(world: &mut World, project: &str, name: &s
     Ok(Reply::json(&answer))
 }
 
-/// GetLogsV2.
+/// GetLogsV2: a search, or `<search> | <analysis>`, for which `line`, `offset` and `reverse` mean nothing.
 pub(in crate::simulator) fn get_logs_v2(
     world: &mut World,
     project: &str,
     name: &str,
     request: &Incoming,
 ) -> Result<Reply, Refusal> {
-    let accepted = request.header("accept-encoding").to_lowercase();
-    if !["gzip", "lz4"].iter().any(|encoding| accepted.contains(encoding)) {
-        // That the header is required is documented; the code for its absence is not.
-        let message = "the header Accept-Encoding must say lz4 or gzip";
-        return Err(Refusal::new(400, "Simulated.AcceptEncodingMissing", message));
-    }
+    let encoding = Encoding::accepted(request.header("accept-encoding"))?;
     let body: Value = serde_json::from_slice(&request.body)
         .map_err(|error| Refusal::new(400, "Simulated.InvalidBody", format!("the body is not JSON: {error}")))?;
     let integer = |field: &str| body[field].as_i64();
@@ -88,69 +88,67 @@ pub(in crate::simulator) fn get_logs_v2(
             "line must be from 0 to 100, and offset not be negative",
         ));
     }
-    let query = body["query"].as_str().unwrap_or("");
+    let (search, statement) = search::split(body["query"].as_str().unwrap_or(""));
+    let gzip = world.gzip;
     let logstore = logstore(world, project, name)?;
+    let statement = match statement.map(str::trim) {
+        Some(statement) => Some((statement, prepare(logstore, search, statement)?)),
+        None => None,
+    };
     let limit = take_incomplete(logstore, |_| true);
+    let from = times.start;
     let times = if logstore.ignores_times { 0..i64::MAX } else { times };
     let (form, at_most) = (logstore.row_form, logstore.finds_at_most);
-    let mut hits = hits(logstore, query, times)?;
+    let analysed_from = logstore.index_changed_at.unwrap_or(i64::MIN);
+    let mut hits = hits(logstore, search, times)?;
     hits.truncate(limit.unwrap_or(usize::MAX));
     hits.truncate(at_most.unwrap_or(usize::MAX));
-    let complete = limit.is_none();
+    let progress = Progress {
+        complete: limit.is_none(),
+        processed: hits.len(),
+        search: search.trim(),
+    };
+    if let Some((statement, prepared)) = statement {
+        let records: Vec<Record> = hits.into_iter().map(Hit::into_record).collect();
+        let rows: Vec<_> = records
+            .iter()
+            .map(|record| sql::Row {
+                record,
+                analysed: record.time() >= analysed_from,
+            })
+            .collect();
+        return encoding.compress(&progress.analysed(statement, from, &prepared.run(&rows)), gzip);
+    }
     if body["reverse"].as_bool().unwrap_or(false) {
         hits.reverse();
     }
-    let total = hits.len();
-    let rows: Vec<_> = hits
+    let rows = hits
         .into_iter()
         .skip(offset as usize)
         .take(line as usize)
         .map(Hit::into_record)
-        .map(|record| row(&record, form))
-        .collect();
-    let answer = json!({
-        "meta": {
-            "count": rows.len(),
-            "progress": progress(complete),
-            "processedRows": total,
-            "processedBytes": 0,
-            "elapsedMillisecond": 1,
-            "hasSQL": false,
-            "whereQuery": query,
-            "aggQuery": "",
-            "keys": [],
-            "terms": [],
-            "mode": 0,
-            "limited": 0,
-            "isAccurate": true,
-            "telementryType": "",
-        },
-        "data": rows,
-    });
-    compress(&answer, &accepted)
+        .map(|record| row(&record, form));
+    encoding.compress(&progress.found(rows.collect()), gzip)
 }
 
-/// A record as a row of an answer.
-fn row(record: &Record, form: Option<RowForm>) -> Value {
-    const TIME: &str = "__time__";
-    const USER: &str = "user.username";
-    let mut row = json!(record);
-    let user = json!(record.get(USER));
-    match form {
-        None => return row,
-        Some(RowForm::NullTime) => row[TIME] = Value::Null,
-        Some(RowForm::FractionalTime) => row[TIME] = format!("{}.5", record.time()).into(),
-        Some(RowForm::Milliseconds) => row[TIME] = (record.time() * 1000).to_string().into(),
-        Some(RowForm::NumericTime) => row[TIME] = record.time().into(),
-        Some(RowForm::UserList) => row[USER] = json!([user]),
-        Some(RowForm::UserObject) => row[USER] = json!({"name": user}),
-        Some(RowForm::UserListText) => row[USER] = json!([user]).to_string().into(),
-        Some(form @ (RowForm::NoTime | RowForm::NoUser)) => {
-            let absent = if form == RowForm::NoTime { TIME } else { USER };
-            row.as_object_mut().map(|fields| fields.remove(absent));
-        }
+/// Reads the analytic part of a query. The codes are unproven; see [`sql::SqlError`] for the texts.
+fn prepare(logstore: &Logstore, search: &str, statement: &str) -> Result<sql::Prepared, Refusal> {
+    if search.trim().is_empty() {
+        let message = "sql query must follow search query,please read syntax doc";
+        return Err(Refusal::new(400, "ParameterInvalid", message));
     }
-    row
+    sql::prepare(statement, index(logstore)?).map_err(|error| {
+        let code = match error {
+            SqlError::Unsupported { .. } => "Simulated.UnsupportedSql",
+            _ => "ParameterInvalid",
+        };
+        Refusal::new(400, code, error.to_string())
+    })
+}
+
+fn index(logstore: &Logstore) -> Result<&Index, Refusal> {
+    let no_index = || Refusal::new(400, "IndexConfigNotExist", "logstore without index config");
+    logstore.index.as_ref().ok_or_else(no_index)
 }
 
 /// GetHistograms.
@@ -180,11 +178,11 @@ pub(in crate::simulator) fn get_histograms(
         let end = (start.div_euclid(width) * width + width).min(range.end);
         // Hits come in the order of time.
         let count = hits.partition_point(|hit| hit.time() < end) - hits.partition_point(|hit| hit.time() < start);
-        intervals.push(json!({"from": start, "to": end, "count": count, "progress": progress(complete)}));
+        intervals.push(json!({"from": start, "to": end, "count": count, "progress": Progress::name(complete)}));
         start = end;
     }
     Ok(Reply::json(&Value::Array(intervals))
-        .with_header("x-log-progress", progress(complete))
+        .with_header("x-log-progress", Progress::name(complete))
         .with_header("x-log-count", hits.len().to_string()))
 }
 
@@ -192,10 +190,6 @@ pub(in crate::simulator) fn get_histograms(
 fn width(seconds: i64) -> i64 {
     let widths = [1, 5, 15, 60, 300, 900, 1800, 3600, 4 * 3600];
     widths.into_iter().find(|width| seconds / width <= 60).unwrap_or(86_400)
-}
-
-fn progress(complete: bool) -> &'static str {
-    if complete { "Complete" } else { "Incomplete" }
 }
 
 /// Left-closed, right-open; the same second twice is an error.
@@ -243,8 +237,7 @@ pub(in crate::simulator) fn found(logstore: &Logstore, query: &str, times: Range
 }
 
 fn hits<'a>(logstore: &'a Logstore, query: &str, times: Range<i64>) -> Result<Vec<Hit<'a>>, Refusal> {
-    let no_index = || Refusal::new(400, "IndexConfigNotExist", "logstore without index config");
-    let index = logstore.index.as_ref().ok_or_else(no_index)?;
+    let index = index(logstore)?;
     let query = search::parse(query, index).map_err(|error| match error {
         QueryError::NotIndexed(_) => Refusal::new(400, "ParameterInvalid", error.to_string()),
         QueryError::Syntax(_) => Refusal::new(400, "InvalidQueryString", error.to_string()),
@@ -302,32 +295,6 @@ fn take_incomplete(logstore: &mut Logstore, concerns: impl FnOnce(&Incomplete) -
         }
     }
     Some(rows)
-}
-
-/// Compressed as the client asked for, which the service says in headers of its own and not in Content-Encoding.
-fn compress(answer: &Value, accepted: &str) -> Result<Reply, Refusal> {
-    let raw = answer.to_string().into_bytes();
-    let (encoding, body) = if accepted.contains("gzip") {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        let body = encoder.write_all(&raw).and_then(|()| encoder.finish());
-        (
-            "gzip",
-            body.map_err(|error| Refusal::new(500, "InternalServerError", error.to_string()))?,
-        )
-    } else {
-        ("lz4", lz4_flex::block::compress(&raw))
-    };
-    let size = raw.len().to_string();
-    let headers = vec![("content-type", "application/json".to_owned())];
-    let reply = Reply {
-        status: 200,
-        headers,
-        body,
-        code: None,
-    };
-    Ok(reply
-        .with_header("x-log-compresstype", encoding)
-        .with_header("x-log-bodyrawsize", size))
 }
 
 #[cfg(test)]
