@@ -84,6 +84,10 @@ pub async fn purge(
         // ACK accepted it and has not carried it out yet: the next step polls.
         return Ok(Purge::Accepted);
     }
+    if let Some(hold) = report.refused_within(ctx.settings.recheck_interval) {
+        // Whatever woke this look: edits of a binding do not decide how often ACK is asked.
+        return Err(hold.into());
+    }
     backup::back_up_lookalikes(ctx, task, &mut facts.record).await?;
     report.backed_up(&facts.record, ctx);
     report.purge_requested_now();

@@ -111,6 +111,7 @@ impl Play<'_> {
         // What is upgraded later on.
         let package = helm::package(self.target.files.path(), Some("0.0.1")).await?;
         let set = [
+            "image.repository=ack-offboarding-operator/ack-offboarding-operator".to_owned(),
             format!("cluster.region={REGION}"),
             "credentials.source=rrsa".to_owned(),
             format!("credentials.rrsa.roleArn={}", cloud::role_arn()),

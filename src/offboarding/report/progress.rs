@@ -9,7 +9,7 @@ use crate::{
     offboarding::{
         context::Context,
         decide::Clearance,
-        hold::Stop,
+        hold::{Again, Hold, Stop},
         observe::{self, Facts},
         plan::{Plan, bindings},
         purge::{Purge, RESTORABLE_FOR},
@@ -302,6 +302,21 @@ impl Report {
         };
         later(Some(accepted), self.status.completed_at.as_ref())
             && self.now.duration_since(accepted.0).unsigned_abs() < time
+    }
+
+    /// The refusal of the purge again, if ACK was asked for this spec so lately that it is not asked anew.
+    pub fn refused_within(&self, time: Duration) -> Option<Hold> {
+        let last = conditions::find(&self.written.conditions, Condition::KubeconfigPurged)?;
+        let is_of_this_spec = last.observed_generation == self.object.metadata.generation;
+        if last.reason != Reason::RefusedByAck.as_str() || !is_of_this_spec {
+            return None;
+        }
+        let asked = self.status.purge_requested_at.as_ref()?.0;
+        let left = time
+            .checked_sub(self.now.duration_since(asked).unsigned_abs())
+            .filter(|left| !left.is_zero())?;
+        let hold = Hold::wait(Reason::RefusedByAck, Again::After(left), last.message.clone());
+        Some(hold.about(Condition::KubeconfigPurged, Is::False))
     }
 
     /// Listens for what begins to bear the UID, until the end is confirmed.
