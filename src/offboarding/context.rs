@@ -32,6 +32,7 @@ use futures::Stream;
 use kube::{Api, Client, ResourceExt, api::ListParams, runtime::events::Recorder};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -76,6 +77,8 @@ pub struct Context {
     room: tokio::sync::Semaphore,
     reads: tokio::sync::Semaphore,
     gone: Mutex<HashMap<String, HashSet<String>>>,
+    /// By object, the hashes of the stored states that this process removed.
+    carried_out: Mutex<HashMap<String, HashSet<u64>>>,
     paces: Mutex<HashMap<String, Pace>>,
 }
 
@@ -150,6 +153,7 @@ impl Context {
             room: tokio::sync::Semaphore::new(ROOM),
             reads: tokio::sync::Semaphore::new(READS),
             gone: Mutex::default(),
+            carried_out: Mutex::default(),
             paces: Mutex::default(),
         }
     }
@@ -174,6 +178,21 @@ impl Context {
         lock(&self.gone)
             .get(object_uid)
             .is_some_and(|gone| gone.contains(binding_uid))
+    }
+
+    /// Notes that exactly this state of a binding was removed for the object.
+    pub fn note_carried_out(&self, object_uid: &str, binding_uid: &str, resource_version: &str) {
+        lock(&self.carried_out)
+            .entry(object_uid.to_owned())
+            .or_default()
+            .insert(state_hash(binding_uid, resource_version));
+    }
+
+    /// Whether this process is known to have removed exactly this state of a binding for the object.
+    pub fn was_carried_out(&self, object_uid: &str, binding_uid: &str, resource_version: &str) -> bool {
+        lock(&self.carried_out)
+            .get(object_uid)
+            .is_some_and(|known| known.contains(&state_hash(binding_uid, resource_version)))
     }
 
     /// How long to wait before the object may be looked at again; `None` if it may be now. Whoever edits a binding of it
@@ -381,8 +400,16 @@ impl Context {
         lock(&self.failures).remove(object_uid);
         lock(&self.next_polls).remove(object_uid);
         lock(&self.gone).remove(object_uid);
+        lock(&self.carried_out).remove(object_uid);
         lock(&self.paces).remove(object_uid);
     }
+}
+
+/// Eight bytes for one state of a binding: there may be thousands.
+fn state_hash(binding_uid: &str, resource_version: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (binding_uid, resource_version).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The UIDs that objects work on.

@@ -181,8 +181,22 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
         return None;
     }
     let (reason, what) = facts.returned()?;
+    let binding = facts.bindings.first().filter(|_| reason == Reason::BindingFound);
+    let manager = binding.and_then(|binding| Some((binding, binding.managed_by.as_ref()?)));
+    let (by, how) = match manager {
+        Some((binding, manager)) if manager.owns => {
+            let how = match binding.is_only_leavers() {
+                true => manager.advice.binding,
+                false => manager.advice.subject,
+            };
+            let by = format!(" {}", manager.relation());
+            (by, format!("{how}; what is left in the cluster then, remove there"))
+        }
+        Some((_, writer)) => (format!(" {}", writer.relation()), "Remove it by hand".to_owned()),
+        None => (String::new(), "Remove it by hand".to_owned()),
+    };
     let message = format!(
-        "UID {} had been offboarded, and access returned: {what}. Remove it by hand, or set enforcement: Continuous and \
+        "UID {} had been offboarded, and access returned: {what}.{by} {how}, or set enforcement: Continuous and \
          the operator does; if it was given back on purpose, delete this UserOffboarding.",
         facts.uid
     );

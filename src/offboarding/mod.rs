@@ -16,6 +16,7 @@ pub mod clearance;
 pub mod confirm;
 pub mod context;
 pub mod decide;
+pub mod elsewhere;
 pub mod events;
 pub mod hold;
 pub mod identity;
@@ -33,11 +34,13 @@ pub mod verify;
 
 use crate::{
     api::{Reason, UserOffboarding},
+    rbac::backup::StoredEntry,
     uid::Uid,
 };
 use context::Context;
 use decide::Case;
 use hold::{Again, Done, Hold, Stop};
+use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 use observe::Facts;
 use report::Report;
@@ -125,6 +128,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         plan,
         &facts.leaver,
         &facts.record,
+        &|entry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version),
         facts.now,
         ctx.settings.recheck_interval,
     );
@@ -165,7 +169,15 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     let purge = purge::purge(ctx, report, facts, task, &clearance).await?;
     confirm::confirm(ctx, report, facts, purge).await?;
     report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
-    Ok(report::complete(facts))
+    let carried_out =
+        |entry: &StoredEntry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version);
+    let removed_now = !plan.items.is_empty();
+    if let Some(hold) = restless::settling(&facts.record, &carried_out, removed_now, Timestamp::now()) {
+        return Err(hold.into());
+    }
+    let elsewhere = elsewhere::find(ctx, facts).await;
+    report.found_elsewhere(facts, elsewhere.as_ref());
+    Ok(report::complete(facts, elsewhere.as_ref()))
 }
 
 fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {

@@ -130,7 +130,12 @@ impl Plan {
             name: item.binding.key.name.clone(),
             role_ref: item.binding.role_ref.chars().take(256).collect(),
             action: item.action,
-            managed_by: item.binding.managed_by.clone(),
+            managed_by: item
+                .binding
+                .managed_by
+                .as_ref()
+                .filter(|manager| manager.owns)
+                .map(|manager| manager.name.clone()),
         });
         PlanStatus {
             digest: self.digest.clone(),

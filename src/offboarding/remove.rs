@@ -19,6 +19,7 @@ use crate::{
         backup::{Stored, TooLarge, still_there},
         by_hand,
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
+        managed::Manager,
         subject::Leaver,
     },
     request_id,
@@ -76,7 +77,7 @@ struct Left {
     shared: Vec<BindingKey>,
     unbacked: Vec<(BindingKey, String)>,
     too_large: Vec<TooLarge>,
-    managers: Vec<(BindingKey, String)>,
+    managers: Vec<(BindingKey, Manager)>,
 }
 
 /// A binding that names nobody any more and is still there, and why.
@@ -100,6 +101,7 @@ pub async fn remove(
         shared: kept.map(|item| item.binding.key.clone()).collect(),
         too_large: backup.too_large,
         changed: backup.changed,
+        managers: plan.items.iter().filter_map(managed).collect(),
         ..Left::default()
     };
     let mut waiting = Vec::new();
@@ -112,21 +114,17 @@ pub async fn remove(
         let halt = &halt;
         let removals = futures::stream::iter(backup.stored).map(|(item, stored)| async move {
             let key = item.binding.key.clone();
-            let manager = item.binding.managed_by.clone();
             let mut added = Record::default();
             let outcome = match halt.load(Ordering::SeqCst) {
                 true => None,
                 false => Some(remove_one(ctx, task, item, stored, &mut added).await),
             };
-            (key, manager, added, outcome)
+            (key, added, outcome)
         });
         let mut outcomes = std::pin::pin!(removals.buffer_unordered(PARALLEL));
         let mut done = 0;
-        while let Some((key, manager, added, outcome)) = outcomes.next().await {
+        while let Some((key, added, outcome)) = outcomes.next().await {
             added.parts.into_iter().for_each(|part| record.add(part));
-            if let Some(manager) = manager {
-                left.managers.push((key.clone(), manager));
-            }
             match outcome {
                 None => continue,
                 Some(Err(stop)) => {
@@ -161,6 +159,11 @@ pub async fn remove(
     waiting.sort();
     report.waiting(waiting);
     left.hold().map_or(Ok(()), |hold| Err(hold.into()))
+}
+
+/// A binding, and who may bring it back.
+fn managed(item: &Item) -> Option<(BindingKey, Manager)> {
+    Some((item.binding.key.clone(), item.binding.managed_by.clone()?))
 }
 
 /// Whether the operator is allowed to do what the plan says of a binding.
@@ -297,6 +300,7 @@ async fn remove_one(
         match effect {
             Ok(Effect::Done(shrunk)) => {
                 METRICS.binding_removed(action);
+                ctx.note_carried_out(&task.purpose.object_uid, stored.uid(), stored.resource_version());
                 return match (shrunk, action) {
                     (Shrunk::Disarmed(disarmed), BindingAction::Delete) => second_move(ctx, task, &key, disarmed).await,
                     _ => Ok(Outcome::Removed),
@@ -430,6 +434,7 @@ impl Left {
             let found = self.managers.iter().find(|(of, _)| of == key);
             found.map(|(_, manager)| manager.clone())
         };
+        let owner = |key: &BindingKey| manager(key).filter(|manager| manager.owns);
         if let Some((key, why)) = self.interrupted.first() {
             return Some(broken_off(key, why));
         }
@@ -452,15 +457,25 @@ impl Left {
             } else {
                 format!(" ({} more were refused)", bindings(rest.len()))
             };
+            let or = match owner(key) {
+                None => "remove the binding by hand".to_owned(),
+                Some(owner) => format!("remove the binding where it comes from ({})", owner.name),
+            };
             let message = format!(
                 "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}; the \
-                 kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or remove the \
-                 binding by hand.",
+                 kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or {or}.",
                 why.trim_end_matches('.')
             );
             return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
         }
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
+            let how = match owner(key) {
+                None => "Take the leaver out of it by hand".to_owned(),
+                Some(owner) => format!(
+                    "It belongs to {}. {}; then run this, if the leaver is still in it",
+                    owner.name, owner.advice.subject
+                ),
+            };
             let more = match rest.len() {
                 0 => String::new(),
                 n => format!(" ({} more likewise)", bindings(n)),
@@ -468,8 +483,7 @@ impl Left {
             let message = format!(
                 "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the binding has \
                  so many user names that begin with the UID that the check costs more than the API server allows. It is backed up \
-                 and unchanged; the other bindings are removed, and the kubeconfig is not purged. Take the leaver out of it by \
-                 hand, and the operator goes on: {command}"
+                 and unchanged; the other bindings are removed, and the kubeconfig is not purged. {how}, and the operator goes on: {command}"
             );
             return Some(
                 Hold::stall(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
@@ -483,10 +497,10 @@ impl Left {
         };
         if let Some(key) = self.changing.first() {
             let by = manager(key)
-                .map(|m| format!(" (it belongs to {m})"))
+                .map(|m| format!(" {}", m.relation()))
                 .unwrap_or_default();
             return Some(conflict(format!(
-                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal{by}. Each state of it was backed \
+                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal.{by} Each state of it was backed \
                  up, and it is tried again by itself. If this stays, find out who writes to it: the audit log says."
             )));
         }
@@ -500,13 +514,17 @@ impl Left {
             return Some(hold);
         }
         let [key, ..] = self.shared.as_slice() else { return None };
+        let how = match owner(key) {
+            None => "Take the UID out of the subjects by hand".to_owned(),
+            Some(owner) => format!("{}, which belongs to {}", owner.advice.subject, owner.name),
+        };
         let which = match self.shared.len() {
             1 => format!("{key} is shared with others and still names the UID"),
             n => format!("{n} bindings shared with others still name the UID, {key} among them"),
         };
         let message = format!(
-            "{which}: the operator may not change bindings (--remove-subjects=false). Take the UID out of the subjects by \
-             hand; the kubeconfig is not purged until then."
+            "{which}: the operator may not change bindings (--remove-subjects=false). {how}; the kubeconfig is not purged until \
+             then."
         );
         Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }

@@ -12,13 +12,14 @@ use super::{
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
     rbac::{
+        BindingKey,
         backup::{StoredAction, StoredEntry},
         by_hand,
         subject::Leaver,
     },
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What counts as lately. Longer than the interval of any Git operator; by hand, nobody restores a binding that often.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -33,11 +34,17 @@ const STATES: usize = 20;
 /// apart are two removals; closer together they may be one that met an edit.
 const APART: SignedDuration = SignedDuration::from_mins(1);
 
+/// How long a binding that came back before must stay away before its access is called gone.
+pub const PAUSE: Duration = Duration::from_secs(10);
+
+/// Whether this process knows that a stored state was removed. After a restart none is known, and uids and times must do.
+pub type CarriedOut<'a> = &'a dyn Fn(&StoredEntry) -> bool;
+
 /// Why a binding is set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// It was removed so many times, and is there again.
-    Returns(usize),
+    /// It was removed so many times, and is there again; as the same object, or as a new one.
+    Returns { times: usize, same_object: bool },
     /// It was stored in so many states.
     Changes(usize),
 }
@@ -47,13 +54,14 @@ pub fn set_aside(
     plan: Plan,
     leaver: &Leaver,
     record: &Record,
+    carried_out: CarriedOut<'_>,
     now: Timestamp,
     recheck: Duration,
 ) -> (Plan, Option<Hold>) {
     let Plan { digest, items, purges } = plan;
     let (mut calm, mut aside) = (Vec::new(), Vec::new());
     for item in items {
-        match why(&item, record, now, recheck) {
+        match why(&item, record, carried_out, now, recheck) {
             Some((why, next)) => aside.push((item, why, next)),
             None => calm.push(item),
         }
@@ -74,36 +82,98 @@ pub fn set_aside(
     )
 }
 
-/// Why a binding is set aside, and when it is tried once more.
-fn why(item: &Item, record: &Record, now: Timestamp, recheck: Duration) -> Option<(Why, Timestamp)> {
-    let live = &item.binding;
-    let earlier: Vec<(Timestamp, &StoredEntry)> = record
+/// What was stored lately to be removed, with its time, oldest first.
+fn lately(record: &Record, now: Timestamp) -> impl Iterator<Item = (Timestamp, &StoredEntry)> {
+    record
         .parts
         .iter()
-        .filter(|part| now.duration_since(part.created) < LATELY)
+        .filter(move |part| now.duration_since(part.created) < LATELY)
         .flat_map(|part| part.entries.iter().map(|entry| (part.created, entry)))
-        .filter(|(_, e)| e.key == live.key && e.action != StoredAction::Keep)
+        .filter(|(_, entry)| entry.action != StoredAction::Keep)
+}
+
+/// Why a binding is set aside, and when it is tried once more.
+fn why(
+    item: &Item,
+    record: &Record,
+    carried_out: CarriedOut<'_>,
+    now: Timestamp,
+    recheck: Duration,
+) -> Option<(Why, Timestamp)> {
+    let live = &item.binding;
+    let earlier: Vec<(Timestamp, &StoredEntry)> = lately(record, now)
+        .filter(|(_, e)| e.key == live.key)
         // A try that was begun is finished.
         .filter(|(_, e)| (&e.uid, &e.resource_version) != (&live.uid, &live.resource_version))
         .collect();
     let last = earlier.iter().map(|(time, _)| *time).max()?;
     let next = last.checked_add(recheck).ok().filter(|next| *next > now)?;
     let states = earlier.iter().filter(|(_, e)| e.uid == live.uid).count();
-    if states >= STATES {
-        return Some((Why::Changes(states), next));
+    let gone = |e: &StoredEntry| e.uid != live.uid || e.action == StoredAction::RemoveSubject || carried_out(e);
+    let removals = removals(earlier.into_iter().filter(|(_, e)| gone(e)), carried_out);
+    if removals.len() >= REMOVALS {
+        let same_object = removals.iter().any(|(_, e)| e.uid == live.uid);
+        let times = removals.len();
+        return Some((Why::Returns { times, same_object }, next));
     }
-    let gone = |e: &StoredEntry| e.uid != live.uid || e.action == StoredAction::RemoveSubject;
+    (states >= STATES).then_some((Why::Changes(states), next))
+}
+
+/// How often one binding was removed, of which these states were stored: another object each time; or the same one, in a state that this
+/// process knows to have removed, or stored so much later that it must have been removed in between.
+fn removals<'a>(
+    stored: impl Iterator<Item = (Timestamp, &'a StoredEntry)>,
+    carried_out: CarriedOut<'_>,
+) -> Vec<(Timestamp, &'a StoredEntry)> {
     let mut removals: Vec<(Timestamp, &StoredEntry)> = Vec::new();
-    for (time, entry) in earlier.into_iter().filter(|(_, e)| gone(e)) {
-        let one_more = removals.last().is_none_or(|(before, last)| {
-            let apart = entry.action == StoredAction::RemoveSubject && time.duration_since(*before) >= APART;
-            last.uid != entry.uid || apart
-        });
-        if one_more {
-            removals.push((time, entry));
+    for (time, entry) in stored {
+        match removals.last_mut() {
+            Some(last) if last.1.uid == entry.uid => {
+                let apart = entry.action == StoredAction::RemoveSubject && time.duration_since(last.0) >= APART;
+                let known = carried_out(entry);
+                if known && !apart && !carried_out(last.1) {
+                    // One removal, which met an edit.
+                    *last = (time, entry);
+                } else if known || apart {
+                    removals.push((time, entry));
+                }
+            }
+            _ => removals.push((time, entry)),
         }
     }
-    (removals.len() >= REMOVALS).then_some((Why::Returns(removals.len()), next))
+    removals
+}
+
+/// The hold before the end where a removal was undone lately: whatever undid it may do so again within seconds, and the end is called
+/// only when it has had the time. `removed_now` says whether this look removed anything.
+pub fn settling(record: &Record, carried_out: CarriedOut<'_>, removed_now: bool, now: Timestamp) -> Option<Hold> {
+    let mut by_key: BTreeMap<&BindingKey, Vec<(Timestamp, &StoredEntry)>> = BTreeMap::new();
+    for (time, entry) in lately(record, now) {
+        by_key.entry(&entry.key).or_default().push((time, entry));
+    }
+    let mut undone = Vec::new();
+    for (key, stored) in by_key {
+        let last = stored.iter().map(|(time, _)| *time).max();
+        let removals = removals(stored.into_iter(), carried_out).len();
+        undone.extend(last.filter(|_| removals > 1).map(|last| (key, removals, last)));
+    }
+    let (key, times, _) = *undone.first()?;
+    let last = match removed_now {
+        true => now,
+        false => undone.iter().map(|(_, _, last)| *last).max()?,
+    };
+    let next = last.checked_add(PAUSE).ok().filter(|next| *next > now)?;
+    let others = match undone.len() - 1 {
+        0 => String::new(),
+        n => format!(" The same goes for {} more.", bindings(n)),
+    };
+    let hours = LATELY.as_hours();
+    let message = format!(
+        "No binding names the UID now. {key} was removed {times} times within {hours} hours, because it came back.{others} The operator looks \
+         again in {} seconds, and calls the access gone if nothing has come back by then.",
+        PAUSE.as_secs()
+    );
+    Some(Hold::wait(Reason::InProgress, Again::After(until(next, now)), message))
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {
@@ -121,23 +191,21 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
     };
     let deletes = item.action == BindingAction::Delete;
     let hold = match why {
-        Why::Returns(times) => {
-            let (did, is_back, who) = match deletes {
+        Why::Returns { times, same_object } => {
+            let (did, is_back, who) = match deletes && !same_object {
                 true => ("was deleted", "it is back", "who creates it"),
                 false => ("lost the leaver", "they are back in it", "who changes it"),
             };
-            let by = item
-                .binding
-                .managed_by
-                .as_deref()
-                .unwrap_or("something that leaves no mark on it");
-            let how = match item.binding.managed_by {
-                Some(_) => "Remove it there (from Git, say)".to_owned(),
+            let manager = item.binding.managed_by.as_ref();
+            let by = manager.map_or("something that leaves no mark on it", |m| m.name.as_str());
+            let how = match manager {
+                Some(manager) if deletes => manager.advice.binding.to_owned(),
+                Some(manager) => manager.advice.subject.to_owned(),
                 None => format!("Find out what (the audit log says {who}), and remove it there"),
             };
             let message = format!(
                 "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} restores it, and with it the \
-                 leaver's access. {how}: the operator goes on by itself once it is gone, and tries once more at {next}.{others}"
+                 leaver's access. {how}: the operator continues when it is gone, and tries once more at {next}.{others}"
             );
             Hold::stall(Reason::RestoredByManager, message)
         }
@@ -146,13 +214,19 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 true => "each was changed before the operator could delete it",
                 false => "in each the leaver was still there, or there again, when the operator had taken them out",
             };
-            let by = item.binding.managed_by.as_ref().map(|m| format!(" It belongs to {m}."));
+            let manager = item.binding.managed_by.as_ref();
+            let by = manager.map(|m| format!(" {}", m.relation()));
+            let to_last = manager.filter(|m| m.owns).map(|m| match deletes {
+                true => format!(" {}, or it may come back.", m.advice.binding),
+                false => format!(" {}, or they may come back.", m.advice.subject),
+            });
             let message = format!(
                 "{key} was backed up in {times} states within {hours} hours: {before}.{} Find out who writes to it (the audit log \
                  says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others} To take the leaver \
-                 out at once: {}",
+                 out at once: {}{}",
                 by.unwrap_or_default(),
-                by_hand::command(key, &item.binding.uid, leaver)
+                by_hand::command(key, &item.binding.uid, leaver),
+                to_last.unwrap_or_default()
             );
             Hold::stall(Reason::KeepsChanging, message)
         }
@@ -218,7 +292,11 @@ mod tests {
     }
 
     fn judge(subjects: &[serde_json::Value], record: &Record) -> Judged {
-        let (plan, hold) = set_aside(plan_of(subjects), &testing::leaver(), record, now(), RECHECK);
+        judge_knowing(subjects, record, &|_| false)
+    }
+
+    fn judge_knowing(subjects: &[serde_json::Value], record: &Record, carried_out: CarriedOut<'_>) -> Judged {
+        let (plan, hold) = set_aside(plan_of(subjects), &testing::leaver(), record, carried_out, now(), RECHECK);
         assert_eq!(
             plan.items.len(),
             2 - usize::from(hold.is_some()),
@@ -298,6 +376,43 @@ mod tests {
             None,
             "one removal that met two edits"
         );
+    }
+
+    #[test]
+    fn what_returns_to_the_same_object_at_once_counts_where_its_removal_is_known() {
+        let shared = [user("100"), user("200")];
+        let stored: &[Stored<'_>] = &[(3, "u-a", "1"), (2, "u-a", "3"), (1, "u-a", "5")];
+        let restored = Some((Reason::RestoredByManager, true, 59));
+        for (action, subjects) in [
+            (StoredAction::RemoveSubject, &shared[..]),
+            (StoredAction::Delete, &shared[..1]),
+        ] {
+            let record = record(action, stored);
+            assert_eq!(judge_knowing(subjects, &record, &|_| true), restored, "{action:?}");
+            assert_eq!(
+                judge_knowing(subjects, &record, &|e| e.resource_version != "1"),
+                None,
+                "{action:?}: the first met an edit"
+            );
+        }
+    }
+
+    #[test]
+    fn the_end_waits_where_a_removal_was_undone() {
+        let wait = |stored: &[Stored<'_>], removed_now| {
+            let hold = settling(&record(StoredAction::Delete, stored), &|_| false, removed_now, now())?;
+            assert_eq!((hold.reason, hold.stalled), (Reason::InProgress, false));
+            match hold.again {
+                Again::After(wait) => Some(wait.as_secs()),
+                again => panic!("{again:?}"),
+            }
+        };
+        assert_eq!(wait(&[(5, "1", "1")], true), None, "nothing came back");
+        assert_eq!(wait(&[(5, "1", "1"), (4, "1", "2")], true), None, "one removal that met an edit");
+        assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], true), Some(10));
+        assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], false), Some(6));
+        assert_eq!(wait(&[(HOUR, "1", "1"), (11, "2", "2")], false), None, "it stayed away");
+        assert_eq!(wait(&[(25 * HOUR, "1", "1"), (4, "2", "2")], false), None, "long ago");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A binding as the API server returned it.
 
 use super::{
-    managed,
+    managed::{self, Manager, Marks},
     subject::{self, Leaver, Whose},
 };
 use serde::{
@@ -153,8 +153,8 @@ pub struct LiveBinding {
     pub terminating: bool,
     /// What it waits for, besides the garbage collector ([`ORPHAN`]): the first twenty.
     pub finalizers: Vec<String>,
-    /// The Git or Helm owner that may bring it back.
-    pub managed_by: Option<String>,
+    /// Who may bring it back.
+    pub managed_by: Option<Manager>,
     /// The length of its text in bytes.
     pub bytes: usize,
     /// The sha256 of its text.
@@ -182,6 +182,7 @@ impl LiveBinding {
             labels,
             annotations,
             owner_references,
+            managed_fields,
         } = wire.metadata;
         if name.as_deref() != Some(&key.name) {
             return Err(bad("metadata.name"));
@@ -217,11 +218,12 @@ impl LiveBinding {
                 .take(SHOWN)
                 .map(|finalizer| finalizer.chars().filter(|c| !c.is_control()).take(128).collect())
                 .collect(),
-            managed_by: managed::manager_of(
-                &labels,
-                &annotations,
-                owner_references.as_deref().and_then(<[_]>::first),
-            ),
+            managed_by: managed::manager_of(&Marks {
+                labels: &labels,
+                annotations: &annotations,
+                owner: owner_references.as_deref().and_then(<[_]>::first),
+                managed_fields,
+            }),
             bytes: text.len(),
             sha256: hex::encode(Sha256::digest(text.as_bytes())),
         })
@@ -285,6 +287,8 @@ struct Metadata<'a> {
     annotations: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
     #[serde(default)]
     owner_references: Option<Vec<managed::OwnerReference>>,
+    #[serde(default, borrow)]
+    managed_fields: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

@@ -1,28 +1,218 @@
-//! Who would bring a deleted binding back: Git and Helm owners, as objects tell.
+//! Who would bring a deleted binding back, as its labels, annotations and managedFields tell: one table, and the advice that fits
+//! each row.
 
-use serde::Deserialize;
-use std::{borrow::Cow, collections::BTreeMap};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-/// The Git or Helm owner of an object: for example `Flux Kustomization team-a/rbac`, `Argo CD application rbac`,
-/// `Helm release team-a/rbac`, or the controller in its ownerReferences.
-///
-/// Labels and annotations are those that Flux (kustomize-controller, helm-controller), Argo CD (label, annotation or
-/// tracking ID) and Helm document.
-///
-/// At most 256 characters: labels are short, annotations and owner references are anybody's text.
-pub(super) fn manager_of(
-    labels: &Texts<'_>,
-    annotations: &Texts<'_>,
-    owner: Option<&OwnerReference>,
-) -> Option<String> {
-    Some(
-        named_manager(labels, annotations, owner)?
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(256)
-            .collect(),
-    )
+/// Who may bring a binding back, and how that is stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manager {
+    /// As messages call it: `Flux Kustomization team-a/rbac`. At most 256 characters, none of them a control character.
+    pub name: String,
+    /// How it is stopped.
+    pub advice: Advice,
+    /// Whether the binding is marked as its own. If not, it only wrote the subjects last.
+    pub owns: bool,
 }
+
+impl Manager {
+    /// What is said of it beside a binding that changes, as a sentence.
+    pub fn relation(&self) -> String {
+        match self.owns {
+            true => format!("It belongs to {}.", self.name),
+            false => format!("Its subjects were last written by {}.", self.name),
+        }
+    }
+}
+
+/// What a person does about a manager: imperative sentences, without their end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// So that the binding does not come back.
+    pub binding: &'static str,
+    /// So that the leaver does not come back into a binding of others.
+    pub subject: &'static str,
+}
+
+const GIT: Advice = Advice {
+    binding: "Remove it from Git",
+    subject: "Take the leaver out of it in Git",
+};
+const FLEET: Advice = Advice {
+    binding: "Remove it from the Git repository or the Bundle that Rancher deploys it from",
+    subject: "Take the leaver out of it in the Git repository or the Bundle that Rancher deploys it from",
+};
+const HELM: Advice = Advice {
+    binding: "Remove it from the values or the chart of the release, and upgrade the release",
+    subject: "Take the leaver out of the values or the chart of the release, and upgrade the release",
+};
+const VELERO: Advice = Advice {
+    binding: "Stop the restore, or leave the binding out of it",
+    subject: "Stop the restore, or leave the binding out of it",
+};
+const TERRAFORM: Advice = Advice {
+    binding: "Remove it from the Terraform configuration, and apply that",
+    subject: "Take the leaver out of it in the Terraform configuration, and apply that",
+};
+const OWNER: Advice = Advice {
+    binding: "Change the object that owns it, so that it no longer creates the binding",
+    subject: "Change the object that owns it, so that it no longer names the leaver",
+};
+const WEAK: Advice = Advice {
+    binding: "Look for it in Git and among the Helm releases, and remove it there",
+    subject: "Look for it in Git and among the Helm releases, and take the leaver out of it there",
+};
+const WRITER: Advice = Advice {
+    binding: "Find out where it runs (the audit log has its user and address), and remove the binding there",
+    subject: "Find out where it runs (the audit log has its user and address), and take the leaver out there",
+};
+
+/// Where something stands in an object's metadata.
+#[derive(Clone, Copy)]
+enum Key {
+    Label(&'static str),
+    Annotation(&'static str),
+}
+use Key::{Annotation, Label};
+
+/// What tells that an object is a tool's.
+#[derive(Clone, Copy)]
+enum Sign {
+    /// The key is there.
+    Is(Key),
+    /// The key has this value, in whatever case.
+    Says(Key, &'static str),
+    /// One of several.
+    Any(&'static [Sign]),
+    /// A label or annotation has a key that begins so.
+    Prefix(&'static str),
+    /// Its fields were written by a client whose name begins so.
+    Writer(&'static str),
+}
+
+/// How a tool is recognised, and what is said of it.
+struct Row {
+    sign: Sign,
+    called: &'static str,
+    /// Its name among the tool's own objects, and its namespace.
+    name: &'static [Key],
+    namespace: Option<Key>,
+    advice: Advice,
+}
+
+/// The tools, the more certain sign first: what Git tools set stays on an object that Helm rendered or Velero restored.
+const TABLE: &[Row] = &[
+    // fluxcd.io, kustomize-controller, "Kustomization": labels of each applied object.
+    Row {
+        sign: Sign::Is(Label("kustomize.toolkit.fluxcd.io/name")),
+        called: "Flux Kustomization",
+        name: &[Label("kustomize.toolkit.fluxcd.io/name")],
+        namespace: Some(Label("kustomize.toolkit.fluxcd.io/namespace")),
+        advice: GIT,
+    },
+    // fluxcd.io, helm-controller: its post-renderer labels what a HelmRelease renders.
+    Row {
+        sign: Sign::Is(Label("helm.toolkit.fluxcd.io/name")),
+        called: "Flux HelmRelease",
+        name: &[Label("helm.toolkit.fluxcd.io/name")],
+        namespace: Some(Label("helm.toolkit.fluxcd.io/namespace")),
+        advice: GIT,
+    },
+    // argo-cd.readthedocs.io, "Resource Tracking": the annotation holds APP:GROUP/KIND:NAMESPACE/NAME.
+    Row {
+        sign: Sign::Is(Annotation("argocd.argoproj.io/tracking-id")),
+        called: "Argo CD application",
+        name: &[Annotation("argocd.argoproj.io/tracking-id")],
+        namespace: None,
+        advice: GIT,
+    },
+    // The same page: the label that many installations set as application.instanceLabelKey.
+    Row {
+        sign: Sign::Is(Label("argocd.argoproj.io/instance")),
+        called: "Argo CD application",
+        name: &[Label("argocd.argoproj.io/instance")],
+        namespace: None,
+        advice: GIT,
+    },
+    // The same page: app.kubernetes.io/instance is the default tracking label. Helm charts set it as well, so that another sign of
+    // Argo CD is needed: one of its annotations, or its field manager (argocd-controller, argocd-application-controller).
+    Row {
+        sign: Sign::Any(&[
+            Sign::Prefix("argocd.argoproj.io/"),
+            Sign::Writer("argocd-controller"),
+            Sign::Writer("argocd-application-controller"),
+        ]),
+        called: "Argo CD application",
+        name: &[Label("app.kubernetes.io/instance")],
+        namespace: None,
+        advice: GIT,
+    },
+    // cloud.google.com, Config Sync, "Kubernetes annotations and labels of managed objects".
+    Row {
+        sign: Sign::Any(&[
+            Sign::Says(Annotation("configmanagement.gke.io/managed"), "enabled"),
+            Sign::Says(Label("app.kubernetes.io/managed-by"), "configmanagement.gke.io"),
+            Sign::Prefix("configsync.gke.io/"),
+        ]),
+        called: "Config Sync",
+        name: &[
+            Annotation("configmanagement.gke.io/source-path"),
+            Annotation("configsync.gke.io/manager"),
+        ],
+        namespace: None,
+        advice: GIT,
+    },
+    // rancher/fleet and rancher/wrangler, pkg/apply: each applied object gets its set's hash, and the owner of the set.
+    Row {
+        sign: Sign::Any(&[
+            Sign::Prefix("fleet.cattle.io/"),
+            Sign::Prefix("objectset.rio.cattle.io/"),
+        ]),
+        called: "Rancher Fleet",
+        name: &[
+            Annotation("objectset.rio.cattle.io/owner-name"),
+            Annotation("objectset.rio.cattle.io/id"),
+        ],
+        namespace: Some(Annotation("objectset.rio.cattle.io/owner-namespace")),
+        advice: FLEET,
+    },
+    // velero.io, pkg/apis/velero/v1/labels_annotations.go: on everything that a restore creates.
+    Row {
+        sign: Sign::Any(&[
+            Sign::Is(Label("velero.io/restore-name")),
+            Sign::Is(Label("velero.io/backup-name")),
+        ]),
+        called: "Velero restore",
+        name: &[Label("velero.io/restore-name"), Label("velero.io/backup-name")],
+        namespace: None,
+        advice: VELERO,
+    },
+    // helm.sh, pkg/action/validate.go: Helm adopts an object only with these annotations, and sets them.
+    Row {
+        sign: Sign::Is(Annotation("meta.helm.sh/release-name")),
+        called: "Helm release",
+        name: &[Annotation("meta.helm.sh/release-name")],
+        namespace: Some(Annotation("meta.helm.sh/release-namespace")),
+        advice: HELM,
+    },
+    // hashicorp/terraform-provider-kubernetes: "Terraform" is the field manager of kubernetes_manifest and begins the User-Agent,
+    // which was "HashiCorp/1.0 Terraform/…" before 2.0. Many modules set the label.
+    Row {
+        sign: Sign::Any(&[
+            Sign::Says(Label("app.kubernetes.io/managed-by"), "terraform"),
+            Sign::Writer("Terraform"),
+            Sign::Writer("HashiCorp"),
+        ]),
+        called: "Terraform",
+        name: &[],
+        namespace: None,
+        advice: TERRAFORM,
+    },
+];
 
 /// Labels or annotations.
 pub(super) type Texts<'a> = Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>;
@@ -35,86 +225,306 @@ pub(super) struct OwnerReference {
     name: String,
 }
 
-fn named_manager(labels: &Texts<'_>, annotations: &Texts<'_>, owner: Option<&OwnerReference>) -> Option<String> {
-    let lookup = |texts: &'_ Texts<'_>, key: &str| texts.as_ref()?.get(key).map(|text| text.to_string());
-    let label = |key: &str| lookup(labels, key);
-    let annotation = |key: &str| lookup(annotations, key);
-    let qualified = |namespace: Option<String>, name: String| match namespace {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name,
+/// What a binding's metadata says of its origin.
+pub(super) struct Marks<'a> {
+    pub(super) labels: &'a Texts<'a>,
+    pub(super) annotations: &'a Texts<'a>,
+    pub(super) owner: Option<&'a OwnerReference>,
+    pub(super) managed_fields: Option<&'a RawValue>,
+}
+
+/// Who would bring the binding back: the first row of the table that fits; then the owner that a controller noted; then a label that Argo CD and
+/// Helm both use; and at last whoever wrote the subjects.
+pub(super) fn manager_of(marks: &Marks<'_>) -> Option<Manager> {
+    let writer = marks.managed_fields.and_then(last_writer);
+    let by_table = TABLE
+        .iter()
+        .find(|row| marks.have(row.sign, writer.as_deref()))
+        .map(|row| (row.called(marks), row.advice, true));
+    let by_owner = || {
+        let owner = marks.owner.filter(|owner| !owner.name.is_empty())?;
+        Some((format!("{} {}", owner.kind, owner.name), OWNER, true))
     };
-    if let Some(name) = label("kustomize.toolkit.fluxcd.io/name") {
-        return Some(format!(
-            "Flux Kustomization {}",
-            qualified(label("kustomize.toolkit.fluxcd.io/namespace"), name)
-        ));
+    let weak = || {
+        let instance = marks.text(Label("app.kubernetes.io/instance"))?;
+        let by = writer.as_ref().map(|writer| format!(", last written by {writer:?}"));
+        let name = format!(
+            "something of the name {instance} (label app.kubernetes.io/instance: an Argo CD application or a Helm release{})",
+            by.unwrap_or_default()
+        );
+        Some((name, WEAK, true))
+    };
+    let by_writer = || {
+        let name = format!("a client that calls itself {:?} (managedFields)", writer.as_ref()?);
+        Some((name, WRITER, false))
+    };
+    let (name, advice, owns) = by_table.or_else(by_owner).or_else(weak).or_else(by_writer)?;
+    Some(Manager {
+        name: shown(&name, 256),
+        advice,
+        owns,
+    })
+}
+
+impl Row {
+    fn called(&self, marks: &Marks<'_>) -> String {
+        let Some(name) = self.name.iter().find_map(|key| marks.text(*key)) else {
+            return self.called.to_owned();
+        };
+        // The tracking ID goes on with what it tracks; no other name holds a colon.
+        let name = name.split(':').find(|part| !part.is_empty()).unwrap_or_default();
+        match self.namespace.and_then(|key| marks.text(key)) {
+            Some(namespace) => format!("{} {namespace}/{name}", self.called),
+            None => format!("{} {name}", self.called),
+        }
     }
-    if let Some(name) = label("helm.toolkit.fluxcd.io/name") {
-        return Some(format!(
-            "Flux HelmRelease {}",
-            qualified(label("helm.toolkit.fluxcd.io/namespace"), name)
-        ));
+}
+
+impl Marks<'_> {
+    fn text(&self, key: Key) -> Option<&str> {
+        let (texts, key) = match key {
+            Label(key) => (self.labels, key),
+            Annotation(key) => (self.annotations, key),
+        };
+        texts
+            .as_ref()?
+            .get(key)
+            .map(|text| &**text)
+            .filter(|text| !text.is_empty())
     }
-    if let Some(tracking) = annotation("argocd.argoproj.io/tracking-id") {
-        let application = tracking.split(':').next().unwrap_or(&tracking);
-        return Some(format!("Argo CD application {application}"));
+
+    fn have(&self, sign: Sign, writer: Option<&str>) -> bool {
+        match sign {
+            Sign::Is(key) => self.text(key).is_some(),
+            Sign::Says(key, value) => self.text(key).is_some_and(|text| text.eq_ignore_ascii_case(value)),
+            Sign::Any(signs) => signs.iter().any(|sign| self.have(*sign, writer)),
+            Sign::Prefix(start) => [self.labels, self.annotations]
+                .into_iter()
+                .flatten()
+                .any(|texts| texts.keys().any(|key| key.starts_with(start))),
+            Sign::Writer(start) => writer.is_some_and(|writer| writer.starts_with(start)),
+        }
     }
-    if let Some(name) = label("argocd.argoproj.io/instance") {
-        return Some(format!("Argo CD application {name}"));
+}
+
+/// The text without control characters, cut.
+fn shown(text: &str, characters: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(characters).collect()
+}
+
+/// The field manager of the operator itself, where it sets one; without one its writes bear no name.
+const OWN: &str = "ack-offboarding-operator";
+
+/// Who wrote the subjects last and still owns them, besides the operator: of managedFields, the latest entry with `f:subjects`. No tree of
+/// it is kept: how large it is, its authors decide.
+fn last_writer(managed_fields: &RawValue) -> Option<String> {
+    struct Latest;
+    impl<'de> Visitor<'de> for Latest {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("managedFields")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut latest: Option<(String, String)> = None;
+            while let Some(entry) = entries.next_element::<Entry<'de>>()? {
+                let manager = entry.manager.unwrap_or_default();
+                let writes = !matches!(&*entry.operation.unwrap_or_default(), "") && entry.fields_v1.0;
+                // Times are of one form, in UTC: their texts sort as they do.
+                let time = shown(&entry.time.unwrap_or_default(), 32);
+                let is_later = latest.as_ref().is_none_or(|(known, _)| *known <= time);
+                if writes && !manager.is_empty() && manager != OWN && is_later {
+                    latest = Some((time, shown(&manager, 128)));
+                }
+            }
+            Ok(latest.map(|(_, manager)| manager))
+        }
     }
-    if let Some(name) = annotation("meta.helm.sh/release-name") {
-        return Some(format!(
-            "Helm release {}",
-            qualified(annotation("meta.helm.sh/release-namespace"), name)
-        ));
+    let mut json = serde_json::Deserializer::from_str(managed_fields.get());
+    json.deserialize_seq(Latest).ok().flatten()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry<'a> {
+    #[serde(default, borrow)]
+    manager: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    operation: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    time: Option<Cow<'a, str>>,
+    #[serde(default, rename = "fieldsV1")]
+    fields_v1: OwnsSubjects,
+}
+
+/// Whether fieldsV1 has `f:subjects` at its top; everything else is skipped while it is read.
+#[derive(Default)]
+struct OwnsSubjects(bool);
+
+impl<'de> Deserialize<'de> for OwnsSubjects {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = OwnsSubjects;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("fieldsV1")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<OwnsSubjects, A::Error> {
+                let mut owns = false;
+                while let Some((key, IgnoredAny)) = fields.next_entry::<Cow<'de, str>, IgnoredAny>()? {
+                    owns |= key == "f:subjects";
+                }
+                Ok(OwnsSubjects(owns))
+            }
+        }
+        deserializer.deserialize_map(Keys)
     }
-    owner
-        .filter(|owner| !owner.name.is_empty())
-        .map(|owner| format!("{} {}", owner.kind, owner.name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
+
+    fn manager(metadata: &Value) -> Option<Manager> {
+        let texts = |field: &str| serde_json::from_value::<Texts<'static>>(metadata[field].clone()).unwrap();
+        let owners: Option<Vec<OwnerReference>> = serde_json::from_value(metadata["ownerReferences"].clone()).unwrap();
+        let fields = metadata["managedFields"].is_array().then(|| {
+            let text = metadata["managedFields"].to_string();
+            RawValue::from_string(text).unwrap()
+        });
+        manager_of(&Marks {
+            labels: &texts("labels"),
+            annotations: &texts("annotations"),
+            owner: owners.as_deref().and_then(<[_]>::first),
+            managed_fields: fields.as_deref(),
+        })
+    }
+
+    fn written(manager: &str, time: &str, fields: &Value) -> Value {
+        json!({"manager": manager, "operation": "Update", "time": time, "fieldsV1": fields})
+    }
+
+    fn by(manager: &str) -> Value {
+        json!([written(manager, "2026-01-01T00:00:00Z", &json!({"f:subjects": {}}))])
+    }
 
     #[test]
-    fn every_known_owner_is_named() {
+    fn every_known_owner_is_named_with_advice_that_fits() {
         let cases = [
             (
                 json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "rbac", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}}),
-                Some("Flux Kustomization flux-system/rbac"),
+                Some(("Flux Kustomization flux-system/rbac", GIT)),
             ),
             (
-                json!({"labels": {"helm.toolkit.fluxcd.io/name": "rbac"}}),
-                Some("Flux HelmRelease rbac"),
+                json!({"labels": {"helm.toolkit.fluxcd.io/name": "rbac"}, "annotations": {"meta.helm.sh/release-name": "r"}}),
+                Some(("Flux HelmRelease rbac", GIT)),
             ),
             (
                 json!({"annotations": {"argocd.argoproj.io/tracking-id": "app:rbac/RoleBinding:ns/name"}}),
-                Some("Argo CD application app"),
+                Some(("Argo CD application app", GIT)),
             ),
             (
                 json!({"labels": {"argocd.argoproj.io/instance": "app"}}),
-                Some("Argo CD application app"),
+                Some(("Argo CD application app", GIT)),
             ),
             (
-                json!({"annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "n"}}),
-                Some("Helm release n/r"),
+                json!({"labels": {"app.kubernetes.io/instance": "app"}, "annotations": {"argocd.argoproj.io/sync-wave": "1"}}),
+                Some(("Argo CD application app", GIT)),
             ),
             (
-                json!({"ownerReferences": [{"kind": "Tenant", "name": "t"}]}),
-                Some("Tenant t"),
+                json!({"labels": {"app.kubernetes.io/instance": "app"}, "managedFields": by("argocd-controller")}),
+                Some(("Argo CD application app", GIT)),
+            ),
+            (
+                json!({"labels": {"app.kubernetes.io/instance": "app"}, "managedFields": by("acme")}),
+                Some((
+                    "something of the name app (label app.kubernetes.io/instance: an Argo CD application or a Helm release, last \
+                     written by \"acme\")",
+                    WEAK,
+                )),
+            ),
+            (
+                json!({"labels": {"app.kubernetes.io/instance": "r"}, "annotations": {"meta.helm.sh/release-name": "r", "meta.helm.sh/release-namespace": "n"}}),
+                Some(("Helm release n/r", HELM)),
+            ),
+            (
+                json!({"annotations": {"configmanagement.gke.io/managed": "enabled", "configmanagement.gke.io/source-path": "a/b.yaml"}}),
+                Some(("Config Sync a/b.yaml", GIT)),
+            ),
+            (
+                json!({"annotations": {"configsync.gke.io/manager": ":root"}}),
+                Some(("Config Sync root", GIT)),
+            ),
+            (
+                json!({"annotations": {"configmanagement.gke.io/managed": "disabled"}}),
+                None,
+            ),
+            (
+                json!({"labels": {"objectset.rio.cattle.io/hash": "1"}, "annotations": {"objectset.rio.cattle.io/id": "default-rbac", "meta.helm.sh/release-name": "r"}}),
+                Some(("Rancher Fleet default-rbac", FLEET)),
+            ),
+            (
+                json!({"labels": {"fleet.cattle.io/bundle-name": "b"}}),
+                Some(("Rancher Fleet", FLEET)),
+            ),
+            (
+                json!({"labels": {"velero.io/backup-name": "nightly", "velero.io/restore-name": "nightly-1"}}),
+                Some(("Velero restore nightly-1", VELERO)),
+            ),
+            (
+                json!({"labels": {"velero.io/restore-name": "r", "kustomize.toolkit.fluxcd.io/name": "rbac"}}),
+                Some(("Flux Kustomization rbac", GIT)),
+            ),
+            (
+                json!({"labels": {"app.kubernetes.io/managed-by": "Terraform"}}),
+                Some(("Terraform", TERRAFORM)),
+            ),
+            (json!({"managedFields": by("Terraform")}), Some(("Terraform", TERRAFORM))),
+            (json!({"managedFields": by("HashiCorp")}), Some(("Terraform", TERRAFORM))),
+            (
+                json!({"ownerReferences": [{"kind": "Tenant", "name": "t"}], "managedFields": by("tenants")}),
+                Some(("Tenant t", OWNER)),
+            ),
+            (
+                json!({"managedFields": by("acme-gitops")}),
+                Some(("a client that calls itself \"acme-gitops\" (managedFields)", WRITER)),
             ),
             (json!({"labels": {"app": "x"}}), None),
             (json!({"labels": null, "ownerReferences": []}), None),
         ];
         for (metadata, expected) in cases {
-            let texts = |field: &str| serde_json::from_value(metadata[field].clone()).unwrap();
-            let owners: Option<Vec<OwnerReference>> =
-                serde_json::from_value(metadata["ownerReferences"].clone()).unwrap();
-            let owner = owners.as_deref().and_then(<[_]>::first);
-            let found = manager_of(&texts("labels"), &texts("annotations"), owner);
-            assert_eq!(found.as_deref(), expected, "{metadata}");
+            let found = manager(&metadata);
+            let found = found.as_ref().map(|found| (found.name.as_str(), found.advice));
+            assert_eq!(found, expected, "{metadata}");
         }
+    }
+
+    #[test]
+    fn the_last_writer_of_the_subjects_is_named_and_nobody_else() {
+        let (first, later) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+        let (subjects, labels) = (json!({"f:subjects": {}}), json!({"f:metadata": {"f:subjects": {}}}));
+        let name = |fields: Value| manager(&json!({"managedFields": fields})).map(|m| (m.name, m.owns));
+        let acme = Some(("a client that calls itself \"acme\" (managedFields)".to_owned(), false));
+        let cases = [
+            (json!([written("acme", later, &subjects), written("old", first, &subjects)]), acme.clone()),
+            (json!([written("old", first, &subjects), written("acme", later, &subjects)]), acme.clone()),
+            (json!([written("acme", first, &subjects), written("labeller", later, &labels)]), acme.clone()),
+            (json!([written("acme", first, &subjects), written(OWN, later, &subjects)]), acme.clone()),
+            (json!([written("acme", first, &subjects), written("", later, &subjects)]), acme.clone()),
+            (json!([written("ac\u{1b}me\n", first, &subjects)]), acme),
+            (json!([written("labeller", first, &labels)]), None),
+            (json!([{"manager": "acme", "operation": "Apply"}]), None),
+            (json!([1, 2]), None),
+            (json!([]), None),
+        ];
+        for (fields, expected) in cases {
+            assert_eq!(name(fields.clone()), expected, "{fields}");
+        }
+        let long = name(json!([written(&"x".repeat(5000), first, &subjects)])).unwrap().0;
+        assert!(long.len() < 256, "{long}");
     }
 }

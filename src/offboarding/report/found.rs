@@ -9,6 +9,7 @@ use crate::{
     offboarding::{
         activity::Activity,
         context::Context,
+        elsewhere::Elsewhere,
         hold::Done,
         identity::Identity,
         observe::{Facts, is_left},
@@ -143,6 +144,19 @@ impl Report {
         self.set(Condition::IdentityResolved, is, reason, &message);
     }
 
+    /// Says, of a UID that RAM does not know and that holds nothing, that it did once: as backups for other objects tell.
+    pub fn found_elsewhere(&mut self, facts: &Facts, elsewhere: Option<&Elsewhere>) {
+        let found_nothing = conditions::find(&self.status.conditions, Condition::IdentityResolved)
+            .is_some_and(|c| c.reason == Reason::NothingFound.as_str());
+        if let (true, Some(elsewhere)) = (found_nothing, elsewhere) {
+            let message = format!(
+                "RAM does not know UID {}, and it holds nothing in this cluster now. {elsewhere}",
+                facts.uid
+            );
+            self.set(Condition::IdentityResolved, Is::True, Reason::DeletedFromRam, &message);
+        }
+    }
+
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
     pub fn planned(&mut self, ctx: &Context, plan: &Plan, facts: &Facts) {
@@ -203,14 +217,18 @@ pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
 }
 
 /// What the end of a run says.
-pub fn complete(facts: &Facts) -> Done {
+pub fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
     let uid = &facts.uid;
     if !facts.did_something() && facts.holds_nothing() {
         let kubeconfig = match facts.spec.kubeconfig {
             KubeconfigPolicy::Purge => "ACK knows of no kubeconfig",
             KubeconfigPolicy::Keep => "its kubeconfig, if it has one, is kept as the spec says",
         };
-        let message = format!("UID {uid} holds nothing in this cluster: no binding names it, and {kubeconfig}.");
+        let before = elsewhere.map(|e| format!(" {e} This object found nothing left to do."));
+        let message = format!(
+            "UID {uid} holds nothing in this cluster: no binding names it, and {kubeconfig}.{}",
+            before.unwrap_or_default()
+        );
         return Done {
             reason: Reason::NothingToRemove,
             message,
@@ -220,7 +238,8 @@ pub fn complete(facts: &Facts) -> Done {
         KubeconfigPolicy::Purge => "ACK reports no kubeconfig for it",
         KubeconfigPolicy::Keep => "its kubeconfig was kept, as the spec says",
     };
-    let message = format!("No binding names UID {uid} any more, and {kubeconfig}.");
+    let before = elsewhere.map(|e| format!(" {e}")).unwrap_or_default();
+    let message = format!("No binding names UID {uid} any more, and {kubeconfig}.{before}");
     Done {
         reason: Reason::Offboarded,
         message,

@@ -130,6 +130,10 @@ pub struct StoredPart {
     config_map_uid: String,
     /// The `metadata.uid` of the UserOffboarding that it was made for.
     pub object_uid: String,
+    /// That UserOffboarding's name.
+    pub object_name: String,
+    /// The cluster that it was made in.
+    pub cluster_id: String,
     /// When it was made.
     pub created: Timestamp,
     /// The run that it was made in.
@@ -146,6 +150,8 @@ impl StoredPart {
             config_map: config_map.to_owned(),
             config_map_uid: format!("uid-{config_map}"),
             object_uid: "o-1".to_owned(),
+            object_name: "left".to_owned(),
+            cluster_id: "c1".to_owned(),
             created,
             run_id: run_id.to_owned(),
             entries,

@@ -142,6 +142,8 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
         config_map: name.clone(),
         config_map_uid: map.metadata.uid.clone().unwrap_or_default(),
         object_uid: index.object.uid,
+        object_name: legible(&index.object.name),
+        cluster_id: legible(&index.cluster_id),
         created,
         run_id: index.run.id,
         entries,
