@@ -116,8 +116,8 @@ async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
                 let to_go = entries.filter(|e| e.action != StoredAction::Keep);
                 let before = removed.len();
                 removed.extend(to_go.map(|e| (part.cluster_id.clone(), e.uid)));
-                objects.insert(part.object_uid.clone());
                 if removed.len() > before {
+                    objects.insert(part.object_uid.clone());
                     parts.push(part);
                 }
             }
@@ -139,4 +139,44 @@ async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
         config_maps: named,
         is_part,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_told_in_words() {
+        let one = Elsewhere {
+            bindings: 1,
+            object: "left".into(),
+            object_uid: "1a2b3c4d-0000-4000-8000-000000000000".into(),
+            cluster: None,
+            date: "2026-01-02".into(),
+            more_objects: 0,
+            namespace: "n".into(),
+            config_maps: vec!["a".into()],
+            more_config_maps: 0,
+            is_part: false,
+        };
+        assert_eq!(
+            one.to_string(),
+            "1 binding of this UID was backed up for another UserOffboarding (left, uid 1a2b3c4d), the last on 2026-01-02: see ConfigMap a of \
+             namespace n."
+        );
+        let many = Elsewhere {
+            bindings: 40,
+            cluster: Some("c2".into()),
+            more_objects: 1,
+            config_maps: vec!["a".into(), "b".into(), "c".into()],
+            more_config_maps: 18,
+            is_part: true,
+            ..one
+        };
+        assert_eq!(
+            many.to_string(),
+            "At least 40 bindings of this UID were backed up for another UserOffboarding (left, uid 1a2b3c4d, in cluster c2) and 1 more, the \
+             last on 2026-01-02: see ConfigMaps a, b, c of namespace n, and 18 more."
+        );
+    }
 }

@@ -230,14 +230,14 @@ async fn edit_spec(client: &Client, spec: Value) -> anyhow::Result<()> {
 }
 
 /// Every state of the UserOffboardings that the API server stored, in order.
-struct History {
+pub(crate) struct History {
     seen: Arc<Mutex<Vec<UserOffboarding>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl History {
     /// From now on.
-    fn begin(stage: &TestStage) -> Self {
+    pub(crate) fn begin(stage: &TestStage) -> Self {
         let seen = Arc::<Mutex<Vec<UserOffboarding>>>::default();
         let (all, api) = (seen.clone(), stage.offboardings());
         let task = tokio::spawn(async move {
@@ -251,7 +251,7 @@ impl History {
         History { seen, task }
     }
 
-    fn all(&self) -> Vec<UserOffboarding> {
+    pub(crate) fn all(&self) -> Vec<UserOffboarding> {
         self.seen.lock().expect("the lock").clone()
     }
 

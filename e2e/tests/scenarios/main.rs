@@ -33,6 +33,7 @@ mod obstacles;
 mod policies;
 mod privileges;
 mod restarts;
+mod returns;
 mod secrets;
 mod settings;
 mod sight;

@@ -16,6 +16,8 @@ use std::{
 /// What differs from run to run, and the word that stands for it.
 const VARYING: &[(&str, &str)] = &[
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
+    (r"\d{4}-\d\d-\d\d", "DATE"),
+    (r"uid [0-9a-f]{8}\b", "uid SHORT"),
     (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     // Whichever of the two deadlines comes first: of the request, or of the whole call.

@@ -1,0 +1,253 @@
+//! What comes back: bindings that something restores within moments, and UserOffboardings that are made again under another uid.
+
+use crate::{
+    edits::History,
+    sight::sees,
+    support::{
+        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, freeze_team_a, give_access, message,
+        purges, running, running_with, unfreeze_team_a,
+    },
+};
+use ack_offboarding_e2e::{
+    cluster::OPERATOR_NAMESPACE,
+    stage::{condition, user},
+};
+use ack_offboarding_operator::{
+    api::{UserOffboarding, UserOffboardingStatus},
+    rbac::{
+        BindingKey, BindingKind, LiveBinding,
+        backup::{self, Entry, Purpose, StoredAction},
+        subject::Leaver,
+    },
+};
+use futures::StreamExt;
+use k8s_openapi::{
+    api::{core::v1::ConfigMap, rbac::v1::RoleBinding},
+    jiff::{SignedDuration, Timestamp},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
+};
+use serde_json::{Value, json};
+
+/// Something that restores team-a's bindings at once, as long as it lives.
+struct Restorer(tokio::task::JoinHandle<()>);
+
+impl Drop for Restorer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn team_a(client: &Client) -> Api<RoleBinding> {
+    Api::namespaced(client.clone(), "team-a")
+}
+
+impl Restorer {
+    /// Restores the binding `name` with these subjects whenever it vanishes, or lacks one of them.
+    async fn begin(stage: &TestStage, name: &'static str, subjects: Value) -> anyhow::Result<Self> {
+        let api = team_a(&stage.admin());
+        let binding: RoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+            "subjects": subjects,
+        }))?;
+        let version = api.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+        let mut events = api.watch(&WatchParams::default(), &version).await?.boxed();
+        Ok(Restorer(tokio::spawn(async move {
+            let create = PostParams {
+                field_manager: Some("acme-gitops".into()),
+                ..PostParams::default()
+            };
+            let patch = PatchParams {
+                field_manager: Some("acme-gitops".into()),
+                ..PatchParams::default()
+            };
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(WatchEvent::Deleted(gone)) if gone.name_any() == name => {
+                        let _ = api.create(&create, &binding).await;
+                    }
+                    Ok(WatchEvent::Modified(changed)) if changed.name_any() == name && changed.subjects != binding.subjects => {
+                        let _ = api.patch(name, &patch, &Patch::Merge(json!({"subjects": binding.subjects}))).await;
+                    }
+                    _ => {}
+                }
+            }
+        })))
+    }
+}
+
+fn was_ever_offboarded(history: &History) -> bool {
+    let statuses = history.all().into_iter().filter_map(|object| object.status);
+    statuses.into_iter().any(|status| condition(&status, "Offboarded").starts_with("True/"))
+}
+
+/// However fast it is restored, the third time counts: it is left, and the message has the name that the writer gives itself in managedFields. At no
+/// moment is the access called gone. Once it stays away, that takes ten seconds more, in which it could come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_is_restored_within_milliseconds_is_never_called_gone() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=20s"]).await;
+    give_access(&stage).await?;
+    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)])).await?;
+    let history = History::begin(&stage);
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    assert_stalled(&status, "RestoredByManager");
+    sees!(stage, "left", "after the third time");
+    assert!(message(&status, "Ready").contains("acme-gitops"));
+    assert!(!was_ever_offboarded(&history), "kubectl wait would have passed");
+
+    drop(restorer);
+    team_a(&stage.admin()).delete("leaver", &DeleteParams::default()).await?;
+    let status = stage.wait_for_state("left", "InProgress").await?;
+    assert_conditions(&status, &[("BindingsRemoved", "True/Removed"), ("Offboarded", "False/InProgress")]);
+    sees!(stage, "left", "when it has gone");
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// The same object, in which the leaver is again within milliseconds: the third time counts as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_in_a_shared_binding_that_is_restored_within_milliseconds_is_named() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=1h"]).await;
+    let subjects = json!([user("259083957089437777"), user(LEAVER)]);
+    stage
+        .role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(LEAVER)])
+        .await?;
+    let _restorer = Restorer::begin(&stage, "shared", subjects).await?;
+    let history = History::begin(&stage);
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    assert_stalled(&status, "RestoredByManager");
+    sees!(stage, "left", "after the third time");
+    assert!(message(&status, "Ready").contains("acme-gitops"));
+    assert!(!was_ever_offboarded(&history));
+    Ok(())
+}
+
+/// Nothing is left to do for the new object. It says where the backups of the UID are, counts none of them as its own, and knows that the UID did
+/// hold something here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_made_again_after_the_end_names_the_backups_of_the_first() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    let (backups, asked) = (stage.backups().await?, purges(&stage).len());
+    let first = stage.offboardings().get("left").await?.uid().unwrap_or_default();
+    stage.delete("left").await?;
+    // RAM has deleted the user for good meanwhile.
+    stage.sim.edit(|world| world.users.retain(|user| user.user_id != UID));
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "NothingToRemove").await?;
+    sees!(stage, "left", "of the second object");
+    assert_conditions(
+        &status,
+        &[
+            ("Offboarded", "True/NothingToRemove"),
+            ("BackedUp", "True/NothingToBackUp"),
+            ("IdentityResolved", "True/DeletedFromRam"),
+        ],
+    );
+    assert_eq!(status.removed.unwrap_or_default().total, 0, "not its own");
+    let told = message(&status, "Ready");
+    assert!(told.contains(&first[..8]) && told.contains(&backups[0].name_any()), "{told}");
+    assert_eq!(stage.backups().await?, backups);
+    assert_eq!(purges(&stage).len(), asked, "nothing was asked of ACK");
+    Ok(())
+}
+
+/// The object and the backups of another cluster, as Velero restores them: the object without its status, which is a subresource. The backups
+/// decide nothing here, though the old status said that all was done: what the UID holds in this cluster goes through all steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result<()> {
+    let stage = running().await;
+    let (uid, old) = (UID.parse()?, "0f1e2d3c-0000-4000-8000-000000000001");
+    let key = BindingKey {
+        kind: BindingKind::RoleBinding,
+        namespace: Some("team-a".into()),
+        name: "elsewhere".into(),
+    };
+    let text = json!({
+        "metadata": {"name": "elsewhere", "namespace": "team-a", "uid": "u-1", "resourceVersion": "7"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [user(LEAVER)],
+    })
+    .to_string();
+    let entry = Entry {
+        binding: LiveBinding::parse(&key, &text, &Leaver::new(&uid, &[], &[]))?,
+        text,
+        action: StoredAction::Delete,
+        fingerprint: "f".into(),
+    };
+    let purpose = Purpose {
+        cluster_id: "c-of-before".into(),
+        uid,
+        object_name: "left".into(),
+        object_uid: old.into(),
+        run_id: "r".into(),
+        plan_digest: "sha256:0".into(),
+        decision: "Automatic".into(),
+    };
+    let then = Timestamp::now().checked_sub(SignedDuration::from_hours(48))?;
+    let map = backup::config_map(&purpose, &[entry], OPERATOR_NAMESPACE, then)?;
+    let maps: Api<ConfigMap> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    maps.create(&PostParams::default(), &map).await?;
+
+    let restored = |name: &str| -> anyhow::Result<UserOffboarding> {
+        Ok(serde_json::from_value(json!({
+            "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding",
+            "metadata": {"name": name, "labels": {"velero.io/restore-name": "move"}},
+            "spec": {"uid": UID},
+            "status": {"observedGeneration": 1, "completedAt": "2026-01-01T00:00:00Z",
+                "conditions": [{"type": "Offboarded", "status": "True", "reason": "Verified", "message": "",
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+                "removed": {"deleted": 1, "disarmed": 0, "subjectsRemoved": 0, "disappeared": 0, "total": 1}},
+        }))?)
+    };
+    stage.offboardings().create(&PostParams::default(), &restored("left")?).await?;
+    let status = stage.wait_for_state("left", "NothingToRemove").await?;
+    sees!(stage, "left", "in a cluster where the UID holds nothing");
+    assert_eq!(status.removed.unwrap_or_default().total, 0);
+    let told = message(&status, "Ready");
+    assert!(told.contains("in cluster c-of-before") && told.contains(&map.name_any()), "{told}");
+    stage.delete("left").await?;
+
+    give_access(&stage).await?;
+    stage.offboardings().create(&PostParams::default(), &restored("left")?).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_eq!(status.removed.unwrap_or_default().total, 2, "what was here, and nothing of before");
+    sees!(stage, "left", "in a cluster where it holds something");
+    assert_gone(&stage, &status).await
+}
+
+/// Git replaces the object half-way: the new one removes what is left, as its own, and names what the first one stored. An approval of the first
+/// one's plan does not serve for what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_replaced_half_way_finishes_what_is_left() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    freeze_team_a(&stage).await?;
+    let spec = |digests: &[String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(digests)});
+    stage.apply("left", spec(&[])).await?;
+    let digest = |status: &UserOffboardingStatus| status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
+    let first = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    stage.apply("left", spec(&[first.clone()])).await?;
+    let status = stage.wait_for_state("left", "Forbidden").await?;
+    assert_eq!(status.removed.unwrap_or_default().total, 1);
+    stage.delete("left").await?;
+    stage.apply("left", spec(&[first.clone()])).await?;
+    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    assert_ne!(digest(&status), first);
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    unfreeze_team_a(&stage).await?;
+    stage.apply("left", spec(&[digest(&status)])).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    sees!(stage, "left", "at the end of the second object");
+    assert_eq!(status.removed.unwrap_or_default().total, 1, "its own part only");
+    assert!(message(&status, "Ready").contains("another UserOffboarding (left, uid "));
+    assert_gone(&stage, &status).await
+}
