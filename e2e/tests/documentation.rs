@@ -212,6 +212,46 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_made_again_and_moved_as_described() -> anyhow::Result<()> {
+    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
+    stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+    stage.start_operator(&OperatorOptions::default()).await?;
+    stage.apply("a-leaver", json!({"uid": UID})).await?;
+    stage.wait_for_state("a-leaver", "Offboarded").await?;
+    let (cluster, guide) = (&*stage.cluster, "docs/operations.md");
+    let run = |commands: &str| run(cluster, cluster.dir(), commands);
+    let first = run("kubectl get uo a-leaver -o jsonpath='{.metadata.uid}'");
+    let listed = run(&commands(guide, "-L ack-offboarding.io/object-uid"));
+    assert_eq!(
+        listed.matches(&first).count(),
+        2,
+        "of a backup, and of the object: {listed}"
+    );
+
+    // As a Git tool that replaces does.
+    let manifest = r#"{"apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding", "metadata": {"name": "a-leaver"}, "spec": {"uid": "UID"}}"#;
+    std::fs::write(cluster.dir().join("a-leaver.json"), manifest.replace("UID", UID))?;
+    run("kubectl replace --force -f a-leaver.json");
+    let status = stage.wait_for_state("a-leaver", "NothingToRemove").await?;
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert!(ready.message.contains(&first[..8]), "{}", ready.message);
+    assert_eq!(status.removed.unwrap_or_default().total, 0);
+    let listed = run(&commands(guide, "-L ack-offboarding.io/object-uid"));
+    assert_eq!(listed.matches(&first).count(), 1, "of a backup alone: {listed}");
+
+    // No prerequisite: a convenience of the page.
+    if Command::new("jq").arg("--version").output().is_ok() {
+        run(&commands(guide, "> objects-to-move.json"));
+        run("kubectl delete uo a-leaver");
+        stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+        run(&commands(guide, "create -f objects-to-move.json"));
+        stage.wait_for_state("a-leaver", "Suspended").await?;
+        assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
+    }
+    Ok(())
+}
+
 /// Whatever makes an object wait for a person has its section.
 #[test]
 fn the_operations_guide_has_each_stalled_reason() {

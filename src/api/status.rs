@@ -219,7 +219,7 @@ pub struct PlannedBinding {
     pub role_ref: String,
     /// What the operator does with it.
     pub action: BindingAction,
-    /// The Git or Helm owner that may bring it back, as its labels, annotations or owner references tell.
+    /// The owner that may bring it back (of Git, Helm, Terraform, a restore), as its labels, annotations or owner references tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
 }

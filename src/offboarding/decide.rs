@@ -186,11 +186,10 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
     let (by, how) = match manager {
         Some((binding, manager)) if manager.owns => {
             let how = match binding.is_only_leavers() {
-                true => manager.advice.binding,
-                false => manager.advice.subject,
+                true => format!("{}, then delete it if it is still there", manager.advice.binding),
+                false => manager.advice.subject.to_owned(),
             };
-            let by = format!(" {}", manager.relation());
-            (by, format!("{how}; what is left in the cluster then, remove there"))
+            (format!(" {}", manager.relation()), how)
         }
         Some((_, writer)) => (format!(" {}", writer.relation()), "Remove it by hand".to_owned()),
         None => (String::new(), "Remove it by hand".to_owned()),

@@ -61,7 +61,11 @@ impl fmt::Display for Elsewhere {
             1 => f.write_str(" and 1 more")?,
             n => write!(f, " and {n} more")?,
         }
-        let maps = if self.config_maps.len() == 1 { "ConfigMap" } else { "ConfigMaps" };
+        let maps = if self.config_maps.len() == 1 {
+            "ConfigMap"
+        } else {
+            "ConfigMaps"
+        };
         write!(
             f,
             ", the last on {}: see {maps} {} of namespace {}",

@@ -169,8 +169,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     let purge = purge::purge(ctx, report, facts, task, &clearance).await?;
     confirm::confirm(ctx, report, facts, purge).await?;
     report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
-    let carried_out =
-        |entry: &StoredEntry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version);
+    let carried_out = |entry: &StoredEntry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version);
     let removed_now = !plan.items.is_empty();
     if let Some(hold) = restless::settling(&facts.record, &carried_out, removed_now, Timestamp::now()) {
         return Err(hold.into());

@@ -430,11 +430,10 @@ impl Left {
 
     fn hold(mut self) -> Option<Hold> {
         self.sort();
-        let manager = |key: &BindingKey| {
-            let found = self.managers.iter().find(|(of, _)| of == key);
+        let owner = |key: &BindingKey| {
+            let found = self.managers.iter().find(|(of, manager)| of == key && manager.owns);
             found.map(|(_, manager)| manager.clone())
         };
-        let owner = |key: &BindingKey| manager(key).filter(|manager| manager.owns);
         if let Some((key, why)) = self.interrupted.first() {
             return Some(broken_off(key, why));
         }
@@ -496,9 +495,7 @@ impl Left {
             Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
         };
         if let Some(key) = self.changing.first() {
-            let by = manager(key)
-                .map(|m| format!(" {}", m.relation()))
-                .unwrap_or_default();
+            let by = owner(key).map(|m| format!(" {}", m.relation())).unwrap_or_default();
             return Some(conflict(format!(
                 "{key} was changed {ATTEMPTS} times in a row between its backup and its removal.{by} Each state of it was backed \
                  up, and it is tried again by itself. If this stays, find out who writes to it: the audit log says."

@@ -192,9 +192,19 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
     let deletes = item.action == BindingAction::Delete;
     let hold = match why {
         Why::Returns { times, same_object } => {
-            let (did, is_back, who) = match deletes && !same_object {
-                true => ("was deleted", "it is back", "who creates it"),
-                false => ("lost the leaver", "they are back in it", "who changes it"),
+            let (did, is_back, restores, who) = match deletes && !same_object {
+                true => (
+                    "was deleted",
+                    "it is back",
+                    "restores it, and with it the leaver's access",
+                    "who creates it",
+                ),
+                false => (
+                    "lost the leaver",
+                    "they are back in it",
+                    "puts them back",
+                    "who changes it",
+                ),
             };
             let manager = item.binding.managed_by.as_ref();
             let by = manager.map_or("something that leaves no mark on it", |m| m.name.as_str());
@@ -204,8 +214,8 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 None => format!("Find out what (the audit log says {who}), and remove it there"),
             };
             let message = format!(
-                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} restores it, and with it the \
-                 leaver's access. {how}: the operator continues when it is gone, and tries once more at {next}.{others}"
+                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} {restores}. {how}. The operator \
+                 continues when that is done, and tries once more at {next}.{others}"
             );
             Hold::stall(Reason::RestoredByManager, message)
         }
@@ -215,8 +225,10 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 false => "in each the leaver was still there, or there again, when the operator had taken them out",
             };
             let manager = item.binding.managed_by.as_ref();
-            let by = manager.map(|m| format!(" {}", m.relation()));
-            let to_last = manager.filter(|m| m.owns).map(|m| match deletes {
+            // Who wrote the subjects need not be who changes the rest.
+            let owner = manager.filter(|m| m.owns);
+            let by = owner.map(|m| format!(" {}", m.relation()));
+            let to_last = owner.map(|m| match deletes {
                 true => format!(" {}, or it may come back.", m.advice.binding),
                 false => format!(" {}, or they may come back.", m.advice.subject),
             });
@@ -296,7 +308,14 @@ mod tests {
     }
 
     fn judge_knowing(subjects: &[serde_json::Value], record: &Record, carried_out: CarriedOut<'_>) -> Judged {
-        let (plan, hold) = set_aside(plan_of(subjects), &testing::leaver(), record, carried_out, now(), RECHECK);
+        let (plan, hold) = set_aside(
+            plan_of(subjects),
+            &testing::leaver(),
+            record,
+            carried_out,
+            now(),
+            RECHECK,
+        );
         assert_eq!(
             plan.items.len(),
             2 - usize::from(hold.is_some()),
@@ -408,7 +427,11 @@ mod tests {
             }
         };
         assert_eq!(wait(&[(5, "1", "1")], true), None, "nothing came back");
-        assert_eq!(wait(&[(5, "1", "1"), (4, "1", "2")], true), None, "one removal that met an edit");
+        assert_eq!(
+            wait(&[(5, "1", "1"), (4, "1", "2")], true),
+            None,
+            "one removal that met an edit"
+        );
         assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], true), Some(10));
         assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], false), Some(6));
         assert_eq!(wait(&[(HOUR, "1", "1"), (11, "2", "2")], false), None, "it stayed away");

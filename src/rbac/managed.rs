@@ -312,8 +312,8 @@ fn shown(text: &str, characters: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(characters).collect()
 }
 
-/// The field manager of the operator itself, where it sets one; without one its writes bear no name.
-const OWN: &str = "ack-offboarding-operator";
+/// Names that tell nothing: the operator's own, and what the API server calls clients without a name, of which the operator is one.
+const NOBODY: [&str; 3] = ["", "unknown", "ack-offboarding-operator"];
 
 /// Who wrote the subjects last and still owns them, besides the operator: of managedFields, the latest entry with `f:subjects`. No tree of
 /// it is kept: how large it is, its authors decide.
@@ -330,11 +330,11 @@ fn last_writer(managed_fields: &RawValue) -> Option<String> {
             let mut latest: Option<(String, String)> = None;
             while let Some(entry) = entries.next_element::<Entry<'de>>()? {
                 let manager = entry.manager.unwrap_or_default();
-                let writes = !matches!(&*entry.operation.unwrap_or_default(), "") && entry.fields_v1.0;
+                let writes = entry.operation.is_some() && entry.fields_v1.0;
                 // Times are of one form, in UTC: their texts sort as they do.
                 let time = shown(&entry.time.unwrap_or_default(), 32);
                 let is_later = latest.as_ref().is_none_or(|(known, _)| *known <= time);
-                if writes && !manager.is_empty() && manager != OWN && is_later {
+                if writes && !NOBODY.contains(&&*manager) && is_later {
                     latest = Some((time, shown(&manager, 128)));
                 }
             }
@@ -483,8 +483,14 @@ mod tests {
                 json!({"labels": {"app.kubernetes.io/managed-by": "Terraform"}}),
                 Some(("Terraform", TERRAFORM)),
             ),
-            (json!({"managedFields": by("Terraform")}), Some(("Terraform", TERRAFORM))),
-            (json!({"managedFields": by("HashiCorp")}), Some(("Terraform", TERRAFORM))),
+            (
+                json!({"managedFields": by("Terraform")}),
+                Some(("Terraform", TERRAFORM)),
+            ),
+            (
+                json!({"managedFields": by("HashiCorp")}),
+                Some(("Terraform", TERRAFORM)),
+            ),
             (
                 json!({"ownerReferences": [{"kind": "Tenant", "name": "t"}], "managedFields": by("tenants")}),
                 Some(("Tenant t", OWNER)),
@@ -510,11 +516,30 @@ mod tests {
         let name = |fields: Value| manager(&json!({"managedFields": fields})).map(|m| (m.name, m.owns));
         let acme = Some(("a client that calls itself \"acme\" (managedFields)".to_owned(), false));
         let cases = [
-            (json!([written("acme", later, &subjects), written("old", first, &subjects)]), acme.clone()),
-            (json!([written("old", first, &subjects), written("acme", later, &subjects)]), acme.clone()),
-            (json!([written("acme", first, &subjects), written("labeller", later, &labels)]), acme.clone()),
-            (json!([written("acme", first, &subjects), written(OWN, later, &subjects)]), acme.clone()),
-            (json!([written("acme", first, &subjects), written("", later, &subjects)]), acme.clone()),
+            (
+                json!([written("acme", later, &subjects), written("old", first, &subjects)]),
+                acme.clone(),
+            ),
+            (
+                json!([written("old", first, &subjects), written("acme", later, &subjects)]),
+                acme.clone(),
+            ),
+            (
+                json!([written("acme", first, &subjects), written("labeller", later, &labels)]),
+                acme.clone(),
+            ),
+            (
+                json!([written("acme", first, &subjects), written(NOBODY[0], later, &subjects)]),
+                acme.clone(),
+            ),
+            (
+                json!([written("acme", first, &subjects), written(NOBODY[1], later, &subjects)]),
+                acme.clone(),
+            ),
+            (
+                json!([written("acme", first, &subjects), written(NOBODY[2], later, &subjects)]),
+                acme.clone(),
+            ),
             (json!([written("ac\u{1b}me\n", first, &subjects)]), acme),
             (json!([written("labeller", first, &labels)]), None),
             (json!([{"manager": "acme", "operation": "Apply"}]), None),

@@ -4,8 +4,8 @@ use crate::{
     edits::History,
     sight::sees,
     support::{
-        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, freeze_team_a, give_access, message,
-        purges, running, running_with, unfreeze_team_a,
+        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, freeze_team_a, give_access,
+        message, purges, running, running_with, unfreeze_team_a,
     },
 };
 use ack_offboarding_e2e::{
@@ -30,6 +30,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
 };
 use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
 
 /// Something that restores team-a's bindings at once, as long as it lives.
 struct Restorer(tokio::task::JoinHandle<()>);
@@ -45,15 +46,25 @@ fn team_a(client: &Client) -> Api<RoleBinding> {
 }
 
 impl Restorer {
-    /// Restores the binding `name` with these subjects whenever it vanishes, or lacks one of them.
-    async fn begin(stage: &TestStage, name: &'static str, subjects: Value) -> anyhow::Result<Self> {
+    /// Restores the binding `name` with these subjects whenever it vanishes, after this time; and whenever it lacks one of them, if that is said.
+    async fn begin(
+        stage: &TestStage,
+        name: &'static str,
+        subjects: Value,
+        (after, patches): (Duration, bool),
+    ) -> anyhow::Result<Self> {
         let api = team_a(&stage.admin());
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": {"name": name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
             "subjects": subjects,
         }))?;
-        let version = api.list(&ListParams::default()).await?.metadata.resource_version.unwrap_or_default();
+        let version = api
+            .list(&ListParams::default())
+            .await?
+            .metadata
+            .resource_version
+            .unwrap_or_default();
         let mut events = api.watch(&WatchParams::default(), &version).await?.boxed();
         Ok(Restorer(tokio::spawn(async move {
             let create = PostParams {
@@ -67,10 +78,15 @@ impl Restorer {
             while let Some(event) = events.next().await {
                 match event {
                     Ok(WatchEvent::Deleted(gone)) if gone.name_any() == name => {
+                        tokio::time::sleep(after).await;
                         let _ = api.create(&create, &binding).await;
                     }
-                    Ok(WatchEvent::Modified(changed)) if changed.name_any() == name && changed.subjects != binding.subjects => {
-                        let _ = api.patch(name, &patch, &Patch::Merge(json!({"subjects": binding.subjects}))).await;
+                    Ok(WatchEvent::Modified(changed))
+                        if patches && changed.name_any() == name && changed.subjects != binding.subjects =>
+                    {
+                        let _ = api
+                            .patch(name, &patch, &Patch::Merge(json!({"subjects": binding.subjects})))
+                            .await;
                     }
                     _ => {}
                 }
@@ -81,7 +97,9 @@ impl Restorer {
 
 fn was_ever_offboarded(history: &History) -> bool {
     let statuses = history.all().into_iter().filter_map(|object| object.status);
-    statuses.into_iter().any(|status| condition(&status, "Offboarded").starts_with("True/"))
+    statuses
+        .into_iter()
+        .any(|status| condition(&status, "Offboarded").starts_with("True/"))
 }
 
 /// However fast it is restored, the third time counts: it is left, and the message has the name that the writer gives itself in managedFields. At no
@@ -90,7 +108,7 @@ fn was_ever_offboarded(history: &History) -> bool {
 async fn a_binding_that_is_restored_within_milliseconds_is_never_called_gone() -> anyhow::Result<()> {
     let stage = running_with(&["--recheck-interval=20s"]).await;
     give_access(&stage).await?;
-    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)])).await?;
+    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), (Duration::ZERO, false)).await?;
     let history = History::begin(&stage);
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "RestoredByManager").await?;
@@ -100,9 +118,14 @@ async fn a_binding_that_is_restored_within_milliseconds_is_never_called_gone() -
     assert!(!was_ever_offboarded(&history), "kubectl wait would have passed");
 
     drop(restorer);
-    team_a(&stage.admin()).delete("leaver", &DeleteParams::default()).await?;
+    team_a(&stage.admin())
+        .delete("leaver", &DeleteParams::default())
+        .await?;
     let status = stage.wait_for_state("left", "InProgress").await?;
-    assert_conditions(&status, &[("BindingsRemoved", "True/Removed"), ("Offboarded", "False/InProgress")]);
+    assert_conditions(
+        &status,
+        &[("BindingsRemoved", "True/Removed"), ("Offboarded", "False/InProgress")],
+    );
     sees!(stage, "left", "when it has gone");
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await
@@ -116,7 +139,7 @@ async fn a_place_in_a_shared_binding_that_is_restored_within_milliseconds_is_nam
     stage
         .role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(LEAVER)])
         .await?;
-    let _restorer = Restorer::begin(&stage, "shared", subjects).await?;
+    let _restorer = Restorer::begin(&stage, "shared", subjects, (Duration::ZERO, true)).await?;
     let history = History::begin(&stage);
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "RestoredByManager").await?;
@@ -124,6 +147,47 @@ async fn a_place_in_a_shared_binding_that_is_restored_within_milliseconds_is_nam
     sees!(stage, "left", "after the third time");
     assert!(message(&status, "Ready").contains("acme-gitops"));
     assert!(!was_ever_offboarded(&history));
+    Ok(())
+}
+
+/// Under `Continuous`, the first end is an end as far as anybody can tell. After the first return, ten seconds must pass: a restorer that needs
+/// three of them never sees the access called gone again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_is_restored_after_seconds_is_called_gone_once_only() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=1h"]).await;
+    give_access(&stage).await?;
+    let own = (Duration::from_secs(3), false);
+    let _restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), own).await?;
+    let history = History::begin(&stage);
+    stage
+        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+        .await?;
+    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    assert_stalled(&status, "RestoredByManager");
+    let ends: BTreeSet<String> = history
+        .all()
+        .into_iter()
+        .filter_map(|object| object.status)
+        .filter(|status| condition(status, "Offboarded").starts_with("True/"))
+        .filter_map(|status| status.completed_at.map(|at| at.0.to_string()))
+        .collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    Ok(())
+}
+
+/// The same object, whose subjects are put back between the operator's two moves: it is never deleted, and the third time counts as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_that_is_filled_again_before_it_is_deleted_is_named() -> anyhow::Result<()> {
+    let stage = running_with(&["--recheck-interval=1h"]).await;
+    give_access(&stage).await?;
+    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), (Duration::ZERO, true)).await?;
+    let history = History::begin(&stage);
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    assert_stalled(&status, "RestoredByManager");
+    assert!(message(&status, "Ready").contains("acme-gitops"));
+    assert!(!was_ever_offboarded(&history));
+    drop(restorer);
     Ok(())
 }
 
@@ -154,7 +218,10 @@ async fn an_object_that_is_made_again_after_the_end_names_the_backups_of_the_fir
     );
     assert_eq!(status.removed.unwrap_or_default().total, 0, "not its own");
     let told = message(&status, "Ready");
-    assert!(told.contains(&first[..8]) && told.contains(&backups[0].name_any()), "{told}");
+    assert!(
+        told.contains(&first[..8]) && told.contains(&backups[0].name_any()),
+        "{told}"
+    );
     assert_eq!(stage.backups().await?, backups);
     assert_eq!(purges(&stage).len(), asked, "nothing was asked of ACK");
     Ok(())
@@ -208,18 +275,31 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
                 "removed": {"deleted": 1, "disarmed": 0, "subjectsRemoved": 0, "disappeared": 0, "total": 1}},
         }))?)
     };
-    stage.offboardings().create(&PostParams::default(), &restored("left")?).await?;
+    stage
+        .offboardings()
+        .create(&PostParams::default(), &restored("left")?)
+        .await?;
     let status = stage.wait_for_state("left", "NothingToRemove").await?;
     sees!(stage, "left", "in a cluster where the UID holds nothing");
     assert_eq!(status.removed.unwrap_or_default().total, 0);
     let told = message(&status, "Ready");
-    assert!(told.contains("in cluster c-of-before") && told.contains(&map.name_any()), "{told}");
+    assert!(
+        told.contains("in cluster c-of-before") && told.contains(&map.name_any()),
+        "{told}"
+    );
     stage.delete("left").await?;
 
     give_access(&stage).await?;
-    stage.offboardings().create(&PostParams::default(), &restored("left")?).await?;
+    stage
+        .offboardings()
+        .create(&PostParams::default(), &restored("left")?)
+        .await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_eq!(status.removed.unwrap_or_default().total, 2, "what was here, and nothing of before");
+    assert_eq!(
+        status.removed.unwrap_or_default().total,
+        2,
+        "what was here, and nothing of before"
+    );
     sees!(stage, "left", "in a cluster where it holds something");
     assert_gone(&stage, &status).await
 }
@@ -233,7 +313,8 @@ async fn an_object_that_is_replaced_half_way_finishes_what_is_left() -> anyhow::
     freeze_team_a(&stage).await?;
     let spec = |digests: &[String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(digests)});
     stage.apply("left", spec(&[])).await?;
-    let digest = |status: &UserOffboardingStatus| status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
+    let digest =
+        |status: &UserOffboardingStatus| status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
     let first = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
     stage.apply("left", spec(&[first.clone()])).await?;
     let status = stage.wait_for_state("left", "Forbidden").await?;
