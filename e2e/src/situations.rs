@@ -27,6 +27,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("cloud", "The cloud does not answer as it should"),
     ("certificates", "What ACK says of the kubeconfig"),
     ("afterwards", "After the end"),
+    ("returns", "Something comes back"),
     ("restarts", "The operator is killed"),
 ];
 

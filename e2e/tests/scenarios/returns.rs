@@ -321,11 +321,11 @@ async fn an_object_that_is_replaced_half_way_finishes_what_is_left() -> anyhow::
     let digest =
         |status: &UserOffboardingStatus| status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
     let first = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    stage.apply("left", spec(&[first.clone()])).await?;
+    stage.apply("left", spec(std::slice::from_ref(&first))).await?;
     let status = stage.wait_for_state("left", "Forbidden").await?;
     assert_eq!(status.removed.unwrap_or_default().total, 1);
     stage.delete("left").await?;
-    stage.apply("left", spec(&[first.clone()])).await?;
+    stage.apply("left", spec(std::slice::from_ref(&first))).await?;
     let status = stage.wait_for_state("left", "AwaitingApproval").await?;
     assert_ne!(digest(&status), first);
     assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
