@@ -247,12 +247,9 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);
-            let reason = match error.kind {
-                ErrorKind::Credentials => Reason::CredentialsRejected,
-                _ => Reason::NotConfirmed,
-            };
+            // Credentials may have run out in this moment: if they are rejected, the next look says so.
             about(
-                Hold::new(reason, hold::again(pause), message),
+                Hold::new(Reason::NotConfirmed, hold::again(pause), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -322,7 +319,6 @@ mod tests {
                     ErrorKind::ClusterNotFound => (Reason::ClusterNotFound, true, Again::Recheck),
                     ErrorKind::Rejected | ErrorKind::NotFound => (Reason::RefusedByAck, false, Again::Recheck),
                     ErrorKind::Conflict => (Reason::NotConfirmed, false, Again::NotBefore(Duration::from_secs(5))),
-                    ErrorKind::Credentials => (Reason::CredentialsRejected, true, Again::Backoff),
                     _ => (Reason::NotConfirmed, false, Again::Backoff),
                 };
                 assert_eq!((hold.reason, hold.is_stalled(), hold.again), expected, "{row:?}");
