@@ -381,7 +381,7 @@ async fn objects_that_are_edited_all_the_time_do_not_use_the_cloud_up() -> anyho
     })
     .await?;
     for n in 0..BUSY {
-        eventually(&format!("an answer about left-{n}"), PATIENCE, async || {
+        eventually(&format!("an answer about left-{n}"), 3 * PATIENCE, async || {
             answered(n).await
         })
         .await?;
