@@ -47,6 +47,11 @@ var expected = map[string]struct {
 
 	"AccessReturned-stalled":     {status.FailedStatus, "Degraded"},
 	"AmbiguousIdentity-stalled":  {status.FailedStatus, "Degraded"},
+	"CredentialsRejected-stalled": {status.FailedStatus, "Degraded"},
+	"QuotaExceeded-stalled":       {status.FailedStatus, "Degraded"},
+	"BackupRefused-stalled":       {status.FailedStatus, "Degraded"},
+	"BindingTooLarge-stalled":     {status.FailedStatus, "Degraded"},
+	"ChangedByWebhook-stalled":    {status.FailedStatus, "Degraded"},
 	"KeepsChanging-stalled":       {status.FailedStatus, "Degraded"},
 	"PolicyLimitExceeded-stalled": {status.FailedStatus, "Degraded"},
 	"PoliciesNotInForce-stalled": {status.FailedStatus, "Degraded"},

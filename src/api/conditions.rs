@@ -89,6 +89,8 @@ vocabulary!(
         NothingFound,
         /// A service could not be asked.
         LookupFailed,
+        /// Alibaba Cloud does not accept the operator's credentials.
+        CredentialsRejected,
         /// The credentials belong to another account than the cluster.
         WrongAccount,
         /// No request in the window.
@@ -145,6 +147,12 @@ vocabulary!(
         NothingToBackUp,
         /// A backup could not be written.
         WriteFailed,
+        /// A quota of the operator's namespace leaves no room for a backup.
+        QuotaExceeded,
+        /// An admission policy or webhook refuses a backup.
+        BackupRefused,
+        /// A binding is too large to be backed up.
+        BindingTooLarge,
         /// A backup does not read back as it was written.
         VerifyFailed,
         /// A backup that was stored is not there any more.
@@ -167,6 +175,8 @@ vocabulary!(
         PoliciesNotInForce,
         /// A permission is missing.
         Forbidden,
+        /// A mutating webhook or policy changes bindings while the operator updates them.
+        ChangedByWebhook,
         /// Bindings shared with others were left, as the operator may not change them.
         SharedBindingsKept,
         /// A deleted binding waits for its finalizers, and still grants access.
@@ -207,6 +217,97 @@ vocabulary!(
         InProgress,
     }
 );
+
+/// Who ends a state, which is a reason of the condition Ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Nobody: the object is where its spec wants it.
+    Reached,
+    /// It waits because somebody asked for that, in the spec.
+    Asked,
+    /// The operator: it retries, and what is in the way is expected to go away.
+    Operator,
+    /// A person must change something. The condition Stalled is True.
+    Person,
+}
+
+impl Reason {
+    /// The one rule for Stalled: who ends this state. `None` of a reason that is never a state.
+    pub fn ends(self) -> Option<Ends> {
+        Some(match self {
+            Reason::Offboarded | Reason::NothingToRemove | Reason::DryRunComplete => Ends::Reached,
+            Reason::Suspended | Reason::AwaitingApproval | Reason::WaitingForInactivity => Ends::Asked,
+            Reason::Pending
+            | Reason::LookupFailed
+            | Reason::WriteFailed
+            | Reason::BackupMissing
+            | Reason::Conflict
+            | Reason::Terminating
+            | Reason::RefusedByAck
+            | Reason::NotConfirmed
+            | Reason::Queued
+            | Reason::InProgress => Ends::Operator,
+            Reason::ProtectedIdentity
+            | Reason::NameMismatch
+            | Reason::TypeMismatch
+            | Reason::AmbiguousIdentity
+            | Reason::CredentialsRejected
+            | Reason::WrongAccount
+            | Reason::QuotaExceeded
+            | Reason::BackupRefused
+            | Reason::BindingTooLarge
+            | Reason::VerifyFailed
+            | Reason::UndecidedNames
+            | Reason::BudgetSpent
+            | Reason::KeepsChanging
+            | Reason::PolicyLimitExceeded
+            | Reason::PoliciesNotInForce
+            | Reason::Forbidden
+            | Reason::ChangedByWebhook
+            | Reason::SharedBindingsKept
+            | Reason::RestoredByManager
+            | Reason::ClusterNotFound
+            | Reason::AccessReturned => Ends::Person,
+            Reason::RamUser
+            | Reason::RamRole
+            | Reason::DeletedFromRam
+            | Reason::InRecycleBin
+            | Reason::NothingFound
+            | Reason::NoActivity
+            | Reason::ActiveInWindow
+            | Reason::AuditDisabled
+            | Reason::LogstoreMissing
+            | Reason::FieldNotIndexed
+            | Reason::RetentionTooShort
+            | Reason::AuditTooRecent
+            | Reason::AuditGap
+            | Reason::NotSearchable
+            | Reason::RecordUnreadable
+            | Reason::ResultInconsistent
+            | Reason::ResultIncomplete
+            | Reason::TooManyRecords
+            | Reason::QueryFailed
+            | Reason::CloudBudgetSpent
+            | Reason::Automatic
+            | Reason::PlanApproved
+            | Reason::OverrideActive
+            | Reason::OverrideUnknown
+            | Reason::WaitExpired
+            | Reason::DryRun
+            | Reason::Stored
+            | Reason::NothingToBackUp
+            | Reason::Removed
+            | Reason::Purged
+            | Reason::NothingToPurge
+            | Reason::Kept
+            | Reason::BindingsRemain
+            | Reason::Verified
+            | Reason::BindingFound
+            | Reason::KubeconfigReissued
+            | Reason::None => return Option::None,
+        })
+    }
+}
 
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

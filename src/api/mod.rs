@@ -7,7 +7,7 @@ mod reference;
 pub mod spec;
 pub mod status;
 
-pub use conditions::{ConditionStatus, ConditionType, Reason};
+pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
 pub use crd::{crd, crd_yaml};
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,

@@ -41,6 +41,9 @@ pub struct UserOffboardingStatus {
     /// Since when the offboarding has been waiting for the identity to be inactive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
+    /// Since when it is neither at its end nor waiting because the spec says so: for longer than a day, somebody should look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished_since: Option<Time>,
     /// When the current run, or the last one, made its first change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,

@@ -5,7 +5,7 @@ use crate::{
     alibaba,
     api::UserOffboarding,
     operator::{
-        policies::{Policy, Seen},
+        policies::{self, Policy, Seen},
         settings::{PROFILE, RunArgs},
     },
     rbac::fence::NONCE_ANNOTATION,
@@ -359,6 +359,15 @@ async fn fence(client: &Client, args: &RunArgs) -> Check {
     match everywhere.or(here) {
         None => Check::ok(name, "both bindings are there, and can be annotated (dry run)"),
         Some((_, error)) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        // What is tried, the policy lets pass: something changes it on its way.
+        Some((which, kube::Error::Api(status))) if policies::is_ours(&status.message) => Check::failed(
+            name,
+            format!(
+                "a mutating webhook or policy changes {which} while the operator updates it, and the operator's own policy refuses the result: {}",
+                status.message
+            ),
+            "Exclude the operator's ServiceAccount from it: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies.",
+        ),
         Some((which, error)) => {
             let found = format!(
                 "{which} does not serve, so that all bindings are listed for each question: {}",

@@ -16,7 +16,7 @@ use crate::{
     rbac::{
         BindingKey, LiveBinding, Match,
         backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
-        effects,
+        by_hand, effects,
         subject::Leaver,
     },
 };
@@ -239,7 +239,9 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
         tracing::warn!(config_map = map.name_any(), %error, "a backup was not stored");
         match &error {
             StoreError::Differs(error) => verify_failed(&error.name, &error.what),
-            StoreError::Create { .. } | StoreError::Read { .. } => write_failed(&said(&error)),
+            StoreError::Create { .. } | StoreError::Read { .. } => {
+                not_stored(&error, "The backup could not be written")
+            }
         }
     })?;
     tracing::info!(
@@ -255,7 +257,7 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
 
 fn changes(key: &BindingKey) -> Hold {
     let message = format!("{key} changed while it was backed up. The operator retries automatically.");
-    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
 /// What a person needs of a ConfigMap that could not be stored.
@@ -275,27 +277,70 @@ fn words(error: &kube::Error) -> String {
     }
 }
 
-fn write_failed(what: &str) -> Hold {
-    let message = format!(
-        "The backup could not be written: {what}. Nothing is removed without a backup. It is tried again by itself; check \
-         the quota and the state of the operator's namespace."
-    );
-    Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+/// The hold for a ConfigMap that could not be stored, by its cause; `attempt` says what was tried.
+pub fn not_stored(error: &StoreError, attempt: &str) -> Hold {
+    let what = said(error);
+    let (reason, advice) = match refusal(error) {
+        Some(Refusal::Right) => (
+            Reason::Forbidden,
+            "Grant the operator's ServiceAccount this permission (its Role in the namespace is part of the chart).",
+        ),
+        Some(Refusal::Quota) => (
+            Reason::QuotaExceeded,
+            "Raise the ResourceQuota of the operator's namespace, or delete what fills it up.",
+        ),
+        Some(Refusal::Admission) => (
+            Reason::BackupRefused,
+            "Exclude the operator's ServiceAccount, or ConfigMaps of its namespace, from that policy or webhook.",
+        ),
+        None => (
+            Reason::WriteFailed,
+            "If this stays, check the operator's namespace and the API server.",
+        ),
+    };
+    let message =
+        format!("{attempt}: {what}. Nothing is removed before that. {advice} The operator retries automatically.");
+    Hold::new(reason, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+}
+
+/// Who refused to store a ConfigMap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Right,
+    Quota,
+    Admission,
+}
+
+/// By the API server's words: a quota, a policy and a webhook answer with the codes of RBAC, and with others.
+fn refusal(error: &StoreError) -> Option<Refusal> {
+    let (StoreError::Create { source, .. } | StoreError::Read { source, .. }) = error else {
+        return None;
+    };
+    let kube::Error::Api(status) = source else { return None };
+    let says = |words: &str| status.message.contains(words);
+    if says("exceeded quota") {
+        return Some(Refusal::Quota);
+    }
+    if says("ValidatingAdmissionPolicy") || says("admission webhook") && says("denied") {
+        return Some(Refusal::Admission);
+    }
+    // A namespace that is being deleted answers with 403, too.
+    (status.is_forbidden() && says("cannot ")).then_some(Refusal::Right)
 }
 
 /// The hold for bindings that stay because they could not be stored; the others are removed.
-pub fn left_too_large(too_large: &[TooLarge]) -> Option<Hold> {
+pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Hold> {
     let (first, rest) = too_large.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
         n => format!(" (and {} more)", super::plan::bindings(n)),
     };
     let message = format!(
-        "{first}{more}. It is left as it is, and so is the access that it grants; the other bindings are removed. The kubeconfig \
-         is not purged, since ACK would remove what is left. Save the binding elsewhere and take the subject out of it by \
-         hand; the operator goes on by itself then."
+        "{first}{more}. It is left as it is, and so is the access that it grants; the other bindings are removed, and the kubeconfig is not \
+         purged, since ACK would remove what is left. Save the binding elsewhere, then take the leaver out of it: {}",
+        by_hand::command(&first.key, &first.uid, leaver)
     );
-    Some(Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False))
+    Some(Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False))
 }
 
 fn lookalike_too_large(one: &TooLarge) -> Hold {
@@ -304,7 +349,7 @@ fn lookalike_too_large(one: &TooLarge) -> Hold {
          ACK is not asked for the purge. The leaver's bindings are removed. Save this one elsewhere and rename or remove the \
          subject that bears the UID's name, or set kubeconfig: Keep."
     );
-    Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap that does not hold what was written to it.
@@ -314,7 +359,7 @@ pub fn verify_failed(config_map: &str, what: &str) -> Hold {
          backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/operations.md says. Then the \
          operator writes the backup of what is still there anew; it looks again every hour."
     );
-    Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
@@ -325,5 +370,5 @@ pub fn unreadable(error: &Unreadable) -> Hold {
          done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and remove it as \
          docs/operations.md says; the operator looks again every hour."
     );
-    Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -103,7 +103,7 @@ fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, no
     );
     Hold {
         again: Again::After(wait),
-        ..Hold::stall(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
+        ..Hold::recheck(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
     }
 }
 

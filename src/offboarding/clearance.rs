@@ -32,7 +32,7 @@ pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
         "The first {} are removed. {more} more name the UID, and are removed next.",
         super::plan::bindings(ITEMS_AT_MOST)
     );
-    let hold = Hold::wait(Reason::InProgress, Again::After(NEXT_PASS), message);
+    let hold = Hold::new(Reason::InProgress, Again::After(NEXT_PASS), message);
     (plan, Some(hold.about(Condition::BindingsRemoved, Is::False)))
 }
 
@@ -129,7 +129,7 @@ pub async fn write(
     let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
     let permit = ctx.still_wanted(&facts.asked).await?;
     let stored = backup::create(&ctx.client, &map).await;
-    let (stored, request_id) = stored.map_err(|error| not_written(&super::backup::said(&error)))?;
+    let (stored, request_id) = stored.map_err(|error| not_written(&error))?;
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
         let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
@@ -168,10 +168,6 @@ fn new_run_id() -> String {
     hex::encode(bytes)
 }
 
-fn not_written(what: &str) -> Hold {
-    let message = format!(
-        "The operator cannot write down what passed the checks: {what}. Nothing is removed before that. The operator retries \
-         automatically; check the quota and the state of the operator's namespace."
-    );
-    Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+fn not_written(error: &backup::StoreError) -> Hold {
+    super::backup::not_stored(error, "The list of what passed the checks could not be written")
 }

@@ -27,7 +27,7 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
                 "No binding is left. ACK accepted the purge, and still reports the kubeconfig as {state:?}. The operator asks for its \
                  state until it is Removed, and for the purge again if that takes as long as its recheck interval."
             );
-            let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+            let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
             return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
         }
     }

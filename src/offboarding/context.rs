@@ -318,7 +318,7 @@ impl Context {
                 "UserOffboarding {} works on the same UID at the moment; this one goes on when it is done.",
                 claim.by
             );
-            return Err(Hold::wait(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
+            return Err(Hold::new(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
         }
         let by = object.name_any();
         held.insert(

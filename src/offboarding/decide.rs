@@ -86,7 +86,7 @@ fn protected(facts: &Facts) -> Option<Hold> {
     let message = format!(
         "UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding; if the UID is mistyped, create one with the right UID."
     );
-    Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn caller_unknown(facts: &Facts) -> Option<Hold> {
@@ -111,7 +111,7 @@ fn wrong_account(facts: &Facts) -> Option<Hold> {
         facts.cluster_account,
         facts.so_far()
     );
-    Some(Hold::stall(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
+    Some(Hold::recheck(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
 }
 
 fn identity_unknown(facts: &Facts) -> Option<Hold> {
@@ -134,7 +134,7 @@ fn ambiguous(facts: &Facts) -> Option<Hold> {
         facts.uid,
         facts.so_far()
     );
-    Some(Hold::stall(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn type_mismatch(facts: &Facts) -> Option<Hold> {
@@ -150,7 +150,7 @@ fn type_mismatch(facts: &Facts) -> Option<Hold> {
         }
         _ => return None,
     };
-    Some(Hold::stall(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn name_mismatch(facts: &Facts) -> Option<Hold> {
@@ -172,7 +172,7 @@ fn name_mismatch(facts: &Facts) -> Option<Hold> {
             _ => return None,
         },
     };
-    Some(Hold::stall(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
 /// After the end, under `Once`, what returns is reported and left.
@@ -188,7 +188,7 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
     );
     let hold = Hold {
         again: Again::Poll,
-        ..Hold::stall(Reason::AccessReturned, message)
+        ..Hold::recheck(Reason::AccessReturned, message)
     };
     Some(hold.about_as(Condition::AccessReturned, Is::True, reason))
 }
@@ -257,7 +257,7 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
             .to_owned(),
     };
     if facts.spec.suspend {
-        return Some(Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
+        return Some(Hold::new(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
     }
     let peer = peers::suspended(&facts.peers)?;
     let message = format!(
@@ -265,7 +265,7 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
         peer.name,
         facts.so_far()
     );
-    Some(Hold::wait(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 /// Whether the audit log is to be asked: for whatever has not passed the checks of the current run.
@@ -350,7 +350,7 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
         Some(time) => Again::NotBefore(time),
         None => Again::Recheck,
     };
-    Some(Hold::wait(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
 }
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
@@ -375,7 +375,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         plan.summary(),
         plan.digest
     );
-    Some(Hold::wait(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 fn has_nothing_to_do(facts: &Facts) -> bool {

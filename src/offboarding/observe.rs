@@ -398,7 +398,7 @@ pub fn cannot_handle(error: &str) -> hold::Hold {
         "{error}. This binding names the UID and was left; the others are removed. The kubeconfig is not purged, since ACK would \
          remove what is left. The operator retries automatically; if this stays, take the UID out of that binding by hand."
     );
-    hold::Hold::wait(Reason::LookupFailed, hold::Again::Backoff, message).about(
+    hold::Hold::new(Reason::LookupFailed, hold::Again::Backoff, message).about(
         crate::api::ConditionType::BindingsRemoved,
         crate::api::ConditionStatus::False,
     )
@@ -408,7 +408,7 @@ pub fn cannot_handle(error: &str) -> hold::Hold {
 pub fn unreadable(error: effects::ReadError) -> hold::Hold {
     match error {
         effects::ReadError::Api { key, source } => hold::api_server(&source, &format!("Reading {key} failed")),
-        effects::ReadError::Malformed(malformed) => hold::Hold::wait(
+        effects::ReadError::Malformed(malformed) => hold::Hold::new(
             Reason::LookupFailed,
             hold::Again::Backoff,
             format!("{malformed}. Nothing was changed; the operator retries automatically."),

@@ -77,7 +77,7 @@ pub async fn purge(
     if !facts.cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
         let message = "ACK reports a kubeconfig that was not there a moment ago; the checks begin anew.";
-        let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+        let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
         return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
     if report.purge_accepted_within(ctx.settings.recheck_interval) {
@@ -155,7 +155,7 @@ fn too_slow() -> Hold {
          in a row, and a binding that appears meanwhile would be lost. The bindings are removed. The operator retries automatically; \
          if this stays, the API server is overloaded."
     );
-    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
+    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
 }
 
 /// Why ACK did not purge.
@@ -201,14 +201,14 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                 "{error}. The bindings are removed, the kubeconfig is not purged. The operator's role needs the RAM action \
                  cs:CleanClusterUserPermissions, and must be an RBAC administrator of the cluster."
             );
-            about(Hold::stall(Reason::Forbidden, message), Is::False, Reason::Forbidden)
+            about(Hold::recheck(Reason::Forbidden, message), Is::False, Reason::Forbidden)
         }
         Cause::Cluster => {
             let message = format!(
                 "{error}. The bindings are removed, the kubeconfig is not purged. Check the operator's cluster ID and region."
             );
             about(
-                Hold::stall(Reason::ClusterNotFound, message),
+                Hold::recheck(Reason::ClusterNotFound, message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -218,7 +218,7 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                 "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The operator asks again \
                  every hour."
             );
-            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
             about(hold, Is::False, Reason::RefusedByAck)
         }
         Cause::Unknown => {
@@ -226,7 +226,7 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                 "ACK refused to purge the kubeconfig: {error}. The bindings are removed. {} The operator asks again every hour.",
                 possible_causes(force)
             );
-            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
             about(hold, Is::False, Reason::RefusedByAck)
         }
         Cause::Passing => {
@@ -247,8 +247,9 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);
+            // Credentials may have run out in this moment: if they are rejected, the next look says so.
             about(
-                Hold::wait(Reason::NotConfirmed, hold::again(pause), message),
+                Hold::new(Reason::NotConfirmed, hold::again(pause), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -274,7 +275,7 @@ fn possible_causes(force: bool) -> String {
 fn state_unknown() -> Hold {
     let message = "No binding is left. ACK reports the kubeconfig's state as Unknown, and purges none in that state. The \
         operator asks again; if it stays so, look at the user's kubeconfig in the ACK console.";
-    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
+    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
 }
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
@@ -320,7 +321,7 @@ mod tests {
                     ErrorKind::Conflict => (Reason::NotConfirmed, false, Again::NotBefore(Duration::from_secs(5))),
                     _ => (Reason::NotConfirmed, false, Again::Backoff),
                 };
-                assert_eq!((hold.reason, hold.stalled, hold.again), expected, "{row:?}");
+                assert_eq!((hold.reason, hold.is_stalled(), hold.again), expected, "{row:?}");
             }
         }
     }

@@ -47,6 +47,8 @@ enum Outcome {
     Waits(String),
     /// RBAC, a policy or a webhook refused, in the API server's words.
     Refused(String),
+    /// Something changed the operator's request on its way, so that the operator's own policy refused it.
+    ChangedByWebhook(String),
     /// The API server gave up on the operator's own admission policy, which costs more for this binding than it allows: the command for
     /// a person.
     PolicyLimit(String),
@@ -69,6 +71,7 @@ enum Outcome {
 struct Left {
     refused: Vec<(BindingKey, String)>,
     policy_limit: Vec<(BindingKey, String)>,
+    changed_by_webhook: Vec<(BindingKey, String)>,
     failed: Vec<(BindingKey, String)>,
     interrupted: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
@@ -160,7 +163,7 @@ pub async fn remove(
     }
     waiting.sort();
     report.waiting(waiting);
-    left.hold().map_or(Ok(()), |hold| Err(hold.into()))
+    left.hold(task.leaver).map_or(Ok(()), |hold| Err(hold.into()))
 }
 
 /// Whether the operator is allowed to do what the plan says of a binding.
@@ -307,6 +310,8 @@ async fn remove_one(
                 let command = by_hand::command(&key, stored.uid(), task.leaver);
                 return Ok(Outcome::PolicyLimit(command));
             }
+            // What the operator sends, its policy lets pass.
+            Ok(Effect::Refused(why)) if policies::is_ours(&why) => return Ok(Outcome::ChangedByWebhook(why)),
             Ok(Effect::Refused(why)) => return Ok(Outcome::Refused(why)),
             Ok(Effect::Conflict) => {}
             Err(ReadError::Api { source, .. }) => return Ok(failure(&source)),
@@ -394,7 +399,7 @@ async fn changed(
 fn broken_off(key: &BindingKey, error: &str) -> Hold {
     let message =
         format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
-    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
+    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
 impl Left {
@@ -403,6 +408,7 @@ impl Left {
             Outcome::Removed => {}
             Outcome::Waits(why) => waiting.push((key, why)),
             Outcome::Refused(why) => self.refused.push((key, why)),
+            Outcome::ChangedByWebhook(why) => self.changed_by_webhook.push((key, why)),
             Outcome::PolicyLimit(command) => self.policy_limit.push((key, command)),
             Outcome::Failed(why) => self.failed.push((key, why)),
             Outcome::Interrupted(why) => self.interrupted.push((key, why)),
@@ -417,6 +423,7 @@ impl Left {
     fn sort(&mut self) {
         self.refused.sort();
         self.policy_limit.sort();
+        self.changed_by_webhook.sort();
         self.failed.sort();
         self.interrupted.sort();
         self.changing.sort();
@@ -424,7 +431,7 @@ impl Left {
         self.unbacked.sort();
     }
 
-    fn hold(mut self) -> Option<Hold> {
+    fn hold(mut self, leaver: &Leaver) -> Option<Hold> {
         self.sort();
         let manager = |key: &BindingKey| {
             let found = self.managers.iter().find(|(of, _)| of == key);
@@ -443,7 +450,7 @@ impl Left {
                  stored and read back. The binding was not touched. The operator backs it up again and goes on; find out who \
                  deletes backups: the audit log says."
             );
-            let hold = Hold::wait(Reason::BackupMissing, Again::Backoff, message);
+            let hold = Hold::new(Reason::BackupMissing, Again::Backoff, message);
             return Some(hold.about(Condition::BackedUp, Is::False));
         }
         if let [(key, why), rest @ ..] = self.refused.as_slice() {
@@ -458,7 +465,20 @@ impl Left {
                  binding by hand.",
                 why.trim_end_matches('.')
             );
-            return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+            return Some(Hold::recheck(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+        }
+        if let [(key, why), rest @ ..] = self.changed_by_webhook.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" ({} more likewise)", bindings(n)),
+            };
+            let message = format!(
+                "A mutating webhook or policy of the cluster changes {key} while the operator updates it{more}, and the operator's own admission \
+                 policy refuses the result: {}. The bindings are backed up and unchanged; the kubeconfig is not purged. Exclude the operator's \
+                 ServiceAccount from that webhook: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies.",
+                why.trim_end_matches('.')
+            );
+            return Some(Hold::recheck(Reason::ChangedByWebhook, message).about(Condition::BindingsRemoved, Is::False));
         }
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let more = match rest.len() {
@@ -472,15 +492,14 @@ impl Left {
                  hand, and the operator goes on: {command}"
             );
             return Some(
-                Hold::stall(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
+                Hold::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
             );
         }
         if let Some((key, why)) = self.failed.first() {
             return Some(broken_off(key, why));
         }
-        let conflict = |message| {
-            Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
-        };
+        let conflict =
+            |message| Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False);
         if let Some(key) = self.changing.first() {
             let by = manager(key)
                 .map(|m| format!(" (it belongs to {m})"))
@@ -496,7 +515,7 @@ impl Left {
                  after it was backed up. It was left as it is, and is planned anew by itself."
             )));
         }
-        if let Some(hold) = backup::left_too_large(&self.too_large) {
+        if let Some(hold) = backup::left_too_large(&self.too_large, leaver) {
             return Some(hold);
         }
         let [key, ..] = self.shared.as_slice() else { return None };
@@ -508,6 +527,6 @@ impl Left {
             "{which}: the operator may not change bindings (--remove-subjects=false). Take the UID out of the subjects by \
              hand; the kubeconfig is not purged until then."
         );
-        Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
+        Some(Hold::recheck(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }
 }

@@ -139,7 +139,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} restores it, and with it the \
                  leaver's access. {how}: the operator goes on by itself once it is gone, and tries once more at {next}.{others}"
             );
-            Hold::stall(Reason::RestoredByManager, message)
+            Hold::recheck(Reason::RestoredByManager, message)
         }
         Why::Changes(times) => {
             let before = match deletes {
@@ -154,7 +154,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 by.unwrap_or_default(),
                 by_hand::command(key, &item.binding.uid, leaver)
             );
-            Hold::stall(Reason::KeepsChanging, message)
+            Hold::recheck(Reason::KeepsChanging, message)
         }
     };
     Hold {
@@ -228,7 +228,7 @@ mod tests {
         let Again::After(wait) = hold.again else {
             panic!("{:?}", hold.again)
         };
-        Some((hold.reason, hold.stalled, wait.as_secs() / 60))
+        Some((hold.reason, hold.is_stalled(), wait.as_secs() / 60))
     }
 
     #[test]

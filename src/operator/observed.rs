@@ -2,7 +2,7 @@
 
 use super::leadership::Leadership;
 use crate::{
-    api::{ConditionType, Reason, UserOffboarding},
+    api::{ConditionType, Ends, Reason, UserOffboarding},
     offboarding::peers::Peer,
     rbac::watch::BindingIndex,
 };
@@ -49,6 +49,7 @@ pub struct WatchedSpec {
 #[serde(rename_all = "camelCase", default)]
 struct WatchedStatus {
     waiting_since: Option<String>,
+    unfinished_since: Option<String>,
     identity: Option<WatchedState>,
     conditions: Vec<WatchedCondition>,
 }
@@ -116,6 +117,8 @@ struct Summary {
     deleted_identity_active: u32,
     /// The longest wait for a quiet window, in seconds.
     oldest_wait: f64,
+    /// For how long, in seconds, one has been neither at its end nor waiting because its spec says so.
+    oldest_unfinished: f64,
 }
 
 impl Observed {
@@ -164,15 +167,24 @@ fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> 
         };
         let deleted = state_is(&["NotFound", "InRecycleBin"]) && !object.is(ConditionType::Offboarded, "True");
         summary.deleted_identity_active += u32::from(deleted && object.is(ConditionType::Inactive, "False"));
-        let since = object
-            .status
-            .waiting_since
-            .as_ref()
-            .and_then(|time| time.parse::<Timestamp>().ok());
-        let waited = since
-            .filter(|_| state == Reason::WaitingForInactivity)
-            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
-        summary.oldest_wait = summary.oldest_wait.max(waited);
+        let age = |since: Option<&String>| {
+            let since = since.and_then(|time| time.parse::<Timestamp>().ok());
+            since.map_or(0.0, |since| now.duration_since(since).as_secs_f64())
+        };
+        if state == Reason::WaitingForInactivity {
+            summary.oldest_wait = summary.oldest_wait.max(age(object.status.waiting_since.as_ref()));
+        }
+        let unfinished = match state.ends() {
+            Some(Ends::Operator | Ends::Person) if ready.is_some() => age(object.status.unfinished_since.as_ref()),
+            // Nobody has looked at it yet.
+            Some(Ends::Operator) => object
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(0.0, |created| now.duration_since(created.0).as_secs_f64()),
+            _ => 0.0,
+        };
+        summary.oldest_unfinished = summary.oldest_unfinished.max(unfinished);
     }
     summary
 }
@@ -219,6 +231,11 @@ impl Collector for Observed {
             "oldest_wait_seconds",
             "The longest wait of a UserOffboarding for a quiet window; 0 if none waits",
             summary.oldest_wait,
+        )?;
+        gauge(
+            "oldest_unfinished_seconds",
+            "For how long a UserOffboarding has been neither done nor waiting because its spec says so; 0 if none is",
+            summary.oldest_unfinished,
         )?;
         let mut states = encoder.encode_descriptor(
             "objects",

@@ -270,8 +270,12 @@ fn refused(policy: Policy, what: &str, refusal: Option<kube::Error>) -> Seen {
 /// Whether a refusal of a change of a binding says that the policy about bindings cost more to evaluate than the API server allows. Its
 /// words are those of `k8s.io/apiserver/pkg/cel` and of cel-go.
 pub fn ran_out(refusal: &str) -> bool {
-    let ours = format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name());
-    refusal.contains(&ours) && (refusal.contains("cost limit exceeded") || refusal.contains("out of cost budget"))
+    is_ours(refusal) && (refusal.contains("cost limit exceeded") || refusal.contains("out of cost budget"))
+}
+
+/// Whether a change of a binding was refused by the policy about bindings.
+pub fn is_ours(refusal: &str) -> bool {
+    refusal.contains(&format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name()))
 }
 
 /// The words of a failed request that a person needs.
@@ -511,7 +515,7 @@ impl Prover {
                     .to_owned()
             }
         };
-        let mut hold = Hold::stall(Reason::PoliciesNotInForce, message);
+        let mut hold = Hold::recheck(Reason::PoliciesNotInForce, message);
         hold.again = Again::After(AGAIN.min(self.0.recheck));
         hold
     }

@@ -277,7 +277,10 @@ impl Rules<'_> {
             self.breach(Invariant::I9, format!("{}: no UserOffboarding asked for it", act.about));
         }
         // One that was deleted a moment ago may still be why something is done; it forbids nothing any more.
-        let first = alive.iter().filter_map(|object| Some(object.states.first()?.done)).min();
+        let first = alive
+            .iter()
+            .filter_map(|object| Some(object.states.first()?.done))
+            .min();
         let not_gone = |object: &&&Offboarding| object.gone.is_none_or(|gone| gone > act.received);
         for object in alive.iter().filter(not_gone) {
             // Of one that was made while another was carried out, the operator learns by asking before each change.

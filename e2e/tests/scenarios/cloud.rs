@@ -565,8 +565,8 @@ async fn the_operators_access_key_is_revoked() -> anyhow::Result<()> {
     let keys = stage.sim.edit(|w| std::mem::take(&mut w.access_keys));
     stage.start_operator(&options()).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "LookupFailed").await?;
-    assert_waiting(&status, "LookupFailed");
+    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    assert_stalled(&status, "CredentialsRejected");
     assert!(message(&status, "Ready").contains("InvalidAccessKeyId.NotFound"));
     sees!(stage, "left", "while the key is revoked");
     assert_untouched(&stage).await?;
@@ -587,7 +587,7 @@ async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
     stage.sim.edit(|w| w.clock_ahead_seconds = 1200);
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for("left", "the clock to be named", about_the_clock).await?;
-    assert_waiting(&status, "LookupFailed");
+    assert_stalled(&status, "CredentialsRejected");
     seen.push_str(&format!("# 20 minutes slow\n{}", brief(&status, "IdentityResolved")));
     // SLS says it in words of its own.
     let late = FaultKind::Custom {
@@ -623,8 +623,8 @@ async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Re
     options.env = rrsa.env;
     stage.start_operator(&options).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "LookupFailed").await?;
-    assert_waiting(&status, "LookupFailed");
+    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    assert_stalled(&status, "CredentialsRejected");
     sees!(stage, "left", "with a token that does not serve");
     assert_untouched(&stage).await?;
 

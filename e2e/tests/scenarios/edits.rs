@@ -439,9 +439,9 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
     assert_conditions(
         &status,
         &[
-            ("Ready", "False/Conflict"),
-            ("Reconciling", "True/Conflict"),
-            ("BindingsRemoved", "False/Conflict"),
+            ("Ready", "False/KeepsChanging"),
+            ("Stalled", "True/KeepsChanging"),
+            ("BindingsRemoved", "False/KeepsChanging"),
             ("KubeconfigPurged", "False/BindingsRemain"),
         ],
     );
@@ -455,7 +455,7 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
 
     // Another look makes no other backup.
     edit_spec(&stage.admin(), json!({"activityCheck": {"windowDays": 8}})).await?;
-    stage.wait_for_state("left", "Conflict").await?;
+    stage.wait_for_state("left", "KeepsChanging").await?;
     let states = stored(&stage, "leaver").await?;
     assert_eq!((states.len(), objects(&states)), (21, 1));
 

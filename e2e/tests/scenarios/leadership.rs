@@ -217,7 +217,7 @@ async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Re
     second.process.kill();
     broken.says(LEADS).await?;
     stage.apply("left", json!({"uid": "259083957089437690"})).await?;
-    stage.wait_for_state("left", "LookupFailed").await.map(drop)
+    stage.wait_for_state("left", "CredentialsRejected").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -112,9 +112,11 @@ async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<(
             .then_some(()))
     })
     .await?;
-    stage
-        .wait_for("left", "a look", |status| !status.conditions.is_empty())
-        .await?;
+    eventually("a look", LONG, async || {
+        let status = stage.status("left").await?;
+        Ok((!status.conditions.is_empty()).then_some(()))
+    })
+    .await?;
     let listed = peak(&mut stage)?;
     eprintln!("the peak after lists in the barrier's place: {listed} MiB");
     assert!(listed < 96, "{listed} MiB to list in the barrier's place");

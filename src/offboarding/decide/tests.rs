@@ -45,6 +45,7 @@ fn activity(state: ActivityState) -> Activity {
 
 fn trouble(forbidden: bool) -> Trouble {
     Trouble {
+        credentials: false,
         forbidden,
         cluster_not_found: false,
         message: "asked".into(),
@@ -54,7 +55,7 @@ fn trouble(forbidden: bool) -> Trouble {
 }
 
 fn held(facts: &Facts) -> Option<(Reason, bool)> {
-    guards(facts).err().map(|hold| (hold.reason, hold.stalled))
+    guards(facts).err().map(|hold| (hold.reason, hold.is_stalled()))
 }
 
 fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, Option<Reason>)> {

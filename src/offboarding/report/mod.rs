@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
+        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, Reason, UserOffboarding,
         UserOffboardingStatus, conditions,
     },
     rbac::appearances::Appearances,
@@ -133,6 +133,7 @@ impl Report {
                 "No access returned since the end.",
             );
         }
+        self.status.unfinished_since = None;
         self.set(Condition::Ready, Is::True, *reason, message);
         self.set(Condition::Reconciling, Is::False, *reason, "");
         self.set(Condition::Stalled, Is::False, Reason::None, "");
@@ -140,12 +141,9 @@ impl Report {
 
     fn held(&mut self, hold: &Hold) {
         let Hold {
-            reason,
-            message,
-            about,
-            stalled,
-            ..
+            reason, message, about, ..
         } = hold;
+        let stalled = hold.is_stalled();
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
             self.bindings_remain(*condition);
@@ -153,13 +151,20 @@ impl Report {
         if *reason == Reason::WaitingForInactivity && self.status.waiting_since.is_none() {
             self.status.waiting_since = Some(Time(self.now));
         }
+        // Waiting on request is no trouble; neither is what has just begun.
+        let is_asked = reason.ends() == Some(Ends::Asked);
+        if is_asked {
+            self.status.unfinished_since = None;
+        } else if self.status.unfinished_since.is_none() {
+            self.status.unfinished_since = Some(Time(self.now));
+        }
         if *reason == Reason::Suspended {
             // Somebody stopped it: that is not the wait that the spec limits.
             self.status.waiting_since = None;
         }
         self.set(Condition::Ready, Is::False, *reason, message);
         self.set(Condition::Offboarded, Is::False, *reason, message);
-        let (reconciling, stuck) = if *stalled {
+        let (reconciling, stuck) = if stalled {
             (Is::False, Is::True)
         } else {
             (Is::True, Is::False)
@@ -168,14 +173,14 @@ impl Report {
             Condition::Reconciling,
             reconciling,
             *reason,
-            if *stalled { "" } else { message },
+            if stalled { "" } else { message },
         );
-        let stalled_reason = if *stalled { *reason } else { Reason::None };
+        let stalled_reason = if stalled { *reason } else { Reason::None };
         self.set(
             Condition::Stalled,
             stuck,
             stalled_reason,
-            if *stalled { message } else { "" },
+            if stalled { message } else { "" },
         );
     }
 

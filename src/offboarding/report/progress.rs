@@ -315,7 +315,7 @@ impl Report {
         let left = time
             .checked_sub(self.now.duration_since(asked).unsigned_abs())
             .filter(|left| !left.is_zero())?;
-        let hold = Hold::wait(Reason::RefusedByAck, Again::After(left), last.message.clone());
+        let hold = Hold::new(Reason::RefusedByAck, Again::After(left), last.message.clone());
         Some(hold.about(Condition::KubeconfigPurged, Is::False))
     }
 

@@ -162,6 +162,8 @@ impl StoredPart {
 pub struct TooLarge {
     /// Which binding.
     pub key: BindingKey,
+    /// Its `metadata.uid`.
+    pub uid: String,
     /// What its backup would take: compressed, or, if that would fit and unpacks to more than is read back, not compressed.
     pub bytes: usize,
 }
@@ -273,6 +275,10 @@ pub fn config_map(
 ) -> Result<ConfigMap, TooLarge> {
     let too_large = |bytes| TooLarge {
         key: entries.first().map_or_else(no_key, |entry| entry.binding.key.clone()),
+        uid: entries
+            .first()
+            .map(|entry| entry.binding.uid.clone())
+            .unwrap_or_default(),
         bytes,
     };
     // What the API server sent is JSON: it was parsed before.
