@@ -211,6 +211,8 @@ vocabulary!(
         ClusterNotFound,
         /// Another object works on the same UID.
         Queued,
+        /// As many offboardings as may have begun in the last hour.
+        RunLimitReached,
         /// Access was found after the end.
         AccessReturned,
         /// Work goes on.
@@ -246,6 +248,7 @@ impl Reason {
             | Reason::RefusedByAck
             | Reason::NotConfirmed
             | Reason::Queued
+            | Reason::RunLimitReached
             | Reason::InProgress => Ends::Operator,
             Reason::ProtectedIdentity
             | Reason::NameMismatch

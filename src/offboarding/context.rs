@@ -9,6 +9,7 @@ use super::{
     },
     hold::{self, Again, Hold, Stop, Trouble},
     peers::Asked,
+    runs::Runs,
 };
 use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
@@ -75,6 +76,8 @@ pub struct Context {
     next_polls: Mutex<HashMap<String, Instant>>,
     room: tokio::sync::Semaphore,
     reads: tokio::sync::Semaphore,
+    /// When runs began lately; `None` until the first is about to begin.
+    pub runs: tokio::sync::Mutex<Option<Runs>>,
     gone: Mutex<HashMap<String, HashSet<String>>>,
     paces: Mutex<HashMap<String, Pace>>,
 }
@@ -149,6 +152,7 @@ impl Context {
             next_polls: Mutex::default(),
             room: tokio::sync::Semaphore::new(ROOM),
             reads: tokio::sync::Semaphore::new(READS),
+            runs: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             paces: Mutex::default(),
         }

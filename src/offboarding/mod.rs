@@ -27,6 +27,7 @@ pub mod record;
 pub mod remove;
 pub mod report;
 pub mod restless;
+pub mod runs;
 #[cfg(test)]
 mod testing;
 pub mod verify;
@@ -140,6 +141,9 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         later.clone().map_or(Ok(()), Err)?;
     }
 
+    if !facts.holds_nothing() && !facts.in_progress() {
+        runs::begin(ctx, facts).await?;
+    }
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
         clearance::write(ctx, report, facts, &planned, &plan, &clearance).await?;

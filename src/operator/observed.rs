@@ -50,6 +50,7 @@ pub struct WatchedSpec {
 struct WatchedStatus {
     waiting_since: Option<String>,
     unfinished_since: Option<String>,
+    started_at: Option<String>,
     identity: Option<WatchedState>,
     conditions: Vec<WatchedCondition>,
 }
@@ -82,6 +83,11 @@ impl Watched {
             spec: serde_json::from_value(spec.into()).ok()?,
         };
         Some((self.metadata.uid.clone()?, peer))
+    }
+
+    /// When its current run, or its last one, began.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.status.started_at.as_ref()?.parse().ok()
     }
 
     fn condition(&self, type_: ConditionType) -> Option<&WatchedCondition> {

@@ -138,6 +138,15 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_CLOUD_CALLS_PER_MINUTE", default_value_t = CALLS_PER_MINUTE, value_parser = clap::value_parser!(u32).range(60..))]
     pub cloud_calls_per_minute: u32,
 
+    /// How many offboardings may begin to remove access in an hour; the others wait.
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_NEW_RUNS_PER_HOUR",
+        value_name = "N",
+        default_value_t = 20
+    )]
+    pub new_runs_per_hour: u16,
+
     /// How many ConfigMaps are written as backups of one UserOffboarding in 24 hours, at most; what is beyond is left, and named.
     #[arg(long, env = "ACK_OFFBOARDING_BACKUPS_PER_DAY", value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub backups_per_day: u16,
@@ -192,6 +201,8 @@ pub struct Settings {
     pub backups_per_day: u16,
     /// The most calls to Alibaba Cloud in a minute.
     pub cloud_calls_per_minute: u32,
+    /// How many offboardings may begin to remove access in an hour.
+    pub new_runs_per_hour: u16,
     /// How often something that waits is looked at again.
     pub recheck_interval: Duration,
     /// How often ACK is asked after the end.
@@ -311,6 +322,7 @@ impl RunArgs {
             remove_subjects: self.remove_subjects,
             backups_per_day: self.backups_per_day,
             cloud_calls_per_minute: self.cloud_calls_per_minute,
+            new_runs_per_hour: self.new_runs_per_hour,
             recheck_interval: self.recheck_interval,
             poll_interval: self.poll_interval,
             backoff_first: Duration::from_secs(1).min(self.backoff),

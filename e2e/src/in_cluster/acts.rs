@@ -113,6 +113,8 @@ impl Play<'_> {
         let set = [
             "image.repository=ack-offboarding-operator/ack-offboarding-operator".to_owned(),
             format!("cluster.region={REGION}"),
+            // During the upgrade, somebody leaves twice a second.
+            "operator.newRunsPerHour=1000".to_owned(),
             "credentials.source=rrsa".to_owned(),
             format!("credentials.rrsa.roleArn={}", cloud::role_arn()),
             format!("credentials.rrsa.oidcProviderArn={}", cloud::provider_arn()),
