@@ -93,7 +93,7 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("what was found cannot be written as JSON: {error}");
+            eprintln!("cannot write the report as JSON: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -110,7 +110,7 @@ fn print_crd() -> ExitCode {
             false => ExitCode::FAILURE,
         },
         Err(error) => {
-            eprintln!("the CRD cannot be written as YAML: {error}");
+            eprintln!("cannot write the CRD as YAML: {error}");
             ExitCode::FAILURE
         }
     }
