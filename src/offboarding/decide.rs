@@ -346,9 +346,16 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
     let end = wait_end(case.facts)
         .map(|end| format!(", or at {end} (waitAtMostDays)"))
         .unwrap_or_default();
-    let now = incident(case.facts, activity).unwrap_or_default();
+    // Somebody uses a kubeconfig of an identity that RAM has deleted: how to end that comes first.
+    let (first, last) = match is_active_after_deletion(case.facts, activity) {
+        true => (
+            format!("To end access now, set activityCheck.{unless}. "),
+            String::new(),
+        ),
+        false => (String::new(), format!(" To proceed now, set activityCheck.{unless}.")),
+    };
     let message = format!(
-        "{now}{} {} The operator checks again and {what}{end}. To proceed now, set activityCheck.{unless}.",
+        "{first}{} {} The operator checks again and {what}{end}.{last}",
         activity.message,
         case.facts.so_far()
     );
@@ -360,15 +367,9 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
     Some(Hold::wait(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
 }
 
-/// How to end at once the access of an identity that RAM has deleted and that is still active: what a person must read first.
-fn incident(facts: &Facts, activity: &Activity) -> Option<String> {
-    let (identity, hit) = (facts.identity.as_ref().ok()?, activity.hit.as_ref()?);
-    is_incident(&identity.to_status(), hit.time).then(|| {
-        format!(
-            "To end the access of UID {} now, set activityCheck.whenActive: Proceed: it is still active although RAM has deleted it. ",
-            facts.uid
-        )
-    })
+fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
+    let known = facts.identity.as_ref().ok().zip(activity.hit.as_ref());
+    known.is_some_and(|(identity, hit)| is_incident(&identity.to_status(), hit.time))
 }
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {

@@ -195,7 +195,7 @@ mod tests {
         );
         assert_eq!(
             plan.summary(),
-            "delete 1 binding and take the UID out of 1 that others share"
+            "delete 1 binding and remove the UID from 1 shared with others"
         );
     }
 

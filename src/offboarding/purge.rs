@@ -361,7 +361,7 @@ mod tests {
                 assert!(!message.contains("RAM action"), "{message}");
             }
             assert!(
-                asked.contains("may be ACK's own 7-day") && asked.contains("whenActive: Proceed"),
+                asked.contains("may be ACK's 7-day guard") && asked.contains("whenActive: Proceed"),
                 "{asked}"
             );
             assert!(
