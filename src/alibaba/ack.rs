@@ -160,7 +160,7 @@ impl Ack {
             .filter(|name| !name.is_empty());
         // Whoever names a project where the flag is missing has one: whether its log is whole is proved by its records.
         match (audit.audit_enabled, &project) {
-            (None, None) => Err(call.malformed(&answer, "it says neither whether there is an audit log nor where")),
+            (None, None) => Err(call.malformed(&answer, "it says neither whether the audit log is on nor where it is")),
             (flag, _) => Ok(AuditProject {
                 enabled: flag.unwrap_or(true),
                 project,
@@ -184,7 +184,7 @@ impl Ack {
             let answer = self.client.send(&call).await?;
             let States { page, states } = call.json(&answer)?;
             if page.is_none() && states.is_none() {
-                return Err(call.malformed(&answer, "it holds no list"));
+                return Err(call.malformed(&answer, "it contains no list"));
             }
             let total = page.and_then(|page| page.total_count);
             let states = states.unwrap_or_default();
@@ -193,7 +193,7 @@ impl Ack {
                     return Err(call.malformed(&answer, "the list changed while it was read"));
                 }
                 if all.get(start..).is_some_and(|last| last == states.as_slice()) {
-                    return Err(call.malformed(&answer, "it is the same page again"));
+                    return Err(call.malformed(&answer, "the same page came twice"));
                 }
             }
             before = Some((total, all.len()));
@@ -204,7 +204,7 @@ impl Ack {
                 return Ok(all.into_iter().map(KubeconfigState::from).collect());
             }
             if empty {
-                return Err(call.malformed(&answer, "it is an empty page, and yet not the last"));
+                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
             }
         }
         Err(failure(
@@ -267,7 +267,7 @@ impl Ack {
                 operation,
                 &target,
                 ErrorKind::Rejected,
-                "this is no ID",
+                "this is not an ID",
             ));
         };
         Ok(Call::at(

@@ -344,7 +344,7 @@ impl Sls {
         let RawLogs { meta, data } = call.json(&answer)?;
         let data = data.unwrap_or_default();
         if (data.len() as u64) < meta.count {
-            let message = format!("it counts {} records, and has {}", meta.count, data.len());
+            let message = format!("it counts {} records but contains {}", meta.count, data.len());
             return Err(call.malformed(&answer, &message));
         }
         Ok(Logs {
@@ -432,9 +432,9 @@ impl Sls {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let edge = project.starts_with('-') || project.ends_with('-');
         if project.is_empty() || project.len() > 63 || edge || !project.bytes().all(named) {
-            return Err(rejected("this is no name of an SLS project"));
+            return Err(rejected("this is not the name of an SLS project"));
         }
-        let path = path(segments).ok_or_else(|| rejected("this is no name of a logstore"))?;
+        let path = path(segments).ok_or_else(|| rejected("this is not the name of a logstore"))?;
         let connect = self
             .endpoint
             .connect(project)

@@ -73,7 +73,7 @@ vocabulary!(
         RamUser,
         /// The UID is an existing RAM role.
         RamRole,
-        /// RAM does not know the UID any more, and it still holds, or held, something here.
+        /// RAM no longer knows the UID, and it has, or had, access here.
         DeletedFromRam,
         /// The RAM user is in the recycle bin.
         InRecycleBin,
@@ -85,9 +85,9 @@ vocabulary!(
         TypeMismatch,
         /// The UID is a user and a role at once.
         AmbiguousIdentity,
-        /// Nobody knows the UID, and it holds nothing here.
+        /// RAM does not know the UID, and it has no access here.
         NothingFound,
-        /// A service could not be asked.
+        /// A service did not answer.
         LookupFailed,
         /// Alibaba Cloud does not accept the operator's credentials.
         CredentialsRejected,
@@ -155,7 +155,7 @@ vocabulary!(
         BindingTooLarge,
         /// A backup does not read back as it was written.
         VerifyFailed,
-        /// A backup that was stored is not there any more.
+        /// A backup that was stored no longer exists.
         BackupMissing,
         /// A subject begins with the UID, and the spec has not decided whose it is.
         UndecidedNames,
@@ -319,7 +319,7 @@ pub enum ConditionStatus {
     True,
     /// It does not hold.
     False,
-    /// Nobody can tell, or nobody has looked yet.
+    /// It is unknown, or not evaluated yet.
     Unknown,
 }
 

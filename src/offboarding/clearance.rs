@@ -29,7 +29,7 @@ pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
     };
     plan.items.truncate(ITEMS_AT_MOST);
     let message = format!(
-        "The first {} are removed. {more} more name the UID, and are removed next.",
+        "The first {} are removed. {more} more name the UID and are removed next.",
         super::plan::bindings(ITEMS_AT_MOST)
     );
     let hold = Hold::new(Reason::InProgress, Again::After(NEXT_PASS), message);
@@ -82,13 +82,13 @@ pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Clear
     };
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let map = api.get_opt(&run.list).await;
-    let map = map.map_err(|e| hold::api_server(&e, &format!("Reading ConfigMap {} failed", run.list)))?;
+    let map = map.map_err(|e| hold::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
     let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
     let items = list.filter(|list| digest(list) == run.items_digest);
     if items.is_none() {
         tracing::warn!(
             config_map = run.list,
-            "the list of cleared items is missing, or is another one: all is checked anew"
+            "the list of cleared items is missing or was changed: the operator checks everything again"
         );
     }
     Ok(Cleared {
@@ -169,5 +169,5 @@ fn new_run_id() -> String {
 }
 
 fn not_written(error: &backup::StoreError) -> Hold {
-    super::backup::not_stored(error, "The list of what passed the checks could not be written")
+    super::backup::not_stored(error, "Cannot store the list of items that passed the checks")
 }

@@ -221,7 +221,7 @@ impl Context {
         let api: Api<Watched> = Api::all(self.client.clone());
         let listed = api.list(&of_uid(uid)).await;
         Ok(listed
-            .map_err(|e| hold::api_server(&e, "Listing the UserOffboardings of the UID failed"))?
+            .map_err(|e| hold::api_server(&e, "Cannot list the UserOffboardings of the UID"))?
             .items)
     }
 
@@ -319,7 +319,7 @@ impl Context {
         if let Some(claim) = held.get_mut(&uid) {
             claim.waiting.insert(object.name_any());
             let message = format!(
-                "UserOffboarding {} works on the same UID at the moment; this one goes on when it is done.",
+                "UserOffboarding {} is working on the same UID. This one continues when that one is done.",
                 claim.by
             );
             return Err(Hold::new(Reason::Queued, Again::After(QUEUED_AT_MOST), message));

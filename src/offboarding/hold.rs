@@ -102,7 +102,7 @@ impl From<Hold> for Stop {
 /// A failure of the API server outside of an effect. The effects tell their failures apart themselves.
 impl From<kube::Error> for Stop {
     fn from(error: kube::Error) -> Self {
-        Stop::Hold(api_server(&error, "The API server could not be asked"))
+        Stop::Hold(api_server(&error, "A request to the API server failed"))
     }
 }
 
@@ -112,14 +112,15 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
         kube::Error::Api(status) if status.is_forbidden() => Hold::recheck(
             Reason::Forbidden,
             format!(
-                "{attempt}: {}. Grant the operator's ServiceAccount this permission (its ClusterRole and Roles are part of the installation).",
+                "{attempt}: {}. Grant the operator's ServiceAccount this permission (the installation includes its ClusterRole \
+                 and Roles).",
                 status.message
             ),
         ),
         _ => Hold::new(
             Reason::LookupFailed,
             Again::Backoff,
-            format!("{attempt}: {error}. It is tried again by itself."),
+            format!("{attempt}: {error}. The operator retries automatically."),
         ),
     }
 }
@@ -166,19 +167,20 @@ pub fn advice(error: &ApiError) -> &'static str {
     match error.kind {
         // A proxy between the operator and the service may have answered so, or the service for a reason of its own.
         ErrorKind::Forbidden => {
-            "The operator does not know this code. HTTP 403 mostly means that a right is missing: compare the RAM policy of the operator's \
-             role with docs/ram-policy.json."
+            "The operator does not know this code. HTTP 403 usually means that a permission is missing: compare the RAM policy of \
+             the operator's role with docs/ram-policy.json."
         }
         ErrorKind::ClusterNotFound => codes::CLUSTER,
         ErrorKind::Credentials => codes::CREDENTIALS,
         ErrorKind::Connection | ErrorKind::TimedOut => {
-            "If it lasts, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
+            "If this persists, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
         }
         ErrorKind::Malformed => {
-            "If it lasts, check that nothing between the operator and the service answers in its place: a proxy, a wrong endpoint."
+            "If this persists, check that nothing between the operator and the service answers in its place: a proxy, a wrong \
+             endpoint."
         }
         ErrorKind::Budget => {
-            "If it lasts, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
+            "If this persists, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
         }
         ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server | ErrorKind::Rejected => {
             ""
@@ -203,7 +205,7 @@ impl Trouble {
             return Hold::recheck(reason, format!("{message}. {so_far} {advice}"));
         }
         let space = if advice.is_empty() { "" } else { " " };
-        let message = format!("{message}. {so_far} It is tried again by itself.{space}{advice}");
+        let message = format!("{message}. {so_far} The operator retries automatically.{space}{advice}");
         let reason = match self.credentials {
             true => Reason::CredentialsRejected,
             false => Reason::LookupFailed,

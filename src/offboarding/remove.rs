@@ -290,9 +290,9 @@ async fn remove_one(
         drop(permit);
         match &effect {
             Ok(Effect::Done(_)) => tracing::info!(binding = %key, ?action, request_id, "removed"),
-            Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was gone already"),
+            Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was already gone"),
             Ok(Effect::Conflict) => {
-                tracing::info!(binding = %key, ?action, request_id, "changed meanwhile; it is read again");
+                tracing::info!(binding = %key, ?action, request_id, "changed in the meantime; the operator reads it again");
             }
             Ok(Effect::Refused(why)) => tracing::warn!(binding = %key, ?action, request_id, why, "not removed"),
             Err(error) => tracing::warn!(binding = %key, ?action, request_id, %error, "not removed"),
@@ -341,9 +341,9 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
             Outcome::Removed
         }
         Ok(Effect::Done(finalizers)) => {
-            tracing::info!(binding = %key, request_id, ?finalizers, "names nobody, and waits for its finalizers");
+            tracing::info!(binding = %key, request_id, ?finalizers, "has no subjects and waits for its finalizers");
             Outcome::Waits(format!(
-                "it goes when its finalizers are done: {}",
+                "it disappears when its finalizers are done: {}",
                 finalizers.join(", ")
             ))
         }
@@ -352,7 +352,7 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
         Ok(Effect::Conflict) => Outcome::Changed,
         Ok(Effect::Refused(why)) => {
             // It grants nothing any more, and ACK's purge cannot take it for the leaver's: it holds nothing up.
-            tracing::warn!(binding = %key, request_id, why, "names nobody, and was not deleted");
+            tracing::warn!(binding = %key, request_id, why, "has no subjects but was not deleted");
             Outcome::Waits(format!(
                 "the API server refused to delete it: {}",
                 why.trim_end_matches('.')
@@ -397,8 +397,9 @@ async fn changed(
 }
 
 fn broken_off(key: &BindingKey, error: &str) -> Hold {
-    let message =
-        format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
+    let message = format!(
+        "Removing {key} was interrupted: {error}. The binding is backed up. The next reconcile checks the result."
+    );
     Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
@@ -443,12 +444,12 @@ impl Left {
         if let [(key, config_map), rest @ ..] = self.unbacked.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more likewise)", bindings(n)),
+                n => format!(" ({} more are affected)", bindings(n)),
             };
             let message = format!(
-                "ConfigMap {config_map}, which holds the backup of {key}, is not there any more{more}: somebody deleted it after it was \
-                 stored and read back. The binding was not touched. The operator backs it up again and goes on; find out who \
-                 deletes backups: the audit log says."
+                "ConfigMap {config_map}, which contains the backup of {key}, no longer exists{more}: someone deleted it after it \
+                 was stored and read back. The binding was not changed. The operator backs it up again and continues. Find out \
+                 in the audit log who deletes backups."
             );
             let hold = Hold::new(Reason::BackupMissing, Again::Backoff, message);
             return Some(hold.about(Condition::BackedUp, Is::False));
@@ -460,9 +461,9 @@ impl Left {
                 format!(" ({} more were refused)", bindings(rest.len()))
             };
             let message = format!(
-                "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}; the \
-                 kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or remove the \
-                 binding by hand.",
+                "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}. \
+                 The kubeconfig is not purged, because ACK's purge would remove the remaining bindings without a check. Allow \
+                 the removal, or remove the binding by hand.",
                 why.trim_end_matches('.')
             );
             return Some(Hold::recheck(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
@@ -483,13 +484,13 @@ impl Left {
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more likewise)", bindings(n)),
+                n => format!(" ({} more are affected)", bindings(n)),
             };
             let message = format!(
-                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the binding has \
-                 so many user names that begin with the UID that the check costs more than the API server allows. It is backed up \
-                 and unchanged; the other bindings are removed, and the kubeconfig is not purged. Take the leaver out of it by \
-                 hand, and the operator goes on: {command}"
+                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the \
+                 binding has so many user names that begin with the UID that the check costs more than the API server allows. \
+                 The binding is backed up and unchanged. The other bindings are removed, and the kubeconfig is not purged. \
+                 Remove the leaver from the binding by hand, then the operator continues: {command}"
             );
             return Some(
                 Hold::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
@@ -505,14 +506,14 @@ impl Left {
                 .map(|m| format!(" (it belongs to {m})"))
                 .unwrap_or_default();
             return Some(conflict(format!(
-                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal{by}. Each state of it was backed \
-                 up, and it is tried again by itself. If this stays, find out who writes to it: the audit log says."
+                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal{by}. Each version was backed up. \
+                 The operator retries automatically. If this persists, find out in the audit log who writes to the binding."
             )));
         }
         if let Some(key) = self.changed.first() {
             return Some(conflict(format!(
-                "{key} is not any more what the plan held: its subjects were changed, or it was replaced by another of its name, \
-                 after it was backed up. It was left as it is, and is planned anew by itself."
+                "{key} no longer matches the plan: after it was backed up, its subjects were changed, or it was replaced by \
+                 another binding of the same name. The operator left it unchanged and plans it again automatically."
             )));
         }
         if let Some(hold) = backup::left_too_large(&self.too_large, leaver) {
@@ -520,12 +521,12 @@ impl Left {
         }
         let [key, ..] = self.shared.as_slice() else { return None };
         let which = match self.shared.len() {
-            1 => format!("{key} is shared with others and still names the UID"),
-            n => format!("{n} bindings shared with others still name the UID, {key} among them"),
+            1 => format!("{key} is a shared binding and still names the UID"),
+            n => format!("{n} shared bindings still name the UID, including {key}"),
         };
         let message = format!(
-            "{which}: the operator may not change bindings (--remove-subjects=false). Take the UID out of the subjects by \
-             hand; the kubeconfig is not purged until then."
+            "{which}: the operator may not change shared bindings (--remove-subjects=false). Remove the UID from the subjects by \
+             hand. Until then, the kubeconfig is not purged."
         );
         Some(Hold::recheck(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }

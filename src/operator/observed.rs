@@ -203,17 +203,17 @@ impl Collector for Observed {
         };
         gauge(
             "leader",
-            "Whether this process works: 1, or 0 for a standby",
+            "1 in the leader, 0 in a standby",
             flag(self.leadership.until().is_some()),
         )?;
         gauge(
             "index_synced",
-            "Whether the index of bindings is complete",
+            "1 when the index of all bindings is complete",
             flag(self.index.is_synced()),
         )?;
         gauge(
             "index_bindings",
-            "Bindings that the index keeps: those that name a UID",
+            "Bindings in the index: those that name a UID",
             self.index.len() as f64,
         )?;
         let Some(objects) = self.objects() else { return Ok(()) };
@@ -230,12 +230,12 @@ impl Collector for Observed {
         )?;
         gauge(
             "deleted_identity_active",
-            "UserOffboardings, not carried out yet, whose identity was deleted from RAM and is active in the cluster all the same",
+            "UserOffboardings that are not complete, whose identity was deleted from RAM but is still active in the cluster",
             f64::from(summary.deleted_identity_active),
         )?;
         gauge(
             "oldest_wait_seconds",
-            "The longest wait of a UserOffboarding for a quiet window; 0 if none waits",
+            "The longest wait of a UserOffboarding for the inactivity window; 0 if none waits",
             summary.oldest_wait,
         )?;
         gauge(

@@ -100,6 +100,6 @@ async fn no_secret_reaches_a_log_at_any_level() {
     settings.timeouts.tries = 9;
     connect(&settings).sts.get_caller_identity().await.unwrap();
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.contains("trying again") && text.contains("called"), "{text}");
+    assert!(text.contains("retrying") && text.contains("called"), "{text}");
     assert_clean(&text);
 }

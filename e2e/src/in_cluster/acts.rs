@@ -394,7 +394,7 @@ impl Play<'_> {
                 return Ok(None);
             };
             let mut lines = log.lines().map(str::to_owned);
-            Ok(lines.find(|line| line.contains("could not be proved")))
+            Ok(lines.find(|line| line.contains("cannot verify the Alibaba Cloud credentials")))
         })
         .await?;
         self.screen.check(

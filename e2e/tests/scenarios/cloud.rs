@@ -429,21 +429,21 @@ async fn ram_lists_roles_in_pages_that_make_no_sense() -> anyhow::Result<()> {
             "an empty page that is not the last",
             list,
             page(json!([]), json!({"Marker": "m"})),
-            "it is an empty page, and yet not the last",
+            "it is an empty page but not the last one",
             "LookupFailed",
         ),
         (
             "no marker of the next page",
             list,
             page(json!([role]), json!({})),
-            "has no marker of the next",
+            "has no marker for the next one",
             "LookupFailed",
         ),
         (
             "the same page again and again",
             list,
             page(json!([role]), json!({"Marker": "m"})),
-            "the marker of a page that was already read",
+            "its marker leads to a page that was already read",
             "LookupFailed",
         ),
     ];
@@ -466,14 +466,14 @@ async fn ack_lists_kubeconfigs_in_pages_that_make_no_sense() -> anyhow::Result<(
             "an empty page that is not the last",
             list,
             page(json!([])),
-            "it is an empty page, and yet not the last",
+            "it is an empty page but not the last one",
             "LookupFailed",
         ),
         (
             "the same page again",
             list,
             page(json!([{"cluster_id": "c2", "cert_state": "Removed"}])),
-            "it is the same page again",
+            "the same page came twice",
             "LookupFailed",
         ),
     ];
@@ -495,7 +495,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "another user",
             user,
             json!({"User": {"UserId": "200000000000000002", "UserName": "leaver"}}),
-            "it is about another user",
+            "it describes another user than the requested one",
             "LookupFailed",
         ),
         (
@@ -510,7 +510,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "another deleted user",
             bin,
             json!({"User": {"UserId": "200000000000000002", "UserPrincipalName": "leaver@example"}}),
-            "it is about another user",
+            "it describes another user than the requested one",
             "LookupFailed",
         ),
         (
@@ -531,7 +531,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "a project that is no name",
             Operation::CsGetClusterAuditProject,
             json!({"audit_enabled": true, "sls_project_name": "evil.example/x?"}),
-            "this is no name of an SLS project",
+            "this is not the name of an SLS project",
             "WaitingForInactivity",
         ),
         (
@@ -545,7 +545,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "records that are counted and not there",
             Operation::SlsGetLogsV2,
             json!({"meta": {"count": 3, "progress": "Complete"}, "data": []}),
-            "it counts 3 records, and has 0",
+            "it counts 3 records but contains 0",
             "WaitingForInactivity",
         ),
     ];
@@ -583,7 +583,7 @@ async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
     give_access(&stage).await?;
     stage.start_operator(&options()).await?;
     let mut seen = String::new();
-    let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Set the clock");
+    let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Correct the clock");
     stage.sim.edit(|w| w.clock_ahead_seconds = 1200);
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for("left", "the clock to be named", about_the_clock).await?;

@@ -145,7 +145,7 @@ async fn a_record_that_cannot_be_read_is_no_inactivity() -> anyhow::Result<()> {
     unknown(&stage, "RecordUnreadable", "it has no __time__").await?;
     sees!(stage, "left", "with a record without a time");
     for (form, words) in [
-        (RowForm::FractionalTime, "its __time__ is no whole number of seconds"),
+        (RowForm::FractionalTime, "its __time__ is not a whole number of seconds"),
         (RowForm::NullTime, "it has no __time__"),
         (RowForm::Milliseconds, "its __time__ is not in seconds"),
         (RowForm::UserList, "its user.username is no text"),
@@ -424,7 +424,7 @@ async fn a_project_name_of_three_megabytes_does_not_keep_the_status_from_being_w
     let fault = Fault::new(Operation::CsGetClusterAuditProject, FaultKind::Answer(answer));
     stage.sim.fault(fault);
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = unknown(&stage, "QueryFailed", "no name of an SLS project").await?;
+    let status = unknown(&stage, "QueryFailed", "not the name of an SLS project").await?;
     let project = status.activity.and_then(|a| a.project).unwrap_or_default();
     assert_eq!(project.chars().count(), 64, "{project}");
 

@@ -361,7 +361,7 @@ async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
         mutate_backups(&stage, patch, is_done).await?;
         stage.apply("left", json!({"uid": UID})).await?;
         // The first that is written is the list of what passed the checks.
-        let says_so = |s: &_| message(s, "Ready").contains("does not hold");
+        let says_so = |s: &_| message(s, "Ready").contains("does not contain the backup");
         let status = stage.wait_for("left", what, says_so).await?;
         assert_stalled(&status, "VerifyFailed");
         seen += &format!("# {what}\n{}", sight::describe(&status));
@@ -791,7 +791,7 @@ async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
     assert_waiting(&status, "InProgress");
     // How far it is depends on which of the eight was faster.
     let said = message(&status, "Ready").to_owned();
-    let seen = sight::describe(&status).replace(&said, "The bindings are being removed: N of 20 are done.");
+    let seen = sight::describe(&status).replace(&said, "The operator is removing the bindings: N of 20 are done.");
     sees_text!("in the middle", seen);
     drop(release);
     let status = stage.wait_for_state("left", "Offboarded").await?;

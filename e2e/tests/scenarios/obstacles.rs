@@ -84,7 +84,7 @@ async fn a_binding_with_a_finalizer_grants_nothing_while_it_waits() -> anyhow::R
     let status = stage.wait_for_state("left", "Offboarded").await?;
     sees!(stage, "left", "while the finalizer is there");
     let said = message(&status, "BindingsRemoved");
-    assert!(said.contains("RoleBinding team-a/leaver names nobody any more") && said.contains("example.com/wait"));
+    assert!(said.contains("RoleBinding team-a/leaver has no subjects") && said.contains("example.com/wait"));
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.disarmed, removed.total), (1, 1, 2));
     assert_gone(&stage, &status).await?;

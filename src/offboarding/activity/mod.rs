@@ -106,13 +106,16 @@ impl From<ApiError> for Doubt {
         let (reason, advice) = match (unindexed, over_budget) {
             (true, _) => (
                 Reason::FieldNotIndexed,
-                "Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
+                "Add this field to the logstore's index in the SLS console. The check then needs another whole window.",
             ),
             (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
             _ => (Reason::QueryFailed, trouble.advice),
         };
         let space = if advice.is_empty() { "" } else { " " };
-        let message = format!("the audit log could not be asked. {}.{space}{advice}", trouble.message);
+        let message = format!(
+            "the operator cannot read the audit log. {}.{space}{advice}",
+            trouble.message
+        );
         Doubt {
             reason,
             message,
@@ -229,7 +232,7 @@ fn timestamp(second: i64) -> String {
 }
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
-/// quiet leaver, but somebody else with its kubeconfig.
+/// quiet leaver, but a kubeconfig that is still in use.
 pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
     let deleted = identity.state != IdentityState::Exists;
     deleted && identity.deleted_at.as_ref().is_none_or(|time| seen >= time.0)
@@ -238,20 +241,20 @@ pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
 /// What a request means if RAM does not have the identity any more.
 fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
     let who = match &hit.made_by {
-        None => "somebody else holds its kubeconfig".to_owned(),
+        None => "most likely the leaver still uses the kubeconfig".to_owned(),
         Some(user) => format!("{user} acted in its name"),
     };
     match (identity.state, &identity.deleted_at) {
         (IdentityState::Exists, _) => String::new(),
         (_, Some(time)) if !is_incident(identity, hit.time) => {
-            format!(" RAM deleted the identity after that, at {}.", time.0)
+            format!(" RAM deleted the identity after that request, at {}.", time.0)
         }
         (_, Some(time)) => format!(
-            " RAM had deleted the identity before that, at {}: {who}. Treat this as an incident.",
+            " RAM had deleted the identity before that request, at {}: {who}. Treat this as an incident.",
             time.0
         ),
         (_, None) => format!(
-            " RAM does not know the identity any more: unless it was deleted only after that, {who}. Treat this as an \
+            " The identity is no longer known to RAM. Unless it was deleted after that request, {who}. Treat this as an \
              incident."
         ),
     }
@@ -305,24 +308,31 @@ mod tests {
         let cases = [
             (Identity::User { name: "leaver".into() }, false, ""),
             (Identity::Role { name: "shared".into() }, false, ""),
-            (recycled(Some(at(101))), false, " RAM deleted the identity after that"),
+            (
+                recycled(Some(at(101))),
+                false,
+                " RAM deleted the identity after that request",
+            ),
             (
                 recycled(Some(at(100))),
                 true,
-                " RAM had deleted the identity before that",
+                " RAM had deleted the identity before that request",
             ),
             (
                 recycled(Some(at(99))),
                 true,
-                " RAM had deleted the identity before that",
+                " RAM had deleted the identity before that request",
             ),
-            (recycled(None), true, " RAM does not know the identity any more"),
-            (nowhere, true, " RAM does not know the identity any more"),
+            (recycled(None), true, " The identity is no longer known to RAM"),
+            (nowhere, true, " The identity is no longer known to RAM"),
         ];
         for (identity, incident, start) in cases {
             let status = identity.to_status();
             assert_eq!(is_incident(&status, at(100)), incident, "{identity:?}");
-            for (made_by, who) in [(None, "somebody else"), (Some("admin".to_owned()), "admin acted")] {
+            for (made_by, who) in [
+                (None, "most likely the leaver"),
+                (Some("admin".to_owned()), "admin acted"),
+            ] {
                 let hit = Hit {
                     time: at(100),
                     audit_id: None,

@@ -138,10 +138,10 @@ fn name<'a>(row: &'a Row, field: &str) -> Result<Option<&'a str>, String> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) if is_structure(text) => {
-            Err(format!("its {field} is a list or an object, and not a name"))
+            Err(format!("its {field} is a list or an object, not a name"))
         }
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("its {field} is no text")),
+        Some(_) => Err(format!("its {field} is not text")),
     }
 }
 
@@ -160,8 +160,8 @@ fn time(row: &Row) -> Result<Timestamp, String> {
     };
     match seconds {
         Some(LATEST..) => Err(format!("its {TIME} is not in seconds")),
-        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| format!("its {TIME} is no time")),
-        None => Err(format!("its {TIME} is no whole number of seconds")),
+        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| format!("its {TIME} is not a time")),
+        None => Err(format!("its {TIME} is not a whole number of seconds")),
     }
 }
 

@@ -130,7 +130,7 @@ impl Report {
                 Condition::AccessReturned,
                 Is::False,
                 Reason::None,
-                "No access returned since the end.",
+                "No access has returned since the offboarding completed.",
             );
         }
         self.status.unfinished_since = None;
@@ -190,14 +190,15 @@ impl Report {
         let not_stored = about == Condition::BackedUp && !holds(Condition::BindingsRemoved);
         let is_purged = holds(Condition::KubeconfigPurged);
         if not_stored {
-            let why = "Bindings name the UID, and none of them is removed before it is backed up.";
+            let why = "Bindings name the UID. Each is backed up before it is removed.";
             self.set(Condition::BindingsRemoved, Is::Unknown, Reason::Pending, why);
         }
         if (not_stored || about == Condition::BindingsRemoved)
             && !is_purged
             && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
         {
-            let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
+            let why = "Bindings are left: the operator does not request ACK's purge, because it would remove them without a \
+             check.";
             self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
         }
     }

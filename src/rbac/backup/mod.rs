@@ -156,7 +156,7 @@ impl StoredPart {
 /// A binding that does not fit in a ConfigMap, even gzipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{key} is too large to be backed up: its backup takes {:.1} MiB, more than a ConfigMap holds or the operator reads back",
+    "{key} is too large to be backed up: its backup takes {:.1} MiB, more than fits in a ConfigMap or the operator can read back",
     *bytes as f64 / f64::from(1 << 20)
 )]
 pub struct TooLarge {
@@ -170,7 +170,7 @@ pub struct TooLarge {
 
 /// A ConfigMap with our labels that is not what we write.
 #[derive(Debug, thiserror::Error)]
-#[error("ConfigMap {name} is not a backup that can be read: {what}")]
+#[error("ConfigMap {name} is not a readable backup: {what}")]
 pub struct Unreadable {
     /// The ConfigMap's namespace and name.
     pub name: String,
