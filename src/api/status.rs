@@ -19,6 +19,15 @@ pub struct UserOffboardingStatus {
     /// What the audit log says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<ActivityStatus>,
+    /// What still uses the identity, as the audit log tells; it decides nothing. Source addresses and whole user agents are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
+    /// Whether the plan takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity; absent if not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub last_cluster_admin: bool,
+    /// Whether ACK says that the identity created this cluster; absent if it does not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cluster_creator: bool,
     /// What is to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -177,6 +186,52 @@ pub struct ActivityStatus {
     /// The logstore that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logstore: Option<String>,
+}
+
+/// What still uses the identity: its requests in the window, as whom it authenticated with its own credentials.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageStatus {
+    /// Why there is no list, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_available: Option<String>,
+    /// How many requests; of more than 50 groups of them, those in the latest 50.
+    pub total: u32,
+    /// From how many source addresses.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    /// Whether there may be more than rows and the counts tell.
+    pub truncated: bool,
+    /// The latest 20 by user, kind of client and verb.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub rows: Vec<UsageRow>,
+}
+
+/// Requests of one user name, with one kind of client and one verb.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageRow {
+    /// The user name: the UID, or that of a certificate.
+    pub user: String,
+    /// The kind of client, such as kubectl: the first word of its user agent.
+    pub client: String,
+    /// The verb.
+    pub verb: String,
+    /// How many requests.
+    pub count: u32,
+    /// From how many source addresses.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Whether an identity is in use.

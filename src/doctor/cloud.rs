@@ -315,7 +315,7 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
         Err(error) if error.kind == ErrorKind::Forbidden => Check::untried(
             ADMINISTRATOR,
             format!(
-                "look it up in the ACK console (Authorizations): {error}. It takes {GRANTS_ACTION}, which nothing else needs"
+                "look it up in the ACK console (Authorizations): {error}. It takes {GRANTS_ACTION}, without which everything else works"
             ),
         ),
         Err(error) => down.failed(ADMINISTRATOR, &error),
