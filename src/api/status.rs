@@ -22,12 +22,12 @@ pub struct UserOffboardingStatus {
     /// What still uses the identity, as the audit log tells; it decides nothing. Source addresses and whole user agents are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageStatus>,
-    /// Whether the plan takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity; absent if not.
-    #[serde(skip_serializing_if = "is_false")]
-    pub last_cluster_admin: bool,
-    /// Whether ACK says that the identity created this cluster; absent if it does not.
-    #[serde(skip_serializing_if = "is_false")]
-    pub cluster_creator: bool,
+    /// Whether the plan takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_cluster_admin: Option<bool>,
+    /// True if ACK says that the identity created this cluster; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_creator: Option<bool>,
     /// What is to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -188,21 +188,21 @@ pub struct ActivityStatus {
     pub logstore: Option<String>,
 }
 
-/// What still uses the identity: its requests in the window, as whom it authenticated with its own credentials.
+/// What still uses the identity: the requests in the window that were authenticated as it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UsageStatus {
     /// Why there is no list, if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_available: Option<String>,
-    /// How many requests; of more than 50 groups of them, those in the latest 50.
+    /// How many requests; if truncated, at least so many.
     pub total: u32,
-    /// From how many source addresses.
+    /// From how many source addresses; if truncated, at least so many.
     pub sources: u32,
     /// When the latest was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
-    /// Whether there may be more than rows and the counts tell.
+    /// Whether rows are missing; the counts may be too low then.
     pub truncated: bool,
     /// The latest 20 by user, kind of client and verb.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -227,11 +227,6 @@ pub struct UsageRow {
     /// When the latest was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Time>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// Whether an identity is in use.

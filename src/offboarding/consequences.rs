@@ -40,12 +40,10 @@ impl Consequences {
                      administrator first."
                 .to_owned();
         let advice = match kubeconfig {
-            KubeconfigPolicy::Purge => {
-                "ACK cannot purge its creator's kubeconfig, and will refuse: to remove the bindings only, set kubeconfig: Keep"
-            }
-            KubeconfigPolicy::Keep => "ACK cannot purge its creator's kubeconfig, which is kept",
+            KubeconfigPolicy::Purge => ": set kubeconfig: Keep to remove the bindings only",
+            KubeconfigPolicy::Keep => ", which is kept",
         };
-        let creator = format!("UID {uid} created this cluster: {advice}.");
+        let creator = format!("UID {uid} created this cluster, and ACK cannot purge its creator's kubeconfig{advice}.");
         let said: Vec<String> = [(self.last_cluster_admin, admin), (self.cluster_creator, creator)]
             .into_iter()
             .filter_map(|(is, text)| is.then_some(text))
@@ -58,7 +56,7 @@ impl Consequences {
 pub async fn of(ctx: &Context, facts: &Facts, plan: &Plan) -> Consequences {
     Consequences {
         last_cluster_admin: takes_last_admin(plan, facts.leaver.key(), |each| ctx.index.for_each(each)),
-        cluster_creator: facts.status.cluster_creator || ctx.creators.is_creator(ctx, &facts.uid).await,
+        cluster_creator: facts.status.cluster_creator == Some(true) || ctx.creators.is_creator(ctx, &facts.uid).await,
     }
 }
 

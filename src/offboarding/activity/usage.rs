@@ -73,7 +73,7 @@ pub async fn ask(ctx: &Context, asked: &Asked<'_>) -> UsageStatus {
         Ok(Ok(logs)) if logs.complete => summary(&logs.rows, &asked.whose),
         Ok(Ok(_)) => unavailable("SLS did not finish the query. The operator asks again at its next look."),
         Ok(Err(error)) => unavailable(&format!(
-            "SLS refused the query: {error}. The operator asks again at its next look."
+            "the query failed: {error}. The operator asks again at its next look."
         )),
         Err(_) => unavailable(&format!(
             "SLS did not answer the query within {} s. The operator asks again at its next look.",

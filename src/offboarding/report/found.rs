@@ -184,16 +184,16 @@ impl Report {
     /// Says what the plan means. In the course of a run it stays what it was when the run began, as the plan does.
     pub fn consequences(&mut self, consequences: Consequences, facts: &Facts) {
         if !facts.in_progress() {
-            self.status.last_cluster_admin = consequences.last_cluster_admin;
+            self.status.last_cluster_admin = Some(consequences.last_cluster_admin);
         }
-        self.status.cluster_creator = consequences.cluster_creator;
+        self.status.cluster_creator = consequences.cluster_creator.then_some(true);
     }
 
     /// What the status says that the plan means, as sentences.
     fn described_consequences(&self, facts: &Facts) -> Option<String> {
         let consequences = Consequences {
-            last_cluster_admin: self.status.last_cluster_admin,
-            cluster_creator: self.status.cluster_creator,
+            last_cluster_admin: self.status.last_cluster_admin == Some(true),
+            cluster_creator: self.status.cluster_creator == Some(true),
         };
         consequences.describe(&facts.uid, facts.spec.kubeconfig)
     }
