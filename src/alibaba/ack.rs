@@ -78,6 +78,11 @@ impl Grant {
         let here = self.resource_id == cluster || self.resource_id == "all-clusters";
         here && (self.role_type == "admin" || self.role_name == "cluster-admin" || self.is_owner == 1)
     }
+
+    /// Whether it is that of whoever made the cluster.
+    pub fn is_owner_of(&self, cluster: &str) -> bool {
+        self.resource_id == cluster && self.is_owner == 1
+    }
 }
 
 /// The state of a kubeconfig's client certificate.
@@ -326,6 +331,14 @@ mod tests {
             (grant("c1", "custom", "view", 0), false),
         ] {
             assert_eq!(grant.is_administrator_of("c1"), expected, "{grant:?}");
+        }
+        for (grant, expected) in [
+            (grant("c1", "admin", "", 1), true),
+            (grant("c1", "admin", "", 0), false),
+            (grant("c2", "admin", "", 1), false),
+            (grant("all-clusters", "admin", "", 1), false),
+        ] {
+            assert_eq!(grant.is_owner_of("c1"), expected, "{grant:?}");
         }
         let least: Grant = serde_json::from_value(json!({"resource_id": "c1"})).unwrap();
         assert!(!least.is_administrator_of("c1"));

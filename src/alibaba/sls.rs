@@ -63,6 +63,8 @@ pub struct Index {
     pub json_texts: BTreeMap<String, usize>,
     /// The other fields with an index, each with its type (at most 32 characters of it). A search for a word finds nothing there.
     pub other_types: BTreeMap<String, String>,
+    /// Fields that the index keeps without analytics (`doc_value: false`): they are found by a search, and are no columns in SQL.
+    pub without_analytics: BTreeSet<String>,
     /// When it was last changed, in seconds since 1970, if the service says so. A change takes effect only for records
     /// that are written after it (SLS, "Create indexes").
     pub changed_at: Option<i64>,
@@ -79,6 +81,11 @@ impl Index {
             inner.is_some_and(|inner| inner.split('.').count() <= *depth) && !self.other_types.contains_key(field)
         };
         self.keys.contains(field) || self.json_texts.iter().any(within)
+    }
+
+    /// Whether this field is a column of text in SQL, as far as the index says: a full-text index makes none.
+    pub fn analyses_text(&self, field: &str) -> bool {
+        self.finds_text(field) && !self.without_analytics.contains(field)
     }
 }
 
@@ -450,6 +457,7 @@ fn read_index(raw: &RawIndex) -> Index {
         keys: auto_texts(raw.line.as_ref()).collect(),
         json_texts: BTreeMap::new(),
         other_types: BTreeMap::new(),
+        without_analytics: BTreeSet::new(),
         changed_at: raw.last_modify_time,
     };
     for (name, key) in raw.keys.iter().flatten() {
@@ -473,6 +481,9 @@ fn read_index(raw: &RawIndex) -> Index {
 
 impl Index {
     fn add(&mut self, name: String, key: &Value) {
+        if key.get("doc_value").and_then(Value::as_bool) == Some(false) {
+            self.without_analytics.insert(name.clone());
+        }
         match key.get("type").and_then(Value::as_str) {
             Some("text") => {
                 self.keys.insert(name);

@@ -16,7 +16,7 @@ pub use spec::{
 pub use status::{
     ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
     IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
-    ResolvedIdentityType, UserOffboardingStatus,
+    ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.

@@ -19,6 +19,15 @@ pub struct UserOffboardingStatus {
     /// What the audit log says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<ActivityStatus>,
+    /// What still uses the identity, as the audit log tells; it decides nothing. Source addresses and whole user agents are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
+    /// Whether the plan takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_cluster_admin: Option<bool>,
+    /// True if ACK says that the identity created this cluster; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_creator: Option<bool>,
     /// What is to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
@@ -180,6 +189,47 @@ pub struct ActivityStatus {
     /// The logstore that was searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logstore: Option<String>,
+}
+
+/// What still uses the identity: the requests in the window that were authenticated as it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageStatus {
+    /// Why there is no list, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_available: Option<String>,
+    /// How many requests; if truncated, at least so many.
+    pub total: u32,
+    /// From how many source addresses; if truncated, at least so many.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    /// Whether rows are missing; the counts may be too low then.
+    pub truncated: bool,
+    /// The latest 20 by user, kind of client and verb.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub rows: Vec<UsageRow>,
+}
+
+/// Requests of one user name, with one kind of client and one verb.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageRow {
+    /// The user name: the UID, or that of a certificate.
+    pub user: String,
+    /// The kind of client, such as kubectl: the first word of its user agent.
+    pub client: String,
+    /// The verb.
+    pub verb: String,
+    /// How many requests.
+    pub count: u32,
+    /// From how many source addresses.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
 }
 
 /// Whether an identity is in use.

@@ -316,8 +316,8 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
         Err(error) if error.kind == ErrorKind::Forbidden => Check::untried(
             ADMINISTRATOR,
             format!(
-                "check it in the ACK console (Authorizations): {error}. This check needs {GRANTS_ACTION}, which nothing else \
-                 needs"
+                "check it in the ACK console (Authorizations): {error}. This check needs {GRANTS_ACTION}; everything else works without \
+                 it"
             ),
         ),
         Err(error) => down.failed(ADMINISTRATOR, &error),

@@ -7,6 +7,7 @@ use super::{
         Place, RecentAnswers,
         coverage::{Day, Own},
     },
+    consequences::Creators,
     hold::{self, Again, Hold, Stop, Trouble},
     peers::Asked,
     runs::Runs,
@@ -66,6 +67,8 @@ pub struct Context {
     pub settled_days: SettledDays,
     /// What the audit log said a moment ago.
     pub recent_answers: RecentAnswers,
+    /// What ACK said a while ago of who created the cluster.
+    pub creators: Creators,
     caller: Cached<CallerIdentity>,
     /// The operator's own requests, as the audit log has them.
     pub own_requests: tokio::sync::OnceCell<Option<Own>>,
@@ -143,6 +146,7 @@ impl Context {
             prover,
             settled_days: SettledDays::default(),
             recent_answers: RecentAnswers::default(),
+            creators: Creators::default(),
             caller: Cached::default(),
             own_requests: tokio::sync::OnceCell::new(),
             cluster_known: tokio::sync::OnceCell::new(),

@@ -14,6 +14,7 @@ pub mod backup;
 pub mod budget;
 pub mod clearance;
 pub mod confirm;
+pub mod consequences;
 pub mod context;
 pub mod decide;
 pub mod events;
@@ -85,19 +86,16 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     report.planned(ctx, &plan, facts);
     if decide::is_dry_run(facts) && !facts.spec.suspend {
         if !facts.holds_nothing() {
-            report.activity(&activity::check(ctx, facts).await);
+            look(ctx, report, facts, &plan).await;
         }
-        return Ok(report::dry_run(facts, &plan));
+        return Ok(report.dry_run(facts, &plan));
     }
 
     let _claim = ctx.claim(facts.leaver.key(), &report.object)?;
     let activity = match decide::must_ask_for_activity(facts, &plan) {
-        true => Some(activity::check(ctx, facts).await),
+        true => Some(look(ctx, report, facts, &plan).await),
         false => None,
     };
-    if let Some(activity) = &activity {
-        report.activity(activity);
-    }
     let case = Case {
         facts,
         plan: &plan,
@@ -113,7 +111,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
             Some(clearance) => (clearance, Some(hold)),
             None => {
                 report.removal_waits(facts);
-                return Err(hold.into());
+                return Err(report.with_consequences(hold, facts).into());
             }
         },
     };
@@ -170,6 +168,14 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     confirm::confirm(ctx, report, facts, purge).await?;
     report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
     Ok(report::complete(facts))
+}
+
+/// Asks what the audit log says of the identity and what the plan means, and reports both.
+async fn look(ctx: &Context, report: &mut Report, facts: &Facts, plan: &plan::Plan) -> activity::Activity {
+    let (activity, consequences) = tokio::join!(activity::check(ctx, facts), consequences::of(ctx, facts, plan));
+    report.activity(&activity);
+    report.consequences(consequences, facts);
+    activity
 }
 
 fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {

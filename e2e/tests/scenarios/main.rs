@@ -38,4 +38,5 @@ mod settings;
 mod sight;
 mod strictest;
 mod support;
+mod usage;
 mod waiting;

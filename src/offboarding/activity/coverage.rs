@@ -114,6 +114,7 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
         full_text: false,
         keys: Default::default(),
         json_texts: Default::default(),
+        without_analytics: Default::default(),
         other_types: Default::default(),
         changed_at: None,
     };
@@ -396,6 +397,7 @@ mod tests {
                 full_text: true,
                 keys: Default::default(),
                 json_texts: Default::default(),
+                without_analytics: Default::default(),
                 other_types: Default::default(),
                 changed_at,
             };

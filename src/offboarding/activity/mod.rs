@@ -2,18 +2,20 @@
 //!
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
 //! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`record`] tells a request *of*
-//! the identity from a record *about* it, and [`histogram`] says how many records there are to be found.
+//! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
+//! one that is active, [`usage`] lists for people; it decides nothing.
 
 pub mod coverage;
 pub mod histogram;
 mod recent;
 pub mod record;
 pub mod search;
+pub mod usage;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
     alibaba::error::{ApiError, ErrorKind},
-    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
+    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason, UsageStatus},
     rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -49,6 +51,8 @@ pub struct Activity {
     pub place: Option<Place>,
     /// A question that was not answered, where that is the reason.
     pub trouble: Option<Trouble>,
+    /// What uses the identity.
+    pub usage: UsageStatus,
 }
 
 /// Where the audit log is.
@@ -153,8 +157,8 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
     let window = window_until(facts.now, window_days);
     let mut place = None;
     let outcome = ask(ctx, facts, window, &mut place).await;
-    let (state, reason, message, hit, trouble) = match outcome {
-        Ok(Some(hit)) => (
+    let (state, reason, message, hit, trouble, usage) = match outcome {
+        Ok(Some((hit, usage))) => (
             ActivityState::Active,
             Reason::ActiveInWindow,
             format!(
@@ -168,14 +172,24 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
             ),
             Some(hit),
             None,
+            usage,
         ),
         Ok(None) => {
             let message = format!("UID {} made no request in the last {}.", facts.uid, last(window_days));
-            (ActivityState::Inactive, Reason::NoActivity, message, None, None)
+            let none = UsageStatus::default();
+            (ActivityState::Inactive, Reason::NoActivity, message, None, None, none)
         }
         Err(doubt) => {
             let message = format!("Activity of UID {} is unknown: {}", facts.uid, doubt.message);
-            (ActivityState::Unknown, doubt.reason, message, None, doubt.trouble)
+            let usage = usage::unavailable(&doubt.message);
+            (
+                ActivityState::Unknown,
+                doubt.reason,
+                message,
+                None,
+                doubt.trouble,
+                usage,
+            )
         }
     };
     Activity {
@@ -187,10 +201,16 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
         window_days,
         place,
         trouble,
+        usage,
     }
 }
 
-async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Place>) -> Result<Option<Hit>, Doubt> {
+async fn ask(
+    ctx: &Context,
+    facts: &Facts,
+    window: Window,
+    place: &mut Option<Place>,
+) -> Result<Option<(Hit, UsageStatus)>, Doubt> {
     let found = coverage::place(ctx).await?;
     let place = place.insert(found);
     let coverage::Examined { index, covered } = coverage::examine(ctx, place, window).await;
@@ -213,7 +233,7 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
     };
     match (search.latest(ctx).await, covered) {
         // A request is proof, whatever the log lacks elsewhere.
-        (Ok(Some(hit)), _) => Ok(Some(hit)),
+        (Ok(Some(hit)), _) => Ok(Some((hit, usage::ask(ctx, &search).await))),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
     }

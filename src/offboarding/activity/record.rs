@@ -75,7 +75,7 @@ pub struct Whose {
 }
 
 impl Whose {
-    fn is_name(&self, name: &str) -> bool {
+    pub(super) fn is_name(&self, name: &str) -> bool {
         subject::uid_at_start(name) == Some(self.uid) && !self.ignored.iter().any(|ignored| ignored == name)
     }
 }
@@ -181,13 +181,13 @@ fn text(row: &Row, field: &str) -> Option<String> {
 }
 
 /// Text cut to what a status message can bear and freed of control characters: a user agent is anybody's text.
-fn shown(text: &str) -> Option<String> {
+pub(super) fn shown(text: &str) -> Option<String> {
     let clean: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
     (!clean.is_empty()).then_some(clean)
 }
 
 /// `sourceIPs` is a JSON array in a text.
-fn first_ip(ips: &str) -> String {
+pub(super) fn first_ip(ips: &str) -> String {
     let list: Result<Vec<String>, _> = serde_json::from_str(ips);
     list.ok()
         .and_then(|l| l.into_iter().next())

@@ -34,7 +34,7 @@ const MAX_PAGES: u32 = 20;
 /// Queries at a time.
 const PARALLEL: usize = 8;
 /// Names in one query: SLS takes at most 30 conditions.
-const CONDITIONS: usize = 20;
+pub(super) const CONDITIONS: usize = 20;
 /// Names that are asked for one by one, in each field.
 const EXACT_NAMES: usize = 5 * CONDITIONS;
 /// The longest word that SLS takes in a search with a wildcard.
@@ -99,6 +99,11 @@ impl Asked<'_> {
             (None, Some(doubt)) => Err(doubt),
             (None, None) => Ok(None),
         }
+    }
+
+    /// The names that are asked for one by one, quoted: the UID, then the others in their order.
+    pub fn terms(&self) -> Vec<String> {
+        Terms::of(self.uid, &self.names, self.has_more_names).exact
     }
 
     /// Counts what a query finds, then looks through it. In this order: what is written in between is in the rows, and not in the
@@ -339,6 +344,7 @@ mod tests {
             full_text,
             keys: keys.iter().map(|k| (*k).to_owned()).collect(),
             json_texts: Default::default(),
+            without_analytics: Default::default(),
             other_types: Default::default(),
             changed_at: None,
         }

@@ -45,6 +45,7 @@ fn activity(state: ActivityState) -> Activity {
         window_days: 7,
         place: None,
         trouble: None,
+        usage: Default::default(),
     }
 }
 

@@ -8,8 +8,9 @@ use crate::{
     },
     offboarding::{
         activity::Activity,
+        consequences::Consequences,
         context::Context,
-        hold::Done,
+        hold::{Done, Hold},
         identity::Identity,
         observe::{Facts, is_left},
         plan::{Item, Plan},
@@ -180,11 +181,48 @@ impl Report {
         }
         self.set(Condition::Inactive, is, activity.reason, &activity.message);
         self.status.activity = Some(activity.to_status());
+        self.status.usage = Some(activity.usage.clone());
+    }
+
+    /// Says what the plan means. In the course of a run it stays what it was when the run began, as the plan does.
+    pub fn consequences(&mut self, consequences: Consequences, facts: &Facts) {
+        if !facts.in_progress() {
+            self.status.last_cluster_admin = Some(consequences.last_cluster_admin);
+        }
+        self.status.cluster_creator = consequences.cluster_creator.then_some(true);
+    }
+
+    /// What the status says that the plan means, as sentences.
+    fn described_consequences(&self, facts: &Facts) -> Option<String> {
+        let consequences = Consequences {
+            last_cluster_admin: self.status.last_cluster_admin == Some(true),
+            cluster_creator: self.status.cluster_creator == Some(true),
+        };
+        consequences.describe(&facts.uid, facts.spec.kubeconfig)
+    }
+
+    /// The hold; to whoever is to approve the plan, it says first what the plan means.
+    pub fn with_consequences(&self, hold: Hold, facts: &Facts) -> Hold {
+        match self.described_consequences(facts) {
+            Some(said) if hold.reason == Reason::AwaitingApproval && !facts.in_progress() => Hold {
+                message: format!("{said} {}", hold.message),
+                ..hold
+            },
+            _ => hold,
+        }
+    }
+
+    /// What a dry run found.
+    pub fn dry_run(&self, facts: &Facts, plan: &Plan) -> Done {
+        let consequences = match facts.holds_nothing() {
+            true => None,
+            false => self.described_consequences(facts),
+        };
+        dry_run(facts, plan, consequences.as_deref())
     }
 }
 
-/// What a dry run found.
-pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
+fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
     let kubeconfig = match &facts.kubeconfig {
         Ok(state) if facts.kubeconfig_left() => format!(", and have ACK purge the kubeconfig ({state:?})"),
         Err(trouble) => format!("; the state of the kubeconfig is unknown ({})", trouble.message),
@@ -196,8 +234,9 @@ pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
         "nothing was changed"
     };
     let message = format!(
-        "This is a dry run: {changed}. With mode: Execute, the operator would {}{kubeconfig}.",
-        plan.summary()
+        "This is a dry run: {changed}. With mode: Execute, the operator would {}{kubeconfig}.{}",
+        plan.summary(),
+        consequences.map(|said| format!(" {said}")).unwrap_or_default()
     );
     Done {
         reason: Reason::DryRunComplete,

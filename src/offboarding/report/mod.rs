@@ -3,7 +3,7 @@
 mod found;
 mod progress;
 
-pub use found::{complete, dry_run};
+pub use found::complete;
 
 use super::{
     context::Context,

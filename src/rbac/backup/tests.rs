@@ -212,18 +212,18 @@ fn a_damaged_part_is_refused() {
         ("its time, 2099-01-01T00:00:00Z, is in the future", &|m| {
             annotate(m, "created-at", "2099-01-01T00:00:00Z")
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             let other = m.data.as_ref().unwrap()["deleted.yaml"].replace("\"r\"", "\"cluster-admin\"");
             set_file(m, "deleted.yaml", &other);
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             m.data.as_mut().unwrap().remove("deleted.yaml");
         }),
         ("it holds shrunk.yaml, which no backup does", &|m| {
             set_file(m, "shrunk.yaml", "{}")
         }),
         ("it holds readme, which no backup does", &|m| set_file(m, "readme", "")),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             edit_original(m, "/roleRef/name", json!("admin"))
         }),
         ("original of RoleBinding n/a is of another binding", &|m| {
@@ -263,7 +263,7 @@ fn a_damaged_part_is_refused() {
         ("the checksum of a does not match", &|m| {
             edit_index(m, "/bindings/0/original/roleRef/name", json!("admin"));
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             edit_index(m, "/bindings/0/kind", json!("Role"))
         }),
     ];
