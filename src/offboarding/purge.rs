@@ -76,7 +76,8 @@ pub async fn purge(
     }
     if !facts.cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
-        let message = "ACK issued a kubeconfig after this run began; the operator repeats the checks.";
+        let message =
+            "ACK reports a kubeconfig that it did not report when this run began; the operator repeats the checks.";
         let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
         return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
@@ -197,7 +198,7 @@ fn mentions_activity(message: &str) -> bool {
 fn not_accepted(error: &ApiError) -> &'static str {
     match (cause(error), error.kind) {
         (Cause::Passing, ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials) => {
-            "cannot ask ACK to purge the kubeconfig yet"
+            "asked ACK to purge the kubeconfig, but ACK has not accepted yet"
         }
         (Cause::Passing, _) => "asked ACK to purge the kubeconfig, but the result is unknown",
         _ => "asked ACK to purge the kubeconfig, but ACK refused",
