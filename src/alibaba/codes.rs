@@ -51,7 +51,7 @@ pub const TRUST: &str = "Check the trust policy of the operator's role: it must 
 /// The operator takes its cluster for another.
 pub const CLUSTER: &str = "Check the operator's cluster ID and region.";
 /// The operator's credentials are not accepted.
-pub const CREDENTIALS: &str = "Check the RRSA set-up, or the access key, that the operator uses (a key in its environment is read when it starts).";
+pub const CREDENTIALS: &str = "Check the operator's RRSA set-up, access key or CLI profile (the operator reads a key in its environment only when it starts).";
 /// The clocks differ.
 pub const CLOCK: &str =
     "Correct the clock of the operator's node: the services refuse requests that are more than 15 minutes off.";

@@ -332,7 +332,7 @@ pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Hold> {
     let (first, rest) = too_large.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
-        n => format!(" (and {} more)", super::plan::bindings(n)),
+        n => format!(" (and {})", super::plan::more_bindings(n)),
     };
     let message = format!(
         "{first}{more}. The operator left it unchanged, and it still grants access; the other bindings are removed. The kubeconfig is not \

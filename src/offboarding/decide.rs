@@ -142,8 +142,8 @@ fn type_mismatch(facts: &Facts) -> Option<Hold> {
     let uid = &facts.uid;
     let message = match (facts.identity.as_ref().ok()?, facts.spec.identity_type) {
         (Identity::Role { name }, IdentityType::RamUser) => format!(
-            "UID {uid} is RAM role {name}, not a RAM user. Everyone who assumes a role is the same Kubernetes user (including all \
-             CloudSSO users of an access configuration): all of them would lose access. If you want that, set identityType: \
+            "UID {uid} is RAM role {name}, not a RAM user. Everyone who assumes a role is the same user to Kubernetes \
+             (including all CloudSSO users of an access configuration): all of them would lose access. If you want that, set identityType: \
              RamRole."
         ),
         (Identity::User { name } | Identity::Recycled { name, .. }, IdentityType::RamRole) => {

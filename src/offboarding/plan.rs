@@ -155,6 +155,11 @@ impl Plan {
     }
 }
 
+/// `1 more binding`, `2 more bindings`.
+pub fn more_bindings(count: usize) -> String {
+    format!("{count} more binding{}", if count == 1 { "" } else { "s" })
+}
+
 /// `1 binding`, `2 bindings`.
 pub fn bindings(count: usize) -> String {
     format!("{count} binding{}", if count == 1 { "" } else { "s" })

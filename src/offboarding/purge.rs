@@ -197,7 +197,7 @@ fn mentions_activity(message: &str) -> bool {
 fn not_accepted(error: &ApiError) -> &'static str {
     match (cause(error), error.kind) {
         (Cause::Passing, ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials) => {
-            "cannot ask ACK to purge the kubeconfig yet"
+            "asked ACK to purge the kubeconfig, but ACK has not accepted yet"
         }
         (Cause::Passing, _) => "asked ACK to purge the kubeconfig, but the result is unknown",
         _ => "asked ACK to purge the kubeconfig, but ACK refused",

@@ -6,7 +6,7 @@ use super::{
     context::Context,
     hold::{Again, Hold, Stop},
     observe,
-    plan::{self, Item, Plan, bindings},
+    plan::{self, Item, Plan, more_bindings},
     record::Record,
     report::Report,
 };
@@ -444,7 +444,7 @@ impl Left {
         if let [(key, config_map), rest @ ..] = self.unbacked.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more are affected)", bindings(n)),
+                n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
                 "ConfigMap {config_map}, which contains the backup of {key}, no longer exists{more}: someone deleted it after it \
@@ -458,10 +458,10 @@ impl Left {
             let more = if rest.is_empty() {
                 String::new()
             } else {
-                format!(" ({} more were refused)", bindings(rest.len()))
+                format!(" and {}", more_bindings(rest.len()))
             };
             let message = format!(
-                "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}. \
+                "The API server refused to let the operator remove {key}{more}: {}. The bindings that it may remove are removed. \
                  The kubeconfig is not purged, because ACK's purge would remove the remaining bindings without a check. Allow \
                  the removal, or remove the binding by hand.",
                 why.trim_end_matches('.')
@@ -484,7 +484,7 @@ impl Left {
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more are affected)", bindings(n)),
+                n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
                 "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the \

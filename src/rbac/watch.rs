@@ -302,7 +302,7 @@ impl BindingIndex {
         let watched = self.watched(kind);
         let Staging { half: mut new, nonce } = staging;
         new.shrink();
-        tracing::info!(kind = kind.as_str(), kept = new.len(), "the index holds a full list");
+        tracing::info!(kind = kind.as_str(), kept = new.len(), "the index contains a full list");
         let mut half = watched.write();
         self.noting.replaced(&half, &new);
         *half = new;

@@ -39,7 +39,7 @@ async fn plain_http_leaves_no_loopback_host() {
     settings.endpoints.ram = Some("http://ram.example.com".into());
     let error = Cloud::connect(&settings).unwrap_err().to_string();
     assert!(
-        error.starts_with(r#"RAM endpoint "http://ram.example.com" cannot be used: http is for loopback"#),
+        error.starts_with(r#"RAM endpoint "http://ram.example.com" cannot be used: http is allowed for loopback"#),
         "{error}"
     );
 }

@@ -658,7 +658,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         &said,
         &["ServiceAccount"],
         &[
-            "and not system:serviceaccount:ack-offboarding-system:ack-offboarding-operator",
+            "kubernetes-admin, not system:serviceaccount:ack-offboarding-system:ack-offboarding-operator",
             "helm test",
         ],
     );

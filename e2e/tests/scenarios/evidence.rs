@@ -148,9 +148,9 @@ async fn a_record_that_cannot_be_read_is_no_inactivity() -> anyhow::Result<()> {
         (RowForm::FractionalTime, "its __time__ is not a whole number of seconds"),
         (RowForm::NullTime, "it has no __time__"),
         (RowForm::Milliseconds, "its __time__ is not in seconds"),
-        (RowForm::UserList, "its user.username is no text"),
+        (RowForm::UserList, "its user.username is not text"),
         (RowForm::NoUser, "it has no user.username"),
-        (RowForm::UserObject, "its user.username is no text"),
+        (RowForm::UserObject, "its user.username is not text"),
         (RowForm::UserListText, "its user.username is a list or an object"),
     ] {
         logstore(&stage, |l| l.row_form = Some(form));
@@ -217,7 +217,7 @@ async fn a_count_of_more_than_was_asked_for_is_not_believed() -> anyhow::Result<
     let start = (now().div_euclid(DAY) - 2) * DAY + 9 * 3_600;
     logstore(&stage, |l| l.cut_gap(start..start + 2 * 3_600));
     stage.apply("left", json!({"uid": UID})).await?;
-    unknown(&stage, "ResultInconsistent", "at once").await?;
+    unknown(&stage, "ResultInconsistent", "but SLS counted from").await?;
 
     stage.sim.edit(|w| w.histogram_reaches_beyond = false);
     unknown(&stage, "AuditGap", "a gap").await?;

@@ -196,7 +196,7 @@ async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> a
     eventually("a second list", LONG, async || {
         let lists = stage
             .operator_log()
-            .matches("the index holds a full list kind=\"RoleBinding\"")
+            .matches("the index contains a full list kind=\"RoleBinding\"")
             .count();
         Ok((lists == 2).then_some(()))
     })

@@ -132,7 +132,7 @@ impl Report {
                 Is::False,
                 Reason::NothingFound,
                 format!(
-                    "UID {uid} is not known to RAM and has no access to this cluster. If that is unexpected, check the UID."
+                    "UID {uid} is not known to RAM and has nothing to remove in this cluster. If that is unexpected, check the UID."
                 ),
             ),
             Ok(Identity::Nowhere { .. }) | Err(_) => (
@@ -252,7 +252,8 @@ pub fn complete(facts: &Facts) -> Done {
             KubeconfigPolicy::Purge => "ACK reports no kubeconfig",
             KubeconfigPolicy::Keep => "the spec keeps its kubeconfig, if it has one",
         };
-        let message = format!("UID {uid} has no access to this cluster: no binding names it, and {kubeconfig}.");
+        let message =
+            format!("UID {uid} has nothing to remove in this cluster: no binding names it, and {kubeconfig}.");
         return Done {
             reason: Reason::NothingToRemove,
             message,

@@ -11,7 +11,7 @@ use crate::{
         decide::Clearance,
         hold::{Again, Hold, Stop},
         observe::{self, Facts},
-        plan::{Plan, bindings},
+        plan::{Plan, bindings, more_bindings},
         purge::{Purge, RESTORABLE_FOR},
         record::{self, Record},
         remove::{self, Waiting},
@@ -211,7 +211,7 @@ impl Report {
         };
         let more = match waiting.len() {
             1 => String::new(),
-            n => format!(" {} more still exist.", bindings(n - 1)),
+            n => format!(" So do {}.", more_bindings(n - 1)),
         };
         format!(" {key} has no subjects and grants nothing, but still exists: {why}.{more}")
     }
@@ -333,7 +333,7 @@ impl Report {
         let Some(first) = keys.first() else { return };
         let others = match (keys.len(), more) {
             (1, false) => String::new(),
-            (n, false) => format!(" and {} more", bindings(n - 1)),
+            (n, false) => format!(" and {}", more_bindings(n - 1)),
             (n, true) => format!(" and more than {}", bindings(n - 1)),
         };
         tracing::warn!(binding = %first, others = keys.len() - 1, "appeared during ACK's purge and disappeared");
