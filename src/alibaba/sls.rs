@@ -536,6 +536,35 @@ mod tests {
         net::TcpListener,
     };
 
+    #[test]
+    fn a_field_is_a_column_unless_the_index_keeps_it_without_analytics() {
+        let raw = serde_json::json!({
+            "line": {"token": [","]},
+            "keys": {
+                "on": {"type": "text", "doc_value": true},
+                "off": {"type": "text", "doc_value": false},
+                "unsaid": {"type": "text"},
+                "number": {"type": "long", "doc_value": true},
+                "user": {"type": "json", "json_keys": {
+                    "username": {"type": "text", "doc_value": true}, "uid": {"type": "text", "doc_value": false},
+                }},
+            },
+        });
+        let index = read_index(&serde_json::from_value(raw).unwrap());
+        for (field, expected) in [
+            ("on", true),
+            ("off", false),
+            ("unsaid", true),
+            ("number", false),
+            ("user.username", true),
+            ("user.uid", false),
+            ("full text only", false),
+        ] {
+            assert_eq!(index.analyses_text(field), expected, "{field}");
+        }
+        assert!(index.finds_text("off"), "it is searched all the same");
+    }
+
     /// Answers as SLS does to whoever asks for the host `serves`, and cuts the connection of everybody else. Who was asked for, in order.
     async fn hosts_asked(serves: &'static str, other: Option<&str>) -> (Vec<Result<(), ErrorKind>>, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
