@@ -23,17 +23,18 @@ use crate::{
 };
 use futures::{StreamExt, stream};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt, controller,
         controller::Action,
         events::{Recorder, Reporter},
-        predicates, reflector,
+        reflector,
         reflector::{ObjectRef, Store},
         watcher,
     },
 };
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     pin::pin,
     sync::Arc,
@@ -240,6 +241,13 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
     elector.release().await;
 }
 
+/// Changes with the spec, and when somebody takes the conditions away.
+fn spec_and_conditions(object: &Watched) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    (object.meta().generation, object.has_lost_its_conditions()).hash(&mut hasher);
+    Some(hasher.finish())
+}
+
 /// Reconciles until this process leads no longer, or is told to stop.
 async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: Observed) {
     let (reader, writer) = reflector::store();
@@ -248,9 +256,10 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         .default_backoff()
         .reflect(writer)
         .applied_objects()
-        // The operator's own writes to the status are no reason to look again, however long ago the last edit was.
+        // The operator's own writes to the status are no reason to look again, however long ago the last edit was; conditions that somebody
+        // took away are one.
         .predicate_filter(
-            predicates::generation,
+            spec_and_conditions,
             PredicateConfig::default().ttl(REMEMBER_GENERATIONS),
         );
     let by_bindings = woken_by_bindings(&context.index, reader.clone());

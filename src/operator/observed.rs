@@ -50,6 +50,7 @@ pub struct WatchedSpec {
 struct WatchedStatus {
     waiting_since: Option<String>,
     unfinished_since: Option<String>,
+    observed_generation: Option<i64>,
     started_at: Option<String>,
     identity: Option<WatchedState>,
     conditions: Vec<WatchedCondition>,
@@ -83,6 +84,11 @@ impl Watched {
             spec: serde_json::from_value(spec.into()).ok()?,
         };
         Some((self.metadata.uid.clone()?, peer))
+    }
+
+    /// Whether its status was written, and lacks what the operator always writes into it.
+    pub fn has_lost_its_conditions(&self) -> bool {
+        self.status.observed_generation.is_some() && self.condition(ConditionType::Ready).is_none()
     }
 
     /// When its current run, or its last one, began.

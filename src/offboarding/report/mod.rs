@@ -24,6 +24,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
+use std::borrow::Cow;
 
 /// The field manager of the status.
 const MANAGER: &str = "ack-offboarding-operator";
@@ -78,7 +79,7 @@ impl Report {
 
     /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
     pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
-        let message = &cut(message, MESSAGE_LIMIT);
+        let message = &cut(&legible(message), MESSAGE_LIMIT);
         let generation = self.object.metadata.generation;
         conditions::set(
             &mut self.status.conditions,
@@ -260,6 +261,23 @@ impl Report {
     }
 }
 
+/// `text` as a terminal can show it: what other people wrote may hold characters that would steer it.
+fn legible(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::new(), |mut legible, c| {
+            match steers(c) {
+                true => legible.extend(c.escape_unicode()),
+                false => legible.push(c),
+            }
+            legible
+        })
+        .into()
+}
+
 /// `text`, if it is longer than `limit` characters without its end.
 fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
@@ -271,4 +289,15 @@ fn cut(text: &str, limit: usize) -> String {
 /// Whether `a` is set and later than `b`, or `b` is not set.
 fn later(a: Option<&Time>, b: Option<&Time>) -> bool {
     a.is_some_and(|a| b.is_none_or(|b| a.0 > b.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_a_terminal_is_spelled_out() {
+        assert_eq!(legible("RoleBinding a\u{1b}[2J/b"), "RoleBinding a\\u{1b}[2J/b");
+        assert!(matches!(legible("two\nlines, né"), Cow::Borrowed(_)));
+    }
 }
