@@ -471,7 +471,7 @@ impl Left {
         if let [(key, why), rest @ ..] = self.changed_by_webhook.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more likewise)", bindings(n)),
+                n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
                 "A mutating webhook or policy of the cluster changes {key} while the operator updates it{more}, and the operator's own admission \
