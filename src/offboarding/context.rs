@@ -120,7 +120,9 @@ fn share(busy: usize, calls_per_minute: u32) -> (u32, Duration) {
     let busy = u32::try_from(busy).unwrap_or(u32::MAX).max(1);
     let looks_a_minute = (calls_per_minute / CALLS_OF_A_LOOK).max(1);
     let every = BUSY_FOR.saturating_mul(busy) / looks_a_minute;
-    ((LOOKS_AT_ONCE / busy).max(3), every.max(LOOK_EVERY))
+    // Nor may few use up at once what all have in a minute.
+    let at_once = LOOKS_AT_ONCE.min(looks_a_minute / 3) / busy;
+    (at_once.max(3), every.max(LOOK_EVERY))
 }
 
 impl Context {
@@ -499,7 +501,7 @@ mod tests {
         assert_eq!(share(1, 1200), (20, Duration::from_secs(1)));
         assert_eq!(share(4, 1200), (5, Duration::from_secs(4)));
         assert_eq!(share(60, 1200), (3, Duration::from_secs(60)));
-        assert_eq!(share(1, 60), (20, Duration::from_secs(20)));
+        assert_eq!(share(1, 60), (3, Duration::from_secs(20)));
         for busy in [1, 7, 100] {
             let (_, every) = share(busy, 1200);
             let calls = 60.0 / every.as_secs_f64() * busy as f64 * f64::from(CALLS_OF_A_LOOK);

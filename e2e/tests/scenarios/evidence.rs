@@ -333,7 +333,7 @@ async fn twelve_thousand_names_cost_no_more_searches_than_a_hundred() -> anyhow:
 /// at once, and nobody sees the limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_edited_all_the_time_do_not_use_the_cloud_up() -> anyhow::Result<()> {
-    const BUSY: u64 = 10;
+    const BUSY: u64 = 4;
     const LIMIT: u64 = 300;
     let limit = format!("--cloud-calls-per-minute={LIMIT}");
     let stage = running_with(&[&limit, "--recheck-interval=1h"]).await;

@@ -222,7 +222,9 @@ fn a_damaged_part_is_refused() {
         ("it contains shrunk.yaml, which is not part of a backup", &|m| {
             set_file(m, "shrunk.yaml", "{}")
         }),
-        ("it holds readme, which no backup does", &|m| set_file(m, "readme", "")),
+        ("it contains readme, which is not part of a backup", &|m| {
+            set_file(m, "readme", "")
+        }),
         ("deleted.yaml does not match the originals", &|m| {
             edit_original(m, "/roleRef/name", json!("admin"))
         }),
