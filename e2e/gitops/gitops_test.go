@@ -66,7 +66,6 @@ var expected = map[string]struct {
 	"TypeMismatch-stalled":        {status.FailedStatus, "Degraded"},
 	"UndecidedNames-stalled":      {status.FailedStatus, "Degraded"},
 	"VerifyFailed-stalled":        {status.FailedStatus, "Degraded"},
-	"WriteFailed-stalled":         {status.FailedStatus, "Degraded"},
 	"WrongAccount-stalled":        {status.FailedStatus, "Degraded"},
 }
 
