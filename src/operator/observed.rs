@@ -89,7 +89,10 @@ impl Watched {
     /// Whether its status was written, and lacks what the operator always writes into it.
     pub fn has_lost_its_conditions(&self) -> bool {
         // Before its first visit, it is -1.
-        let was_written = self.status.observed_generation.is_some_and(|generation| generation >= 0);
+        let was_written = self
+            .status
+            .observed_generation
+            .is_some_and(|generation| generation >= 0);
         was_written && self.condition(ConditionType::Ready).is_none()
     }
 
