@@ -45,7 +45,7 @@ use std::time::Duration;
 use transport::Transport;
 pub(crate) use transport::chain;
 
-/// The first wait between two proofs of credentials that do not serve.
+/// The first wait between two proofs of rejected credentials.
 const FIRST_PROOF: Duration = Duration::from_secs(1);
 /// And the last.
 const LAST_PROOF: Duration = Duration::from_secs(60);

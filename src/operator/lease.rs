@@ -6,7 +6,7 @@
 //! - The leader counts from the start of its last successful renewal, and steps down by itself after two thirds of that time,
 //!   whether or not it can still reach anybody: before another may start.
 //!
-//! - One that is not fit to work (its credentials do not serve) lets the others go first: it takes a Lease that is free only when nobody else
+//! - One that is not fit to work (its credentials are rejected) lets the others go first: it takes a Lease that is free only when nobody else
 //!   has done so for the Lease's duration.
 //!
 //! The Lease keeps two processes from working against each other. That nothing is lost if they do all the same rests on the

@@ -38,7 +38,7 @@ const NOBODY_KNOWN: Seen = Seen {
     bindings_gone: false,
 };
 
-/// Nobody can tell whether they are active.
+/// It is not known whether they are active.
 const LOG_SILENT: Seen = Seen {
     reason: "WaitingForInactivity",
     reason_if_forbidden: "WaitingForInactivity",
@@ -337,7 +337,7 @@ async fn ack_does_not_purge_the_kubeconfig() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the leaver is active: the operator waits, and looks again.
+/// It is not known whether the leaver is active: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_say_where_the_audit_log_is() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -355,7 +355,7 @@ async fn sls_does_not_tell_about_the_logstore() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the log can be searched: the operator waits, and looks again.
+/// It is not known whether the log can be searched: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -364,7 +364,7 @@ async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the log has gaps: the operator waits, and looks again.
+/// It is not known whether the log has gaps: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_count_the_records() -> anyhow::Result<()> {
     let mut stage = stage().await;
