@@ -18,7 +18,7 @@ struct Cli {
     #[command(subcommand)]
     verb: Verb,
 
-    /// How to write the log.
+    /// The log format.
     #[arg(long, env = "ACK_OFFBOARDING_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     log_format: LogFormat,
 }
@@ -27,11 +27,11 @@ struct Cli {
 enum Verb {
     /// Runs the operator.
     Run(Box<RunArgs>),
-    /// Checks everything that `run` needs, changes nothing, and says what to do about what is wrong. Ends with 0 if nothing is.
+    /// Checks everything that `run` needs without changing anything, and says how to fix what is wrong. Exits with 0 if nothing is wrong.
     Doctor {
         #[command(flatten)]
         args: Box<RunArgs>,
-        /// How to print what was found.
+        /// The output format.
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
@@ -93,7 +93,7 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("what was found cannot be written as JSON: {error}");
+            eprintln!("cannot write the report as JSON: {error}");
             return ExitCode::FAILURE;
         }
     }
@@ -110,7 +110,7 @@ fn print_crd() -> ExitCode {
             false => ExitCode::FAILURE,
         },
         Err(error) => {
-            eprintln!("the CRD cannot be written as YAML: {error}");
+            eprintln!("cannot write the CRD as YAML: {error}");
             ExitCode::FAILURE
         }
     }

@@ -209,33 +209,33 @@ impl Metrics {
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "reconciles",
-            "Visits to UserOffboardings that ended",
+            "Completed reconciles of UserOffboardings",
             self.reconciles.clone(),
         );
         registry.register_with_unit(
             "reconcile_duration",
-            "How long visits to UserOffboardings took",
+            "How long reconciles of UserOffboardings took",
             Unit::Seconds,
             self.reconcile_duration.clone(),
         );
         registry.register(
             "bindings_removed",
-            "Bindings that were deleted, or lost a leaver that shared them",
+            "Bindings that were deleted, or from which a leaver was removed",
             self.bindings_removed.clone(),
         );
         registry.register(
             "backups",
-            "ConfigMaps with a backup that were stored and read back",
+            "Backup ConfigMaps that were stored and read back",
             self.backups.clone(),
         );
         registry.register(
             "cloud_requests",
-            "Requests to Alibaba Cloud, each try, by how they ended: Ok, or the kind of the error",
+            "Requests to Alibaba Cloud, counting each attempt, by outcome: Ok, or the kind of error",
             self.cloud_tries.clone(),
         );
         registry.register(
             "cloud_retries",
-            "Repetitions of calls to Alibaba Cloud that may succeed the next time",
+            "Retries of calls to Alibaba Cloud",
             self.cloud_retries.clone(),
         );
         registry.register_with_unit(
@@ -246,7 +246,7 @@ impl Metrics {
         );
         registry.register(
             "credential_failures",
-            "Requests that failed because the operator's own credentials are missing or not accepted",
+            "Requests that failed because the operator's own credentials are missing or were rejected",
             self.credential_failures.clone(),
         );
         registry.register(
@@ -256,18 +256,19 @@ impl Metrics {
         );
         registry.register_with_unit(
             "fence_duration",
-            "How long it took until a read of the index was known to be current",
+            "How long it took until the index was known to be up to date",
             Unit::Seconds,
             self.fence_duration.clone(),
         );
         registry.register(
             "fence_failures",
-            "Times that the fence did not serve, and bindings were listed instead",
+            "Times that the fence failed and all bindings were listed instead",
             self.fence_failures.clone(),
         );
         registry.register_with_unit(
             "index_lag",
-            "How far the index is behind the API server, as measured last: up to a second, which means that or more; NaN if it is not known",
+            "How far the index was behind the API server at the last measurement; 1 means a second or more, NaN that it is \
+             unknown",
             Unit::Seconds,
             self.index_lag.clone(),
         );

@@ -16,6 +16,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("doubt", "When nobody can tell whether they are"),
     ("evidence", "When the log cannot be searched for them"),
     ("waiting", "Waiting and deciding"),
+    ("usage", "What is told before anything is removed"),
     ("strictest", "Several objects, and budgets"),
     ("names", "Names that begin with the UID"),
     ("bindings", "What is removed"),

@@ -78,6 +78,11 @@ impl Grant {
         let here = self.resource_id == cluster || self.resource_id == "all-clusters";
         here && (self.role_type == "admin" || self.role_name == "cluster-admin" || self.is_owner == 1)
     }
+
+    /// Whether it is that of whoever made the cluster.
+    pub fn is_owner_of(&self, cluster: &str) -> bool {
+        self.resource_id == cluster && self.is_owner == 1
+    }
 }
 
 /// The state of a kubeconfig's client certificate.
@@ -160,7 +165,7 @@ impl Ack {
             .filter(|name| !name.is_empty());
         // Whoever names a project where the flag is missing has one: whether its log is whole is proved by its records.
         match (audit.audit_enabled, &project) {
-            (None, None) => Err(call.malformed(&answer, "it says neither whether there is an audit log nor where")),
+            (None, None) => Err(call.malformed(&answer, "it says neither whether the audit log is on nor where it is")),
             (flag, _) => Ok(AuditProject {
                 enabled: flag.unwrap_or(true),
                 project,
@@ -184,7 +189,7 @@ impl Ack {
             let answer = self.client.send(&call).await?;
             let States { page, states } = call.json(&answer)?;
             if page.is_none() && states.is_none() {
-                return Err(call.malformed(&answer, "it holds no list"));
+                return Err(call.malformed(&answer, "it contains no list"));
             }
             let total = page.and_then(|page| page.total_count);
             let states = states.unwrap_or_default();
@@ -193,7 +198,7 @@ impl Ack {
                     return Err(call.malformed(&answer, "the list changed while it was read"));
                 }
                 if all.get(start..).is_some_and(|last| last == states.as_slice()) {
-                    return Err(call.malformed(&answer, "it is the same page again"));
+                    return Err(call.malformed(&answer, "the same page came twice"));
                 }
             }
             before = Some((total, all.len()));
@@ -204,7 +209,7 @@ impl Ack {
                 return Ok(all.into_iter().map(KubeconfigState::from).collect());
             }
             if empty {
-                return Err(call.malformed(&answer, "it is an empty page, and yet not the last"));
+                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
             }
         }
         Err(failure(
@@ -267,7 +272,7 @@ impl Ack {
                 operation,
                 &target,
                 ErrorKind::Rejected,
-                "this is no ID",
+                "this is not an ID",
             ));
         };
         Ok(Call::at(
@@ -326,6 +331,14 @@ mod tests {
             (grant("c1", "custom", "view", 0), false),
         ] {
             assert_eq!(grant.is_administrator_of("c1"), expected, "{grant:?}");
+        }
+        for (grant, expected) in [
+            (grant("c1", "admin", "", 1), true),
+            (grant("c1", "admin", "", 0), false),
+            (grant("c2", "admin", "", 1), false),
+            (grant("all-clusters", "admin", "", 1), false),
+        ] {
+            assert_eq!(grant.is_owner_of("c1"), expected, "{grant:?}");
         }
         let least: Grant = serde_json::from_value(json!({"resource_id": "c1"})).unwrap();
         assert!(!least.is_administrator_of("c1"));

@@ -132,9 +132,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub(crate) enum DecodeError {
     #[error("the answer is larger than {} MiB", BODY_LIMIT >> 20)]
     TooLarge,
-    #[error("the answer's compression is broken")]
+    #[error("the answer cannot be decompressed")]
     Broken,
-    #[error("the answer is compressed with {0}, which was not asked for")]
+    #[error("the answer is compressed with {0}, which the operator did not request")]
     Unknown(String),
 }
 

@@ -51,7 +51,7 @@ impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the operator's own limit of {} calls a minute is reached",
+            "the operator reached its own limit of {} calls a minute",
             self.per_minute
         )
     }

@@ -108,7 +108,7 @@ impl Call {
         serde_json::from_slice(&answer.body).map_err(|error| {
             let what = match no_json(&answer.body) {
                 Some(what) => what.to_owned(),
-                None if error.is_eof() => "it breaks off".to_owned(),
+                None if error.is_eof() => "it is cut off".to_owned(),
                 None => error.to_string(),
             };
             self.malformed(answer, &what)
@@ -165,7 +165,7 @@ impl Call {
 pub(crate) fn no_json(body: &[u8]) -> Option<&'static str> {
     match body.trim_ascii_start().first() {
         None => Some("it is empty"),
-        Some(b'<') => Some("it is HTML or XML, where JSON is expected; is this the service's endpoint?"),
+        Some(b'<') => Some("it is HTML or XML instead of JSON; is this the service's endpoint?"),
         Some(_) => None,
     }
 }

@@ -125,7 +125,7 @@ impl Client {
             if Instant::now() + delay >= deadline {
                 return Err(error);
             }
-            tracing::debug!(%error, ?delay, "trying again");
+            tracing::debug!(%error, ?delay, "retrying");
             METRICS.cloud_retried(call.service, call.operation);
             sleep(delay).await;
         }
@@ -193,7 +193,7 @@ impl Client {
         let late = |_| {
             Err(call.error(
                 ErrorKind::TimedOut,
-                &format!("not done after {:?}", self.0.timeouts.overall),
+                &format!("no result after {:?}", self.0.timeouts.overall),
             ))
         };
         timeout_at(deadline, work).await.unwrap_or_else(late)
@@ -296,7 +296,7 @@ impl fmt::Debug for Client {
 fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
     match answer.status {
         200..=299 => return Ok(answer),
-        100..=399 => return Err(call.malformed(&answer, "it leads elsewhere, as no API of the service does")),
+        100..=399 => return Err(call.malformed(&answer, "it is a redirect, which the service's APIs never send")),
         _ => {}
     }
     let said = Complaint::read(&answer.headers, &answer.body);
@@ -311,12 +311,12 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
     );
     let message = match (&said.code, kind) {
         (None, ErrorKind::Malformed) => clean(
-            "it is no error message of the service; is this the service's endpoint?",
+            "it is not an error message of the service; is this the service's endpoint?",
             &[],
         ),
         // These quote what was signed, and nothing else of use.
         (Some(code), _) if code.starts_with("Signature") => {
-            "the service computes another signature; is the access key's secret right?".into()
+            "the service computed a different signature; is the access key's secret correct?".into()
         }
         _ => clean(&message, secrets),
     };

@@ -51,10 +51,10 @@ pub const TRUST: &str = "Check the trust policy of the operator's role: it must 
 /// The operator takes its cluster for another.
 pub const CLUSTER: &str = "Check the operator's cluster ID and region.";
 /// The operator's credentials are not accepted.
-pub const CREDENTIALS: &str = "Check the RRSA set-up, or the access key, that the operator uses (a key in its environment is read when it starts).";
+pub const CREDENTIALS: &str = "Check the operator's RRSA set-up, access key or CLI profile (the operator reads a key in its environment only when it starts).";
 /// The clocks differ.
 pub const CLOCK: &str =
-    "Set the clock of the operator's node right: the services refuse requests that are more than 15 minutes off.";
+    "Correct the clock of the operator's node: the services refuse requests that are more than 15 minutes off.";
 const NO_OPERATION: &str = "Check the operator's endpoints: this one does not know the operation.";
 
 const EVERY: &[Service] = &[Sts, Ims, Ram, Ack, Sls];
@@ -254,7 +254,7 @@ pub const CODES: &[Code] = &[
         "ParameterInvalid",
         Some(400),
         Rejected,
-        "SLS does not take the query, or has no index for a field in it",
+        "SLS rejected the query, or has no index for a field in it",
         "",
         PAGE,
     ),
@@ -293,7 +293,7 @@ pub const CODES: &[Code] = &[
         "InvalidSecurityToken*",
         None,
         Credentials,
-        "the security token is not accepted",
+        "the security token was rejected",
         CREDENTIALS,
         PAGE,
     ),
@@ -347,7 +347,7 @@ pub const CODES: &[Code] = &[
         "SignatureNonceUsed*",
         None,
         Credentials,
-        "the request came twice",
+        "the request was sent twice",
         "",
         PAGE,
     ),
@@ -383,7 +383,7 @@ pub const CODES: &[Code] = &[
         "AuthenticationFail*",
         None,
         Credentials,
-        "STS does not accept the OIDC token",
+        "STS rejected the OIDC token",
         CREDENTIALS,
         PAGE,
     ),
@@ -497,7 +497,7 @@ impl Code {
             Throttled | Server if self.services == [Sls] => "the call is repeated",
             Throttled | Server => "the call is repeated; the purge in the next reconcile",
             Conflict => "the purge is repeated after 5 s, then with backoff",
-            Forbidden | ClusterNotFound => "every hour, until somebody changes it",
+            Forbidden | ClusterNotFound => "every hour, until the cause is fixed",
             Credentials if self.advice != CREDENTIALS => "with backoff",
             NotFound if self.services == [Sts] => "with backoff",
             Credentials => "once with other credentials, then with backoff",

@@ -77,7 +77,11 @@ impl Endpoint {
     /// password.
     pub fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
         if url.contains('@') {
-            return Err(invalid(service, "…@…", "an endpoint has no user or password"));
+            return Err(invalid(
+                service,
+                "…@…",
+                "an endpoint must not contain a user or password",
+            ));
         }
         let wrong = |reason| invalid(service, url, reason);
         let uri: Uri = url
@@ -87,7 +91,7 @@ impl Endpoint {
             return Err(wrong("it is not a URL of the form https://host[:port]"));
         };
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong("an endpoint has neither path nor query"));
+            return Err(wrong("an endpoint must not contain a path or query"));
         }
         let host_only = authority.as_str() == authority.host();
         if authority.host().is_empty() || !(host_only || authority.port_u16().is_some_and(|port| port > 0)) {
@@ -103,14 +107,16 @@ impl Endpoint {
                 authority: authority.clone(),
             }),
             "http" => Err(wrong(
-                "http is for loopback hosts only (127.0.0.0/8, ::1, localhost); use https",
+                "http is allowed for loopback hosts only (127.0.0.0/8, ::1, localhost); use https",
             )),
             _ => Err(wrong("the scheme must be https")),
         }
     }
 
     fn preset(what: &'static str, host: &str) -> Result<Self, InvalidEndpoint> {
-        let authority = host.parse().map_err(|_| invalid(what, host, "it makes no host name"))?;
+        let authority = host
+            .parse()
+            .map_err(|_| invalid(what, host, "it does not form a host name"))?;
         Ok(Endpoint { https: true, authority })
     }
 
@@ -210,7 +216,7 @@ impl Endpoints {
     pub fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || region.len() > 40 || !region.bytes().all(named) {
-            return Err(invalid("region", region, "a region is of the form cn-hangzhou"));
+            return Err(invalid("region", region, "a region has the form cn-hangzhou"));
         }
         let pick = |service, url: &Option<String>, host: &str| match url {
             Some(url) => Endpoint::parse(service, url),

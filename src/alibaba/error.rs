@@ -184,16 +184,16 @@ impl fmt::Display for ApiError {
             ErrorKind::ClusterNotFound => ": no such cluster",
             ErrorKind::Forbidden => ": forbidden",
             ErrorKind::Throttled => ": throttled",
-            ErrorKind::Conflict => ": another change is under way",
+            ErrorKind::Conflict => ": another change is in progress",
             ErrorKind::Budget => ": not sent",
             ErrorKind::Credentials if self.is_about_the_clock() => {
-                ": the clocks of the operator and of the service differ"
+                ": the clocks of the operator and the service differ"
             }
             ErrorKind::Credentials => ": the operator's credentials do not work",
             ErrorKind::Server => ": the service failed",
             ErrorKind::Connection => ": no connection",
             ErrorKind::TimedOut => ": no answer in time",
-            ErrorKind::Malformed => ": an answer that cannot be understood",
+            ErrorKind::Malformed => ": cannot understand the answer",
             ErrorKind::Rejected => ": rejected",
         })?;
         match (&self.code, self.message.is_empty()) {

@@ -132,7 +132,7 @@ impl Ims {
         };
         let raw = call.json::<Found>(&answer)?.user.bounded();
         if raw.user_id != uid.as_str() {
-            return Err(call.malformed(&answer, "it is about another user than the one asked for"));
+            return Err(call.malformed(&answer, "it describes another user than the requested one"));
         }
         Ok(Some(raw))
     }

@@ -45,7 +45,7 @@ use std::time::Duration;
 use transport::Transport;
 pub(crate) use transport::chain;
 
-/// The first wait between two proofs of credentials that do not serve.
+/// The first wait between two proofs of rejected credentials.
 const FIRST_PROOF: Duration = Duration::from_secs(1);
 /// And the last.
 const LAST_PROOF: Duration = Duration::from_secs(60);
@@ -150,12 +150,12 @@ impl Cloud {
                 .build();
             while *state.borrow_and_update() != CredentialsState::Usable {
                 if let Err(error) = self.sts.get_caller_identity().await {
-                    tracing::warn!(%error, "the credentials for Alibaba Cloud could not be proved; they are tried again");
+                    tracing::warn!(%error, "cannot verify the Alibaba Cloud credentials; the operator retries automatically");
                     let delay = delays.next().unwrap_or(LAST_PROOF);
                     tokio::time::sleep(delay.max(error.retry_after.unwrap_or_default())).await;
                 }
             }
-            tracing::info!("the credentials for Alibaba Cloud serve");
+            tracing::info!("Alibaba Cloud accepts the credentials");
             // The sender lives as long as `self`.
             while tokio::time::timeout(PROVE_AGAIN, state.wait_for(|state| *state != CredentialsState::Usable))
                 .await

@@ -201,7 +201,7 @@ impl Ram {
             let page: Page<P> = call.json(&answer)?;
             let marker = page.marker.filter(|marker| !marker.is_empty());
             let Some(found) = entries(page.entries) else {
-                return Err(call.malformed(&answer, "it holds no list"));
+                return Err(call.malformed(&answer, "it contains no list"));
             };
             // Where it is not said, a marker tells that there is more; an empty page without one, and a full one, tell nothing.
             let ends = marker.is_none() && (1..PAGE).contains(&found.len());
@@ -211,14 +211,14 @@ impl Ram {
                 return Ok(all);
             }
             if found.is_empty() {
-                return Err(call.malformed(&answer, "it is an empty page, and yet not the last"));
+                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
             }
             all.extend(found);
             let Some(marker) = marker else {
-                return Err(call.malformed(&answer, "it is not the last page, and yet has no marker of the next"));
+                return Err(call.malformed(&answer, "it is not the last page but has no marker for the next one"));
             };
             if !markers.insert(marker.clone()) {
-                return Err(call.malformed(&answer, "it has the marker of a page that was already read"));
+                return Err(call.malformed(&answer, "its marker leads to a page that was already read"));
             }
             query = vec![("MaxItems", PAGE.to_string()), ("Marker", marker)];
         }

@@ -63,6 +63,8 @@ pub struct Index {
     pub json_texts: BTreeMap<String, usize>,
     /// The other fields with an index, each with its type (at most 32 characters of it). A search for a word finds nothing there.
     pub other_types: BTreeMap<String, String>,
+    /// Fields that the index keeps without analytics (`doc_value: false`): they are found by a search, and are no columns in SQL.
+    pub without_analytics: BTreeSet<String>,
     /// When it was last changed, in seconds since 1970, if the service says so. A change takes effect only for records
     /// that are written after it (SLS, "Create indexes").
     pub changed_at: Option<i64>,
@@ -79,6 +81,11 @@ impl Index {
             inner.is_some_and(|inner| inner.split('.').count() <= *depth) && !self.other_types.contains_key(field)
         };
         self.keys.contains(field) || self.json_texts.iter().any(within)
+    }
+
+    /// Whether this field is a column of text in SQL, as far as the index says: a full-text index makes none.
+    pub fn analyses_text(&self, field: &str) -> bool {
+        self.finds_text(field) && !self.without_analytics.contains(field)
     }
 }
 
@@ -344,7 +351,7 @@ impl Sls {
         let RawLogs { meta, data } = call.json(&answer)?;
         let data = data.unwrap_or_default();
         if (data.len() as u64) < meta.count {
-            let message = format!("it counts {} records, and has {}", meta.count, data.len());
+            let message = format!("it counts {} records but contains {}", meta.count, data.len());
             return Err(call.malformed(&answer, &message));
         }
         Ok(Logs {
@@ -432,9 +439,9 @@ impl Sls {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let edge = project.starts_with('-') || project.ends_with('-');
         if project.is_empty() || project.len() > 63 || edge || !project.bytes().all(named) {
-            return Err(rejected("this is no name of an SLS project"));
+            return Err(rejected("this is not the name of an SLS project"));
         }
-        let path = path(segments).ok_or_else(|| rejected("this is no name of a logstore"))?;
+        let path = path(segments).ok_or_else(|| rejected("this is not the name of a logstore"))?;
         let connect = self
             .endpoint
             .connect(project)
@@ -450,6 +457,7 @@ fn read_index(raw: &RawIndex) -> Index {
         keys: auto_texts(raw.line.as_ref()).collect(),
         json_texts: BTreeMap::new(),
         other_types: BTreeMap::new(),
+        without_analytics: BTreeSet::new(),
         changed_at: raw.last_modify_time,
     };
     for (name, key) in raw.keys.iter().flatten() {
@@ -473,6 +481,9 @@ fn read_index(raw: &RawIndex) -> Index {
 
 impl Index {
     fn add(&mut self, name: String, key: &Value) {
+        if key.get("doc_value").and_then(Value::as_bool) == Some(false) {
+            self.without_analytics.insert(name.clone());
+        }
         match key.get("type").and_then(Value::as_str) {
             Some("text") => {
                 self.keys.insert(name);
@@ -524,6 +535,35 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
+
+    #[test]
+    fn a_field_is_a_column_unless_the_index_keeps_it_without_analytics() {
+        let raw = serde_json::json!({
+            "line": {"token": [","]},
+            "keys": {
+                "on": {"type": "text", "doc_value": true},
+                "off": {"type": "text", "doc_value": false},
+                "unsaid": {"type": "text"},
+                "number": {"type": "long", "doc_value": true},
+                "user": {"type": "json", "json_keys": {
+                    "username": {"type": "text", "doc_value": true}, "uid": {"type": "text", "doc_value": false},
+                }},
+            },
+        });
+        let index = read_index(&serde_json::from_value(raw).unwrap());
+        for (field, expected) in [
+            ("on", true),
+            ("off", false),
+            ("unsaid", true),
+            ("number", false),
+            ("user.username", true),
+            ("user.uid", false),
+            ("full text only", false),
+        ] {
+            assert_eq!(index.analyses_text(field), expected, "{field}");
+        }
+        assert!(index.finds_text("off"), "it is searched all the same");
+    }
 
     /// Answers as SLS does to whoever asks for the host `serves`, and cuts the connection of everybody else. Who was asked for, in order.
     async fn hosts_asked(serves: &'static str, other: Option<&str>) -> (Vec<Result<(), ErrorKind>>, Vec<String>) {

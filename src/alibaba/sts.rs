@@ -57,10 +57,10 @@ impl Sts {
         let answer = self.client.send(&call).await?;
         let caller: CallerIdentity = call.json(&answer)?;
         if caller.account_id.is_empty() || !caller.account_id.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(call.malformed(&answer, "its AccountId is no account's ID"));
+            return Err(call.malformed(&answer, "its AccountId is not an account ID"));
         }
         if caller.account_id.len() > NAME_LIMIT {
-            return Err(call.malformed(&answer, "its AccountId is no account's ID"));
+            return Err(call.malformed(&answer, "its AccountId is not an account ID"));
         }
         let given = |id: Option<String>| id.filter(|id| !id.is_empty()).map(|id| legible(&id, NAME_LIMIT));
         let date = answer.headers.get(header::DATE).and_then(|date| date.to_str().ok());

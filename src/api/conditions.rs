@@ -73,7 +73,7 @@ vocabulary!(
         RamUser,
         /// The UID is an existing RAM role.
         RamRole,
-        /// RAM does not know the UID any more, and it still holds, or held, something here.
+        /// RAM no longer knows the UID, and it has, or had, access here.
         DeletedFromRam,
         /// The RAM user is in the recycle bin.
         InRecycleBin,
@@ -85,10 +85,12 @@ vocabulary!(
         TypeMismatch,
         /// The UID is a user and a role at once.
         AmbiguousIdentity,
-        /// Nobody knows the UID, and it holds nothing here.
+        /// RAM does not know the UID, and it has no access here.
         NothingFound,
-        /// A service could not be asked.
+        /// A service did not answer.
         LookupFailed,
+        /// Alibaba Cloud does not accept the operator's credentials.
+        CredentialsRejected,
         /// The credentials belong to another account than the cluster.
         WrongAccount,
         /// No request in the window.
@@ -145,9 +147,15 @@ vocabulary!(
         NothingToBackUp,
         /// A backup could not be written.
         WriteFailed,
+        /// A quota of the operator's namespace leaves no room for a backup.
+        QuotaExceeded,
+        /// An admission policy or webhook refuses a backup.
+        BackupRefused,
+        /// A binding is too large to be backed up.
+        BindingTooLarge,
         /// A backup does not read back as it was written.
         VerifyFailed,
-        /// A backup that was stored is not there any more.
+        /// A backup that was stored no longer exists.
         BackupMissing,
         /// A subject begins with the UID, and the spec has not decided whose it is.
         UndecidedNames,
@@ -167,6 +175,8 @@ vocabulary!(
         PoliciesNotInForce,
         /// A permission is missing.
         Forbidden,
+        /// A mutating webhook or policy changes bindings while the operator updates them.
+        ChangedByWebhook,
         /// Bindings shared with others were left, as the operator may not change them.
         SharedBindingsKept,
         /// A deleted binding waits for its finalizers, and still grants access.
@@ -201,12 +211,106 @@ vocabulary!(
         ClusterNotFound,
         /// Another object works on the same UID.
         Queued,
+        /// As many offboardings as may have begun in the last hour.
+        RunLimitReached,
         /// Access was found after the end.
         AccessReturned,
         /// Work goes on.
         InProgress,
     }
 );
+
+/// Who ends a state, which is a reason of the condition Ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// Nobody: the object is where its spec wants it.
+    Reached,
+    /// It waits because somebody asked for that, in the spec.
+    Asked,
+    /// The operator: it retries, and what is in the way is expected to go away.
+    Operator,
+    /// A person must change something. The condition Stalled is True.
+    Person,
+}
+
+impl Reason {
+    /// The one rule for Stalled: who ends this state. `None` of a reason that is never a state.
+    pub fn ends(self) -> Option<Ends> {
+        Some(match self {
+            Reason::Offboarded | Reason::NothingToRemove | Reason::DryRunComplete => Ends::Reached,
+            Reason::Suspended | Reason::AwaitingApproval | Reason::WaitingForInactivity => Ends::Asked,
+            Reason::Pending
+            | Reason::LookupFailed
+            | Reason::WriteFailed
+            | Reason::BackupMissing
+            | Reason::Conflict
+            | Reason::Terminating
+            | Reason::RefusedByAck
+            | Reason::NotConfirmed
+            | Reason::Queued
+            | Reason::RunLimitReached
+            | Reason::InProgress => Ends::Operator,
+            Reason::ProtectedIdentity
+            | Reason::NameMismatch
+            | Reason::TypeMismatch
+            | Reason::AmbiguousIdentity
+            | Reason::CredentialsRejected
+            | Reason::WrongAccount
+            | Reason::QuotaExceeded
+            | Reason::BackupRefused
+            | Reason::BindingTooLarge
+            | Reason::VerifyFailed
+            | Reason::UndecidedNames
+            | Reason::BudgetSpent
+            | Reason::KeepsChanging
+            | Reason::PolicyLimitExceeded
+            | Reason::PoliciesNotInForce
+            | Reason::Forbidden
+            | Reason::ChangedByWebhook
+            | Reason::SharedBindingsKept
+            | Reason::RestoredByManager
+            | Reason::ClusterNotFound
+            | Reason::AccessReturned => Ends::Person,
+            Reason::RamUser
+            | Reason::RamRole
+            | Reason::DeletedFromRam
+            | Reason::InRecycleBin
+            | Reason::NothingFound
+            | Reason::NoActivity
+            | Reason::ActiveInWindow
+            | Reason::AuditDisabled
+            | Reason::LogstoreMissing
+            | Reason::FieldNotIndexed
+            | Reason::RetentionTooShort
+            | Reason::AuditTooRecent
+            | Reason::AuditGap
+            | Reason::NotSearchable
+            | Reason::RecordUnreadable
+            | Reason::ResultInconsistent
+            | Reason::ResultIncomplete
+            | Reason::TooManyRecords
+            | Reason::QueryFailed
+            | Reason::CloudBudgetSpent
+            | Reason::Automatic
+            | Reason::PlanApproved
+            | Reason::OverrideActive
+            | Reason::OverrideUnknown
+            | Reason::WaitExpired
+            | Reason::DryRun
+            | Reason::Stored
+            | Reason::NothingToBackUp
+            | Reason::Removed
+            | Reason::Purged
+            | Reason::NothingToPurge
+            | Reason::Kept
+            | Reason::BindingsRemain
+            | Reason::Verified
+            | Reason::BindingFound
+            | Reason::KubeconfigReissued
+            | Reason::None => return Option::None,
+        })
+    }
+}
 
 /// Whether a condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +319,7 @@ pub enum ConditionStatus {
     True,
     /// It does not hold.
     False,
-    /// Nobody can tell, or nobody has looked yet.
+    /// It is unknown, or not evaluated yet.
     Unknown,
 }
 

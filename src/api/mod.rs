@@ -7,7 +7,7 @@ mod reference;
 pub mod spec;
 pub mod status;
 
-pub use conditions::{ConditionStatus, ConditionType, Reason};
+pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
 pub use crd::{crd, crd_yaml};
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
@@ -16,7 +16,7 @@ pub use spec::{
 pub use status::{
     ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
     IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
-    ResolvedIdentityType, UserOffboardingStatus,
+    ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.

@@ -1,6 +1,6 @@
 //! Compares `docs/api.md` with the code, in both directions.
 
-use super::{ConditionType, Reason, crd};
+use super::{ConditionType, Ends, Reason, crd};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -76,6 +76,22 @@ fn every_reason_has_a_row_and_nothing_else_has() {
             let named = ConditionType::parse(condition.trim_matches('`'));
             assert!(named.is_some(), "{reason}: there is no condition {condition}");
         }
+    }
+}
+
+/// The rule, as people read it.
+#[test]
+fn the_page_says_of_each_reason_whether_a_person_must_act() {
+    let rows = rows("Reasons");
+    for reason in Reason::ALL {
+        let cells = &rows[reason.as_str()];
+        let says = cells.iter().any(|cell| cell.contains("**Stalled.**"));
+        assert_eq!(says, reason.ends() == Some(Ends::Person), "{reason}: {cells:?}");
+        let is_state = cells[0]
+            .split(", ")
+            .any(|condition| condition == "state" || condition == "any");
+        let shown = matches!(reason, Reason::NothingFound | Reason::DryRun | Reason::None);
+        assert!(shown || is_state == reason.ends().is_some(), "{reason}: {cells:?}");
     }
 }
 

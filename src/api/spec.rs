@@ -11,7 +11,7 @@ use super::status::UserOffboardingStatus;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-/// Who leaves, and how careful the operator is about it.
+/// Whose access to end, and which checks to pass first.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "ack-offboarding.io",
@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
         name = "STATE",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Where the offboarding is, or what is in its way"
+        description = "The state of the offboarding, or what blocks it"
     ),
     printcolumn(
         name = "REMOVED",
@@ -60,44 +60,44 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct UserOffboardingSpec {
     /// The RAM user's UID or the RAM role's ID: a decimal number written as a string, in quotes.
-    /// It cannot be changed: another UID is another UserOffboarding.
+    /// It cannot be changed: create another UserOffboarding for another UID.
     #[schemars(length(max = 20))]
     #[x_kube(validation = Rule::new("self.matches('^[1-9][0-9]{0,19}$')").message("uid must be the RAM UID: 1 to 20 decimal digits, without a leading zero"))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("uid is immutable: create another UserOffboarding for another UID"))]
     pub uid: String,
 
     /// The RAM user name (the part of the logon name before "@") or RAM role name that the UID must belong to, as
-    /// long as RAM still knows it. A guard against a mistyped UID: on a mismatch nothing is touched.
+    /// long as RAM still knows it. A guard against a mistyped UID: on a mismatch the operator changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("!self.contains('@')").message("expectedName is the name alone: leave out the '@' and what follows it"))]
     pub expected_name: Option<String>,
 
-    /// What the UID belongs to. RamRole must be said explicitly: a RAM role is one Kubernetes user that everyone who
-    /// assumes the role shares, all CloudSSO users of an access configuration included.
+    /// What the UID belongs to. RamRole must be set explicitly: everyone who assumes a RAM role is the same Kubernetes
+    /// user, including all CloudSSO users of an access configuration.
     #[serde(default)]
     pub identity_type: IdentityType,
 
-    /// Execute carries the offboarding out. DryRun does everything up to the plan, and changes nothing.
+    /// Execute carries out the offboarding. DryRun makes the plan and changes nothing.
     #[serde(default)]
     pub mode: Mode,
 
-    /// Automatic goes on by itself. Manual stops with a plan until the plan's digest is in approvals.
+    /// Automatic needs no approval. Manual waits until the plan's digest is in approvals.
     #[serde(default)]
     pub approval: Approval,
 
-    /// The approved plans, each by the whole digest from status.plan.digest ("sha256:" and 64 hexadecimal digits). A
-    /// list, because one manifest goes to many clusters, and each cluster's plan has a digest of its own.
+    /// The approved plans, each with the whole digest from status.plan.digest ("sha256:" and 64 hexadecimal digits). It
+    /// is a list because one manifest may go to many clusters, and each cluster's plan has its own digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["digest"]))]
     pub approvals: Vec<PlanApproval>,
 
-    /// What to do about user names that begin with the UID and a dash, and do not end in digits alone. ACK's own
-    /// certificates end in digits; whose the others are, a person must say. Each is the whole name.
+    /// What to do about user names that begin with the UID and a dash, and do not end in digits alone. The names in ACK's
+    /// own certificates end in digits; for all others, a person must decide. Each entry is a whole name.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub names: Names,
 
-    /// Stops before the next effect. What was already done stays done.
+    /// Stops before the next change. What was already done stays done.
     #[serde(default)]
     pub suspend: bool,
 
@@ -105,25 +105,25 @@ pub struct UserOffboardingSpec {
     #[serde(default)]
     pub activity_check: ActivityCheck,
 
-    /// Purge has ACK revoke the kubeconfig. Keep leaves it; only the bindings go.
+    /// Purge makes ACK revoke the kubeconfig. Keep leaves it and removes only the bindings.
     #[serde(default)]
     pub kubeconfig: KubeconfigPolicy,
 
-    /// Once reports access that returns later. Continuous removes it again, through the same checks.
+    /// Once reports access that returns later. Continuous removes it again, after the same checks.
     #[serde(default)]
     pub enforcement: Enforcement,
 }
 
-/// A person's yes to one plan.
+/// A person's approval of one plan.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanApproval {
-    /// The plan's digest, whole.
+    /// The plan's whole digest.
     #[schemars(length(max = 71))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')").message("approvals takes whole digests as in status.plan.digest: 'sha256:' and 64 hexadecimal digits in lower case"))]
     pub digest: String,
 
-    /// Why, for whoever reads it later: a ticket, say.
+    /// Why the plan was approved, for later readers: a ticket, say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
@@ -133,12 +133,12 @@ pub struct PlanApproval {
 #[derive(schemars::JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Names {
-    /// These are the identity's: bindings of them are removed as well.
+    /// Names that belong to the identity: the operator removes their bindings as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub include: Vec<String>,
 
-    /// These are somebody else's: bindings of them stay.
+    /// Names that belong to someone else: their bindings stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 256)), extend("x-kubernetes-list-type" = "set"))]
     pub ignore: Vec<String>,
@@ -159,14 +159,14 @@ pub struct ActivityCheck {
     #[schemars(range(min = 1, max = 180))]
     pub window_days: u16,
 
-    /// What to do about an identity that made requests in the window: Wait until it is quiet, or Proceed.
+    /// What to do if the identity made requests in the window: Wait until a window has none, or Proceed.
     pub when_active: OnUncertainty,
 
-    /// What to do when the audit log cannot tell: Wait until it can, or Proceed.
+    /// What to do if the audit log cannot prove either: Wait until it can, or Proceed.
     pub when_unknown: OnUncertainty,
 
     /// Proceed after so many days of waiting, counted from status.waitingSince, whatever the audit log says. Without
-    /// it, one request a week keeps a leaver in for ever.
+    /// it, someone who makes one request a week is never offboarded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 365))]
     pub wait_at_most_days: Option<u16>,
@@ -205,7 +205,7 @@ choice!(
     }
 );
 choice!(
-    /// Whether the offboarding is carried out.
+    /// Whether to carry out the offboarding.
     Mode {
         /// Carry it out.
         Execute,
@@ -214,20 +214,20 @@ choice!(
     }
 );
 choice!(
-    /// Who says that the plan may be carried out.
+    /// Who approves the plan.
     Approval {
-        /// Nobody has to.
+        /// Nobody.
         Automatic,
         /// A person, by listing the plan's digest.
         Manual,
     }
 );
 choice!(
-    /// What to do while the identity is active, or while nobody can tell.
+    /// What to do while the identity is active, or while its activity is unknown.
     OnUncertainty {
-        /// Look again later.
+        /// Check again later.
         Wait,
-        /// Go on all the same.
+        /// Proceed anyway.
         Proceed,
     }
 );
@@ -241,11 +241,11 @@ choice!(
     }
 );
 choice!(
-    /// What happens when access returns after the end.
+    /// What happens when access returns after the offboarding is complete.
     Enforcement {
-        /// It is reported.
+        /// The operator reports it.
         Once,
-        /// It is removed again.
+        /// The operator removes it again.
         Continuous,
     }
 );

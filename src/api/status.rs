@@ -1,6 +1,6 @@
 //! The `status` of a `UserOffboarding`.
 //!
-//! Nothing here moves with the clock alone: a status is written only when what was seen or done has changed.
+//! No status field changes merely because time passes: a status is written only when what was seen or done has changed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct UserOffboardingStatus {
-    /// The generation of the spec that this status is about; -1 before the first visit.
+    /// The generation of the spec that this status describes; -1 before the first reconcile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Who the UID is.
@@ -19,13 +19,22 @@ pub struct UserOffboardingStatus {
     /// What the audit log says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<ActivityStatus>,
+    /// What still uses the identity, as the audit log tells; it decides nothing. Source addresses and whole user agents are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageStatus>,
+    /// Whether the plan takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_cluster_admin: Option<bool>,
+    /// True if ACK says that the identity created this cluster; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_creator: Option<bool>,
     /// What is to be removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStatus>,
-    /// What the current run may do, and why. Written before its first change; nobody but the operator can write it.
+    /// What the current run may do, and why. The operator writes it before the first change; nobody else can write it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clearance: Option<ClearanceStatus>,
-    /// Subjects that begin with the UID and a dash, do not end in digits alone, and that spec.names has not decided on.
+    /// Subjects that begin with the UID and a dash, do not end in digits alone, and are not in spec.names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub undecided_names: Vec<String>,
@@ -38,9 +47,12 @@ pub struct UserOffboardingStatus {
     /// The kubeconfig that ACK issued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kubeconfig: Option<KubeconfigStatus>,
-    /// Since when the offboarding has been waiting for the identity to be inactive.
+    /// Since when the offboarding has been waiting for the identity to become inactive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_since: Option<Time>,
+    /// Since when it is neither at its end nor waiting because the spec says so: for longer than a day, somebody should look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished_since: Option<Time>,
     /// When the current run, or the last one, made its first change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
@@ -50,7 +62,7 @@ pub struct UserOffboardingStatus {
     /// When the offboarding was last verified as complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Time>,
-    /// What holds, and why; one entry for each type.
+    /// The conditions; one entry for each type.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
@@ -59,7 +71,7 @@ pub struct UserOffboardingStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityStatus {
-    /// What kind of identity it is, as far as anything still knows it.
+    /// What kind of identity it is, if that is still known.
     #[serde(rename = "type")]
     pub type_: ResolvedIdentityType,
     /// Its name: the RAM user name or the RAM role name.
@@ -70,10 +82,10 @@ pub struct IdentityStatus {
     /// When it was moved to RAM's recycle bin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Time>,
-    /// What it was when RAM last knew it, if RAM does not know it any more.
+    /// What it was when RAM last knew it, if it is no longer known to RAM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_known: Option<LastKnownIdentity>,
-    /// When it was found to exist again after it had been gone: approvals from before are void.
+    /// When the operator found that it exists again after it had been deleted. Earlier approvals are void.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returned_at: Option<Time>,
 }
@@ -94,7 +106,7 @@ pub struct LastKnownIdentity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClearanceStatus {
-    /// The run: backups bear it too.
+    /// The ID of the run, as in its backups.
     #[serde(rename = "runID")]
     pub run_id: String,
     /// Why the run may change something.
@@ -110,13 +122,13 @@ pub struct ClearanceStatus {
 /// Why a run may change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Decision {
-    /// Nobody has to approve, and the identity is inactive.
+    /// No approval is needed, and the identity is inactive.
     Automatic,
     /// A person approved the plan.
     PlanApproved,
-    /// The identity is active, and the spec says to proceed.
+    /// The identity is active, but the spec says to proceed.
     OverrideActive,
-    /// Activity is unknown, and the spec says to proceed.
+    /// Activity is unknown, but the spec says to proceed.
     OverrideUnknown,
     /// The longest wait that the spec allows is over.
     WaitExpired,
@@ -131,7 +143,7 @@ pub enum ResolvedIdentityType {
     RamRole,
     /// The Alibaba Cloud account itself.
     RootAccount,
-    /// Nothing knows it any more.
+    /// It is no longer known.
     Unknown,
 }
 
@@ -154,7 +166,7 @@ pub struct ActivityStatus {
     pub state: ActivityState,
     /// The length of the window in days.
     pub window_days: u16,
-    /// When the audit log was last asked.
+    /// When the audit log was last searched.
     pub checked_at: Time,
     /// The latest request found in the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,20 +183,61 @@ pub struct ActivityStatus {
     /// The user agent of that request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
-    /// The SLS project that was asked.
+    /// The SLS project that was searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The logstore that was asked.
+    /// The logstore that was searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logstore: Option<String>,
+}
+
+/// What still uses the identity: the requests in the window that were authenticated as it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageStatus {
+    /// Why there is no list, if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_available: Option<String>,
+    /// How many requests; if truncated, at least so many.
+    pub total: u32,
+    /// From how many source addresses; if truncated, at least so many.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
+    /// Whether rows are missing; the counts may be too low then.
+    pub truncated: bool,
+    /// The latest 20 by user, kind of client and verb.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), extend("x-kubernetes-list-type" = "atomic"))]
+    pub rows: Vec<UsageRow>,
+}
+
+/// Requests of one user name, with one kind of client and one verb.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UsageRow {
+    /// The user name: the UID, or that of a certificate.
+    pub user: String,
+    /// The kind of client, such as kubectl: the first word of its user agent.
+    pub client: String,
+    /// The verb.
+    pub verb: String,
+    /// How many requests.
+    pub count: u32,
+    /// From how many source addresses.
+    pub sources: u32,
+    /// When the latest was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Time>,
 }
 
 /// Whether an identity is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ActivityState {
-    /// The log covers the window, and holds no request of the identity.
+    /// The log covers the window and contains no request of the identity.
     Inactive,
-    /// The log holds a request of the identity.
+    /// The log contains a request of the identity.
     Active,
     /// The log cannot prove either.
     Unknown,
@@ -200,7 +253,7 @@ pub struct PlanStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub bindings: Vec<PlannedBinding>,
-    /// How many bindings the plan holds.
+    /// How many bindings the plan contains.
     pub total: u32,
 }
 
@@ -219,7 +272,7 @@ pub struct PlannedBinding {
     pub role_ref: String,
     /// What the operator does with it.
     pub action: BindingAction,
-    /// The owner that may bring it back (of Git, Helm, Terraform, a restore), as its labels, annotations or owner references tell.
+    /// The owner that may restore it (Git, Helm, Terraform, a backup tool), according to its labels, annotations or owner references.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
 }
@@ -229,7 +282,7 @@ pub struct PlannedBinding {
 pub enum BindingAction {
     /// Every subject is the leaver: the binding is deleted.
     Delete,
-    /// Others are bound too: only the leaver's subjects are dropped.
+    /// Others are bound too: only the leaver's subjects are removed.
     RemoveSubject,
 }
 
@@ -237,11 +290,11 @@ pub enum BindingAction {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// The newest 100 ConfigMaps that hold the backup, as NAMESPACE/NAME. All of them bear the object's UID as a label.
+    /// The newest 100 ConfigMaps that contain the backup, as NAMESPACE/NAME. All of them have the object's UID as a label.
     pub config_maps: Vec<String>,
-    /// How many bindings they hold.
+    /// How many bindings they contain.
     pub bindings: u32,
-    /// ConfigMaps that were stored and read back, and are not there any more: the first 20.
+    /// ConfigMaps that were stored and read back but no longer exist: the first 20.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub missing: Vec<String>,
 }
@@ -252,11 +305,11 @@ pub struct BackupStatus {
 pub struct RemovedStatus {
     /// Bindings that are gone.
     pub deleted: u32,
-    /// Bindings that name nobody any more and grant nothing, and still exist: their finalizers are not done.
+    /// Bindings that have no subjects and grant nothing, but still exist: their finalizers are not done.
     pub disarmed: u32,
-    /// Bindings that lost the leaver's subjects and kept the others.
+    /// Bindings from which only the leaver's subjects were removed.
     pub subjects_removed: u32,
-    /// Bindings that the operator kept, and that disappeared between the request to purge and its confirmation.
+    /// Bindings that the operator kept but that disappeared between the purge request and its confirmation.
     pub disappeared: u32,
     /// All of these.
     pub total: u32,
@@ -266,12 +319,12 @@ pub struct RemovedStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KubeconfigStatus {
-    /// What ACK says of its client certificate; Absent when ACK does not list this cluster for the UID.
+    /// The state of its client certificate as reported by ACK; Absent when ACK does not list this cluster for the UID.
     pub state: CertState,
     /// When ACK accepted the purge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub purged_at: Option<Time>,
-    /// When ACK was found to report one again after the end.
+    /// When the operator found that ACK reports one again after the offboarding was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reissued_at: Option<Time>,
     /// When ACK last refused to purge it.
@@ -302,12 +355,12 @@ pub enum CertState {
     Absent,
     /// Issued and valid.
     Unexpired,
-    /// Issued, and past its end.
+    /// Issued, but expired.
     Expired,
     /// Never issued.
     Unissued,
     /// Purged.
     Removed,
-    /// ACK does not say.
+    /// ACK does not know.
     Unknown,
 }

@@ -23,7 +23,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
     let place = match coverage::place(ctx).await {
         Ok(place) => place,
         Err(doubt) => {
-            let [_, indexed, covers] = untried("it is not known where the audit log is");
+            let [_, indexed, covers] = untried("the location of the audit log is unknown");
             return ([failed(ON, &doubt), indexed, covers], None);
         }
     };
@@ -42,7 +42,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
         Err(doubt) => {
             let covers = match covered {
                 Err(other) if other.reason != doubt.reason => failed(COVERS, &other),
-                _ => Check::untried(COVERS, "it must be indexed for that"),
+                _ => Check::untried(COVERS, "it must be indexed first"),
             };
             (failed(INDEXED, &doubt), covers)
         }
@@ -54,7 +54,10 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
                 ),
                 Err(doubt) => failed(COVERS, &doubt),
             };
-            (Check::ok(INDEXED, "what the search needs can be searched"), covers)
+            (
+                Check::ok(INDEXED, "every field that the search needs is indexed"),
+                covers,
+            )
         }
     };
     ([on, indexed, covers], Some(place))
@@ -71,10 +74,12 @@ fn failed(check: &str, doubt: &Doubt) -> Check {
         Reason::FieldNotIndexed => "Add the field to the logstore's index in the SLS console.",
         Reason::RetentionTooShort => "Raise the logstore's retention in the SLS console to 7 days or more.",
         Reason::AuditTooRecent => {
-            "Wait until the time that it names; an offboarding of somebody who is not known to be active waits too."
+            "Wait until the time stated here. Until then, an offboarding waits as well, unless the spec says to proceed."
         }
-        Reason::AuditGap => "Find out why records are missing; it passes when the window has moved on.",
-        Reason::NotSearchable => "Repair the configuration of the logstore's collector, or its index.",
+        Reason::AuditGap => {
+            "Find out why records are missing. The check passes once the window has moved past the gap."
+        }
+        Reason::NotSearchable => "Fix the configuration of the logstore's collector, or its index.",
         _ => trouble.map_or("", |trouble| trouble.advice),
     };
     Check::failed(check, &doubt.message, or_try_again(fix))

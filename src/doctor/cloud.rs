@@ -24,7 +24,8 @@ const PURGE_ACTION: &str = "cs:CleanClusterUserPermissions";
 const GRANTS_ACTION: &str = "cs:GetUserPermissions";
 
 /// What to do when there is nothing to correct.
-const TRY_AGAIN: &str = "Try again: the service did not answer as it should. If it lasts, Alibaba Cloud's support can tell by the request ID.";
+const TRY_AGAIN: &str = "Try again: the service did not answer as expected. If this persists, give the request ID to Alibaba \
+ Cloud's support.";
 
 /// The advice about a failed call, which is empty where there is nothing to do but wait.
 pub(super) fn or_try_again(advice: &'static str) -> &'static str {
@@ -54,7 +55,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     if context.is_none() {
         checks.push(Check::untried(
             "endpoint of SLS",
-            "each project has its own, and the cluster is not known",
+            "each project has its own, and the cluster is unknown",
         ));
     }
     let caller = match caller {
@@ -74,13 +75,13 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
         }
         Err(error) => {
             checks.push(down.failed(CREDENTIALS, &error));
-            let why = "the credentials do not serve";
+            let why = "the credentials could not be verified";
             checks.push(Check::untried("clock, account, RAM actions, audit log", why));
             return checks;
         }
     };
     let Some(ctx) = context else {
-        let why = "the cluster's ID and account are not known";
+        let why = "the cluster's ID and account are unknown";
         checks.push(Check::untried("account, RAM actions, audit log", why));
         return checks;
     };
@@ -88,7 +89,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     let same = account.outcome == Outcome::Ok;
     checks.push(account);
     if !same {
-        let why = "another account's answers would say nothing";
+        let why = "the answers for another account would prove nothing";
         checks.push(Check::untried("RAM actions, audit log", why));
         return checks;
     }
@@ -121,7 +122,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     checks.extend(logs(&ctx, down, place.as_ref()).await);
     checks.push(Check::untried(
         action(PURGE_ACTION),
-        "to try it is to purge somebody; if it is missing, the first offboarding says so (KubeconfigPurged)",
+        "trying it would purge a kubeconfig; if it is missing, the first offboarding reports it (KubeconfigPurged)",
     ));
     checks.push(administrator);
     checks.extend(audit);
@@ -185,7 +186,7 @@ fn clock(theirs: Option<SystemTime>, ours: SystemTime) -> Check {
     let Some(theirs) = theirs else {
         return Check::untried(
             CLOCK,
-            "STS does not say what time it is; it accepts the operator's, give or take 15 minutes",
+            "STS did not send its time; it accepts the operator's within 15 minutes",
         );
     };
     let (apart, which) = match theirs.duration_since(ours) {
@@ -198,19 +199,19 @@ fn clock(theirs: Option<SystemTime>, ours: SystemTime) -> Check {
     }
     Check::failed(
         CLOCK,
-        format!("{seconds} s {which} Alibaba Cloud's, which refuses requests from 900 s on"),
-        "Set the clock of the node right (NTP).",
+        format!("{seconds} s {which} Alibaba Cloud's; it refuses requests that are 900 s or more off"),
+        "Correct the node's clock (NTP).",
     )
 }
 
 fn account(caller: &CallerIdentity, expected: &str) -> Check {
     if caller.account_id == expected {
-        return Check::ok(ACCOUNT, format!("{expected}, as the cluster's"));
+        return Check::ok(ACCOUNT, format!("{expected}, the same as the cluster's"));
     }
     Check::failed(
         ACCOUNT,
         format!(
-            "the credentials belong to account {}, and the cluster to account {expected}: every UID would look deleted",
+            "the credentials belong to account {}, but the cluster belongs to account {expected}: every UID would look deleted",
             caller.account_id
         ),
         format!("Use a RAM role, or a key, of account {expected}."),
@@ -232,7 +233,7 @@ fn action(name: &str) -> String {
 }
 
 async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<&Uid>) -> Vec<Check> {
-    let no_uid = "the caller has no ID that could be looked up";
+    let no_uid = "the caller has no ID to look up";
     let by_uid = async {
         let Some(uid) = uid else {
             return ["ims:GetUser", "ram:GetUserInRecycleBin"].map(|name| Check::untried(action(name), no_uid));
@@ -264,7 +265,7 @@ async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> [Check
         let name = "cs:ListUserKubeConfigStates";
         match uid {
             Some(uid) => down.tried(name, ack.list_user_kubeconfig_states(uid).await),
-            None => Check::untried(action(name), "the caller has no ID that could be looked up"),
+            None => Check::untried(action(name), "the caller has no ID to look up"),
         }
     };
     let (states, project) = tokio::join!(states, ack.get_cluster_audit_project(cluster));
@@ -283,18 +284,18 @@ async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> [Check
 async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<&Uid>) -> Check {
     let cluster = &ctx.settings.cluster_id;
     if caller.identity_type == "Account" {
-        return Check::ok(ADMINISTRATOR, "the account itself is");
+        return Check::ok(ADMINISTRATOR, "the account itself is an administrator");
     }
     let Some(uid) = uid else {
-        return Check::untried(ADMINISTRATOR, "the caller has no ID that could be looked up");
+        return Check::untried(ADMINISTRATOR, "the caller has no ID to look up");
     };
     let fix = format!(
-        "In the ACK console (Authorizations), grant {} the predefined role of an administrator on this cluster.",
+        "In the ACK console (Authorizations), grant {} the predefined administrator role on this cluster.",
         caller.arn
     );
     match ctx.cloud.ack.describe_user_permission(uid).await {
         Ok(grants) if grants.iter().any(|grant| grant.is_administrator_of(cluster)) => {
-            Check::ok(ADMINISTRATOR, format!("ACK has granted it to {uid}"))
+            Check::ok(ADMINISTRATOR, format!("{uid} is an RBAC administrator"))
         }
         Ok(grants) => {
             let here = |grant: &&Grant| grant.resource_id.starts_with(cluster.as_str());
@@ -308,14 +309,15 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
                 false => roles.join(", "),
             };
             let found = format!(
-                "ACK has granted {has} to {uid} in this cluster, and purges kubeconfigs for administrators only"
+                "ACK has granted {has} to {uid} in this cluster, but purges kubeconfigs for administrators only"
             );
             Check::failed(ADMINISTRATOR, found, fix)
         }
         Err(error) if error.kind == ErrorKind::Forbidden => Check::untried(
             ADMINISTRATOR,
             format!(
-                "look it up in the ACK console (Authorizations): {error}. It takes {GRANTS_ACTION}, which nothing else needs"
+                "check it in the ACK console (Authorizations): {error}. This check needs {GRANTS_ACTION}; everything else works without \
+                 it"
             ),
         ),
         Err(error) => down.failed(ADMINISTRATOR, &error),

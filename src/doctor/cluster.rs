@@ -5,7 +5,7 @@ use crate::{
     alibaba,
     api::UserOffboarding,
     operator::{
-        policies::{Policy, Seen},
+        policies::{self, Policy, Seen},
         settings::{PROFILE, RunArgs},
     },
     rbac::fence::NONCE_ANNOTATION,
@@ -36,7 +36,8 @@ const SERVICE_ACCOUNT: &str = "ack-offboarding-operator";
 /// The name of what is tried as a dry run.
 const TRIAL: &str = "ack-offboarding-doctor";
 
-const LOOK: &str = "If it is a webhook or a policy, let the operator's ServiceAccount past it; else look at the API server's health, and try again.";
+const LOOK: &str = "If a webhook or a policy caused this, exempt the operator's ServiceAccount from it. Otherwise check the API \
+ server's health and try again.";
 const RESTORE: &str = "`helm upgrade` restores what the chart installs (with Helm 4: --force-conflicts); without Helm, apply the manifests again (docs/install.md).";
 
 /// One thing that the operator must be allowed to do.
@@ -64,7 +65,7 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
             each(RBAC, &bindings, &["get", "list", "watch", "delete"], None, None),
         ),
         (
-            "follow UserOffboardings",
+            "watch UserOffboardings",
             each(
                 "ack-offboarding.io",
                 &["useroffboardings"],
@@ -74,7 +75,7 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
             ),
         ),
         (
-            "report in their status",
+            "update their status",
             each(
                 "ack-offboarding.io",
                 &["useroffboardings/status"],
@@ -133,7 +134,7 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
     if args.remove_subjects {
         let mut shared = each(RBAC, &bindings, &["patch"], None, None);
         shared.extend(each(RBAC, &["roles", "clusterroles"], &["bind"], None, None));
-        needed.push(("take leavers out of shared bindings", shared));
+        needed.push(("remove leavers from shared bindings", shared));
     }
     needed
 }
@@ -195,7 +196,7 @@ pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
         Outcome::Ok => policies,
         _ => vec![Check::untried(
             "admission policies",
-            "they are about the operator's ServiceAccount alone",
+            "they apply to the operator's ServiceAccount only",
         )],
     };
     let mut checks = vec![who, crd];
@@ -230,7 +231,7 @@ async fn identity(client: &Client, namespace: &str) -> Check {
             let fix = "Check the token in the kubeconfig, or the pod's ServiceAccount.";
             return Check::failed(
                 name,
-                format!("the API server does not say who we are: {}", words(&error)),
+                format!("the API server did not identify the caller: {}", words(&error)),
                 fix,
             );
         }
@@ -242,8 +243,8 @@ async fn identity(client: &Client, namespace: &str) -> Check {
     }
     Check::failed(
         name,
-        format!("this is {user}, and not {expected}: what follows is about {user}"),
-        "Run it as the operator runs: `helm test`, or with its kubeconfig and --namespace.",
+        format!("this is {user}, not {expected}: the following checks are about {user}"),
+        "Run doctor as the operator: with `helm test`, or with the operator's kubeconfig and --namespace.",
     )
 }
 
@@ -251,7 +252,7 @@ async fn crd(client: &Client) -> Check {
     let name = "CRD";
     let api: Api<UserOffboarding> = Api::all(client.clone());
     match api.list_metadata(&ListParams::default().limit(1)).await {
-        Ok(_) => Check::ok(name, "UserOffboarding can be read"),
+        Ok(_) => Check::ok(name, "UserOffboardings can be read"),
         // Without the API there is no reason in the answer.
         Err(kube::Error::Api(status)) if status.code == 404 => {
             let fix = "Install it: crds.install=true in the Helm chart, or kubectl apply -f crds/.";
@@ -357,11 +358,20 @@ async fn fence(client: &Client, args: &RunArgs) -> Check {
         )
     });
     match everywhere.or(here) {
-        None => Check::ok(name, "both bindings are there, and can be annotated (dry run)"),
+        None => Check::ok(name, "both bindings exist and can be annotated (dry run)"),
         Some((_, error)) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        // What is tried, the policy lets pass: something changes it on its way.
+        Some((which, kube::Error::Api(status))) if policies::is_ours(&status.message) => Check::failed(
+            name,
+            format!(
+                "a mutating webhook or policy changes {which} while the operator updates it, and the operator's own policy refuses the result: {}",
+                status.message
+            ),
+            "Exclude the operator's ServiceAccount from it: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies.",
+        ),
         Some((which, error)) => {
             let found = format!(
-                "{which} does not serve, so that all bindings are listed for each question: {}",
+                "{which} cannot be annotated, so the operator lists all bindings for each question: {}",
                 words(&error)
             );
             Check::failed(name, found, RESTORE)
@@ -397,7 +407,7 @@ async fn backups(client: &Client, namespace: &str) -> Check {
                 "no ConfigMap can be stored in namespace {namespace} (dry run): {}",
                 words(&error)
             ),
-            "Make the namespace, or let the operator's ServiceAccount past the policy that it names.",
+            "Create the namespace, or exempt the operator's ServiceAccount from the policy named here.",
         ),
     }
 }
@@ -408,7 +418,7 @@ async fn policies(client: &Client, args: &RunArgs) -> Vec<Check> {
     let checks = seen.into_iter().map(|(policy, seen)| {
         let name = format!("admission policy {}", policy.name());
         match seen {
-            Seen::InForce => Check::ok(name, format!("it is in force, and {}", policy.purpose())),
+            Seen::InForce => Check::ok(name, format!("it is in force and {}", policy.purpose())),
             Seen::NotInForce(found) => Check::failed(name, format!("it is not in force: {found}"), RESTORE),
             // What refuses has a check of its own: a permission, the fence, the place for backups.
             Seen::Unclear(why) => Check::untried(name, why),

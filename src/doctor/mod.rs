@@ -47,7 +47,8 @@ pub async fn examine(args: &RunArgs) -> Report {
     let client = match clients::connect(args.kubeconfig.as_deref()).await {
         Ok(clients) => Some(clients.request),
         Err(error) => {
-            let fix = "Give the kubeconfig of the operator's ServiceAccount (--kubeconfig), or run in a pod of it.";
+            let fix = "Pass a kubeconfig of the operator's ServiceAccount (--kubeconfig), or run in a pod that uses this \
+             ServiceAccount.";
             report.add(Check::failed("API server", error, fix));
             None
         }
@@ -74,7 +75,8 @@ pub async fn examine(args: &RunArgs) -> Report {
                 Some(settings)
             }
             Err(error) => {
-                let fix = "Do what it says (in the Helm chart: cluster.id, cluster.accountId). On an ACK cluster neither needs to be set.";
+                let fix = "Follow the message (in the Helm chart: cluster.id, cluster.accountId). On an ACK cluster neither needs \
+                 to be set.";
                 report.add(Check::failed("cluster and account", error, fix));
                 None
             }
@@ -94,7 +96,7 @@ pub async fn examine(args: &RunArgs) -> Report {
     let in_cloud = async {
         match connected {
             Ok(cloud) => cloud::checks(&cloud, context(client.as_ref(), &cloud, settings.as_ref())).await,
-            Err(check) => vec![*check, Check::untried("Alibaba Cloud", "the settings cannot be used")],
+            Err(check) => vec![*check, Check::untried("Alibaba Cloud", "the settings are invalid")],
         }
     };
     let (in_cluster, in_cloud) = tokio::join!(in_cluster, in_cloud);
@@ -115,7 +117,7 @@ fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
     settings.timeouts = Timeouts::of(settings.timeouts.attempt.min(LONGEST_TRY));
     settings.timeouts.tries = TRIES;
     Cloud::connect(&settings).map_err(|error| {
-        let fix = "Correct the setting that it names (in the Helm chart: credentials, endpoints, cluster.region, cluster.network).";
+        let fix = "Correct the setting named here (in the Helm chart: credentials, endpoints, cluster.region, cluster.network).";
         failed(&error, fix)
     })
 }

@@ -152,14 +152,14 @@ mod tests {
         report.add(Check::ok("API server", "Kubernetes 1.33"));
         assert!(report.is_sound());
         report.add(Check::failed("CRD", "it is not there", "Install it."));
-        report.add(Check::untried("account", "the credentials do not serve"));
+        report.add(Check::untried("account", "the credentials could not be verified"));
         report.took(Duration::from_millis(321));
         assert!(!report.is_sound());
         let table = "\
 ok    API server  Kubernetes 1.33
 FAIL  CRD         it is not there
                   fix: Install it.
--     account     the credentials do not serve
+-     account     the credentials could not be verified
 
 1 ok, 1 failed, 1 not tried, in 0.3 s.";
         assert_eq!(report.to_string(), table);
@@ -169,7 +169,7 @@ FAIL  CRD         it is not there
         assert_eq!(
             json["checks"][2],
             serde_json::json!({
-                "check": "account", "outcome": "Untried", "found": "the credentials do not serve",
+                "check": "account", "outcome": "Untried", "found": "the credentials could not be verified",
             })
         );
     }

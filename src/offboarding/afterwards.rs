@@ -63,7 +63,7 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) 
             Some(Action::requeue(interval))
         }
         Err(trouble) => {
-            tracing::warn!(%uid, message = trouble.message, "the poll for a reissued kubeconfig failed");
+            tracing::warn!(%uid, message = trouble.message, "checking for a reissued kubeconfig failed");
             let wait = ctx.backoff(&object_uid).max(trouble.retry_after.unwrap_or_default());
             Some(Action::requeue(wait))
         }

@@ -16,7 +16,7 @@ use crate::{
     rbac::{
         BindingKey, LiveBinding, Match,
         backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
-        effects,
+        by_hand, effects,
         subject::Leaver,
     },
 };
@@ -72,7 +72,7 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
 /// As for [`back_up`]; and when one of them cannot be stored.
 pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Record) -> Result<(), Stop> {
     let key = task.leaver.key();
-    let failed = |e: kube::Error| hold::api_server(&e, "Looking for bindings that ACK's purge may take failed");
+    let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
     let found = ctx.fence.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
@@ -236,10 +236,10 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
     let stored = backup::store(&ctx.client, &map, now, &permit).await;
     drop(permit);
     let (part, request_id) = stored.map_err(|error| {
-        tracing::warn!(config_map = map.name_any(), %error, "a backup was not stored");
+        tracing::warn!(config_map = map.name_any(), %error, "cannot store a backup");
         match &error {
             StoreError::Differs(error) => verify_failed(&error.name, &error.what),
-            StoreError::Create { .. } | StoreError::Read { .. } => write_failed(&said(&error)),
+            StoreError::Create { .. } | StoreError::Read { .. } => not_stored(&error, "Cannot write the backup"),
         }
     })?;
     tracing::info!(
@@ -255,14 +255,14 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
 
 fn changes(key: &BindingKey) -> Hold {
     let message = format!("{key} changed while it was backed up. The operator retries automatically.");
-    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
 /// What a person needs of a ConfigMap that could not be stored.
 pub fn said(error: &StoreError) -> String {
     match error {
-        StoreError::Create { name, source } => format!("creating ConfigMap {name}: {}", words(source)),
-        StoreError::Read { name, source } => format!("reading ConfigMap {name} back: {}", words(source)),
+        StoreError::Create { name, source } => format!("creating ConfigMap {name} failed: {}", words(source)),
+        StoreError::Read { name, source } => format!("reading ConfigMap {name} back failed: {}", words(source)),
         StoreError::Differs(error) => error.to_string(),
     }
 }
@@ -275,55 +275,99 @@ fn words(error: &kube::Error) -> String {
     }
 }
 
-fn write_failed(what: &str) -> Hold {
+/// The hold for a ConfigMap that could not be stored, by its cause; `attempt` says what was tried.
+pub fn not_stored(error: &StoreError, attempt: &str) -> Hold {
+    let what = said(error);
+    let (reason, advice) = match refusal(error) {
+        Some(Refusal::Right) => (
+            Reason::Forbidden,
+            "Grant the operator's ServiceAccount this permission (its Role in the namespace is part of the chart).",
+        ),
+        Some(Refusal::Quota) => (
+            Reason::QuotaExceeded,
+            "Raise the ResourceQuota of the operator's namespace, or delete what fills it up.",
+        ),
+        Some(Refusal::Admission) => (
+            Reason::BackupRefused,
+            "Exclude the operator's ServiceAccount, or ConfigMaps of its namespace, from that policy or webhook.",
+        ),
+        None => (
+            Reason::WriteFailed,
+            "If this persists, check the operator's namespace and the API server.",
+        ),
+    };
     let message = format!(
-        "The backup could not be written: {what}. Nothing is removed without a backup. It is tried again by itself; check \
-         the quota and the state of the operator's namespace."
+        "{attempt}: {what}. The operator removes nothing before that. {advice} The operator retries automatically."
     );
-    Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+    Hold::new(reason, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+}
+
+/// Who refused to store a ConfigMap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Right,
+    Quota,
+    Admission,
+}
+
+/// By the API server's words: a quota, a policy and a webhook answer with the codes of RBAC, and with others.
+fn refusal(error: &StoreError) -> Option<Refusal> {
+    let (StoreError::Create { source, .. } | StoreError::Read { source, .. }) = error else {
+        return None;
+    };
+    let kube::Error::Api(status) = source else { return None };
+    let says = |words: &str| status.message.contains(words);
+    if says("exceeded quota") {
+        return Some(Refusal::Quota);
+    }
+    if says("ValidatingAdmissionPolicy") || says("admission webhook") && says("denied") {
+        return Some(Refusal::Admission);
+    }
+    // A namespace that is being deleted answers with 403, too.
+    (status.is_forbidden() && says("cannot ")).then_some(Refusal::Right)
 }
 
 /// The hold for bindings that stay because they could not be stored; the others are removed.
-pub fn left_too_large(too_large: &[TooLarge]) -> Option<Hold> {
+pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Hold> {
     let (first, rest) = too_large.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
-        n => format!(" (and {} more)", super::plan::bindings(n)),
+        n => format!(" (and {})", super::plan::more_bindings(n)),
     };
     let message = format!(
-        "{first}{more}. It is left as it is, and so is the access that it grants; the other bindings are removed. The kubeconfig \
-         is not purged, since ACK would remove what is left. Save the binding elsewhere and take the subject out of it by \
-         hand; the operator goes on by itself then."
+        "{first}{more}. The operator left it unchanged, and it still grants access; the other bindings are removed. The kubeconfig is not \
+         purged, because ACK's purge would also remove the remaining binding. Save the binding elsewhere, then take the leaver out of it: {}",
+        by_hand::command(&first.key, &first.uid, leaver)
     );
-    Some(Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False))
+    Some(Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False))
 }
 
 fn lookalike_too_large(one: &TooLarge) -> Hold {
     let message = format!(
-        "{one}. It is not the leaver's, but bears the UID's name under another kind of subject, and ACK's purge might take it: so \
-         ACK is not asked for the purge. The leaver's bindings are removed. Save this one elsewhere and rename or remove the \
-         subject that bears the UID's name, or set kubeconfig: Keep."
+        "{one}. It does not belong to the leaver, but contains the UID's name as another kind of subject, and ACK's purge might \
+         remove it. So the operator does not ask ACK to purge the kubeconfig. The leaver's bindings are removed. Save this \
+         binding elsewhere and rename or remove the subject with the UID's name, or set kubeconfig: Keep."
     );
-    Hold::stall(Reason::WriteFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap that does not hold what was written to it.
 pub fn verify_failed(config_map: &str, what: &str) -> Hold {
     let message = format!(
-        "ConfigMap {config_map} does not hold the backup that was written to it: {what}. Nothing is removed without a \
-         backup. Find out who made or changed it (a mutating webhook or policy, say), and remove it as docs/operations.md says. Then the \
-         operator writes the backup of what is still there anew; it looks again every hour."
+        "ConfigMap {config_map} does not contain the backup that was written to it: {what}. The operator removes nothing without \
+         a backup. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \
+         described in docs/operations.md. The operator then backs up the remaining bindings again; it checks every hour."
     );
-    Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
 /// known then.
 pub fn unreadable(error: &Unreadable) -> Hold {
     let message = format!(
-        "{error}. It bears the labels of a backup of this UserOffboarding, and nothing more is done while the record of what was \
-         done cannot be read. Find out who made or changed it (a mutating webhook or policy, say), keep a copy, and remove it as \
-         docs/operations.md says; the operator looks again every hour."
+        "{error}. It has the labels of a backup of this UserOffboarding, and the operator does nothing more while it cannot read \
+         the record of what was done. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
+         a copy, and remove it as described in docs/operations.md. The operator checks again every hour."
     );
-    Hold::stall(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -93,17 +93,20 @@ fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, no
     let free = oldest.checked_add(LATELY).unwrap_or(now);
     let wait = free.duration_since(now).unsigned_abs().max(Duration::from_secs(1));
     let shown = Timestamp::from_second(free.as_second()).unwrap_or(free);
+    let others = match more {
+        0 => String::new(),
+        n => format!(" and {}", super::plan::more_bindings(n)),
+    };
     let message = format!(
-        "{first} and {} more are not backed up, and so not removed: {} backups of {:.1} MiB of bindings were stored for this UID within 24 \
-         hours, which is what the operator stores at most. Somebody creates or changes its bindings again and again: find \
-         out who (the audit log says), and stop that. The operator goes on at {shown}.",
-        super::plan::bindings(more),
+        "The operator did not back up, and therefore did not remove, {first}{others}: {} backups of {:.1} MiB of bindings were stored for \
+         this UID within 24 hours, which is the operator's limit. Someone creates or changes the UID's bindings repeatedly: find out who \
+         in the audit log, and stop it. The operator continues at {shown}.",
         lately.len(),
         all as f64 / f64::from(1 << 20),
     );
     Hold {
         again: Again::After(wait),
-        ..Hold::stall(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
+        ..Hold::recheck(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
     }
 }
 

@@ -29,10 +29,10 @@ pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
     };
     plan.items.truncate(ITEMS_AT_MOST);
     let message = format!(
-        "The first {} are removed. {more} more name the UID, and are removed next.",
+        "The first {} are removed. {more} more name the UID and are removed next.",
         super::plan::bindings(ITEMS_AT_MOST)
     );
-    let hold = Hold::wait(Reason::InProgress, Again::After(NEXT_PASS), message);
+    let hold = Hold::new(Reason::InProgress, Again::After(NEXT_PASS), message);
     (plan, Some(hold.about(Condition::BindingsRemoved, Is::False)))
 }
 
@@ -82,13 +82,13 @@ pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Clear
     };
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let map = api.get_opt(&run.list).await;
-    let map = map.map_err(|e| hold::api_server(&e, &format!("Reading ConfigMap {} failed", run.list)))?;
+    let map = map.map_err(|e| hold::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
     let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
     let items = list.filter(|list| digest(list) == run.items_digest);
     if items.is_none() {
         tracing::warn!(
             config_map = run.list,
-            "the list of cleared items is missing, or is another one: all is checked anew"
+            "the list of cleared items is missing or was changed: the operator checks everything again"
         );
     }
     Ok(Cleared {
@@ -129,7 +129,7 @@ pub async fn write(
     let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
     let permit = ctx.still_wanted(&facts.asked).await?;
     let stored = backup::create(&ctx.client, &map).await;
-    let (stored, request_id) = stored.map_err(|error| not_written(&super::backup::said(&error)))?;
+    let (stored, request_id) = stored.map_err(|error| not_written(&error))?;
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
         let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
@@ -168,10 +168,6 @@ fn new_run_id() -> String {
     hex::encode(bytes)
 }
 
-fn not_written(what: &str) -> Hold {
-    let message = format!(
-        "The operator cannot write down what passed the checks: {what}. Nothing is removed before that. The operator retries \
-         automatically; check the quota and the state of the operator's namespace."
-    );
-    Hold::wait(Reason::WriteFailed, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+fn not_written(error: &backup::StoreError) -> Hold {
+    super::backup::not_stored(error, "Cannot store the list of items that passed the checks")
 }

@@ -18,16 +18,16 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
     if purge == Purge::Accepted {
         let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
             trouble
-                .hold("ACK accepted the purge; whether it is done is not known yet.")
+                .hold("ACK accepted the purge; whether it is complete is not known yet.")
                 .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
         })?;
         report.kubeconfig(state);
         if observe::is_left(state) {
             let message = format!(
-                "No binding is left. ACK accepted the purge, and still reports the kubeconfig as {state:?}. The operator asks for its \
-                 state until it is Removed, and for the purge again if that takes as long as its recheck interval."
+                "No binding is left. ACK accepted the purge but still reports the kubeconfig as {state:?}. The operator checks \
+                 the state until it is Removed, and requests the purge again if that takes longer than the recheck interval."
             );
-            let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+            let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
             return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
         }
     }

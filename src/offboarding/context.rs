@@ -7,8 +7,10 @@ use super::{
         Place, RecentAnswers,
         coverage::{Day, Own},
     },
+    consequences::Creators,
     hold::{self, Again, Hold, Stop, Trouble},
     peers::Asked,
+    runs::Runs,
 };
 use crate::{
     alibaba::{Cloud, ram::Role, sts::CallerIdentity},
@@ -66,6 +68,8 @@ pub struct Context {
     pub settled_days: SettledDays,
     /// What the audit log said a moment ago.
     pub recent_answers: RecentAnswers,
+    /// What ACK said a while ago of who created the cluster.
+    pub creators: Creators,
     caller: Cached<CallerIdentity>,
     /// The operator's own requests, as the audit log has them.
     pub own_requests: tokio::sync::OnceCell<Option<Own>>,
@@ -76,6 +80,8 @@ pub struct Context {
     next_polls: Mutex<HashMap<String, Instant>>,
     room: tokio::sync::Semaphore,
     reads: tokio::sync::Semaphore,
+    /// When runs began lately; `None` until the first is about to begin.
+    pub runs: tokio::sync::Mutex<Option<Runs>>,
     gone: Mutex<HashMap<String, HashSet<String>>>,
     /// By object, the hashes of the stored states that this process removed.
     carried_out: Mutex<HashMap<String, HashSet<u64>>>,
@@ -117,7 +123,9 @@ fn share(busy: usize, calls_per_minute: u32) -> (u32, Duration) {
     let busy = u32::try_from(busy).unwrap_or(u32::MAX).max(1);
     let looks_a_minute = (calls_per_minute / CALLS_OF_A_LOOK).max(1);
     let every = BUSY_FOR.saturating_mul(busy) / looks_a_minute;
-    ((LOOKS_AT_ONCE / busy).max(3), every.max(LOOK_EVERY))
+    // Nor may few use up at once what all have in a minute.
+    let at_once = LOOKS_AT_ONCE.min(looks_a_minute / 3) / busy;
+    (at_once.max(3), every.max(LOOK_EVERY))
 }
 
 impl Context {
@@ -143,6 +151,7 @@ impl Context {
             prover,
             settled_days: SettledDays::default(),
             recent_answers: RecentAnswers::default(),
+            creators: Creators::default(),
             caller: Cached::default(),
             own_requests: tokio::sync::OnceCell::new(),
             cluster_known: tokio::sync::OnceCell::new(),
@@ -152,6 +161,7 @@ impl Context {
             next_polls: Mutex::default(),
             room: tokio::sync::Semaphore::new(ROOM),
             reads: tokio::sync::Semaphore::new(READS),
+            runs: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             carried_out: Mutex::default(),
             paces: Mutex::default(),
@@ -236,7 +246,7 @@ impl Context {
         let api: Api<Watched> = Api::all(self.client.clone());
         let listed = api.list(&of_uid(uid)).await;
         Ok(listed
-            .map_err(|e| hold::api_server(&e, "Listing the UserOffboardings of the UID failed"))?
+            .map_err(|e| hold::api_server(&e, "Cannot list the UserOffboardings of the UID"))?
             .items)
     }
 
@@ -334,10 +344,10 @@ impl Context {
         if let Some(claim) = held.get_mut(&uid) {
             claim.waiting.insert(object.name_any());
             let message = format!(
-                "UserOffboarding {} works on the same UID at the moment; this one goes on when it is done.",
+                "UserOffboarding {} is working on the same UID. This one continues when that one is done.",
                 claim.by
             );
-            return Err(Hold::wait(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
+            return Err(Hold::new(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
         }
         let by = object.name_any();
         held.insert(
@@ -518,7 +528,7 @@ mod tests {
         assert_eq!(share(1, 1200), (20, Duration::from_secs(1)));
         assert_eq!(share(4, 1200), (5, Duration::from_secs(4)));
         assert_eq!(share(60, 1200), (3, Duration::from_secs(60)));
-        assert_eq!(share(1, 60), (20, Duration::from_secs(20)));
+        assert_eq!(share(1, 60), (3, Duration::from_secs(20)));
         for busy in [1, 7, 100] {
             let (_, every) = share(busy, 1200);
             let calls = 60.0 / every.as_secs_f64() * busy as f64 * f64::from(CALLS_OF_A_LOOK);

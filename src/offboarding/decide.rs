@@ -3,7 +3,7 @@
 //! [`guards`] are about the identity, and hold everything; [`gates`] are about the first effect of a run.
 
 use super::{
-    activity::Activity,
+    activity::{Activity, is_incident},
     hold::{Again, Hold, Trouble},
     identity::Identity,
     observe::Facts,
@@ -76,7 +76,7 @@ fn protected(facts: &Facts) -> Option<Hold> {
     let why = if uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
         "it is the Alibaba Cloud account itself, whose access cannot be ended"
     } else if facts.caller.as_ref().is_ok_and(own) {
-        "it is the identity that this operator works with"
+        "it is the identity that this operator runs as"
     } else if facts.protected.iter().any(|p| p == uid) {
         "it is on the operator's list of protected UIDs (--protected-uids)"
     } else {
@@ -84,9 +84,10 @@ fn protected(facts: &Facts) -> Option<Hold> {
     };
     let so_far = facts.so_far();
     let message = format!(
-        "UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding; if the UID is mistyped, create one with the right UID."
+        "UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding. If the UID is mistyped, create one with the correct \
+         UID."
     );
-    Some(Hold::stall(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn caller_unknown(facts: &Facts) -> Option<Hold> {
@@ -104,14 +105,14 @@ fn wrong_account(facts: &Facts) -> Option<Hold> {
         return None;
     }
     let message = format!(
-        "The operator's credentials belong to account {}, but cluster {} belongs to account {}: seen from there every \
-         user would look deleted. {} Give the operator credentials of the cluster's account.",
+        "The operator's credentials belong to account {}, but cluster {} belongs to account {}: every user would look deleted. {} \
+         Give the operator credentials of the cluster's account.",
         caller.account_id,
         facts.cluster_id,
         facts.cluster_account,
         facts.so_far()
     );
-    Some(Hold::stall(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
+    Some(Hold::recheck(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
 }
 
 fn identity_unknown(facts: &Facts) -> Option<Hold> {
@@ -129,28 +130,28 @@ fn ambiguous(facts: &Facts) -> Option<Hold> {
         return None;
     };
     let message = format!(
-        "UID {} is both RAM user {user} and RAM role {role}: the operator cannot tell whose access it would remove. {} \
+        "UID {} belongs to both RAM user {user} and RAM role {role}: the operator cannot tell whose access it would remove. {} \
          Remove the access by hand, or delete one of the two identities.",
         facts.uid,
         facts.so_far()
     );
-    Some(Hold::stall(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn type_mismatch(facts: &Facts) -> Option<Hold> {
     let uid = &facts.uid;
     let message = match (facts.identity.as_ref().ok()?, facts.spec.identity_type) {
         (Identity::Role { name }, IdentityType::RamUser) => format!(
-            "UID {uid} is RAM role {name}, not a RAM user. A role is one Kubernetes user that everyone who assumes it \
-             shares (all CloudSSO users of an access configuration included): all of them would lose access. If that \
-             is wanted, set identityType: RamRole."
+            "UID {uid} is RAM role {name}, not a RAM user. Everyone who assumes a role is the same user to Kubernetes \
+             (including all CloudSSO users of an access configuration): all of them would lose access. If you want that, set identityType: \
+             RamRole."
         ),
         (Identity::User { name } | Identity::Recycled { name, .. }, IdentityType::RamRole) => {
             format!("UID {uid} is RAM user {name}, not a RAM role. Remove identityType: RamRole, or correct the UID.")
         }
         _ => return None,
     };
-    Some(Hold::stall(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
 fn name_mismatch(facts: &Facts) -> Option<Hold> {
@@ -161,18 +162,18 @@ fn name_mismatch(facts: &Facts) -> Option<Hold> {
         Identity::Nowhere {
             name_belongs_to: Some(other),
         } if other != uid.as_str() => format!(
-            "Nobody knows UID {uid}, and {expected} has UID {other}: the UID is probably mistyped. {so_far} \
-             Create a UserOffboarding with the right UID, or remove expectedName."
+            "UID {uid} is not known to RAM, and {expected} has UID {other}: the UID is probably mistyped. {so_far} Create a \
+             UserOffboarding with the correct UID, or remove expectedName."
         ),
         identity => match identity.name() {
             Some(name) if name != expected => format!(
-                "UID {uid} belongs to {name}, but expectedName says {expected}. {so_far} Correct whichever \
-                 of the two is wrong (a UID is corrected in a new UserOffboarding)."
+                "UID {uid} belongs to {name}, but expectedName says {expected}. {so_far} If expectedName is wrong, edit it. If \
+                 the UID is wrong, delete this UserOffboarding and create a new one."
             ),
             _ => return None,
         },
     };
-    Some(Hold::stall(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Hold::recheck(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
 /// After the end, under `Once`, what returns is reported and left.
@@ -195,13 +196,13 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
         None => (String::new(), "Remove it by hand".to_owned()),
     };
     let message = format!(
-        "UID {} had been offboarded, and access returned: {what}.{by} {how}, or set enforcement: Continuous and \
-         the operator does; if it was given back on purpose, delete this UserOffboarding.",
+        "UID {} was offboarded, but access returned: {what}.{by} {how}, or set enforcement: Continuous to have the \
+         operator remove it. If access was restored on purpose, delete this UserOffboarding.",
         facts.uid
     );
     let hold = Hold {
         again: Again::Poll,
-        ..Hold::stall(Reason::AccessReturned, message)
+        ..Hold::recheck(Reason::AccessReturned, message)
     };
     Some(hold.about_as(Condition::AccessReturned, Is::True, reason))
 }
@@ -259,26 +260,28 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
     let facts = case.facts;
     let message = match facts.bindings.len() {
         left @ 1.. if facts.in_progress() => format!(
-            "Suspended by the spec in the middle of a run: {} access. Nothing more is done until suspend is false; \
-             what was removed stays removed.",
+            "The spec suspended the offboarding during a run: {} access. The operator does nothing more until suspend is false. \
+             What was removed stays removed.",
             match left {
-                1 => "1 binding is left, and still grants".to_owned(),
-                n => format!("{n} bindings are left, and still grant"),
+                1 => "1 binding is left and still grants".to_owned(),
+                n => format!("{n} bindings are left and still grant"),
             }
         ),
-        _ => "Suspended by the spec: nothing more is done until suspend is false. What was done before stays done."
+        _ => "The spec suspends the offboarding: the operator does nothing more until suspend is false. What was done before \
+         stays done."
             .to_owned(),
     };
     if facts.spec.suspend {
-        return Some(Hold::wait(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
+        return Some(Hold::new(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
     }
     let peer = peers::suspended(&facts.peers)?;
     let message = format!(
-        "UserOffboarding {} for the same UID is suspended, and holds this one as well. {} Set its suspend to false, or delete it.",
+        "UserOffboarding {} for the same UID is suspended, which suspends this one as well. {} Set suspend to false there, or \
+         delete it.",
         peer.name,
         facts.so_far()
     );
-    Some(Hold::wait(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 /// Whether the audit log is to be asked: for whatever has not passed the checks of the current run.
@@ -344,17 +347,28 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
         return None;
     }
     let (what, unless) = match activity.state {
-        ActivityState::Active => ("goes ahead by itself once the window is quiet", "whenActive: Proceed"),
+        ActivityState::Active => (
+            "proceeds automatically once the inactivity window contains no request",
+            "whenActive: Proceed",
+        ),
         _ => (
-            "goes ahead by itself once the audit log shows a quiet window",
+            "proceeds automatically once the audit log shows an inactivity window without a request",
             "whenUnknown: Proceed",
         ),
     };
     let end = wait_end(case.facts)
         .map(|end| format!(", or at {end} (waitAtMostDays)"))
         .unwrap_or_default();
+    // Somebody uses a kubeconfig of an identity that RAM has deleted: how to end that comes first.
+    let (first, last) = match is_active_after_deletion(case.facts, activity) {
+        true => (
+            format!("To end access now, set activityCheck.{unless}. "),
+            String::new(),
+        ),
+        false => (String::new(), format!(" To proceed now, set activityCheck.{unless}.")),
+    };
     let message = format!(
-        "{} {} The operator looks again and {what}{end}. To go ahead now, set activityCheck.{unless}.",
+        "{first}{} {} The operator checks again and {what}{end}.{last}",
         activity.message,
         case.facts.so_far()
     );
@@ -363,7 +377,12 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
         Some(time) => Again::NotBefore(time),
         None => Again::Recheck,
     };
-    Some(Hold::wait(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
+}
+
+fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
+    let known = facts.identity.as_ref().ok().zip(activity.hit.as_ref());
+    known.is_some_and(|(identity, hit)| is_incident(&identity.to_status(), hit.time))
 }
 
 fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
@@ -372,7 +391,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         return None;
     }
     let the_plan = match facts.in_progress() {
-        true => "Something has changed since the run began: the rest of the plan is a new one. It",
+        true => "Bindings or the kubeconfig changed after the run began. The remaining plan is different: it",
         false => "The plan",
     };
     let whose = match (
@@ -384,11 +403,11 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         (false, None) => return None,
     };
     let message = format!(
-        "{the_plan} would {}, and waits for approval. Read it in status.plan; to approve it, add its digest to approvals{whose}: {}",
+        "{the_plan} would {}, and needs approval. Read it in status.plan. To approve it, add its digest to approvals{whose}: {}",
         plan.summary(),
         plan.digest
     );
-    Some(Hold::wait(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Hold::new(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 fn has_nothing_to_do(facts: &Facts) -> bool {

@@ -25,7 +25,7 @@ pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboarding
     tokio::spawn(async move {
         for event in events {
             if let Err(error) = recorder.publish(&event, &reference).await {
-                tracing::debug!(%error, reason = event.reason, "an event could not be published");
+                tracing::debug!(%error, reason = event.reason, "cannot publish an event");
             }
         }
     });

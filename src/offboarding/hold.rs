@@ -6,7 +6,7 @@ use crate::{
         credentials::ASSUME_ROLE,
         error::{ApiError, ErrorKind},
     },
-    api::{ConditionStatus, ConditionType, Reason},
+    api::{ConditionStatus, ConditionType, Ends, Reason},
 };
 use std::time::Duration;
 
@@ -45,33 +45,29 @@ pub struct Hold {
     pub message: String,
     /// The condition that it is about, and its reason there.
     pub about: Option<(ConditionType, ConditionStatus, Reason)>,
-    /// Only a person can change it.
-    pub stalled: bool,
     /// When to look again.
     pub again: Again,
 }
 
 impl Hold {
-    /// Waits for something that changes by itself.
-    pub fn wait(reason: Reason, again: Again, message: impl Into<String>) -> Self {
+    /// Held for this reason. Whether a person must act, the reason says.
+    pub fn new(reason: Reason, again: Again, message: impl Into<String>) -> Self {
         Hold {
             reason,
             message: message.into(),
             about: None,
-            stalled: false,
             again,
         }
     }
 
-    /// Waits for a person.
-    pub fn stall(reason: Reason, message: impl Into<String>) -> Self {
-        Hold {
-            reason,
-            message: message.into(),
-            about: None,
-            stalled: true,
-            again: Again::Recheck,
-        }
+    /// The same, looked at again at the recheck interval.
+    pub fn recheck(reason: Reason, message: impl Into<String>) -> Self {
+        Hold::new(reason, Again::Recheck, message)
+    }
+
+    /// Whether a person must change something.
+    pub fn is_stalled(&self) -> bool {
+        self.reason.ends() == Some(Ends::Person)
     }
 
     /// Says which condition this is about; it gets the same reason and message.
@@ -106,24 +102,25 @@ impl From<Hold> for Stop {
 /// A failure of the API server outside of an effect. The effects tell their failures apart themselves.
 impl From<kube::Error> for Stop {
     fn from(error: kube::Error) -> Self {
-        Stop::Hold(api_server(&error, "The API server could not be asked"))
+        Stop::Hold(api_server(&error, "A request to the API server failed"))
     }
 }
 
 /// The hold for a failed call to the API server; `attempt` says what was tried.
 pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
     match error {
-        kube::Error::Api(status) if status.is_forbidden() => Hold::stall(
+        kube::Error::Api(status) if status.is_forbidden() => Hold::recheck(
             Reason::Forbidden,
             format!(
-                "{attempt}: {}. Grant the operator's ServiceAccount this permission (its ClusterRole and Roles are part of the installation).",
+                "{attempt}: {}. Grant the operator's ServiceAccount this permission (the installation includes its ClusterRole \
+                 and Roles).",
                 status.message
             ),
         ),
-        _ => Hold::wait(
+        _ => Hold::new(
             Reason::LookupFailed,
             Again::Backoff,
-            format!("{attempt}: {error}. It is tried again by itself."),
+            format!("{attempt}: {error}. The operator retries automatically."),
         ),
     }
 }
@@ -135,6 +132,8 @@ pub struct Trouble {
     pub forbidden: bool,
     /// ACK does not know the cluster.
     pub cluster_not_found: bool,
+    /// The operator's credentials are missing, or not accepted.
+    pub credentials: bool,
     /// What was asked, and what came back.
     pub message: String,
     /// What a person can do about it, as a sentence; empty if there is nothing to do but wait.
@@ -148,6 +147,7 @@ impl From<ApiError> for Trouble {
         Trouble {
             forbidden: error.kind == ErrorKind::Forbidden,
             cluster_not_found: error.kind == ErrorKind::ClusterNotFound,
+            credentials: error.kind == ErrorKind::Credentials,
             message: error.to_string(),
             advice: advice(&error),
             retry_after: error.retry_after,
@@ -167,19 +167,20 @@ pub fn advice(error: &ApiError) -> &'static str {
     match error.kind {
         // A proxy between the operator and the service may have answered so, or the service for a reason of its own.
         ErrorKind::Forbidden => {
-            "The operator does not know this code. HTTP 403 mostly means that a right is missing: compare the RAM policy of the operator's \
-             role with docs/ram-policy.json."
+            "The operator does not know this code. HTTP 403 usually means that a permission is missing: compare the RAM policy of \
+             the operator's role with docs/ram-policy.json."
         }
         ErrorKind::ClusterNotFound => codes::CLUSTER,
         ErrorKind::Credentials => codes::CREDENTIALS,
         ErrorKind::Connection | ErrorKind::TimedOut => {
-            "If it lasts, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
+            "If this persists, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
         }
         ErrorKind::Malformed => {
-            "If it lasts, check that nothing between the operator and the service answers in its place: a proxy, a wrong endpoint."
+            "If this persists, check that nothing between the operator and the service answers in its place: a proxy, a wrong \
+             endpoint."
         }
         ErrorKind::Budget => {
-            "If it lasts, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
+            "If this persists, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
         }
         ErrorKind::NotFound | ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server | ErrorKind::Rejected => {
             ""
@@ -201,10 +202,14 @@ impl Trouble {
                 true => Reason::Forbidden,
                 false => Reason::ClusterNotFound,
             };
-            return Hold::stall(reason, format!("{message}. {so_far} {advice}"));
+            return Hold::recheck(reason, format!("{message}. {so_far} {advice}"));
         }
         let space = if advice.is_empty() { "" } else { " " };
-        let message = format!("{message}. {so_far} It is tried again by itself.{space}{advice}");
-        Hold::wait(Reason::LookupFailed, again(self.retry_after), message)
+        let message = format!("{message}. {so_far} The operator retries automatically.{space}{advice}");
+        let reason = match self.credentials {
+            true => Reason::CredentialsRejected,
+            false => Reason::LookupFailed,
+        };
+        Hold::new(reason, again(self.retry_after), message)
     }
 }

@@ -14,6 +14,7 @@ pub mod backup;
 pub mod budget;
 pub mod clearance;
 pub mod confirm;
+pub mod consequences;
 pub mod context;
 pub mod decide;
 pub mod elsewhere;
@@ -28,6 +29,7 @@ pub mod record;
 pub mod remove;
 pub mod report;
 pub mod restless;
+pub mod runs;
 #[cfg(test)]
 mod testing;
 pub mod verify;
@@ -87,19 +89,16 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     report.planned(ctx, &plan, facts);
     if decide::is_dry_run(facts) && !facts.spec.suspend {
         if !facts.holds_nothing() {
-            report.activity(&activity::check(ctx, facts).await);
+            look(ctx, report, facts, &plan).await;
         }
-        return Ok(report::dry_run(facts, &plan));
+        return Ok(report.dry_run(facts, &plan));
     }
 
     let _claim = ctx.claim(facts.leaver.key(), &report.object)?;
     let activity = match decide::must_ask_for_activity(facts, &plan) {
-        true => Some(activity::check(ctx, facts).await),
+        true => Some(look(ctx, report, facts, &plan).await),
         false => None,
     };
-    if let Some(activity) = &activity {
-        report.activity(activity);
-    }
     let case = Case {
         facts,
         plan: &plan,
@@ -115,7 +114,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
             Some(clearance) => (clearance, Some(hold)),
             None => {
                 report.removal_waits(facts);
-                return Err(hold.into());
+                return Err(report.with_consequences(hold, facts).into());
             }
         },
     };
@@ -144,6 +143,9 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         later.clone().map_or(Ok(()), Err)?;
     }
 
+    if !facts.holds_nothing() && !facts.in_progress() {
+        runs::begin(ctx, facts).await?;
+    }
     if !facts.holds_nothing() || facts.in_progress() {
         report.started(&plan, facts.in_progress());
         clearance::write(ctx, report, facts, &planned, &plan, &clearance).await?;
@@ -177,6 +179,14 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     let elsewhere = elsewhere::find(ctx, facts).await;
     report.found_elsewhere(facts, elsewhere.as_ref());
     Ok(report::complete(facts, elsewhere.as_ref()))
+}
+
+/// Asks what the audit log says of the identity and what the plan means, and reports both.
+async fn look(ctx: &Context, report: &mut Report, facts: &Facts, plan: &plan::Plan) -> activity::Activity {
+    let (activity, consequences) = tokio::join!(activity::check(ctx, facts), consequences::of(ctx, facts, plan));
+    report.activity(&activity);
+    report.consequences(consequences, facts);
+    activity
 }
 
 fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {

@@ -105,9 +105,9 @@ impl Facts {
     /// What a message says of the effects so far, while something holds the run.
     pub fn so_far(&self) -> &'static str {
         if self.did_something() {
-            "Nothing more is touched."
+            "The operator changes nothing more."
         } else {
-            "Nothing was touched."
+            "Nothing was changed."
         }
     }
 
@@ -337,7 +337,7 @@ pub const NAMES_AT_MOST: usize = 10_000;
 /// # Errors
 /// When the API server does not answer, or a binding cannot be read.
 pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
-    let failed = |e: kube::Error| hold::api_server(&e, "Looking for the bindings of the UID failed");
+    let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for the bindings of the UID");
     let relations = [Match::User, Match::OtherSuffix];
     let keys = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
     let mut found = Found::default();
@@ -395,10 +395,11 @@ pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Resu
 /// The hold for a binding that the operator cannot handle; the others are removed.
 pub fn cannot_handle(error: &str) -> hold::Hold {
     let message = format!(
-        "{error}. This binding names the UID and was left; the others are removed. The kubeconfig is not purged, since ACK would \
-         remove what is left. The operator retries automatically; if this stays, take the UID out of that binding by hand."
+        "{error}. This binding names the UID and was left unchanged; the others are removed. The kubeconfig is not purged, \
+         because ACK's purge would also remove the remaining binding. The operator retries automatically. If this persists, \
+         remove the UID from that binding by hand."
     );
-    hold::Hold::wait(Reason::LookupFailed, hold::Again::Backoff, message).about(
+    hold::Hold::new(Reason::LookupFailed, hold::Again::Backoff, message).about(
         crate::api::ConditionType::BindingsRemoved,
         crate::api::ConditionStatus::False,
     )
@@ -407,8 +408,8 @@ pub fn cannot_handle(error: &str) -> hold::Hold {
 /// The hold for a binding that could not be read.
 pub fn unreadable(error: effects::ReadError) -> hold::Hold {
     match error {
-        effects::ReadError::Api { key, source } => hold::api_server(&source, &format!("Reading {key} failed")),
-        effects::ReadError::Malformed(malformed) => hold::Hold::wait(
+        effects::ReadError::Api { key, source } => hold::api_server(&source, &format!("Cannot read {key}")),
+        effects::ReadError::Malformed(malformed) => hold::Hold::new(
             Reason::LookupFailed,
             hold::Again::Backoff,
             format!("{malformed}. Nothing was changed; the operator retries automatically."),

@@ -151,13 +151,18 @@ impl Plan {
         match (deletes, shrinks) {
             (0, 0) => "remove no binding".to_owned(),
             (_, 0) => format!("delete {}", bindings(deletes)),
-            (0, _) => format!("take the UID out of {} that others share", bindings(shrinks)),
+            (0, _) => format!("remove the UID from {} shared with others", bindings(shrinks)),
             _ => format!(
-                "delete {} and take the UID out of {shrinks} that others share",
+                "delete {} and remove the UID from {shrinks} shared with others",
                 bindings(deletes)
             ),
         }
     }
+}
+
+/// `1 more binding`, `2 more bindings`.
+pub fn more_bindings(count: usize) -> String {
+    format!("{count} more binding{}", if count == 1 { "" } else { "s" })
 }
 
 /// `1 binding`, `2 bindings`.
@@ -200,7 +205,7 @@ mod tests {
         );
         assert_eq!(
             plan.summary(),
-            "delete 1 binding and take the UID out of 1 that others share"
+            "delete 1 binding and remove the UID from 1 shared with others"
         );
     }
 

@@ -76,8 +76,8 @@ pub async fn purge(
     }
     if !facts.cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
-        let message = "ACK reports a kubeconfig that was not there a moment ago; the checks begin anew.";
-        let hold = Hold::wait(Reason::NotConfirmed, Again::Backoff, message);
+        let message = "ACK issued a kubeconfig after this run began; the operator repeats the checks.";
+        let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
         return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
     if report.purge_accepted_within(ctx.settings.recheck_interval) {
@@ -113,8 +113,8 @@ pub async fn purge(
     let purged = ask(ctx, facts, clearance, no_bindings, permit);
     let (answer, request_id) = request_id::traced(purged).await;
     match &answer {
-        Ok(()) => tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and it accepted"),
-        Err(error) => tracing::warn!(force, request_id, %error, "asked ACK to purge the kubeconfig, and it did not"),
+        Ok(()) => tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and ACK accepted"),
+        Err(error) => tracing::warn!(force, request_id, %error, "{}", not_accepted(error)),
     }
     match answer {
         Ok(()) => {
@@ -151,11 +151,11 @@ async fn ask(
 
 fn too_slow() -> Hold {
     let message = format!(
-        "The operator does not ask ACK to purge the kubeconfig: proving that no binding is left took longer than two seconds, {PROOFS} times \
-         in a row, and a binding that appears meanwhile would be lost. The bindings are removed. The operator retries automatically; \
-         if this stays, the API server is overloaded."
+        "The operator did not ask ACK to purge the kubeconfig: verifying that no binding is left took longer than two seconds, \
+         {PROOFS} times in a row, and ACK's purge could remove a binding created in that time without a backup. The bindings \
+         are removed. The operator retries automatically. If this persists, the API server is overloaded."
     );
-    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
+    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
 }
 
 /// Why ACK did not purge.
@@ -193,62 +193,74 @@ fn mentions_activity(message: &str) -> bool {
     words.any(|word| matches!(word, "force" | "activity" | "active" | "accessed" | "days"))
 }
 
+/// What the log says of a purge that ACK did not accept: a lost answer is no refusal.
+fn not_accepted(error: &ApiError) -> &'static str {
+    match (cause(error), error.kind) {
+        (Cause::Passing, ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials) => {
+            "asked ACK to purge the kubeconfig, but ACK has not accepted yet"
+        }
+        (Cause::Passing, _) => "asked ACK to purge the kubeconfig, but the result is unknown",
+        _ => "asked ACK to purge the kubeconfig, but ACK refused",
+    }
+}
+
 fn not_purged(error: &ApiError, force: bool) -> Hold {
     let about = |hold: Hold, is, reason| hold.about_as(Condition::KubeconfigPurged, is, reason);
     match cause(error) {
         Cause::Right => {
             let message = format!(
-                "{error}. The bindings are removed, the kubeconfig is not purged. The operator's role needs the RAM action \
-                 cs:CleanClusterUserPermissions, and must be an RBAC administrator of the cluster."
+                "{error}. The bindings are removed, but the kubeconfig is not purged. The operator's role needs the RAM action \
+                 cs:CleanClusterUserPermissions and must be an RBAC administrator of the cluster."
             );
-            about(Hold::stall(Reason::Forbidden, message), Is::False, Reason::Forbidden)
+            about(Hold::recheck(Reason::Forbidden, message), Is::False, Reason::Forbidden)
         }
         Cause::Cluster => {
             let message = format!(
-                "{error}. The bindings are removed, the kubeconfig is not purged. Check the operator's cluster ID and region."
+                "{error}. The bindings are removed, but the kubeconfig is not purged. Check the operator's cluster ID and region."
             );
             about(
-                Hold::stall(Reason::ClusterNotFound, message),
+                Hold::recheck(Reason::ClusterNotFound, message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
         }
         Cause::Known(Code { meaning, advice, .. }) => {
             let message = format!(
-                "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The operator asks again \
-                 every hour."
+                "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The \
+                 operator retries every hour."
             );
-            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
             about(hold, Is::False, Reason::RefusedByAck)
         }
         Cause::Unknown => {
             let message = format!(
-                "ACK refused to purge the kubeconfig: {error}. The bindings are removed. {} The operator asks again every hour.",
+                "ACK refused to purge the kubeconfig: {error}. The bindings are removed. {} The operator retries every hour.",
                 possible_causes(force)
             );
-            let hold = Hold::wait(Reason::RefusedByAck, Again::Recheck, message);
+            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
             about(hold, Is::False, Reason::RefusedByAck)
         }
         Cause::Passing => {
             let so_far = match error.kind {
                 ErrorKind::Conflict => {
-                    "The bindings are removed, the kubeconfig is not purged yet: ACK is changing permissions for another call, and the \
-                     operator asks again in some seconds."
+                    "The bindings are removed, but the kubeconfig is not purged yet: ACK is changing permissions for another \
+                     call. The operator retries in a few seconds."
                 }
                 ErrorKind::Throttled | ErrorKind::Budget | ErrorKind::Credentials => {
-                    "The bindings are removed, the kubeconfig is not purged yet: ACK is asked again by itself."
+                    "The bindings are removed, but the kubeconfig is not purged yet. The operator retries automatically."
                 }
                 _ => {
-                    "The bindings are removed. Whether ACK purged the kubeconfig is not known; its state is read next, and the \
-                     purge repeated if it is still there."
+                    "The bindings are removed. It is not known whether ACK purged the kubeconfig. The operator checks its state \
+                     next, and repeats the purge if it still exists."
                 }
             };
             let advice = hold::advice(error);
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);
+            // Credentials may have run out in this moment: if they are rejected, the next look says so.
             about(
-                Hold::wait(Reason::NotConfirmed, hold::again(pause), message),
+                Hold::new(Reason::NotConfirmed, hold::again(pause), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -259,22 +271,24 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
 /// What a refusal with a code that is not known can mean, by ACK's pages, and what to do about each.
 fn possible_causes(force: bool) -> String {
     let guard = match force {
-        true => "The purge was asked for with Force=true, so ACK's own 7-day activity check is not the cause.".to_owned(),
+        true => "The operator requested the purge with Force=true, so ACK's 7-day guard is not the cause.".to_owned(),
         false => {
-            "Alibaba Cloud does not publish what this code means. It may be ACK's own 7-day activity check, which also refuses when it cannot read \
-             the audit log: if you are sure, activityCheck.whenActive: Proceed makes the operator ask with Force=true."
+            "Alibaba Cloud does not publish what this code means. The cause may be ACK's 7-day guard, which refuses when the user \
+             was active and also when it cannot read the audit log. If you are sure, set activityCheck.whenActive: Proceed: the \
+             operator then requests the purge with Force=true."
                 .to_owned()
         }
     };
-    let other = "ACK also refuses for the user who created the cluster and for the root account, while the cluster is failed or being deleted, \
-                 and if the operator's role is not an RBAC administrator of the cluster: check the cluster and its creator in the ACK console.";
+    let other = "ACK also refuses for the user who created the cluster and for the root account, while the cluster has failed or \
+     is being deleted, and if the operator's role is not an RBAC administrator of the cluster. Check the cluster and its \
+     creator in the ACK console.";
     format!("{guard} {other}")
 }
 
 fn state_unknown() -> Hold {
-    let message = "No binding is left. ACK reports the kubeconfig's state as Unknown, and purges none in that state. The \
-        operator asks again; if it stays so, look at the user's kubeconfig in the ACK console.";
-    Hold::wait(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
+    let message = "No binding is left. ACK reports the kubeconfig's state as Unknown and does not purge a kubeconfig in that \
+     state. The operator retries automatically. If this persists, look at the user's kubeconfig in the ACK console.";
+    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
 }
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
@@ -320,7 +334,7 @@ mod tests {
                     ErrorKind::Conflict => (Reason::NotConfirmed, false, Again::NotBefore(Duration::from_secs(5))),
                     _ => (Reason::NotConfirmed, false, Again::Backoff),
                 };
-                assert_eq!((hold.reason, hold.stalled, hold.again), expected, "{row:?}");
+                assert_eq!((hold.reason, hold.is_stalled(), hold.again), expected, "{row:?}");
             }
         }
     }
@@ -348,7 +362,7 @@ mod tests {
                 assert!(!message.contains("RAM action"), "{message}");
             }
             assert!(
-                asked.contains("may be ACK's own 7-day") && asked.contains("whenActive: Proceed"),
+                asked.contains("may be ACK's 7-day guard") && asked.contains("whenActive: Proceed"),
                 "{asked}"
             );
             assert!(

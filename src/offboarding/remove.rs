@@ -6,7 +6,7 @@ use super::{
     context::Context,
     hold::{Again, Hold, Stop},
     observe,
-    plan::{self, Item, Plan, bindings},
+    plan::{self, Item, Plan, more_bindings},
     record::Record,
     report::Report,
 };
@@ -48,6 +48,8 @@ enum Outcome {
     Waits(String),
     /// RBAC, a policy or a webhook refused, in the API server's words.
     Refused(String),
+    /// Something changed the operator's request on its way, so that the operator's own policy refused it.
+    ChangedByWebhook(String),
     /// The API server gave up on the operator's own admission policy, which costs more for this binding than it allows: the command for
     /// a person.
     PolicyLimit(String),
@@ -70,6 +72,7 @@ enum Outcome {
 struct Left {
     refused: Vec<(BindingKey, String)>,
     policy_limit: Vec<(BindingKey, String)>,
+    changed_by_webhook: Vec<(BindingKey, String)>,
     failed: Vec<(BindingKey, String)>,
     interrupted: Vec<(BindingKey, String)>,
     changing: Vec<BindingKey>,
@@ -158,7 +161,7 @@ pub async fn remove(
     }
     waiting.sort();
     report.waiting(waiting);
-    left.hold().map_or(Ok(()), |hold| Err(hold.into()))
+    left.hold(task.leaver).map_or(Ok(()), |hold| Err(hold.into()))
 }
 
 /// A binding, and who may bring it back.
@@ -290,9 +293,9 @@ async fn remove_one(
         drop(permit);
         match &effect {
             Ok(Effect::Done(_)) => tracing::info!(binding = %key, ?action, request_id, "removed"),
-            Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was gone already"),
+            Ok(Effect::Gone) => tracing::info!(binding = %key, ?action, request_id, "was already gone"),
             Ok(Effect::Conflict) => {
-                tracing::info!(binding = %key, ?action, request_id, "changed meanwhile; it is read again");
+                tracing::info!(binding = %key, ?action, request_id, "changed in the meantime; the operator reads it again");
             }
             Ok(Effect::Refused(why)) => tracing::warn!(binding = %key, ?action, request_id, why, "not removed"),
             Err(error) => tracing::warn!(binding = %key, ?action, request_id, %error, "not removed"),
@@ -311,6 +314,8 @@ async fn remove_one(
                 let command = by_hand::command(&key, stored.uid(), task.leaver);
                 return Ok(Outcome::PolicyLimit(command));
             }
+            // What the operator sends, its policy lets pass.
+            Ok(Effect::Refused(why)) if policies::is_ours(&why) => return Ok(Outcome::ChangedByWebhook(why)),
             Ok(Effect::Refused(why)) => return Ok(Outcome::Refused(why)),
             Ok(Effect::Conflict) => {}
             Err(ReadError::Api { source, .. }) => return Ok(failure(&source)),
@@ -340,9 +345,9 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
             Outcome::Removed
         }
         Ok(Effect::Done(finalizers)) => {
-            tracing::info!(binding = %key, request_id, ?finalizers, "names nobody, and waits for its finalizers");
+            tracing::info!(binding = %key, request_id, ?finalizers, "has no subjects and waits for its finalizers");
             Outcome::Waits(format!(
-                "it goes when its finalizers are done: {}",
+                "it disappears when its finalizers are done: {}",
                 finalizers.join(", ")
             ))
         }
@@ -351,7 +356,7 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
         Ok(Effect::Conflict) => Outcome::Changed,
         Ok(Effect::Refused(why)) => {
             // It grants nothing any more, and ACK's purge cannot take it for the leaver's: it holds nothing up.
-            tracing::warn!(binding = %key, request_id, why, "names nobody, and was not deleted");
+            tracing::warn!(binding = %key, request_id, why, "has no subjects but was not deleted");
             Outcome::Waits(format!(
                 "the API server refused to delete it: {}",
                 why.trim_end_matches('.')
@@ -396,9 +401,10 @@ async fn changed(
 }
 
 fn broken_off(key: &BindingKey, error: &str) -> Hold {
-    let message =
-        format!("Removing {key} was broken off: {error}. It is backed up; what came of it is looked up next.");
-    Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
+    let message = format!(
+        "Removing {key} was interrupted: {error}. The binding is backed up. The next reconcile checks the result."
+    );
+    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
 impl Left {
@@ -407,6 +413,7 @@ impl Left {
             Outcome::Removed => {}
             Outcome::Waits(why) => waiting.push((key, why)),
             Outcome::Refused(why) => self.refused.push((key, why)),
+            Outcome::ChangedByWebhook(why) => self.changed_by_webhook.push((key, why)),
             Outcome::PolicyLimit(command) => self.policy_limit.push((key, command)),
             Outcome::Failed(why) => self.failed.push((key, why)),
             Outcome::Interrupted(why) => self.interrupted.push((key, why)),
@@ -421,6 +428,7 @@ impl Left {
     fn sort(&mut self) {
         self.refused.sort();
         self.policy_limit.sort();
+        self.changed_by_webhook.sort();
         self.failed.sort();
         self.interrupted.sort();
         self.changing.sort();
@@ -428,7 +436,7 @@ impl Left {
         self.unbacked.sort();
     }
 
-    fn hold(mut self) -> Option<Hold> {
+    fn hold(mut self, leaver: &Leaver) -> Option<Hold> {
         self.sort();
         let owner = |key: &BindingKey| {
             let found = self.managers.iter().find(|(of, manager)| of == key && manager.owns);
@@ -440,32 +448,46 @@ impl Left {
         if let [(key, config_map), rest @ ..] = self.unbacked.as_slice() {
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more likewise)", bindings(n)),
+                n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
-                "ConfigMap {config_map}, which holds the backup of {key}, is not there any more{more}: somebody deleted it after it was \
-                 stored and read back. The binding was not touched. The operator backs it up again and goes on; find out who \
-                 deletes backups: the audit log says."
+                "ConfigMap {config_map}, which contains the backup of {key}, no longer exists{more}: someone deleted it after it \
+                 was stored and read back. The binding was not changed. The operator backs it up again and continues. Find out \
+                 in the audit log who deletes backups."
             );
-            let hold = Hold::wait(Reason::BackupMissing, Again::Backoff, message);
+            let hold = Hold::new(Reason::BackupMissing, Again::Backoff, message);
             return Some(hold.about(Condition::BackedUp, Is::False));
         }
         if let [(key, why), rest @ ..] = self.refused.as_slice() {
             let more = if rest.is_empty() {
                 String::new()
             } else {
-                format!(" ({} more were refused)", bindings(rest.len()))
+                format!(" and {}", more_bindings(rest.len()))
             };
             let or = match owner(key) {
                 None => "remove the binding by hand".to_owned(),
                 Some(owner) => format!("remove the binding where it comes from ({})", owner.name),
             };
             let message = format!(
-                "The API server refused to let the operator remove {key}: {}. The bindings that it may remove are removed{more}; the \
-                 kubeconfig is not purged, since ACK would remove what is left without a check. Allow it, or {or}.",
+                "The API server refused to let the operator remove {key}{more}: {}. The bindings that it may remove are removed. \
+                 The kubeconfig is not purged, because ACK's purge would remove the remaining bindings without a check. Allow \
+                 the removal, or {or}.",
                 why.trim_end_matches('.')
             );
-            return Some(Hold::stall(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+            return Some(Hold::recheck(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+        }
+        if let [(key, why), rest @ ..] = self.changed_by_webhook.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" (also affected: {})", more_bindings(n)),
+            };
+            let message = format!(
+                "A mutating webhook or policy of the cluster changes {key} while the operator updates it{more}, and the operator's own admission \
+                 policy refuses the result: {}. The bindings are backed up and unchanged; the kubeconfig is not purged. Exclude the operator's \
+                 ServiceAccount from that webhook: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies.",
+                why.trim_end_matches('.')
+            );
+            return Some(Hold::recheck(Reason::ChangedByWebhook, message).about(Condition::BindingsRemoved, Is::False));
         }
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let how = match owner(key) {
@@ -477,37 +499,37 @@ impl Left {
             };
             let more = match rest.len() {
                 0 => String::new(),
-                n => format!(" ({} more likewise)", bindings(n)),
+                n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
-                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the binding has \
-                 so many user names that begin with the UID that the check costs more than the API server allows. It is backed up \
-                 and unchanged; the other bindings are removed, and the kubeconfig is not purged. {how}, and the operator goes on: {command}"
+                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the \
+                 binding has so many user names that begin with the UID that the check costs more than the API server allows. \
+                 The binding is backed up and unchanged. The other bindings are removed, and the kubeconfig is not purged. \
+                 {how}, then the operator continues: {command}"
             );
             return Some(
-                Hold::stall(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
+                Hold::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
             );
         }
         if let Some((key, why)) = self.failed.first() {
             return Some(broken_off(key, why));
         }
-        let conflict = |message| {
-            Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
-        };
+        let conflict =
+            |message| Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False);
         if let Some(key) = self.changing.first() {
             let by = owner(key).map(|m| format!(" {}", m.relation())).unwrap_or_default();
             return Some(conflict(format!(
-                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal.{by} Each state of it was backed \
-                 up, and it is tried again by itself. If this stays, find out who writes to it: the audit log says."
+                "{key} was changed {ATTEMPTS} times in a row between its backup and its removal.{by} Each version was backed up. \
+                 The operator retries automatically. If this persists, find out in the audit log who writes to the binding."
             )));
         }
         if let Some(key) = self.changed.first() {
             return Some(conflict(format!(
-                "{key} is not any more what the plan held: its subjects were changed, or it was replaced by another of its name, \
-                 after it was backed up. It was left as it is, and is planned anew by itself."
+                "{key} no longer matches the plan: after it was backed up, its subjects were changed, or it was replaced by \
+                 another binding of the same name. The operator left it unchanged and plans it again automatically."
             )));
         }
-        if let Some(hold) = backup::left_too_large(&self.too_large) {
+        if let Some(hold) = backup::left_too_large(&self.too_large, leaver) {
             return Some(hold);
         }
         let [key, ..] = self.shared.as_slice() else { return None };
@@ -516,13 +538,13 @@ impl Left {
             Some(owner) => format!("{}, which belongs to {}", owner.advice.subject, owner.name),
         };
         let which = match self.shared.len() {
-            1 => format!("{key} is shared with others and still names the UID"),
-            n => format!("{n} bindings shared with others still name the UID, {key} among them"),
+            1 => format!("{key} is a shared binding and still names the UID"),
+            n => format!("{n} shared bindings still name the UID, including {key}"),
         };
         let message = format!(
-            "{which}: the operator may not change bindings (--remove-subjects=false). {how}; the kubeconfig is not purged until \
-             then."
+            "{which}: the operator may not change shared bindings (--remove-subjects=false). {how}. Until then, the kubeconfig is \
+             not purged."
         );
-        Some(Hold::stall(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
+        Some(Hold::recheck(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }
 }

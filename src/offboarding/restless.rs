@@ -169,11 +169,11 @@ pub fn settling(record: &Record, carried_out: CarriedOut<'_>, removed_now: bool,
     };
     let hours = LATELY.as_hours();
     let message = format!(
-        "No binding names the UID now. {key} was removed {times} times within {hours} hours, because it came back.{others} The operator looks \
-         again in {} seconds, and calls the access gone if nothing has come back by then.",
+        "No binding names the UID now. {key} came back before and was removed {times} times within {hours} hours.{others} The operator \
+         checks again in {} seconds, and reports the access as gone if nothing has come back by then.",
         PAUSE.as_secs()
     );
-    Some(Hold::wait(Reason::InProgress, Again::After(until(next, now)), message))
+    Some(Hold::new(Reason::InProgress, Again::After(until(next, now)), message))
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {
@@ -217,7 +217,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} {restores}. {how}. The operator \
                  continues when that is done, and tries once more at {next}.{others}"
             );
-            Hold::stall(Reason::RestoredByManager, message)
+            Hold::recheck(Reason::RestoredByManager, message)
         }
         Why::Changes(times) => {
             let before = match deletes {
@@ -240,7 +240,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 by_hand::command(key, &item.binding.uid, leaver),
                 to_last.unwrap_or_default()
             );
-            Hold::stall(Reason::KeepsChanging, message)
+            Hold::recheck(Reason::KeepsChanging, message)
         }
     };
     Hold {
@@ -325,7 +325,7 @@ mod tests {
         let Again::After(wait) = hold.again else {
             panic!("{:?}", hold.again)
         };
-        Some((hold.reason, hold.stalled, wait.as_secs() / 60))
+        Some((hold.reason, hold.is_stalled(), wait.as_secs() / 60))
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
     fn the_end_waits_where_a_removal_was_undone() {
         let wait = |stored: &[Stored<'_>], removed_now| {
             let hold = settling(&record(StoredAction::Delete, stored), &|_| false, removed_now, now())?;
-            assert_eq!((hold.reason, hold.stalled), (Reason::InProgress, false));
+            assert_eq!((hold.reason, hold.is_stalled()), (Reason::InProgress, false));
             match hold.again {
                 Again::After(wait) => Some(wait.as_secs()),
                 again => panic!("{again:?}"),

@@ -78,7 +78,7 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
         "A list of all bindings holds {first}, which names the UID, and reading it says that it is not there. The operator does not \
          call the access gone, and retries automatically. If this stays, look at that binding: kubectl get rolebindings,clusterrolebindings -A."
     );
-    Err(Hold::wait(Reason::Conflict, Again::Backoff, message)
+    Err(Hold::new(Reason::Conflict, Again::Backoff, message)
         .about(Condition::BindingsRemoved, Is::False)
         .into())
 }
@@ -117,7 +117,7 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
                 foreign.join(", ")
             ),
         };
-        let hold = Hold::wait(Reason::Terminating, Again::Backoff, message);
+        let hold = Hold::new(Reason::Terminating, Again::Backoff, message);
         return Some(hold.about(Condition::BindingsRemoved, Is::False));
     }
     let message = match named.as_slice() {
@@ -127,7 +127,7 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
             bindings(rest.len())
         ),
     };
-    Some(Hold::wait(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False))
+    Some(Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False))
 }
 
 /// The hold for a user name that may be the identity's.
@@ -142,5 +142,5 @@ pub fn undecided(binding: &str, name: &str, count: usize) -> Hold {
          operator does not know whose it is. The kubeconfig is not purged, and access is not called gone, until somebody decides. If it is \
          the identity's, add it to names.include, and the operator removes it; if it is not, add it to names.ignore, and it stays."
     );
-    Hold::stall(Reason::UndecidedNames, message).about(Condition::BindingsRemoved, Is::False)
+    Hold::recheck(Reason::UndecidedNames, message).about(Condition::BindingsRemoved, Is::False)
 }

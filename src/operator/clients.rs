@@ -40,10 +40,10 @@ pub enum ClientsError {
         source: kube::config::KubeconfigError,
     },
     /// Not in a pod.
-    #[error("no --kubeconfig (ACK_OFFBOARDING_KUBECONFIG) was given, and this is not a pod with a ServiceAccount: {0}")]
+    #[error("--kubeconfig (ACK_OFFBOARDING_KUBECONFIG) is not set, and this is not a pod with a ServiceAccount: {0}")]
     InCluster(#[from] kube::config::InClusterError),
     /// TLS or proxy settings.
-    #[error("the client of the API server cannot be made: {0}")]
+    #[error("cannot create the client for the API server: {0}")]
     Client(#[from] kube::Error),
 }
 

@@ -23,17 +23,18 @@ use crate::{
 };
 use futures::{StreamExt, stream};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     runtime::{
         Controller, PredicateConfig, WatchStreamExt, controller,
         controller::Action,
         events::{Recorder, Reporter},
-        predicates, reflector,
+        reflector,
         reflector::{ObjectRef, Store},
         watcher,
     },
 };
 use std::{
+    hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
     pin::pin,
     sync::Arc,
@@ -71,7 +72,7 @@ pub enum StartError {
     #[error(transparent)]
     Cloud(#[from] crate::alibaba::SettingsError),
     /// The index of bindings is not kept current any more.
-    #[error("the watch of bindings ended; the process ends too, to be started again")]
+    #[error("the watch of bindings ended; the process exits to be restarted")]
     Index,
     /// The address for /healthz, /readyz and /metrics.
     #[error("cannot listen on {address} (--listen, ACK_OFFBOARDING_LISTEN): {source}")]
@@ -82,23 +83,23 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Nobody answers the kubelet any more.
-    #[error("the server of /healthz ended; the process ends too, to be started again")]
+    #[error("the server of /healthz ended; the process exits to be restarted")]
     Health,
     /// Nobody proves the credentials any more.
-    #[error("the proof of credentials ended; the process ends too, to be started again")]
+    #[error("the verification of the credentials ended; the process exits to be restarted")]
     Credentials,
     /// Nobody proves the admission policies any more.
-    #[error("the proof of the admission policies ended; the process ends too, to be started again")]
+    #[error("the verification of the admission policies ended; the process exits to be restarted")]
     Policies,
     /// Signals cannot be handled.
-    #[error("the process cannot listen for signals: {0}")]
+    #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }
 
 /// A reconcile that could not report in the status.
 #[derive(Debug, thiserror::Error)]
 enum ReconcileError {
-    #[error("reading UserOffboarding {name}: {source}")]
+    #[error("cannot read UserOffboarding {name}: {source}")]
     Read { name: String, source: kube::Error },
     #[error("UserOffboarding {name}: {source}")]
     Uid { name: String, source: InvalidUid },
@@ -207,7 +208,7 @@ fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("told to stop");
+        tracing::info!("received a signal to stop");
         leadership.stop();
     });
     Ok(())
@@ -232,10 +233,19 @@ async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: O
             () = elector.keep() => working.await,
         }
         if !leadership.is_stopping() {
-            tracing::warn!("the Lease was not renewed in time, or taken by another; this process stands by");
+            tracing::warn!(
+                "the Lease was not renewed in time, or another process took it; this process is now on standby"
+            );
         }
     }
     elector.release().await;
+}
+
+/// Changes with the spec, and when somebody takes the conditions away.
+fn spec_and_conditions(object: &Watched) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    (object.meta().generation, object.has_lost_its_conditions()).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 /// Reconciles until this process leads no longer, or is told to stop.
@@ -246,9 +256,10 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         .default_backoff()
         .reflect(writer)
         .applied_objects()
-        // The operator's own writes to the status are no reason to look again, however long ago the last edit was.
+        // The operator's own writes to the status are no reason to look again, however long ago the last edit was; conditions that somebody
+        // took away are one.
         .predicate_filter(
-            predicates::generation,
+            spec_and_conditions,
             PredicateConfig::default().ttl(REMEMBER_GENERATIONS),
         );
     let by_bindings = woken_by_bindings(&context.index, reader.clone());
@@ -264,7 +275,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
                 Ok((object, action)) => tracing::debug!(object = object.name, ?action, "reconciled"),
                 // A requeue of an object that was deleted meanwhile.
                 Err(controller::Error::ObjectNotFound(object)) => tracing::debug!(object = object.name, "is gone"),
-                Err(error) => tracing::warn!(%error, "a reconcile failed; it is tried again"),
+                Err(error) => tracing::warn!(%error, "a reconcile failed; the operator retries automatically"),
             }
         });
     tokio::select! {
@@ -335,7 +346,7 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
         return Ok(Action::await_change());
     };
     if let Some(wait) = ctx.pace(&object.uid().unwrap_or_default()) {
-        tracing::debug!(?wait, "looked at too often; it waits");
+        tracing::debug!(?wait, "reconciled too often; the next reconcile waits");
         return Ok(Action::requeue(wait));
     }
     let uid: Uid = object.spec.uid.parse().map_err(|source| ReconcileError::Uid {

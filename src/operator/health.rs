@@ -70,7 +70,7 @@ pub async fn serve(listener: TcpListener, readiness: Readiness, observed: Observ
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::debug!(%error, "a connection to the health port could not be accepted");
+                tracing::debug!(%error, "cannot accept a connection to the health port");
                 tokio::time::sleep(ACCEPT_AGAIN).await;
                 continue;
             }
@@ -153,19 +153,16 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
         // Anybody in the cluster may ask: no account, no ARN.
         CredentialsState::Unusable(error) => {
             let what = error.code.as_deref().unwrap_or(error.kind.as_str());
-            Err(format!(
-                "{} {}: {what} (the log says more)",
-                error.service, error.operation
-            ))
+            Err(format!("{} {}: {what} (see the log)", error.service, error.operation))
         }
     };
     let policies = match &*policies.borrow() {
         Proof::Proved => Ok(()),
-        Proof::Untried => Err("they were not looked at yet".to_owned()),
+        Proof::Untried => Err("not verified yet".to_owned()),
         // Anybody in the cluster may ask: which policy, and no more.
         Proof::Failed(Failure { policy, unclear, .. }) => {
-            let is = if *unclear { "cannot be shown to be" } else { "is not" };
-            Err(format!("{} {is} in force (the log says more)", policy.name()))
+            let is = if *unclear { "cannot be verified to be" } else { "is not" };
+            Err(format!("{} {is} in force (see the log)", policy.name()))
         }
     };
     let status = match index.is_ok() && credentials.is_ok() && policies.is_ok() {

@@ -6,7 +6,7 @@
 //! - The leader counts from the start of its last successful renewal, and steps down by itself after two thirds of that time,
 //!   whether or not it can still reach anybody: before another may start.
 //!
-//! - One that is not fit to work (its credentials do not serve) lets the others go first: it takes a Lease that is free only when nobody else
+//! - One that is not fit to work (its credentials are rejected) lets the others go first: it takes a Lease that is free only when nobody else
 //!   has done so for the Lease's duration.
 //!
 //! The Lease keeps two processes from working against each other. That nothing is lost if they do all the same rests on the
@@ -89,7 +89,11 @@ impl Elector {
             let mut next = began + self.pause();
             match self.attempt().await {
                 Ok(Attempt::Held) => {
-                    tracing::info!(lease = self.name, identity = self.identity, "this process leads");
+                    tracing::info!(
+                        lease = self.name,
+                        identity = self.identity,
+                        "this process is the leader"
+                    );
                     self.leadership.lead_until(began + self.renew_deadline());
                     return;
                 }
@@ -99,7 +103,7 @@ impl Elector {
                         tracing::info!(
                             lease = self.name,
                             leader = other,
-                            "another process leads; this one stands by"
+                            "another process is the leader; this one is on standby"
                         );
                         told = Some(other);
                     }
@@ -109,13 +113,14 @@ impl Elector {
                     if !std::mem::replace(&mut yielded, true) {
                         tracing::warn!(
                             lease = self.name,
-                            "this process's credentials do not serve; it lets others lead"
+                            "this process has no usable Alibaba Cloud credentials; it lets other processes lead"
                         );
                     }
                 }
                 Ok(Attempt::Raced) => {}
                 Err(error) => {
-                    tracing::warn!(lease = self.name, %error, "the Lease could not be asked for; it is tried again")
+                    tracing::warn!(lease = self.name, %error, "cannot read or update the Lease; the operator retries \
+                     automatically")
                 }
             }
             tokio::time::sleep_until(next).await;
@@ -135,7 +140,7 @@ impl Elector {
                 }
                 Ok(Ok(Attempt::Raced | Attempt::Yielded(_))) | Err(_) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(lease = self.name, %error, "the Lease was not renewed; it is tried again")
+                    tracing::warn!(lease = self.name, %error, "cannot renew the Lease; the operator retries automatically")
                 }
             }
         }
@@ -148,7 +153,7 @@ impl Elector {
         match self.try_release().await {
             Ok(()) => {}
             Err(error) => {
-                tracing::warn!(lease = self.name, %error, "the Lease was not given back; the next leader waits for its end")
+                tracing::warn!(lease = self.name, %error, "cannot release the Lease; the next leader waits until it expires")
             }
         }
     }
@@ -168,7 +173,7 @@ impl Elector {
         spec.lease_duration_seconds = Some(1);
         spec.renew_time = Some(MicroTime(Timestamp::now()));
         self.api.replace(&self.name, &PostParams::default(), &lease).await?;
-        tracing::info!(lease = self.name, "gave the Lease back");
+        tracing::info!(lease = self.name, "released the Lease");
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::leadership::Leadership;
 use crate::{
-    api::{ConditionType, Reason, UserOffboarding},
+    api::{ConditionType, Ends, Reason, UserOffboarding},
     offboarding::peers::Peer,
     rbac::watch::BindingIndex,
 };
@@ -49,6 +49,9 @@ pub struct WatchedSpec {
 #[serde(rename_all = "camelCase", default)]
 struct WatchedStatus {
     waiting_since: Option<String>,
+    unfinished_since: Option<String>,
+    observed_generation: Option<i64>,
+    started_at: Option<String>,
     identity: Option<WatchedState>,
     conditions: Vec<WatchedCondition>,
 }
@@ -81,6 +84,21 @@ impl Watched {
             spec: serde_json::from_value(spec.into()).ok()?,
         };
         Some((self.metadata.uid.clone()?, peer))
+    }
+
+    /// Whether its status was written, and lacks what the operator always writes into it.
+    pub fn has_lost_its_conditions(&self) -> bool {
+        // Before its first visit, it is -1.
+        let was_written = self
+            .status
+            .observed_generation
+            .is_some_and(|generation| generation >= 0);
+        was_written && self.condition(ConditionType::Ready).is_none()
+    }
+
+    /// When its current run, or its last one, began.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.status.started_at.as_ref()?.parse().ok()
     }
 
     fn condition(&self, type_: ConditionType) -> Option<&WatchedCondition> {
@@ -116,6 +134,8 @@ struct Summary {
     deleted_identity_active: u32,
     /// The longest wait for a quiet window, in seconds.
     oldest_wait: f64,
+    /// For how long, in seconds, one has been neither at its end nor waiting because its spec says so.
+    oldest_unfinished: f64,
 }
 
 impl Observed {
@@ -164,15 +184,24 @@ fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> 
         };
         let deleted = state_is(&["NotFound", "InRecycleBin"]) && !object.is(ConditionType::Offboarded, "True");
         summary.deleted_identity_active += u32::from(deleted && object.is(ConditionType::Inactive, "False"));
-        let since = object
-            .status
-            .waiting_since
-            .as_ref()
-            .and_then(|time| time.parse::<Timestamp>().ok());
-        let waited = since
-            .filter(|_| state == Reason::WaitingForInactivity)
-            .map_or(0.0, |since| now.duration_since(since).as_secs_f64());
-        summary.oldest_wait = summary.oldest_wait.max(waited);
+        let age = |since: Option<&String>| {
+            let since = since.and_then(|time| time.parse::<Timestamp>().ok());
+            since.map_or(0.0, |since| now.duration_since(since).as_secs_f64())
+        };
+        if state == Reason::WaitingForInactivity {
+            summary.oldest_wait = summary.oldest_wait.max(age(object.status.waiting_since.as_ref()));
+        }
+        let unfinished = match state.ends() {
+            Some(Ends::Operator | Ends::Person) if ready.is_some() => age(object.status.unfinished_since.as_ref()),
+            // Nobody has looked at it yet.
+            Some(Ends::Operator) => object
+                .metadata
+                .creation_timestamp
+                .as_ref()
+                .map_or(0.0, |created| now.duration_since(created.0).as_secs_f64()),
+            _ => 0.0,
+        };
+        summary.oldest_unfinished = summary.oldest_unfinished.max(unfinished);
     }
     summary
 }
@@ -185,17 +214,17 @@ impl Collector for Observed {
         };
         gauge(
             "leader",
-            "Whether this process works: 1, or 0 for a standby",
+            "1 in the leader, 0 in a standby",
             flag(self.leadership.until().is_some()),
         )?;
         gauge(
             "index_synced",
-            "Whether the index of bindings is complete",
+            "1 when the index of all bindings is complete",
             flag(self.index.is_synced()),
         )?;
         gauge(
             "index_bindings",
-            "Bindings that the index keeps: those that name a UID",
+            "Bindings in the index: those that name a UID",
             self.index.len() as f64,
         )?;
         let Some(objects) = self.objects() else { return Ok(()) };
@@ -212,13 +241,18 @@ impl Collector for Observed {
         )?;
         gauge(
             "deleted_identity_active",
-            "UserOffboardings, not carried out yet, whose identity was deleted from RAM and is active in the cluster all the same",
+            "UserOffboardings that are not complete, whose identity was deleted from RAM but is still active in the cluster",
             f64::from(summary.deleted_identity_active),
         )?;
         gauge(
             "oldest_wait_seconds",
-            "The longest wait of a UserOffboarding for a quiet window; 0 if none waits",
+            "The longest wait of a UserOffboarding for the inactivity window; 0 if none waits",
             summary.oldest_wait,
+        )?;
+        gauge(
+            "oldest_unfinished_seconds",
+            "For how long a UserOffboarding has been neither done nor waiting because its spec says so; 0 if none is",
+            summary.oldest_unfinished,
         )?;
         let mut states = encoder.encode_descriptor(
             "objects",

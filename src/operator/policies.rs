@@ -160,7 +160,7 @@ impl Policies {
             Ok(built) => built,
             Err(error) => {
                 return Seen::Unclear(format!(
-                    "the policies that the operator was built with cannot be read: {error}"
+                    "cannot read the policies that the operator was built with: {error}"
                 ));
             }
         };
@@ -185,7 +185,7 @@ impl Policies {
                     match differences.is_empty() {
                         true => Seen::InForce,
                         false => Seen::NotInForce(format!(
-                            "{kind} {name} is not the one that this operator was built with: {} differs",
+                            "{kind} {name} differs from the one built into this operator: {}",
                             differences.join(", ")
                         )),
                     }
@@ -193,7 +193,7 @@ impl Policies {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {
                     Seen::NotInForce(format!("{kind} {name} is missing"))
                 }
-                Err(error) => Seen::Unclear(format!("{kind} {name} cannot be read: {}", words(&error))),
+                Err(error) => Seen::Unclear(format!("cannot read {kind} {name}: {}", words(&error))),
             });
         }
         seen
@@ -255,13 +255,13 @@ impl Policies {
 fn refused(policy: Policy, what: &str, refusal: Option<kube::Error>) -> Seen {
     let name = policy.name();
     match refusal {
-        None => Seen::NotInForce(format!("{what} was not refused (dry run)")),
+        None => Seen::NotInForce(format!("the API server did not refuse {what} (dry run)")),
         // The API server's words for a denial by a policy: "ValidatingAdmissionPolicy 'NAME' with binding 'NAME' denied request".
         Some(kube::Error::Api(status)) if status.message.contains(&format!("ValidatingAdmissionPolicy '{name}'")) => {
             Seen::InForce
         }
         Some(error) => Seen::Unclear(format!(
-            "{what} (dry run) was not refused by the policy but failed otherwise, which proves nothing: {}",
+            "{what} (dry run) failed for another reason than the policy, which proves nothing: {}",
             words(&error)
         )),
     }
@@ -270,8 +270,12 @@ fn refused(policy: Policy, what: &str, refusal: Option<kube::Error>) -> Seen {
 /// Whether a refusal of a change of a binding says that the policy about bindings cost more to evaluate than the API server allows. Its
 /// words are those of `k8s.io/apiserver/pkg/cel` and of cel-go.
 pub fn ran_out(refusal: &str) -> bool {
-    let ours = format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name());
-    refusal.contains(&ours) && (refusal.contains("cost limit exceeded") || refusal.contains("out of cost budget"))
+    is_ours(refusal) && (refusal.contains("cost limit exceeded") || refusal.contains("out of cost budget"))
+}
+
+/// Whether a change of a binding was refused by the policy about bindings.
+pub fn is_ours(refusal: &str) -> bool {
+    refusal.contains(&format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name()))
 }
 
 /// The words of a failed request that a person needs.
@@ -385,7 +389,7 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = if self.unclear {
-            "cannot be shown to be"
+            "cannot be verified to be"
         } else {
             "is not"
         };
@@ -402,9 +406,9 @@ impl Failure {
     /// What to do about it, as a sentence.
     fn advice(&self) -> String {
         match self.unclear {
-            true => "Let the operator's ServiceAccount past whatever refuses it, or look at the API server's health."
+            true => "Exempt the operator's ServiceAccount from whatever refuses the request, or check the API server's health."
                 .to_owned(),
-            false => format!("To put it back, {}.", restore(self.policy)),
+            false => format!("To restore it, {}.", restore(self.policy)),
         }
     }
 
@@ -500,18 +504,18 @@ impl Prover {
     pub fn hold(&self) -> Hold {
         let message = match &*self.0.proof.borrow() {
             Proof::Failed(failure) => format!(
-                "The {failure}. This policy {}, so the operator changes nothing without it. {} The operator looks again within \
-                 seconds, and goes on by itself.",
+                "The {failure}. This policy {}, so the operator changes nothing without it. {} The operator checks again within \
+                 seconds and then continues automatically.",
                 failure.policy.purpose(),
                 failure.advice()
             ),
             Proof::Untried | Proof::Proved => {
-                "The admission policies were not shown to be in force yet. The operator changes nothing without them, looks again \
-                 within seconds, and goes on by itself."
+                "The operator has not verified yet that the admission policies are in force. It changes nothing without them. It \
+                 checks again within seconds and then continues automatically."
                     .to_owned()
             }
         };
-        let mut hold = Hold::stall(Reason::PoliciesNotInForce, message);
+        let mut hold = Hold::recheck(Reason::PoliciesNotInForce, message);
         hold.again = Again::After(AGAIN.min(self.0.recheck));
         hold
     }
@@ -545,13 +549,16 @@ impl Prover {
                     && last.proved.is_some_and(|proved| proved.elapsed() < LAPSES)
                     && leadership.is_proved() =>
             {
-                tracing::warn!("{failure}; it was in force when the operator looked before, and the operator goes on");
+                tracing::warn!("{failure}; it was in force at the last check, so the operator continues");
             }
             Some(failure) => {
                 leadership.proved(false);
                 let failed = Proof::Failed(failure.clone());
                 if proof.send_replace(failed.clone()) != failed {
-                    tracing::error!("{failure}. Nothing is changed until it is. {}", failure.advice());
+                    tracing::error!(
+                        "{failure}. The operator changes nothing until it is. {}",
+                        failure.advice()
+                    );
                 }
             }
         }

@@ -5,7 +5,7 @@ use clap::Args;
 use std::collections::BTreeMap;
 
 #[test]
-fn the_page_lists_every_flag_with_its_variable_and_default() {
+fn the_page_lists_every_flag_with_its_variable_default_and_help() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/flags.md")).unwrap();
     let rows = page.lines().filter(|line| line.starts_with("| `--"));
     let listed: BTreeMap<_, _> = rows
@@ -13,9 +13,9 @@ fn the_page_lists_every_flag_with_its_variable_and_default() {
             let cells: Vec<_> = line
                 .trim_matches('|')
                 .split('|')
-                .map(|cell| cell.trim().trim_matches('`'))
+                .map(|cell| cell.trim().trim_start_matches('`').trim_end_matches('`'))
                 .collect();
-            (cells[0].to_owned(), (cells[1].to_owned(), cells[2].to_owned()))
+            (cells[0].to_owned(), [cells[1], cells[2], cells[3]].map(str::to_owned))
         })
         .collect();
     let command = RunArgs::augment_args(clap::Command::new("run"));
@@ -23,10 +23,11 @@ fn the_page_lists_every_flag_with_its_variable_and_default() {
         .get_arguments()
         .map(|flag| {
             let defaults: Vec<_> = flag.get_default_values().iter().map(|d| d.to_string_lossy()).collect();
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
             let variable = flag.get_env().unwrap_or_default().to_string_lossy().into_owned();
             (
                 format!("--{}", flag.get_long().unwrap_or_default()),
-                (variable, defaults.join(",")),
+                [variable, defaults.join(","), help],
             )
         })
         .collect();

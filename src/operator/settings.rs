@@ -25,7 +25,8 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_CLUSTER_ID", value_name = "ID")]
     pub cluster_id: Option<String>,
 
-    /// The ID of the Alibaba Cloud account that the cluster belongs to; by default what kube-system/ack-cluster-profile says.
+    /// The ID of the Alibaba Cloud account that the cluster belongs to; by default what kube-system/ack-cluster-profile
+    /// says.
     #[arg(long, env = "ACK_OFFBOARDING_ACCOUNT_ID", value_name = "ID")]
     pub account_id: Option<String>,
 
@@ -42,7 +43,7 @@ pub struct RunArgs {
     )]
     pub namespace: String,
 
-    /// The ClusterRoleBinding of the fence.
+    /// The ClusterRoleBinding by which the operator knows that a read is up to date.
     #[arg(
         long,
         env = "ACK_OFFBOARDING_FENCE_CLUSTER_ROLE_BINDING",
@@ -51,7 +52,7 @@ pub struct RunArgs {
     )]
     pub fence_cluster_role_binding: String,
 
-    /// The RoleBinding of the fence, in the operator's namespace.
+    /// The RoleBinding for the same, in the operator's namespace.
     #[arg(
         long,
         env = "ACK_OFFBOARDING_FENCE_ROLE_BINDING",
@@ -69,7 +70,7 @@ pub struct RunArgs {
     )]
     pub network: Network,
 
-    /// Another endpoint for STS, as a URL. http is allowed for loopback addresses only; so for the others.
+    /// Another endpoint for STS, as a URL. http is allowed for loopback addresses only. The same holds for the others.
     #[arg(long, env = "ACK_OFFBOARDING_STS_ENDPOINT", value_name = "URL")]
     pub sts_endpoint: Option<String>,
 
@@ -81,7 +82,7 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_RAM_ENDPOINT", value_name = "URL")]
     pub ram_endpoint: Option<String>,
 
-    /// Another endpoint for Container Service (CS).
+    /// Another endpoint for ACK (API name: CS).
     #[arg(long, env = "ACK_OFFBOARDING_CS_ENDPOINT", value_name = "URL")]
     pub cs_endpoint: Option<String>,
 
@@ -89,8 +90,8 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_SLS_ENDPOINT", value_name = "URL")]
     pub sls_endpoint: Option<String>,
 
-    /// Where the credentials come from: rrsa, env (keys in the environment), profile[:NAME], ecsrole[:NAME]; auto is
-    /// rrsa where its variables are set, else env.
+    /// Where the credentials come from: rrsa, env (keys in the environment), profile[:NAME], ecsrole[:NAME]; auto is rrsa
+    /// where its variables are set, else env.
     #[arg(
         long,
         env = "ACK_OFFBOARDING_CREDENTIALS",
@@ -108,7 +109,7 @@ pub struct RunArgs {
     )]
     pub protected_uids: Vec<Uid>,
 
-    /// Whether the operator may remove subjects from bindings that are shared with others.
+    /// Whether the operator may remove subjects from shared bindings.
     #[arg(long, env = "ACK_OFFBOARDING_REMOVE_SUBJECTS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub remove_subjects: bool,
 
@@ -116,33 +117,42 @@ pub struct RunArgs {
     #[arg(long, env = "ACK_OFFBOARDING_REQUIRE_APPROVAL_POLICY", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub require_approval_policy: bool,
 
-    /// How often something that waits is looked at again, as in 1h or 30m.
+    /// How often the operator rechecks a UserOffboarding that waits, as in 1h or 30m.
     #[arg(long, env = "ACK_OFFBOARDING_RECHECK_INTERVAL", value_name = "TIME", default_value = "1h", value_parser = duration)]
     pub recheck_interval: Duration,
 
-    /// How often ACK is asked for a reissued kubeconfig after the end.
+    /// How often ACK is asked for a reissued kubeconfig once an offboarding is complete.
     #[arg(long, env = "ACK_OFFBOARDING_POLL_INTERVAL", value_name = "TIME", default_value = "1d", value_parser = duration)]
     pub poll_interval: Duration,
 
-    /// The longest wait between two tries of something that failed.
+    /// The longest wait between two retries.
     #[arg(long, env = "ACK_OFFBOARDING_BACKOFF", value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub backoff: Duration,
 
-    /// How long one try of a call to Alibaba Cloud may take; the purge, tried once, has four times as long, and a call with
-    /// all its tries six times.
+    /// How long one attempt of a call to Alibaba Cloud may take; the purge, attempted once, may take four times as long,
+    /// and a call with all its retries six times.
     #[arg(long, env = "ACK_OFFBOARDING_CLOUD_TIMEOUT", value_name = "TIME", default_value = "15s", value_parser = timeout)]
     pub cloud_timeout: Duration,
 
-    /// The most calls to Alibaba Cloud in a minute, but for the purge: an object or a binding that changes all the time cannot
-    /// use up what the account's other tools need.
+    /// The most calls to Alibaba Cloud in a minute, except the purge; further calls wait, and the status reports that.
     #[arg(long, env = "ACK_OFFBOARDING_CLOUD_CALLS_PER_MINUTE", default_value_t = CALLS_PER_MINUTE, value_parser = clap::value_parser!(u32).range(60..))]
     pub cloud_calls_per_minute: u32,
 
-    /// How many ConfigMaps are written as backups of one UserOffboarding in 24 hours, at most; what is beyond is left, and named.
+    /// How many offboardings may begin to remove access in an hour; the others wait.
+    #[arg(
+        long,
+        env = "ACK_OFFBOARDING_NEW_RUNS_PER_HOUR",
+        value_name = "N",
+        default_value_t = 20
+    )]
+    pub new_runs_per_hour: u16,
+
+    /// How many ConfigMaps are written as backups of one UserOffboarding in 24 hours, at most; what exceeds that is left,
+    /// and reported.
     #[arg(long, env = "ACK_OFFBOARDING_BACKUPS_PER_DAY", value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub backups_per_day: u16,
 
-    /// How many objects are worked on at a time.
+    /// How many UserOffboardings the operator handles at a time.
     #[arg(long, env = "ACK_OFFBOARDING_CONCURRENCY", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub concurrency: u16,
 
@@ -155,7 +165,7 @@ pub struct RunArgs {
     )]
     pub listen: SocketAddr,
 
-    /// Whether to work only while holding a Lease, so that several replicas can run; without it, run exactly one.
+    /// Whether to be active only while holding a Lease, so that several replicas can run; without it, run exactly one.
     #[arg(long, env = "ACK_OFFBOARDING_LEADER_ELECT", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
 
@@ -168,7 +178,8 @@ pub struct RunArgs {
     )]
     pub lease_name: String,
 
-    /// How long the others wait for a leader that is not heard of; it steps down by itself after two thirds of that.
+    /// How long a standby waits for a leader that does not renew its Lease; the leader steps down by itself after two
+    /// thirds of that.
     #[arg(long, env = "ACK_OFFBOARDING_LEASE_DURATION", value_name = "TIME", default_value = "15s", value_parser = lease_duration)]
     pub lease_duration: Duration,
 }
@@ -192,6 +203,8 @@ pub struct Settings {
     pub backups_per_day: u16,
     /// The most calls to Alibaba Cloud in a minute.
     pub cloud_calls_per_minute: u32,
+    /// How many offboardings may begin to remove access in an hour.
+    pub new_runs_per_hour: u16,
     /// How often something that waits is looked at again.
     pub recheck_interval: Duration,
     /// How often ACK is asked after the end.
@@ -207,7 +220,8 @@ pub struct Settings {
 pub enum SettingsError {
     /// The settings say one thing, and the cluster another.
     #[error(
-        "{what} is {said} by {flag} or {variable}, but {own} by ConfigMap kube-system/{PROFILE}: leave the setting out, or correct it"
+        "{what} is {said} according to {flag} or {variable}, but {own} according to ConfigMap kube-system/{PROFILE}: omit the \
+         setting, or correct it"
     )]
     Contradiction {
         /// What.
@@ -222,7 +236,7 @@ pub enum SettingsError {
         variable: &'static str,
     },
     /// Neither a flag nor the cluster says it.
-    #[error("{what} is not known: set {flag} or {variable}{elsewhere}")]
+    #[error("{what} is unknown: set {flag} or {variable}{elsewhere}")]
     Missing {
         /// What.
         what: &'static str,
@@ -264,8 +278,8 @@ impl RunArgs {
             (!value.is_empty()).then(|| value.to_owned())
         };
         let why = match &profile {
-            Err(error) => format!("; ConfigMap kube-system/{PROFILE} could not be read: {error}"),
-            Ok(_) => format!("; ConfigMap kube-system/{PROFILE} does not say it"),
+            Err(error) => format!("; cannot read ConfigMap kube-system/{PROFILE}: {error}"),
+            Ok(_) => format!("; ConfigMap kube-system/{PROFILE} does not contain it"),
         };
         let known = |value: &Option<String>, key, what, flag, variable| {
             let said = value
@@ -311,6 +325,7 @@ impl RunArgs {
             remove_subjects: self.remove_subjects,
             backups_per_day: self.backups_per_day,
             cloud_calls_per_minute: self.cloud_calls_per_minute,
+            new_runs_per_hour: self.new_runs_per_hour,
             recheck_interval: self.recheck_interval,
             poll_interval: self.poll_interval,
             backoff_first: Duration::from_secs(1).min(self.backoff),
@@ -370,7 +385,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed)
         .ok()
         .filter(|d| !d.is_zero())
-        .ok_or_else(|| expected(", longer than nothing"))
+        .ok_or_else(|| expected(", longer than zero"))
 }
 
 /// A duration of at most ten minutes: a call that takes longer holds everything else up, and is not coming back.

@@ -18,7 +18,7 @@ use serde_json::json;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The API server failed.
-    #[error("reading {key}: {source}")]
+    #[error("cannot read {key}: {source}")]
     Api {
         /// Which binding.
         key: BindingKey,
@@ -147,8 +147,8 @@ pub async fn remove_subjects(
         return Ok(Effect::Conflict);
     }
     if after.names_leaver() {
-        let why = "the API server accepted the change, and the binding still names the leaver: a mutating webhook or policy puts \
-                   the subject back";
+        let why = "the API server accepted the change, but the binding still names the leaver: a mutating webhook or policy \
+         restores the subject";
         return Ok(Effect::Refused(why.to_owned()));
     }
     Ok(Effect::Done(match after.subjects {

@@ -90,7 +90,7 @@ pub struct Current {
 enum FenceError {
     #[error("patching the fence bindings failed: {0}")]
     Patch(#[source] kube::Error),
-    #[error("the operating system gave no random number: {0}")]
+    #[error("the operating system provided no random number: {0}")]
     Random(#[from] getrandom::Error),
     #[error("patching the fence bindings took longer than {PATIENCE:?}")]
     NotWritten,
@@ -137,7 +137,7 @@ impl Fence {
             }
             Err(error) => {
                 METRICS.fence_failed();
-                tracing::warn!(%error, "the fence did not serve; listing all bindings instead");
+                tracing::warn!(%error, "the fence failed; listing all bindings instead");
                 let list = || async {
                     let halves = watch::list_live(&self.client).await?;
                     Ok::<_, kube::Error>(Arc::new((halves, Instant::now())))
@@ -157,7 +157,7 @@ impl Fence {
         match self.passes.run(|| self.pass()).await {
             Ok(_) => {}
             Err(error @ FenceError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
-            Err(error) => tracing::debug!(%error, "the index's lag is not known"),
+            Err(error) => tracing::debug!(%error, "the lag of the index is unknown"),
         }
     }
 

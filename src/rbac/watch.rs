@@ -204,7 +204,7 @@ impl BindingIndex {
                     self.follow_from(kind, &client, &mut version, &mut failures).await;
                 }
                 Err(error) => {
-                    tracing::warn!(kind = kind.as_str(), %error, "listing the bindings failed; it is tried again");
+                    tracing::warn!(kind = kind.as_str(), %error, "listing the bindings failed; the operator retries automatically");
                     failures.wait().await;
                 }
             }
@@ -222,9 +222,10 @@ impl BindingIndex {
             }
             match ended {
                 Ok(()) if failures.are_none() && began.elapsed() >= SHORTEST_WATCH => continue,
-                Ok(()) => tracing::debug!(kind = kind.as_str(), "the watch of bindings ended at once"),
+                Ok(()) => tracing::debug!(kind = kind.as_str(), "the watch of bindings ended immediately"),
                 Err(error) => {
-                    tracing::warn!(kind = kind.as_str(), %error, "the watch of bindings failed; it is tried again");
+                    tracing::warn!(kind = kind.as_str(), %error, "the watch of bindings failed; the operator retries \
+                     automatically");
                     if matches!(&error, kube::Error::Api(status) if status.code == 410) {
                         failures.wait().await;
                         return;
@@ -301,7 +302,7 @@ impl BindingIndex {
         let watched = self.watched(kind);
         let Staging { half: mut new, nonce } = staging;
         new.shrink();
-        tracing::info!(kind = kind.as_str(), kept = new.len(), "the index holds a full list");
+        tracing::info!(kind = kind.as_str(), kept = new.len(), "the index contains a full list");
         let mut half = watched.write();
         self.noting.replaced(&half, &new);
         *half = new;

@@ -39,7 +39,7 @@ async fn plain_http_leaves_no_loopback_host() {
     settings.endpoints.ram = Some("http://ram.example.com".into());
     let error = Cloud::connect(&settings).unwrap_err().to_string();
     assert!(
-        error.starts_with(r#"RAM endpoint "http://ram.example.com" cannot be used: http is for loopback"#),
+        error.starts_with(r#"RAM endpoint "http://ram.example.com" cannot be used: http is allowed for loopback"#),
         "{error}"
     );
 }
@@ -100,6 +100,6 @@ async fn no_secret_reaches_a_log_at_any_level() {
     settings.timeouts.tries = 9;
     connect(&settings).sts.get_caller_identity().await.unwrap();
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.contains("trying again") && text.contains("called"), "{text}");
+    assert!(text.contains("retrying") && text.contains("called"), "{text}");
     assert_clean(&text);
 }

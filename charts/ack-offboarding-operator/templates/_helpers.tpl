@@ -59,6 +59,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --backoff={{ .backoff }}
 - --cloud-timeout={{ .cloudTimeout }}
 - --concurrency={{ .concurrency }}
+- --new-runs-per-hour={{ .newRunsPerHour }}
 {{- end }}
 - --remove-subjects={{ .Values.rbac.removeSubjects }}
 - --require-approval-policy={{ .Values.approval.requireApproveVerb }}
@@ -254,6 +255,9 @@ The schema comes first and stops there, so it checks only types and misspelt nam
 {{- end }}
 {{- if lt (int $v.replicas) 1 }}
 {{- $wrong = append $wrong (printf "replicas is 0, and must be 1 or more. To stop the operator, run: kubectl -n %s scale deployment ack-offboarding-operator --replicas=0. To stop one offboarding, set suspend: true in its UserOffboarding" .Release.Namespace) }}
+{{- end }}
+{{- if or (lt (int $v.operator.newRunsPerHour) 1) (gt (int $v.operator.newRunsPerHour) 1000) }}
+{{- $wrong = append $wrong (printf "operator.newRunsPerHour is %d: expected 1 to 1000; to stop all offboardings, see docs/operations.md" (int $v.operator.newRunsPerHour)) }}
 {{- end }}
 {{- if or (lt (int $v.operator.concurrency) 1) (gt (int $v.operator.concurrency) 64) }}
 {{- $wrong = append $wrong (printf "operator.concurrency is %d: expected 1 to 64" (int $v.operator.concurrency)) }}

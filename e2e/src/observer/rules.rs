@@ -277,9 +277,15 @@ impl Rules<'_> {
             self.breach(Invariant::I9, format!("{}: no UserOffboarding asked for it", act.about));
         }
         // One that was deleted a moment ago may still be why something is done; it forbids nothing any more.
+        let first = alive
+            .iter()
+            .filter_map(|object| Some(object.states.first()?.done))
+            .min();
         let not_gone = |object: &&&Offboarding| object.gone.is_none_or(|gone| gone > act.received);
         for object in alive.iter().filter(not_gone) {
-            if let Some(why) = forbids(object, act.received, self.watched) {
+            // Of one that was made while another was carried out, the operator learns by asking before each change.
+            let from_the_start = object.states.first().map(|state| state.done) == first;
+            if let Some(why) = forbids(object, from_the_start, act.received, self.watched) {
                 self.breach(
                     Invariant::I9,
                     format!("{}: UserOffboarding {} {why}", act.about, object.name),
@@ -440,11 +446,12 @@ fn act_changes(seen: &Seen<'_>) -> bool {
 }
 
 /// What in a UserOffboarding forbade a removal at this time, for long enough that the operator could know.
-fn forbids(object: &Offboarding, at: Timestamp, watched: &Watched) -> Option<String> {
+fn forbids(object: &Offboarding, from_the_start: bool, at: Timestamp, watched: &Watched) -> Option<String> {
     let known: Vec<_> = object.states.iter().filter(|state| state.done <= at).collect();
     // Since its creation, or for long enough.
     let holds = |is: &dyn Fn(&Value) -> bool| {
         let since = known.iter().rposition(|state| !is(&state.spec)).map(|last| last + 1);
+        let since = since.or((!from_the_start).then_some(0));
         since.is_none_or(|first| known.get(first).is_some_and(|state| state.done + AT_ONCE <= at))
     };
     if holds(&|spec| spec["suspend"] == true) {

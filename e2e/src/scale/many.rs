@@ -73,7 +73,12 @@ pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Ma
         )
     })??;
     let offboarded = begun.elapsed();
-    let left = still_there(&stage.admin()).await?;
+    let (left, shared) = still_there(&stage.admin()).await?;
+    let expected = (0..count).filter(|binding| seed::is_shared(*binding)).count();
+    anyhow::ensure!(
+        shared == expected,
+        "{shared} of {expected} shared bindings kept their colleague, and nobody else"
+    );
     let after = requests(stage)?;
     let asked = Requests {
         get_bindings: after.get_bindings - before.get_bindings,
@@ -84,7 +89,7 @@ pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Ma
         delete_bindings: after.delete_bindings - before.delete_bindings,
     };
     anyhow::ensure!(
-        asked.patch_bindings >= count as usize && asked.delete_bindings >= count as usize,
+        asked.patch_bindings >= count as usize && asked.delete_bindings + shared >= count as usize,
         "the audit log has the operator's requests: {asked:?}"
     );
     eprintln!(
@@ -102,16 +107,25 @@ pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Ma
     })
 }
 
-/// Those of the two who hold many that still exist and name nobody.
-async fn still_there(client: &Client) -> anyhow::Result<usize> {
-    let api = Api::<RoleBinding>::all(client.clone());
-    let is_one = |name: String| name.starts_with(&seed::many_prefix(0));
-    Ok(api
-        .list_metadata(&ListParams::default())
-        .await?
-        .into_iter()
-        .filter(|b| is_one(b.name_any()))
-        .count())
+/// How many of the leaver's bindings name nobody and still exist, and how many name the colleague alone.
+async fn still_there(client: &Client) -> anyhow::Result<(usize, usize)> {
+    let prefix = seed::many_prefix(0);
+    let (mut empty, mut shared) = (0, 0);
+    let mut params = ListParams::default().limit(500);
+    loop {
+        let page = Api::<RoleBinding>::all(client.clone()).list(&params).await?;
+        for binding in page.items.iter().filter(|b| b.name_any().starts_with(&prefix)) {
+            match binding.subjects.as_deref() {
+                None | Some([]) => empty += 1,
+                Some([one]) if one.name == seed::COLLEAGUE => shared += 1,
+                Some(others) => anyhow::bail!("{} still has {others:?}", binding.name_any()),
+            }
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok((empty, shared)),
+        }
+    }
 }
 
 /// What the operator has asked for until now, by the API server's audit log.
@@ -190,8 +204,14 @@ async fn bare(stage: &ScaleStage, count: u32, asked: Requests) -> anyhow::Result
                 let metadata = &answer["metadata"];
                 Ok(json!({"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}))
             };
-            let patch = json!({"metadata": pin(&last)?, "subjects": []}).to_string().into_bytes();
+            let shared = seed::is_shared(n as u32);
+            let colleague = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": seed::COLLEAGUE});
+            let left: Vec<Value> = shared.then_some(colleague).into_iter().collect();
+            let patch = json!({"metadata": pin(&last)?, "subjects": left}).to_string().into_bytes();
             let after = send(&client, Method::PATCH, &binding, "application/merge-patch+json", patch).await?;
+            if shared {
+                return Ok(after);
+            }
             let delete = json!({
                 "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": pin(&after)?, "propagationPolicy": "Orphan",
             });

@@ -92,7 +92,15 @@ pub(super) fn many_place(n: u32, binding: u32) -> (String, String) {
     (namespace, format!("{}{binding}", many_prefix(n)))
 }
 
-/// Two who hold `count` bindings each, in the same 300 namespaces.
+/// Who shares the first binding in each of these namespaces.
+pub(super) const COLLEAGUE: &str = "204100000000000002";
+
+/// Whether a colleague is in this one, too: in one of each namespace.
+pub(super) fn is_shared(binding: u32) -> bool {
+    binding < MANY_NAMESPACES
+}
+
+/// Two who hold `count` bindings each, in the same 300 namespaces; in each namespace, they share one with a colleague.
 pub(super) async fn many(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
     let client = cluster.admin();
     let namespaces = (0..MANY_NAMESPACES).map(|n| {
@@ -104,7 +112,9 @@ pub(super) async fn many(cluster: &Cluster, count: u32) -> anyhow::Result<()> {
         let subject = user(&holds_many(n));
         (0..count).map(move |binding| {
             let (namespace, name) = many_place(n, binding);
-            let body = object("RoleBinding", Some(&namespace), &name, vec![subject.clone()]);
+            let mut subjects = vec![subject.clone()];
+            subjects.extend(is_shared(binding).then(|| user(COLLEAGUE)));
+            let body = object("RoleBinding", Some(&namespace), &name, subjects);
             (path(&namespace), body)
         })
     });

@@ -123,7 +123,7 @@ async fn kubectl_explains_the_fields() {
     kubectl(
         &cluster,
         &["explain", "uo.spec.mode"],
-        &["ENUM: Execute DryRun", "DryRun does everything up to the plan"],
+        &["ENUM: Execute DryRun", "DryRun makes the plan and changes nothing"],
     )
     .await;
     let all = kubectl(

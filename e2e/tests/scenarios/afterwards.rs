@@ -14,7 +14,7 @@ use ack_offboarding_operator::api::UserOffboardingStatus;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -245,5 +245,25 @@ async fn a_restored_backup_brings_the_access_back_exactly() -> anyhow::Result<()
         Some(CertificateState::Removed),
         "ACK's part is restored in ACK"
     );
+    Ok(())
+}
+
+/// Somebody takes the conditions out of a status: they are written again at once, and nothing is done twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn conditions_that_somebody_takes_away_are_written_again() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    stage.wait_for_state("left", "Offboarded").await?;
+    let (asked, backups) = (purges(&stage).len(), stage.backups().await?.len());
+    let none = Patch::Merge(json!({"status": {"conditions": []}}));
+    let emptied = stage
+        .offboardings()
+        .patch_status("left", &PatchParams::default(), &none)
+        .await?;
+    assert!(emptied.status.unwrap_or_default().conditions.is_empty());
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await?;
+    assert_eq!((purges(&stage).len(), stage.backups().await?.len()), (asked, backups));
     Ok(())
 }

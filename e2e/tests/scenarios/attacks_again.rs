@@ -63,7 +63,7 @@ async fn a_binding_that_grows_when_it_is_read_is_left_and_named() -> anyhow::Res
     stage.apply("left", json!({"uid": UID})).await?;
     let says_so = |s: &_| message(s, "Ready").contains("team-b/grows is too large");
     let status = stage.wait_for("left", "the one that is left", says_so).await?;
-    assert_stalled(&status, "WriteFailed");
+    assert_stalled(&status, "BindingTooLarge");
     assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/grows"]);
     assert!(purges(&stage).is_empty());
 

@@ -42,7 +42,7 @@ async fn a_binding_with_a_finalizer_grants_nothing_any_more() -> anyhow::Result<
     assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
     let removed = message(&status, "BindingsRemoved");
     // One of them by its name, and how many more.
-    for waits in ["example.com/never", "2 bindings more"] {
+    for waits in ["example.com/never", "2 more bindings"] {
         assert!(removed.contains(waits), "{waits} is named: {removed}");
     }
     for name in ["leaver", "terminating"] {

@@ -38,7 +38,7 @@ const NOBODY_KNOWN: Seen = Seen {
     bindings_gone: false,
 };
 
-/// Nobody can tell whether they are active.
+/// It is not known whether they are active.
 const LOG_SILENT: Seen = Seen {
     reason: "WaitingForInactivity",
     reason_if_forbidden: "WaitingForInactivity",
@@ -337,7 +337,7 @@ async fn ack_does_not_purge_the_kubeconfig() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the leaver is active: the operator waits, and looks again.
+/// It is not known whether the leaver is active: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_say_where_the_audit_log_is() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -355,7 +355,7 @@ async fn sls_does_not_tell_about_the_logstore() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the log can be searched: the operator waits, and looks again.
+/// It is not known whether the log can be searched: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -364,7 +364,7 @@ async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody can tell whether the log has gaps: the operator waits, and looks again.
+/// It is not known whether the log has gaps: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_count_the_records() -> anyhow::Result<()> {
     let mut stage = stage().await;
@@ -429,21 +429,21 @@ async fn ram_lists_roles_in_pages_that_make_no_sense() -> anyhow::Result<()> {
             "an empty page that is not the last",
             list,
             page(json!([]), json!({"Marker": "m"})),
-            "it is an empty page, and yet not the last",
+            "it is an empty page but not the last one",
             "LookupFailed",
         ),
         (
             "no marker of the next page",
             list,
             page(json!([role]), json!({})),
-            "has no marker of the next",
+            "has no marker for the next one",
             "LookupFailed",
         ),
         (
             "the same page again and again",
             list,
             page(json!([role]), json!({"Marker": "m"})),
-            "the marker of a page that was already read",
+            "its marker leads to a page that was already read",
             "LookupFailed",
         ),
     ];
@@ -466,14 +466,14 @@ async fn ack_lists_kubeconfigs_in_pages_that_make_no_sense() -> anyhow::Result<(
             "an empty page that is not the last",
             list,
             page(json!([])),
-            "it is an empty page, and yet not the last",
+            "it is an empty page but not the last one",
             "LookupFailed",
         ),
         (
             "the same page again",
             list,
             page(json!([{"cluster_id": "c2", "cert_state": "Removed"}])),
-            "it is the same page again",
+            "the same page came twice",
             "LookupFailed",
         ),
     ];
@@ -495,7 +495,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "another user",
             user,
             json!({"User": {"UserId": "200000000000000002", "UserName": "leaver"}}),
-            "it is about another user",
+            "it describes another user than the requested one",
             "LookupFailed",
         ),
         (
@@ -510,7 +510,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "another deleted user",
             bin,
             json!({"User": {"UserId": "200000000000000002", "UserPrincipalName": "leaver@example"}}),
-            "it is about another user",
+            "it describes another user than the requested one",
             "LookupFailed",
         ),
         (
@@ -531,7 +531,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "a project that is no name",
             Operation::CsGetClusterAuditProject,
             json!({"audit_enabled": true, "sls_project_name": "evil.example/x?"}),
-            "this is no name of an SLS project",
+            "this is not the name of an SLS project",
             "WaitingForInactivity",
         ),
         (
@@ -545,7 +545,7 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "records that are counted and not there",
             Operation::SlsGetLogsV2,
             json!({"meta": {"count": 3, "progress": "Complete"}, "data": []}),
-            "it counts 3 records, and has 0",
+            "it counts 3 records but contains 0",
             "WaitingForInactivity",
         ),
     ];
@@ -565,8 +565,8 @@ async fn the_operators_access_key_is_revoked() -> anyhow::Result<()> {
     let keys = stage.sim.edit(|w| std::mem::take(&mut w.access_keys));
     stage.start_operator(&options()).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "LookupFailed").await?;
-    assert_waiting(&status, "LookupFailed");
+    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    assert_stalled(&status, "CredentialsRejected");
     assert!(message(&status, "Ready").contains("InvalidAccessKeyId.NotFound"));
     sees!(stage, "left", "while the key is revoked");
     assert_untouched(&stage).await?;
@@ -583,11 +583,11 @@ async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
     give_access(&stage).await?;
     stage.start_operator(&options()).await?;
     let mut seen = String::new();
-    let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Set the clock");
+    let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Correct the clock");
     stage.sim.edit(|w| w.clock_ahead_seconds = 1200);
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for("left", "the clock to be named", about_the_clock).await?;
-    assert_waiting(&status, "LookupFailed");
+    assert_stalled(&status, "CredentialsRejected");
     seen.push_str(&format!("# 20 minutes slow\n{}", brief(&status, "IdentityResolved")));
     // SLS says it in words of its own.
     let late = FaultKind::Custom {
@@ -623,8 +623,8 @@ async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Re
     options.env = rrsa.env;
     stage.start_operator(&options).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "LookupFailed").await?;
-    assert_waiting(&status, "LookupFailed");
+    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    assert_stalled(&status, "CredentialsRejected");
     sees!(stage, "left", "with a token that does not serve");
     assert_untouched(&stage).await?;
 

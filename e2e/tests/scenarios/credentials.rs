@@ -106,7 +106,7 @@ async fn a_pod_is_ready_while_its_credentials_serve() -> anyhow::Result<()> {
     let forget = |stage: &TestStage| stage.sim.edit(|world| std::mem::take(&mut world.access_keys));
     let keys = forget(&stage);
     stage.start_operator(&OperatorOptions::default()).await?;
-    let why = "[-]credentials failed: STS GetCallerIdentity: InvalidAccessKeyId.NotFound (the log says more)";
+    let why = "[-]credentials failed: STS GetCallerIdentity: InvalidAccessKeyId.NotFound (see the log)";
     let said = eventually("/readyz to say why", PATIENCE, async || {
         let said = until_ready(&stage, false).await?;
         Ok(said.contains(why).then_some(said))

@@ -41,14 +41,14 @@ const SOUND: &[&str] = &[
     "ServiceAccount",
     "CRD",
     "permission to find and delete bindings",
-    "permission to follow UserOffboardings",
-    "permission to report in their status",
+    "permission to watch UserOffboardings",
+    "permission to update their status",
     "permission to store backups",
     "permission to annotate the fence",
     "permission to publish events",
     "permission to read the cluster's profile",
     "permission to read the admission policies",
-    "permission to take leavers out of shared bindings",
+    "permission to remove leavers from shared bindings",
     "fence",
     "place for backups",
     "admission policy ack-offboarding-operator",
@@ -365,19 +365,19 @@ async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
             "the clock is 20 minutes off",
             |w| w.clock_ahead_seconds = 1200,
             &["clock"],
-            &["clocks of the operator and of the service differ", "Set the clock"],
+            &["clocks of the operator and the service differ", "Correct the clock"],
         ),
         (
             "the clock is 3 minutes behind",
             |w| w.clock_ahead_seconds = 180,
             &["clock"],
-            &["behind Alibaba Cloud's", "Set the clock"],
+            &["behind Alibaba Cloud's", "Correct the node's clock"],
         ),
         (
             "the clock is 3 minutes ahead",
             |w| w.clock_ahead_seconds = -180,
             &["clock"],
-            &["ahead of Alibaba Cloud's", "Set the clock"],
+            &["ahead of Alibaba Cloud's", "Correct the node's clock"],
         ),
     ];
     for (what, breaks, failed, words) in broken {
@@ -622,7 +622,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         "no room",
         &options(),
         &["place for backups"],
-        &["nobody stores anything here", "past the policy"],
+        &["nobody stores anything here", "from the policy named here"],
     )
     .await?;
     Api::<ValidatingAdmissionPolicyBinding>::all(admin.clone())
@@ -658,7 +658,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         &said,
         &["ServiceAccount"],
         &[
-            "and not system:serviceaccount:ack-offboarding-system:ack-offboarding-operator",
+            "kubernetes-admin, not system:serviceaccount:ack-offboarding-system:ack-offboarding-operator",
             "helm test",
         ],
     );

@@ -135,7 +135,7 @@ async fn a_field_that_the_search_needs_is_not_indexed() -> anyhow::Result<()> {
     logstore(&stage, |l| l.index = Some(whole));
     seen.add(
         "only the search says so",
-        &waits(&stage, "FieldNotIndexed", "could not be asked").await?,
+        &waits(&stage, "FieldNotIndexed", "cannot read the audit log").await?,
     );
     sees_text!("while it is not indexed", seen.0);
 

@@ -23,8 +23,8 @@ use std::sync::{
 };
 
 const LEASE: &str = "ack-offboarding-operator";
-const LEADS: &str = "this process leads";
-const STANDS_BY: &str = "another process leads; this one stands by";
+const LEADS: &str = "this process is the leader";
+const STANDS_BY: &str = "another process is the leader; this one is on standby";
 
 /// One of several operators.
 struct Replica {
@@ -200,7 +200,7 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
 async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Result<()> {
     let mut stage = stage().await;
     let broken = Replica::without_credentials(&mut stage, "broken", "10s").await?;
-    broken.says("it lets others lead").await?;
+    broken.says("it lets other processes lead").await?;
     let mut first = Replica::start(&mut stage, "first", "10s").await?;
     first.says(LEADS).await?;
     let mut second = Replica::start(&mut stage, "second", "10s").await?;
@@ -217,7 +217,7 @@ async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Re
     second.process.kill();
     broken.says(LEADS).await?;
     stage.apply("left", json!({"uid": "259083957089437690"})).await?;
-    stage.wait_for_state("left", "LookupFailed").await.map(drop)
+    stage.wait_for_state("left", "CredentialsRejected").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +281,9 @@ async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() 
     other.says(STANDS_BY).await?;
     cut.store(true, Ordering::SeqCst);
     let started = other.says(LEADS).await?;
-    let stopped = lonely.said("this process stands by").expect("it noticed by itself");
+    let stopped = lonely
+        .said("this process is now on standby")
+        .expect("it noticed by itself");
     assert!(stopped < started, "{stopped} is before {started}");
     give_access(&stage).await?;
     stage.apply("left", json!({"uid": UID})).await?;
@@ -360,7 +362,7 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
     })
     .await?;
     assert_eq!(replica.log().matches(LEADS).count(), 1);
-    assert_eq!(replica.said("this process stands by"), None);
+    assert_eq!(replica.said("this process is now on standby"), None);
     assert_eq!(holder(&stage).await?, "a");
     Ok(())
 }
@@ -444,7 +446,7 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     // Eight at a time.
     arrived.acquire_many(8).await?.forget();
     first.process.signal(Signal::TERM)?;
-    first.says("told to stop").await?;
+    first.says("received a signal to stop").await?;
     // It waits for the effect in hand, and keeps the Lease meanwhile.
     let renewed = async || {
         let lease = leases(&stage).get(LEASE).await?;
@@ -465,7 +467,7 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     assert!(ended.success(), "{ended}");
     assert_eq!(arrived.available_permits(), 0, "no other was started");
     assert_eq!(stage.bindings_of(UID).await?.len(), 12, "those in hand were finished");
-    assert_eq!(first.log().matches("gave the Lease back").count(), 1);
+    assert_eq!(first.log().matches("released the Lease").count(), 1);
 
     second.says(LEADS).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
@@ -520,7 +522,7 @@ async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
     .await?;
     replica.process.signal(Signal::TERM)?;
     // One try would take 15 s, and all of them a minute and a half.
-    let told = replica.says("told to stop").await?;
+    let told = replica.says("received a signal to stop").await?;
     assert!(replica.process.wait(PATIENCE).await?.success());
     let stopped = replica.said("controller: stopped").expect("it says so");
     assert!(stopped.duration_since(told) < SignedDuration::from_secs(10));

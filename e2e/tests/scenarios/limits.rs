@@ -4,7 +4,7 @@ use crate::{
     sight::{self, sees, sees_text},
     support::{
         LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, assert_untouched,
-        assert_waiting, give_access, message, purges, running, running_with, stage,
+        assert_waiting, give_access, message, mutate, purges, refuse, refuse_no_more, running, running_with, stage,
     },
 };
 use ack_offboarding_e2e::{
@@ -30,7 +30,7 @@ use http::{Method, Uri};
 use k8s_openapi::{
     api::{
         core::v1::{ConfigMap, Namespace, ResourceQuota},
-        rbac::v1::RoleBinding,
+        rbac::v1::{Role, RoleBinding},
     },
     jiff::Timestamp,
 };
@@ -92,13 +92,81 @@ async fn the_quota_of_the_operators_namespace_is_used_up() -> anyhow::Result<()>
     quota(&stage, 1, 1).await?;
     until_refused(&stage, "exceeded quota").await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "WriteFailed").await?;
-    assert_waiting(&status, "WriteFailed");
-    assert_conditions(&status, &[("BackedUp", "False/WriteFailed")]);
+    let status = stage.wait_for_state("left", "QuotaExceeded").await?;
+    assert_stalled(&status, "QuotaExceeded");
+    assert_conditions(&status, &[("BackedUp", "False/QuotaExceeded")]);
     sees!(stage, "left", "while the quota is used up");
     assert_untouched(&stage).await?;
 
     quota(&stage, 10, 1).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// A policy of the cluster refuses every ConfigMap in the operator's namespace. Nothing is removed; the message has the policy's words, and a person must
+/// change it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_refuses_the_backups() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]});
+    refuse(&stage, &rule, "nobody stores anything here").await?;
+    // The operator proves its own policies by a ConfigMap that nobody may create: this policy must not answer for it.
+    until_refused(&stage, "nobody stores anything here").await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "BackupRefused").await?;
+    assert_stalled(&status, "BackupRefused");
+    assert_conditions(&status, &[("BackedUp", "False/BackupRefused")]);
+    sees!(stage, "left", "while the policy refuses");
+    assert_untouched(&stage).await?;
+
+    refuse_no_more(&stage).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
+}
+
+/// The operator's Role lacks the right to create ConfigMaps: nothing is removed, and a person must grant it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_store_backups_is_missing() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let roles: Api<Role> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    let role = roles.get("ack-offboarding-operator").await?;
+    let mut rules = serde_json::to_value(&role.rules)?;
+    for rule in rules.as_array_mut().expect("rules") {
+        if rule["resources"] == json!(["configmaps"]) {
+            rule["verbs"] = json!(["get", "list"]);
+        }
+    }
+    let without = Patch::Merge(json!({ "rules": rules }));
+    roles
+        .patch("ack-offboarding-operator", &PatchParams::default(), &without)
+        .await?;
+    let operator = stage
+        .cluster
+        .service_account_client(OPERATOR_NAMESPACE, "ack-offboarding-operator")
+        .await?;
+    let maps: Api<ConfigMap> = Api::namespaced(operator, OPERATOR_NAMESPACE);
+    let probe: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "offboarding-x"}}))?;
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually("the right to be gone", PATIENCE, async || {
+        Ok(maps
+            .create(&dry_run, &probe)
+            .await
+            .err()
+            .filter(|error| error.to_string().contains("cannot create")))
+    })
+    .await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "Forbidden").await?;
+    assert_stalled(&status, "Forbidden");
+    assert_conditions(&status, &[("BackedUp", "False/Forbidden")]);
+    sees!(stage, "left", "while the right is missing");
+    assert_untouched(&stage).await?;
+    stage.cluster.install_operator(OPERATOR_NAMESPACE).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
     assert_gone(&stage, &status).await
 }
@@ -255,34 +323,8 @@ type IsDone = fn(&ConfigMap) -> bool;
 
 /// Something that changes every new ConfigMap of the operator's namespace before it is stored, by a JSON patch.
 async fn mutate_backups(stage: &TestStage, patch: &str, is_done: IsDone) -> anyhow::Result<()> {
-    let api = |kind| {
-        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-        Api::<DynamicObject>::all_with(stage.admin(), &ApiResource::from_gvk(&gvk))
-    };
-    let policy = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "mutator"},
-        "spec": {
-            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"],
-            }]},
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
-        },
-    });
-    let binding = json!({
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
-        "metadata": {"name": "mutator"},
-        "spec": {"policyName": "mutator", "matchResources": {"namespaceSelector": {"matchLabels": {
-            "kubernetes.io/metadata.name": OPERATOR_NAMESPACE,
-        }}}},
-    });
-    let params = PatchParams::apply("person").force();
-    api("MutatingAdmissionPolicy")
-        .patch("mutator", &params, &Patch::Apply(policy))
-        .await?;
-    api("MutatingAdmissionPolicyBinding")
-        .patch("mutator", &params, &Patch::Apply(binding))
-        .await?;
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]});
+    mutate(stage, &rule, patch, Some(OPERATOR_NAMESPACE)).await?;
     let probe = json!({"metadata": {"name": "probe", "labels": {"a": "b"}}, "data": {"a": "b"}, "immutable": true});
     let probe: ConfigMap = serde_json::from_value(probe)?;
     let dry_run = PostParams {
@@ -319,7 +361,7 @@ async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
         mutate_backups(&stage, patch, is_done).await?;
         stage.apply("left", json!({"uid": UID})).await?;
         // The first that is written is the list of what passed the checks.
-        let says_so = |s: &_| message(s, "Ready").contains("does not hold");
+        let says_so = |s: &_| message(s, "Ready").contains("does not contain the backup");
         let status = stage.wait_for("left", what, says_so).await?;
         assert_stalled(&status, "VerifyFailed");
         seen += &format!("# {what}\n{}", sight::describe(&status));
@@ -501,9 +543,9 @@ async fn a_binding_too_large_to_be_backed_up_is_left_and_named() -> anyhow::Resu
     subjects.insert(500, user(UID));
     stage.role_binding("team-a", "enormous", "view", &subjects).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "WriteFailed").await?;
-    assert_stalled(&status, "WriteFailed");
-    assert_conditions(&status, &[("BackedUp", "False/WriteFailed")]);
+    let status = stage.wait_for_state("left", "BindingTooLarge").await?;
+    assert_stalled(&status, "BindingTooLarge");
+    assert_conditions(&status, &[("BackedUp", "False/BindingTooLarge")]);
     sees!(stage, "left", "while it is there");
     assert_eq!(
         stage.bindings_of(UID).await?,
@@ -749,7 +791,7 @@ async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
     assert_waiting(&status, "InProgress");
     // How far it is depends on which of the eight was faster.
     let said = message(&status, "Ready").to_owned();
-    let seen = sight::describe(&status).replace(&said, "The bindings are being removed: N of 20 are done.");
+    let seen = sight::describe(&status).replace(&said, "The operator is removing the bindings: N of 20 are done.");
     sees_text!("in the middle", seen);
     drop(release);
     let status = stage.wait_for_state("left", "Offboarded").await?;

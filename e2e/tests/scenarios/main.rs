@@ -39,4 +39,5 @@ mod settings;
 mod sight;
 mod strictest;
 mod support;
+mod usage;
 mod waiting;

@@ -87,6 +87,14 @@ async fn start(stage: &mut TestStage) -> anyhow::Result<()> {
     .await
 }
 
+async fn until_offboarded(stage: &TestStage) -> anyhow::Result<()> {
+    eventually("the offboarding", LONG, async || {
+        let status = stage.status("left").await?;
+        Ok(condition(&status, "Offboarded").starts_with("True/").then_some(()))
+    })
+    .await
+}
+
 fn peak(stage: &mut TestStage) -> anyhow::Result<u64> {
     Ok(process::of(stage.operator()?.pid())?.peak.mib())
 }
@@ -112,9 +120,11 @@ async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<(
             .then_some(()))
     })
     .await?;
-    stage
-        .wait_for("left", "a look", |status| !status.conditions.is_empty())
-        .await?;
+    eventually("a look", LONG, async || {
+        let status = stage.status("left").await?;
+        Ok((!status.conditions.is_empty()).then_some(()))
+    })
+    .await?;
     let listed = peak(&mut stage)?;
     eprintln!("the peak after lists in the barrier's place: {listed} MiB");
     assert!(listed < 96, "{listed} MiB to list in the barrier's place");
@@ -128,11 +138,7 @@ async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Res
     fill(&stage, 40, &user(UID)).await?;
     start(&mut stage).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    stage
-        .wait_for("left", "the offboarding", |status| {
-            condition(status, "Offboarded").starts_with("True/")
-        })
-        .await?;
+    until_offboarded(&stage).await?;
     assert!(
         stage.bindings_of(UID).await?.is_empty(),
         "all bindings are without the leaver"
@@ -154,11 +160,7 @@ async fn bindings_that_name_thousands_of_uids_take_little_room() -> anyhow::Resu
     assert!(at_start < 48, "{at_start} MiB for 700,000 UIDs");
     let uid = (100_000_000 + 40 * 7_000).to_string();
     stage.apply("left", json!({"uid": uid})).await?;
-    stage
-        .wait_for("left", "the offboarding", |status| {
-            condition(status, "Offboarded").starts_with("True/")
-        })
-        .await?;
+    until_offboarded(&stage).await?;
     assert!(stage.bindings_of(&uid).await?.is_empty());
     let after = peak(&mut stage)?;
     eprintln!("the peak after the removal: {after} MiB");
@@ -194,7 +196,7 @@ async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> a
     eventually("a second list", LONG, async || {
         let lists = stage
             .operator_log()
-            .matches("the index holds a full list kind=\"RoleBinding\"")
+            .matches("the index contains a full list kind=\"RoleBinding\"")
             .count();
         Ok((lists == 2).then_some(()))
     })
@@ -208,11 +210,7 @@ async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> a
         .collect();
     stage.role_binding("default", "largest", "view", &subjects).await?;
     stage.apply("left", json!({"uid": UID})).await?;
-    stage
-        .wait_for("left", "the offboarding", |status| {
-            condition(status, "Offboarded").starts_with("True/")
-        })
-        .await?;
+    until_offboarded(&stage).await?;
     assert!(stage.bindings_of(UID).await?.is_empty(), "the event was taken in");
     let after = peak(&mut stage)?;
     eprintln!("the peak after the event, and the removal: {after} MiB");

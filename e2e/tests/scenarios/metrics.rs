@@ -193,7 +193,7 @@ async fn the_lag_of_an_idle_operators_index_is_measured() -> anyhow::Result<()> 
     let tried = async || {
         Ok(stage
             .operator_log()
-            .contains("the index's lag is not known")
+            .contains("the lag of the index is unknown")
             .then_some(()))
     };
     eventually("the lag to be looked for", PATIENCE, tried).await?;

@@ -3,7 +3,7 @@
 use crate::sight::sees;
 use crate::support::{
     LEAVER, TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_waiting, freeze_team_a, give_access,
-    message, purges, running, running_with, stage,
+    message, mutate, purges, running, running_with, stage,
 };
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
@@ -84,7 +84,7 @@ async fn a_binding_with_a_finalizer_grants_nothing_while_it_waits() -> anyhow::R
     let status = stage.wait_for_state("left", "Offboarded").await?;
     sees!(stage, "left", "while the finalizer is there");
     let said = message(&status, "BindingsRemoved");
-    assert!(said.contains("RoleBinding team-a/leaver names nobody any more") && said.contains("example.com/wait"));
+    assert!(said.contains("RoleBinding team-a/leaver has no subjects") && said.contains("example.com/wait"));
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.disarmed, removed.total), (1, 1, 2));
     assert_gone(&stage, &status).await?;
@@ -218,5 +218,33 @@ async fn what_acks_purge_takes_by_name_alone_was_backed_up_and_is_counted() -> a
         .filter_map(|b| b.data?.get("kept.yaml").cloned())
         .collect::<String>();
     assert!(kept.contains("\"group\"") && kept.contains("\"mixed\""), "{kept}");
+    Ok(())
+}
+
+/// A mutating policy of the cluster labels each binding that is updated, the operator's update included. The operator's own admission policy
+/// refuses the result, as it lets no label be changed: the message says whose fault it is, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mutating_policy_labels_each_binding_that_is_updated() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    let rule = json!({
+        "apiGroups": ["rbac.authorization.k8s.io"], "apiVersions": ["v1"], "operations": ["UPDATE"],
+        "resources": ["rolebindings"],
+    });
+    let label = r#"[JSONPatch{op: "add", path: "/metadata/labels", value: {"seen": "yes"}}]"#;
+    mutate(&stage, &rule, label, Some("team-a")).await?;
+    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let edit = Patch::Merge(json!({"metadata": {"annotations": {"a": "b"}}}));
+    eventually("the policy to be in force", PATIENCE, async || {
+        let edited = api.patch("leaver", &PatchParams::default().dry_run(), &edit).await?;
+        Ok(edited.metadata.labels.filter(|labels| labels.contains_key("seen")))
+    })
+    .await?;
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "ChangedByWebhook").await?;
+    assert_stalled(&status, "ChangedByWebhook");
+    sees!(stage, "left", "while bindings are changed on their way");
+    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    assert!(purges(&stage).is_empty());
     Ok(())
 }

@@ -124,7 +124,7 @@ async fn stands_still_without(stage: &mut TestStage, policy: &str) -> anyhow::Re
         assert_eq!(code, 503, "{what}");
         assert_eq!(
             line,
-            format!("[-]policies failed: {policy} is not in force (the log says more)"),
+            format!("[-]policies failed: {policy} is not in force (see the log)"),
             "{what}"
         );
         assert_eq!(
@@ -200,10 +200,7 @@ async fn an_operator_that_starts_before_its_policies_waits_for_them() -> anyhow:
     give_access(&stage).await?;
     tamper(&stage, POLICIES[1], true, &Tampering::Delete).await?;
     stage.start_operator(&options()).await?;
-    let expected = format!(
-        "[-]policies failed: {} is not in force (the log says more)",
-        POLICIES[1]
-    );
+    let expected = format!("[-]policies failed: {} is not in force (see the log)", POLICIES[1]);
     eventually("/readyz to name the policy", PATIENCE, async || {
         let Ok(said) = readiness(&stage).await else {
             return Ok(None);

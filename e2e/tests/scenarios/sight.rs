@@ -21,7 +21,7 @@ const VARYING: &[(&str, &str)] = &[
     (r"sha256:[0-9a-f]{64}", "sha256:DIGEST"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     // Whichever of the two deadlines comes first: of the request, or of the whole call.
-    (r"operation timed out|not done after [0-9.]+m?s", "TIMEOUT"),
+    (r"operation timed out|no result after [0-9.]+m?s", "TIMEOUT"),
     (
         r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}",
         "REQUEST-ID",

@@ -7,7 +7,7 @@ use crate::support::{
 };
 use ack_offboarding_e2e::{
     simulator::{Operation, Record, world::Guard},
-    stage::{CLUSTER_ID, add_user, user},
+    stage::{CLUSTER_ID, OperatorOptions, add_user, user},
 };
 use serde_json::{Value, json};
 
@@ -174,5 +174,50 @@ async fn more_backups_than_a_days_budget_are_not_made() -> anyhow::Result<()> {
     assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/third"]);
     assert_eq!(stage.backups().await?.len(), 2);
     assert_eq!(purges(&stage).len(), 1);
+    Ok(())
+}
+
+/// Begins as many as may begin in an hour, and holds the others before anything of theirs is touched: also after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_offboardings_than_may_begin_in_an_hour_wait() -> anyhow::Result<()> {
+    let mut stage = crate::support::stage().await;
+    let options = OperatorOptions::default().flag("--new-runs-per-hour=3");
+    stage.start_operator(&options).await?;
+    let uid = |n: u32| format!("20410000000000002{n}");
+    for n in 0..5 {
+        stage
+            .role_binding("team-a", &format!("leaver-{n}"), "view", &[user(&uid(n))])
+            .await?;
+    }
+    for n in 0..3 {
+        stage.apply(&format!("left-{n}"), json!({"uid": uid(n)})).await?;
+        stage.wait_for_state(&format!("left-{n}"), "Offboarded").await?;
+    }
+    stage.apply("left-3", json!({"uid": uid(3)})).await?;
+    let status = stage.wait_for_state("left-3", "RunLimitReached").await?;
+    sees!(stage, "left-3", "when three have begun");
+    assert_waiting(&status, "RunLimitReached");
+    // What holds nothing here removes nothing, and takes none of the limit.
+    stage.apply("nobody", json!({"uid": "204100000000000299"})).await?;
+    stage.wait_for_state("nobody", "NothingToRemove").await?;
+
+    stage.stop_operator().await?;
+    stage.start_operator(&options).await?;
+    stage.apply("left-4", json!({"uid": uid(4)})).await?;
+    stage.wait_for_state("left-4", "RunLimitReached").await?;
+    for n in [3, 4] {
+        assert_eq!(
+            stage.bindings_of(&uid(n)).await?.len(),
+            1,
+            "nothing of left-{n} is touched"
+        );
+    }
+    stage.stop_operator().await?;
+    stage
+        .start_operator(&OperatorOptions::default().flag("--new-runs-per-hour=5"))
+        .await?;
+    for n in [3, 4] {
+        stage.wait_for_state(&format!("left-{n}"), "Offboarded").await?;
+    }
     Ok(())
 }

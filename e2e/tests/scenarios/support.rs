@@ -17,7 +17,8 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    core::GroupVersionKind,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -113,6 +114,68 @@ pub(crate) async fn unfreeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
             .map(drop))
     })
     .await
+}
+
+/// A policy of the cluster that changes what this rule matches by a JSON patch before it is stored, in one namespace or in all.
+pub(crate) async fn mutate(
+    stage: &TestStage,
+    rule: &Value,
+    patch: &str,
+    namespace: Option<&str>,
+) -> anyhow::Result<()> {
+    let api = |kind| {
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        Api::<DynamicObject>::all_with(stage.admin(), &ApiResource::from_gvk(&gvk))
+    };
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "mutator"},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConstraints": {"resourceRules": [rule]},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+        },
+    });
+    let selector = namespace.map_or(
+        json!({}),
+        |name| json!({"matchLabels": {"kubernetes.io/metadata.name": name}}),
+    );
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": "mutator"},
+        "spec": {"policyName": "mutator", "matchResources": {"namespaceSelector": selector}},
+    });
+    let params = PatchParams::apply("person").force();
+    api("MutatingAdmissionPolicy")
+        .patch("mutator", &params, &Patch::Apply(policy))
+        .await?;
+    api("MutatingAdmissionPolicyBinding")
+        .patch("mutator", &params, &Patch::Apply(binding))
+        .await?;
+    Ok(())
+}
+
+/// A policy of the cluster that refuses what this rule matches.
+pub(crate) async fn refuse(stage: &TestStage, rule: &Value, message: &str) -> anyhow::Result<()> {
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": "refuser"},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "false", "message": message}],
+        },
+    }))?;
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": "refuser"}, "spec": {"policyName": "refuser", "validationActions": ["Deny"]},
+    }))?;
+    let params = PostParams::default();
+    Api::all(stage.admin()).create(&params, &policy).await?;
+    Api::all(stage.admin()).create(&params, &binding).await?;
+    Ok(())
+}
+
+/// Takes the policy of [`refuse`] away.
+pub(crate) async fn refuse_no_more(stage: &TestStage) -> anyhow::Result<()> {
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(stage.admin());
+    bindings.delete("refuser", &DeleteParams::default()).await?;
+    Ok(())
 }
 
 /// A real certificate makes a real request, which arrives through the real audit log.

@@ -109,7 +109,7 @@ impl Credentials {
                 return Ok(held.credential);
             }
             return Ok(self.load(&mut renewal).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "cannot renew the credentials; the old ones still serve");
+                tracing::warn!(%error, "cannot renew the credentials; the current ones are still valid");
                 renewal.not_before = Some(Instant::now() + PAUSE);
                 held.credential
             }));
@@ -170,12 +170,15 @@ impl Credentials {
             return Err(self.failure(ErrorKind::Credentials, "the access key is empty"));
         }
         if self.source.temporary && credential.security_token.as_deref().is_none_or(empty) {
-            return Err(self.failure(ErrorKind::Credentials, "temporary credentials came without their token"));
+            return Err(self.failure(
+                ErrorKind::Credentials,
+                "the temporary credentials have no security token",
+            ));
         }
         if credential.expires_in.is_some_and(|expires| left(expires).is_zero()) {
             return Err(self.failure(
                 ErrorKind::Credentials,
-                "the credentials had expired when they came; is the clock right?",
+                "the credentials had already expired when they were received; is the clock correct?",
             ));
         }
         Ok(credential)

@@ -105,7 +105,7 @@ impl Exchange {
         if !has_credentials(&answer.body) {
             let said = Complaint {
                 code: None,
-                message: Some(no_json(&answer.body).unwrap_or("it holds no credentials").into()),
+                message: Some(no_json(&answer.body).unwrap_or("it contains no credentials").into()),
                 request_id: answer::request_id(&answer.headers),
             };
             return Err(failed(ErrorKind::Malformed, Some(200), said, None));

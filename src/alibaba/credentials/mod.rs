@@ -78,7 +78,7 @@ impl FromStr for CredentialsSource {
             ("profile", name) => Ok(Self::Profile { name }),
             ("ecsrole", name) => Ok(Self::EcsRole { name }),
             _ => Err(SettingsError::Credentials(format!(
-                "{text:?} is none of Auto, Rrsa, Env, Profile[:<name>], EcsRole[:<name>]"
+                "{text:?} is not one of Auto, Rrsa, Env, Profile[:<name>], EcsRole[:<name>]"
             ))),
         }
     }
@@ -143,13 +143,13 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
             Ok(Provider {
                 operation: ASSUME_ROLE,
                 target: role.to_owned(),
-                advice: "RRSA gave none",
+                advice: "RRSA provided no credentials",
                 temporary: true,
                 provider: Box::new(oidc),
             })
         }
         CredentialsSource::Env => {
-            required(environment, "keys from the environment", [KEY_ID, KEY_SECRET])?;
+            required(environment, "the credentials source env", [KEY_ID, KEY_SECRET])?;
             Ok(Provider {
                 operation: "credentials",
                 target: "from the environment".into(),
@@ -163,7 +163,8 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
             Ok(Provider {
                 operation: "credentials",
                 target: format!("CLI profile {}", name.as_deref().unwrap_or("that is current")),
-                advice: "the CLI's config.json is not there, or has no such profile, or the profile holds no keys (modes AK and StsToken do)",
+                advice: "the CLI's config.json does not exist, has no such profile, or the profile contains no keys (only the \
+                 modes AK and StsToken do)",
                 temporary: false,
                 provider: Box::new(name.iter().fold(file, |file, name| file.with_profile(name))),
             })

@@ -97,6 +97,6 @@ pub(super) fn canonical_query(parts: &Parts) -> Result<String> {
 pub(crate) fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Error::unexpected(format!("the system gives no random numbers: {error}")))?;
+        .map_err(|error| Error::unexpected(format!("the operating system provides no random numbers: {error}")))?;
     Ok(hex::encode(bytes))
 }

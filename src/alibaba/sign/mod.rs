@@ -110,8 +110,9 @@ fn body_hash<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str> {
 
 /// A header whose value never shows in a `Debug` output.
 fn sensitive(value: &str) -> Result<HeaderValue> {
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| Error::credential_invalid("the credentials hold a character that no HTTP header can"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        Error::credential_invalid("the credentials contain a character that is not allowed in an HTTP header")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -98,7 +98,8 @@ pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
         }),
         _ => Err(Doubt::new(
             Reason::AuditDisabled,
-            "the cluster's audit log is off. Turn on cluster auditing in the ACK console; the check needs a whole window of it.",
+            "the cluster's audit log is off. Turn on cluster auditing in the ACK console. The check then needs a whole window of \
+             records.",
         )),
     }
 }
@@ -113,6 +114,7 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
         full_text: false,
         keys: Default::default(),
         json_texts: Default::default(),
+        without_analytics: Default::default(),
         other_types: Default::default(),
         changed_at: None,
     };
@@ -127,15 +129,15 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
     let (what, advice) = match index.other_types.get(field) {
         None => (format!("no index on {field}"), "Add it to the logstore's index"),
         Some(type_) => (
-            format!("an index of type {type_} on {field}, where a search finds no name"),
+            format!("an index of type {type_} on {field}, which cannot be searched for names"),
             "Change its type to text",
         ),
     };
     Err(Doubt::new(
         Reason::FieldNotIndexed,
         format!(
-            "logstore {} has {what}. {advice} in the SLS console. SLS applies that to what is written from then on: the \
-             check needs another whole window.",
+            "logstore {} has {what}. {advice} in the SLS console. SLS indexes only records written after that: the check then \
+             needs another whole window.",
             place.logstore
         ),
     ))
@@ -153,8 +155,8 @@ fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result
     Err(Doubt::new(
         Reason::AuditTooRecent,
         format!(
-            "the index of logstore {} was changed at {}, and SLS applies a change only to what is written after it: an earlier \
-             request might not be found. The whole window of {} is covered from {} on.",
+            "the index of logstore {} was changed at {}, and SLS applies a change only to records written after it: a search \
+             might miss an earlier request. The index covers the whole window of {} from {} on.",
             place.logstore,
             timestamp(changed_at),
             days(window.days()),
@@ -176,9 +178,8 @@ async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Res
         return Err(Doubt::new(
             Reason::RetentionTooShort,
             format!(
-                "logstore {} keeps records for {}, and the window is {}. Set \
-                 activityCheck.windowDays to no more than that, or raise the retention: the log then grows to the window's \
-                 length.",
+                "logstore {} keeps records for {}, but the window is {}. Lower activityCheck.windowDays to the retention, or \
+                 raise the retention: the log then grows to the window's length.",
                 place.logstore,
                 days(ttl_days.min(u32::from(u16::MAX)) as u16),
                 days(window.days())
@@ -226,18 +227,18 @@ async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), 
     let (whose, meaning) = match day.control {
         false => (
             "the control plane",
-            "which makes some all the time: the log is not whole, or the search does not find what is in it",
+            "which makes requests all the time: the log is incomplete, or the search does not find its records",
         ),
         true => (
             "the operator's own ServiceAccount",
-            "which makes some all the time while the operator runs: if it ran on that day, the log is not whole",
+            "which makes requests all the time while the operator runs: if it ran on that day, the log is incomplete",
         ),
     };
     Err(Doubt::new(
         Reason::NotSearchable,
         format!(
-            "a search of logstore {} by user name finds no request of {whose} from {} to {}, {meaning}. Look at that day's records in \
-             the SLS console. The check goes on at {}, when the window has moved past that day.",
+            "a search of logstore {} by user name finds no request of {whose} from {} to {}, {meaning}. Look at that day's \
+             records in the SLS console. The check can succeed from {} on, when the window has moved past that day.",
             place.logstore,
             timestamp(start),
             timestamp(end),
@@ -250,7 +251,9 @@ async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), 
 /// writes its read barriers to, which it may read anyway. Asked once.
 async fn own(ctx: &Context) -> Result<Option<Own>, Doubt> {
     let failed = |error: kube::Error| {
-        let message = format!("the API server was asked who the operator is, and since when: {error}");
+        let message = format!(
+            "the operator could not read from the API server who it is and since when it is installed: {error}"
+        );
         Doubt::new(Reason::QueryFailed, message)
     };
     let ask = async || -> Result<Option<Own>, Doubt> {
@@ -285,18 +288,18 @@ async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) 
         0 => Doubt::new(
             Reason::AuditGap,
             format!(
-                "logstore {logstore} holds no record of anybody from {start} to {end}: the log has a gap, and a request in it would not \
-                 be seen. Find out why audit records are missing (was auditing off, the log's collector down?). The check goes on once \
-                 they are there, or at {past}, when the window has moved past the gap."
+                "logstore {logstore} has no record of any user from {start} to {end}: the log has a gap, and the check would miss \
+                 a request in it. Find out why audit records are missing (was auditing off, or the log's collector down?). The \
+                 check can succeed once the records arrive, or from {past} on, when the window has moved past the gap."
             ),
         ),
         _ => Doubt::new(
             Reason::NotSearchable,
             format!(
-                "logstore {logstore} holds records from {start} to {end}, and a search for {ANYBODY} finds none of them: their \
-                 fields are not parsed, or not indexed, and a request would not be found. Compare a record in the SLS console with the \
-                 fields of ACK's audit log, and repair the collector's configuration. The check goes on at {past}, when the window has \
-                 moved past these records."
+                "logstore {logstore} has records from {start} to {end}, but a search for {ANYBODY} finds none of them: their \
+                 fields are not parsed or not indexed, and the check would miss a request. Compare a record in the SLS console \
+                 with the fields of ACK's audit log, and fix the collector's configuration. The check can succeed from {past} \
+                 on, when the window has moved past these records."
             ),
         ),
     })
@@ -313,8 +316,7 @@ pub(super) fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) 
         _ => None,
     };
     if let Some(missing) = missing {
-        let advice =
-            "Turn cluster auditing off and on again in the ACK console; the check needs a whole window of the new log";
+        let advice = "Turn cluster auditing off and on again in the ACK console. The check then needs a whole window of the new log";
         return Doubt::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
     }
     error.into()
@@ -395,6 +397,7 @@ mod tests {
                 full_text: true,
                 keys: Default::default(),
                 json_texts: Default::default(),
+                without_analytics: Default::default(),
                 other_types: Default::default(),
                 changed_at,
             };

@@ -63,7 +63,7 @@ pub(super) async fn total(ctx: &Context, place: &Place, from: i64, to: i64, quer
     match silent(&counted, from, to).first() {
         None => Ok(buckets.iter().map(|b| b.count).sum()),
         Some((from, to)) => Err(inconsistent(format!(
-            "SLS was asked to count records, and left out those from {} to {}",
+            "SLS counted records but left out those from {} to {}",
             timestamp(*from),
             timestamp(*to)
         ))),
@@ -72,7 +72,7 @@ pub(super) async fn total(ctx: &Context, place: &Place, from: i64, to: i64, quer
 
 /// Answers of SLS that cannot all be true.
 pub(super) fn inconsistent(what: String) -> Doubt {
-    let advice = "If this goes on, search the logstore in the SLS console, and ask Alibaba Cloud's support";
+    let advice = "If this persists, search the logstore in the SLS console and ask Alibaba Cloud's support";
     Doubt::new(Reason::ResultInconsistent, format!("{what}. {advice}."))
 }
 
@@ -90,7 +90,7 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str)
             return match buckets.iter().find(|b| reaches_beyond(b, from, to)) {
                 None => Ok(buckets),
                 Some(bucket) => Err(inconsistent(format!(
-                    "SLS was asked to count records from {} to {}, and counted from {} to {} at once",
+                    "the operator asked SLS to count records from {} to {}, but SLS counted from {} to {}",
                     timestamp(from),
                     timestamp(to),
                     timestamp(bucket.from),
@@ -104,7 +104,8 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str)
     Err(Doubt::new(
         Reason::ResultIncomplete,
         format!(
-            "SLS did not finish counting the records from {} to {} in {tries} tries. If this goes on, set a smaller windowDays.",
+            "SLS did not finish counting the records from {} to {} in {tries} attempts. If this persists, set a smaller \
+             windowDays.",
             timestamp(from),
             timestamp(to)
         ),

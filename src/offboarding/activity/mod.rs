@@ -2,18 +2,20 @@
 //!
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
 //! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`record`] tells a request *of*
-//! the identity from a record *about* it, and [`histogram`] says how many records there are to be found.
+//! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
+//! one that is active, [`usage`] lists for people; it decides nothing.
 
 pub mod coverage;
 pub mod histogram;
 mod recent;
 pub mod record;
 pub mod search;
+pub mod usage;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
     alibaba::error::{ApiError, ErrorKind},
-    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason},
+    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason, UsageStatus},
     rbac::subject,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -49,6 +51,8 @@ pub struct Activity {
     pub place: Option<Place>,
     /// A question that was not answered, where that is the reason.
     pub trouble: Option<Trouble>,
+    /// What uses the identity.
+    pub usage: UsageStatus,
 }
 
 /// Where the audit log is.
@@ -106,13 +110,16 @@ impl From<ApiError> for Doubt {
         let (reason, advice) = match (unindexed, over_budget) {
             (true, _) => (
                 Reason::FieldNotIndexed,
-                "Add this field to the logstore's index in the SLS console: the check then needs another whole window.",
+                "Add this field to the logstore's index in the SLS console. The check then needs another whole window.",
             ),
             (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
             _ => (Reason::QueryFailed, trouble.advice),
         };
         let space = if advice.is_empty() { "" } else { " " };
-        let message = format!("the audit log could not be asked. {}.{space}{advice}", trouble.message);
+        let message = format!(
+            "the operator cannot read the audit log. {}.{space}{advice}",
+            trouble.message
+        );
         Doubt {
             reason,
             message,
@@ -150,8 +157,8 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
     let window = window_until(facts.now, window_days);
     let mut place = None;
     let outcome = ask(ctx, facts, window, &mut place).await;
-    let (state, reason, message, hit, trouble) = match outcome {
-        Ok(Some(hit)) => (
+    let (state, reason, message, hit, trouble, usage) = match outcome {
+        Ok(Some((hit, usage))) => (
             ActivityState::Active,
             Reason::ActiveInWindow,
             format!(
@@ -165,14 +172,24 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
             ),
             Some(hit),
             None,
+            usage,
         ),
         Ok(None) => {
             let message = format!("UID {} made no request in the last {}.", facts.uid, last(window_days));
-            (ActivityState::Inactive, Reason::NoActivity, message, None, None)
+            let none = UsageStatus::default();
+            (ActivityState::Inactive, Reason::NoActivity, message, None, None, none)
         }
         Err(doubt) => {
             let message = format!("Activity of UID {} is unknown: {}", facts.uid, doubt.message);
-            (ActivityState::Unknown, doubt.reason, message, None, doubt.trouble)
+            let usage = usage::unavailable(&doubt.message);
+            (
+                ActivityState::Unknown,
+                doubt.reason,
+                message,
+                None,
+                doubt.trouble,
+                usage,
+            )
         }
     };
     Activity {
@@ -184,10 +201,16 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
         window_days,
         place,
         trouble,
+        usage,
     }
 }
 
-async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Place>) -> Result<Option<Hit>, Doubt> {
+async fn ask(
+    ctx: &Context,
+    facts: &Facts,
+    window: Window,
+    place: &mut Option<Place>,
+) -> Result<Option<(Hit, UsageStatus)>, Doubt> {
     let found = coverage::place(ctx).await?;
     let place = place.insert(found);
     let coverage::Examined { index, covered } = coverage::examine(ctx, place, window).await;
@@ -210,7 +233,7 @@ async fn ask(ctx: &Context, facts: &Facts, window: Window, place: &mut Option<Pl
     };
     match (search.latest(ctx).await, covered) {
         // A request is proof, whatever the log lacks elsewhere.
-        (Ok(Some(hit)), _) => Ok(Some(hit)),
+        (Ok(Some(hit)), _) => Ok(Some((hit, usage::ask(ctx, &search).await))),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
     }
@@ -229,7 +252,7 @@ fn timestamp(second: i64) -> String {
 }
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
-/// quiet leaver, but somebody else with its kubeconfig.
+/// quiet leaver, but a kubeconfig that is still in use.
 pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
     let deleted = identity.state != IdentityState::Exists;
     deleted && identity.deleted_at.as_ref().is_none_or(|time| seen >= time.0)
@@ -238,20 +261,20 @@ pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
 /// What a request means if RAM does not have the identity any more.
 fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
     let who = match &hit.made_by {
-        None => "somebody else holds its kubeconfig".to_owned(),
+        None => "most likely the leaver still uses the kubeconfig".to_owned(),
         Some(user) => format!("{user} acted in its name"),
     };
     match (identity.state, &identity.deleted_at) {
         (IdentityState::Exists, _) => String::new(),
         (_, Some(time)) if !is_incident(identity, hit.time) => {
-            format!(" RAM deleted the identity after that, at {}.", time.0)
+            format!(" RAM deleted the identity after that request, at {}.", time.0)
         }
         (_, Some(time)) => format!(
-            " RAM had deleted the identity before that, at {}: {who}. Treat this as an incident.",
+            " RAM had deleted the identity before that request, at {}: {who}. Treat this as an incident.",
             time.0
         ),
         (_, None) => format!(
-            " RAM does not know the identity any more: unless it was deleted only after that, {who}. Treat this as an \
+            " The identity is no longer known to RAM. Unless it was deleted after that request, {who}. Treat this as an \
              incident."
         ),
     }
@@ -305,24 +328,31 @@ mod tests {
         let cases = [
             (Identity::User { name: "leaver".into() }, false, ""),
             (Identity::Role { name: "shared".into() }, false, ""),
-            (recycled(Some(at(101))), false, " RAM deleted the identity after that"),
+            (
+                recycled(Some(at(101))),
+                false,
+                " RAM deleted the identity after that request",
+            ),
             (
                 recycled(Some(at(100))),
                 true,
-                " RAM had deleted the identity before that",
+                " RAM had deleted the identity before that request",
             ),
             (
                 recycled(Some(at(99))),
                 true,
-                " RAM had deleted the identity before that",
+                " RAM had deleted the identity before that request",
             ),
-            (recycled(None), true, " RAM does not know the identity any more"),
-            (nowhere, true, " RAM does not know the identity any more"),
+            (recycled(None), true, " The identity is no longer known to RAM"),
+            (nowhere, true, " The identity is no longer known to RAM"),
         ];
         for (identity, incident, start) in cases {
             let status = identity.to_status();
             assert_eq!(is_incident(&status, at(100)), incident, "{identity:?}");
-            for (made_by, who) in [(None, "somebody else"), (Some("admin".to_owned()), "admin acted")] {
+            for (made_by, who) in [
+                (None, "most likely the leaver"),
+                (Some("admin".to_owned()), "admin acted"),
+            ] {
                 let hit = Hit {
                     time: at(100),
                     audit_id: None,

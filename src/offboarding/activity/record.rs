@@ -75,7 +75,7 @@ pub struct Whose {
 }
 
 impl Whose {
-    fn is_name(&self, name: &str) -> bool {
+    pub(super) fn is_name(&self, name: &str) -> bool {
         subject::uid_at_start(name) == Some(self.uid) && !self.ignored.iter().any(|ignored| ignored == name)
     }
 }
@@ -138,10 +138,10 @@ fn name<'a>(row: &'a Row, field: &str) -> Result<Option<&'a str>, String> {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) if is_structure(text) => {
-            Err(format!("its {field} is a list or an object, and not a name"))
+            Err(format!("its {field} is a list or an object, not a name"))
         }
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(format!("its {field} is no text")),
+        Some(_) => Err(format!("its {field} is not text")),
     }
 }
 
@@ -160,8 +160,8 @@ fn time(row: &Row) -> Result<Timestamp, String> {
     };
     match seconds {
         Some(LATEST..) => Err(format!("its {TIME} is not in seconds")),
-        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| format!("its {TIME} is no time")),
-        None => Err(format!("its {TIME} is no whole number of seconds")),
+        Some(seconds) => Timestamp::from_second(seconds).map_err(|_| format!("its {TIME} is not a time")),
+        None => Err(format!("its {TIME} is not a whole number of seconds")),
     }
 }
 
@@ -181,13 +181,13 @@ fn text(row: &Row, field: &str) -> Option<String> {
 }
 
 /// Text cut to what a status message can bear and freed of control characters: a user agent is anybody's text.
-fn shown(text: &str) -> Option<String> {
+pub(super) fn shown(text: &str) -> Option<String> {
     let clean: String = text.chars().filter(|c| !c.is_control()).take(128).collect();
     (!clean.is_empty()).then_some(clean)
 }
 
 /// `sourceIPs` is a JSON array in a text.
-fn first_ip(ips: &str) -> String {
+pub(super) fn first_ip(ips: &str) -> String {
     let list: Result<Vec<String>, _> = serde_json::from_str(ips);
     list.ok()
         .and_then(|l| l.into_iter().next())

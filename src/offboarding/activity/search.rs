@@ -34,7 +34,7 @@ const MAX_PAGES: u32 = 20;
 /// Queries at a time.
 const PARALLEL: usize = 8;
 /// Names in one query: SLS takes at most 30 conditions.
-const CONDITIONS: usize = 20;
+pub(super) const CONDITIONS: usize = 20;
 /// Names that are asked for one by one, in each field.
 const EXACT_NAMES: usize = 5 * CONDITIONS;
 /// The longest word that SLS takes in a search with a wildcard.
@@ -101,6 +101,11 @@ impl Asked<'_> {
         }
     }
 
+    /// The names that are asked for one by one, quoted: the UID, then the others in their order.
+    pub fn terms(&self) -> Vec<String> {
+        Terms::of(self.uid, &self.names, self.has_more_names).exact
+    }
+
     /// Counts what a query finds, then looks through it. In this order: what is written in between is in the rows, and not in the
     /// count.
     async fn run(&self, ctx: &Context, search: &Search) -> Result<Option<Hit>, Doubt> {
@@ -113,7 +118,7 @@ impl Asked<'_> {
         let counted = counted?;
         if rows < counted {
             return Err(histogram::inconsistent(format!(
-                "SLS counts more records ({counted}) of logstore {} {} than it returns ({rows})",
+                "SLS counts more records ({counted}) in logstore {} {} than it returns ({rows})",
                 self.place.logstore,
                 search.described()
             )));
@@ -155,13 +160,15 @@ impl Asked<'_> {
         let hint = match search.field {
             Some(_) => "in the SLS console.".to_owned(),
             None => format!(
-                "in the SLS console; with {IMPERSONATED} and {AUTHORIZATION} in the logstore's index only these fields would be searched."
+                "in the SLS console. If the logstore's index included {IMPERSONATED} and {AUTHORIZATION}, the operator would \
+                 search only these fields."
             ),
         };
         Err(Doubt::new(
             Reason::TooManyRecords,
             format!(
-                "the newest {newest} records of logstore {} {} are no requests of it, and there may be more. Look at the rest {hint}",
+                "the newest {newest} records in logstore {} {} are not requests made by the UID, but there may be more. Look at \
+                 the rest {hint}",
                 self.place.logstore,
                 search.described()
             ),
@@ -172,8 +179,8 @@ impl Asked<'_> {
         Doubt::new(
             Reason::RecordUnreadable,
             format!(
-                "a record of logstore {} {} cannot be read: {why}. It may be a request of it. Compare it in the SLS console with the \
-                 fields of ACK's audit log, and repair the collector's configuration.",
+                "a record in logstore {} {} cannot be read: {why}. It may be a request made by the UID. Compare it in the SLS \
+                 console with the fields of ACK's audit log, and fix the collector's configuration.",
                 self.place.logstore,
                 search.described()
             ),
@@ -197,7 +204,7 @@ impl Asked<'_> {
         Err(Doubt::new(
             Reason::ResultIncomplete,
             format!(
-                "SLS did not finish a search of the window in {tries} tries. If this goes on, set a smaller windowDays."
+                "SLS did not finish a search of the window in {tries} attempts. If this persists, set a smaller windowDays."
             ),
         ))
     }
@@ -233,8 +240,8 @@ impl Search {
     /// What it finds, after "records of logstore L".
     fn described(&self) -> String {
         match self.field {
-            Some(field) => format!("with its name in {field}"),
-            None => "that mention it anywhere".to_owned(),
+            Some(field) => format!("with the UID's name in {field}"),
+            None => "that mention the UID".to_owned(),
         }
     }
 }
@@ -337,6 +344,7 @@ mod tests {
             full_text,
             keys: keys.iter().map(|k| (*k).to_owned()).collect(),
             json_texts: Default::default(),
+            without_analytics: Default::default(),
             other_types: Default::default(),
             changed_at: None,
         }

@@ -4,7 +4,12 @@ use super::*;
 use crate::offboarding::peers::Peer;
 use crate::{
     api::{BindingAction, CertState, ClearanceStatus, KubeconfigStatus, PlanApproval},
-    offboarding::{activity::Doubt, clearance::Cleared, hold::Trouble, plan, testing},
+    offboarding::{
+        activity::{Doubt, record::Hit},
+        clearance::Cleared,
+        hold::Trouble,
+        plan, testing,
+    },
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
         subject::RBAC_GROUP,
@@ -40,11 +45,13 @@ fn activity(state: ActivityState) -> Activity {
         window_days: 7,
         place: None,
         trouble: None,
+        usage: Default::default(),
     }
 }
 
 fn trouble(forbidden: bool) -> Trouble {
     Trouble {
+        credentials: false,
         forbidden,
         cluster_not_found: false,
         message: "asked".into(),
@@ -54,7 +61,7 @@ fn trouble(forbidden: bool) -> Trouble {
 }
 
 fn held(facts: &Facts) -> Option<(Reason, bool)> {
-    guards(facts).err().map(|hold| (hold.reason, hold.stalled))
+    guards(facts).err().map(|hold| (hold.reason, hold.is_stalled()))
 }
 
 fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, Option<Reason>)> {
@@ -299,6 +306,42 @@ fn an_active_or_unknown_identity_waits_unless_told_otherwise() {
             expected,
             "{state:?} {when_active:?} {when_unknown:?}"
         );
+    }
+}
+
+#[test]
+fn how_to_end_the_access_of_a_deleted_identity_comes_first() {
+    let nowhere = Identity::Nowhere { name_belongs_to: None };
+    let exists = Identity::User { name: "leaver".into() };
+    for (identity, comes_first) in [(nowhere, true), (exists, false)] {
+        let facts = Facts {
+            identity: Ok(identity),
+            ..holder()
+        };
+        let hit = Hit {
+            time: facts.now,
+            audit_id: None,
+            verb: None,
+            source_ip: None,
+            user_agent: None,
+            made_by: None,
+            impersonated: false,
+            other_name: None,
+        };
+        let activity = Activity {
+            hit: Some(hit),
+            ..activity(ActivityState::Active)
+        };
+        let plan = plan::plan(&facts);
+        let hold = gates(Case {
+            facts: &facts,
+            plan: &plan,
+            activity: Some(&activity),
+        });
+        let message = hold.unwrap_err().message;
+        let first = message.starts_with("To end access now, set activityCheck.whenActive: Proceed. Seen.");
+        assert_eq!(first, comes_first, "{message}");
+        assert_eq!(message.matches("whenActive: Proceed").count(), 1, "{message}");
     }
 }
 

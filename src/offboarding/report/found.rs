@@ -8,9 +8,10 @@ use crate::{
     },
     offboarding::{
         activity::Activity,
+        consequences::Consequences,
         context::Context,
         elsewhere::Elsewhere,
-        hold::Done,
+        hold::{Done, Hold},
         identity::Identity,
         observe::{Facts, is_left},
         plan::{Item, Plan},
@@ -68,7 +69,7 @@ impl Report {
             self.no_longer(Condition::KubeconfigPurged, "ACK reports a kubeconfig of the UID.");
         }
         if self.status.completed_at.is_none() {
-            let message = "The offboarding has not come to its end yet.";
+            let message = "Not applicable yet: the offboarding is not complete.";
             self.set(Condition::AccessReturned, Is::False, Reason::None, message);
         } else if let Some((reason, what)) = facts.returned() {
             if let (Reason::KubeconfigReissued, Some(kubeconfig)) = (reason, &mut self.status.kubeconfig) {
@@ -93,7 +94,7 @@ impl Report {
     pub fn removal_waits(&mut self, facts: &Facts) {
         if conditions::find(&self.status.conditions, Condition::BindingsRemoved).is_some_and(|c| c.status == "False") {
             let message = match facts.bindings.is_empty() {
-                true => "No binding was found that names the UID; it is not verified yet.",
+                true => "The operator found no binding that names the UID, but has not verified this yet.",
                 false => "Bindings name the UID.",
             };
             self.set(Condition::BindingsRemoved, Is::Unknown, Reason::Pending, message);
@@ -115,30 +116,30 @@ impl Report {
             Ok(Identity::Recycled { name, .. }) => (
                 Is::True,
                 Reason::InRecycleBin,
-                format!("UID {uid} was RAM user {name}, who is in RAM's recycle bin and can be restored there."),
+                format!("UID {uid} was RAM user {name}. The user is in RAM's recycle bin and can be restored there."),
             ),
             // A guard holds it before this.
             Ok(Identity::Both { user, role }) => (
                 Is::False,
                 Reason::AmbiguousIdentity,
-                format!("UID {uid} is both RAM user {user} and RAM role {role}."),
+                format!("UID {uid} belongs to both RAM user {user} and RAM role {role}."),
             ),
             Ok(Identity::Nowhere { .. }) if held => (
                 Is::True,
                 Reason::DeletedFromRam,
-                format!("RAM does not know UID {uid} any more; it held access to this cluster."),
+                format!("UID {uid} is no longer known to RAM. It had access to this cluster."),
             ),
             Ok(Identity::Nowhere { .. }) if facts.kubeconfig.is_ok() => (
                 Is::False,
                 Reason::NothingFound,
                 format!(
-                    "Nobody knows UID {uid}, and it holds nothing in this cluster. If that is unexpected, check the UID."
+                    "UID {uid} is not known to RAM and has nothing to remove in this cluster. If that is unexpected, check the UID."
                 ),
             ),
             Ok(Identity::Nowhere { .. }) | Err(_) => (
                 Is::Unknown,
                 Reason::LookupFailed,
-                format!("It could not be found out whether UID {uid} held anything here."),
+                format!("It is unknown whether UID {uid} had access to this cluster."),
             ),
         };
         self.set(Condition::IdentityResolved, is, reason, &message);
@@ -174,7 +175,10 @@ impl Report {
         let to_store = |item: &&Item| is_to_change(ctx, item);
         let is_stored = |item: &Item| facts.record.proof(&item.binding, item.stored_action()).is_some();
         if !plan.items.iter().filter(to_store).all(is_stored) {
-            self.no_longer(Condition::BackedUp, "The plan holds bindings that are not stored yet.");
+            self.no_longer(
+                Condition::BackedUp,
+                "The plan contains bindings that are not backed up yet.",
+            );
         }
     }
 
@@ -191,24 +195,62 @@ impl Report {
         }
         self.set(Condition::Inactive, is, activity.reason, &activity.message);
         self.status.activity = Some(activity.to_status());
+        self.status.usage = Some(activity.usage.clone());
+    }
+
+    /// Says what the plan means. In the course of a run it stays what it was when the run began, as the plan does.
+    pub fn consequences(&mut self, consequences: Consequences, facts: &Facts) {
+        if !facts.in_progress() {
+            self.status.last_cluster_admin = Some(consequences.last_cluster_admin);
+        }
+        self.status.cluster_creator = consequences.cluster_creator.then_some(true);
+    }
+
+    /// What the status says that the plan means, as sentences.
+    fn described_consequences(&self, facts: &Facts) -> Option<String> {
+        let consequences = Consequences {
+            last_cluster_admin: self.status.last_cluster_admin == Some(true),
+            cluster_creator: self.status.cluster_creator == Some(true),
+        };
+        consequences.describe(&facts.uid, facts.spec.kubeconfig)
+    }
+
+    /// The hold; to whoever is to approve the plan, it says first what the plan means.
+    pub fn with_consequences(&self, hold: Hold, facts: &Facts) -> Hold {
+        match self.described_consequences(facts) {
+            Some(said) if hold.reason == Reason::AwaitingApproval && !facts.in_progress() => Hold {
+                message: format!("{said} {}", hold.message),
+                ..hold
+            },
+            _ => hold,
+        }
+    }
+
+    /// What a dry run found.
+    pub fn dry_run(&self, facts: &Facts, plan: &Plan) -> Done {
+        let consequences = match facts.holds_nothing() {
+            true => None,
+            false => self.described_consequences(facts),
+        };
+        dry_run(facts, plan, consequences.as_deref())
     }
 }
 
-/// What a dry run found.
-pub fn dry_run(facts: &Facts, plan: &Plan) -> Done {
+fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
     let kubeconfig = match &facts.kubeconfig {
         Ok(state) if facts.kubeconfig_left() => format!(", and have ACK purge the kubeconfig ({state:?})"),
-        Err(trouble) => format!("; the state of the kubeconfig is not known ({})", trouble.message),
+        Err(trouble) => format!("; the state of the kubeconfig is unknown ({})", trouble.message),
         Ok(_) => String::new(),
     };
     let changed = if facts.did_something() {
-        "nothing more is changed"
+        "the operator changes nothing more"
     } else {
         "nothing was changed"
     };
     let message = format!(
-        "A dry run: {changed}. Carried out, it would {}{kubeconfig}.",
-        plan.summary()
+        "This is a dry run: {changed}. With mode: Execute, the operator would {}{kubeconfig}.{}",
+        plan.summary(),
+        consequences.map(|said| format!(" {said}")).unwrap_or_default()
     );
     Done {
         reason: Reason::DryRunComplete,
@@ -221,12 +263,12 @@ pub fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
     let uid = &facts.uid;
     if !facts.did_something() && facts.holds_nothing() {
         let kubeconfig = match facts.spec.kubeconfig {
-            KubeconfigPolicy::Purge => "ACK knows of no kubeconfig",
-            KubeconfigPolicy::Keep => "its kubeconfig, if it has one, is kept as the spec says",
+            KubeconfigPolicy::Purge => "ACK reports no kubeconfig",
+            KubeconfigPolicy::Keep => "the spec keeps its kubeconfig, if it has one",
         };
-        let before = elsewhere.map(|e| format!(" {e} This object found nothing left to do."));
+        let before = elsewhere.map(|e| format!(" {e} This object found nothing to do."));
         let message = format!(
-            "UID {uid} holds nothing in this cluster: no binding names it, and {kubeconfig}.{}",
+            "UID {uid} has nothing to remove in this cluster: no binding names it, and {kubeconfig}.{}",
             before.unwrap_or_default()
         );
         return Done {
@@ -236,10 +278,10 @@ pub fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
     }
     let kubeconfig = match facts.spec.kubeconfig {
         KubeconfigPolicy::Purge => "ACK reports no kubeconfig for it",
-        KubeconfigPolicy::Keep => "its kubeconfig was kept, as the spec says",
+        KubeconfigPolicy::Keep => "the spec keeps its kubeconfig",
     };
     let before = elsewhere.map(|e| format!(" {e}")).unwrap_or_default();
-    let message = format!("No binding names UID {uid} any more, and {kubeconfig}.{before}");
+    let message = format!("No binding names UID {uid}, and {kubeconfig}.{before}");
     Done {
         reason: Reason::Offboarded,
         message,

@@ -3,7 +3,7 @@
 mod found;
 mod progress;
 
-pub use found::{complete, dry_run};
+pub use found::complete;
 
 use super::{
     context::Context,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason, UserOffboarding,
+        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, Reason, UserOffboarding,
         UserOffboardingStatus, conditions,
     },
     rbac::appearances::Appearances,
@@ -24,6 +24,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
+use std::borrow::Cow;
 
 /// The field manager of the status.
 const MANAGER: &str = "ack-offboarding-operator";
@@ -78,7 +79,7 @@ impl Report {
 
     /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
     pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
-        let message = &cut(message, MESSAGE_LIMIT);
+        let message = &cut(&legible(message), MESSAGE_LIMIT);
         let generation = self.object.metadata.generation;
         conditions::set(
             &mut self.status.conditions,
@@ -130,9 +131,10 @@ impl Report {
                 Condition::AccessReturned,
                 Is::False,
                 Reason::None,
-                "No access returned since the end.",
+                "No access has returned since the offboarding completed.",
             );
         }
+        self.status.unfinished_since = None;
         self.set(Condition::Ready, Is::True, *reason, message);
         self.set(Condition::Reconciling, Is::False, *reason, "");
         self.set(Condition::Stalled, Is::False, Reason::None, "");
@@ -140,12 +142,9 @@ impl Report {
 
     fn held(&mut self, hold: &Hold) {
         let Hold {
-            reason,
-            message,
-            about,
-            stalled,
-            ..
+            reason, message, about, ..
         } = hold;
+        let stalled = hold.is_stalled();
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
             self.bindings_remain(*condition);
@@ -153,13 +152,20 @@ impl Report {
         if *reason == Reason::WaitingForInactivity && self.status.waiting_since.is_none() {
             self.status.waiting_since = Some(Time(self.now));
         }
+        // Waiting on request is no trouble; neither is what has just begun.
+        let is_asked = reason.ends() == Some(Ends::Asked);
+        if is_asked {
+            self.status.unfinished_since = None;
+        } else if self.status.unfinished_since.is_none() {
+            self.status.unfinished_since = Some(Time(self.now));
+        }
         if *reason == Reason::Suspended {
             // Somebody stopped it: that is not the wait that the spec limits.
             self.status.waiting_since = None;
         }
         self.set(Condition::Ready, Is::False, *reason, message);
         self.set(Condition::Offboarded, Is::False, *reason, message);
-        let (reconciling, stuck) = if *stalled {
+        let (reconciling, stuck) = if stalled {
             (Is::False, Is::True)
         } else {
             (Is::True, Is::False)
@@ -168,14 +174,14 @@ impl Report {
             Condition::Reconciling,
             reconciling,
             *reason,
-            if *stalled { "" } else { message },
+            if stalled { "" } else { message },
         );
-        let stalled_reason = if *stalled { *reason } else { Reason::None };
+        let stalled_reason = if stalled { *reason } else { Reason::None };
         self.set(
             Condition::Stalled,
             stuck,
             stalled_reason,
-            if *stalled { message } else { "" },
+            if stalled { message } else { "" },
         );
     }
 
@@ -185,14 +191,15 @@ impl Report {
         let not_stored = about == Condition::BackedUp && !holds(Condition::BindingsRemoved);
         let is_purged = holds(Condition::KubeconfigPurged);
         if not_stored {
-            let why = "Bindings name the UID, and none of them is removed before it is backed up.";
+            let why = "Bindings name the UID. Each is backed up before it is removed.";
             self.set(Condition::BindingsRemoved, Is::Unknown, Reason::Pending, why);
         }
         if (not_stored || about == Condition::BindingsRemoved)
             && !is_purged
             && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
         {
-            let why = "Bindings are left: ACK is not asked, as its purge would remove them without a check.";
+            let why = "Bindings are left: the operator does not request ACK's purge, because it would remove them without a \
+             check.";
             self.set(Condition::KubeconfigPurged, Is::False, Reason::BindingsRemain, why);
         }
     }
@@ -254,6 +261,23 @@ impl Report {
     }
 }
 
+/// `text` as a terminal can show it: what other people wrote may hold characters that would steer it.
+fn legible(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.into();
+    }
+    text.chars()
+        .fold(String::new(), |mut legible, c| {
+            match steers(c) {
+                true => legible.extend(c.escape_unicode()),
+                false => legible.push(c),
+            }
+            legible
+        })
+        .into()
+}
+
 /// `text`, if it is longer than `limit` characters without its end.
 fn cut(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
@@ -265,4 +289,15 @@ fn cut(text: &str, limit: usize) -> String {
 /// Whether `a` is set and later than `b`, or `b` is not set.
 fn later(a: Option<&Time>, b: Option<&Time>) -> bool {
     a.is_some_and(|a| b.is_none_or(|b| a.0 > b.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_a_terminal_is_spelled_out() {
+        assert_eq!(legible("RoleBinding a\u{1b}[2J/b"), "RoleBinding a\\u{1b}[2J/b");
+        assert!(matches!(legible("two\nlines, né"), Cow::Borrowed(_)));
+    }
 }

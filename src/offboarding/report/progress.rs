@@ -11,7 +11,7 @@ use crate::{
         decide::Clearance,
         hold::{Again, Hold, Stop},
         observe::{self, Facts},
-        plan::{Plan, bindings},
+        plan::{Plan, bindings, more_bindings},
         purge::{Purge, RESTORABLE_FOR},
         record::{self, Record},
         remove::{self, Waiting},
@@ -25,7 +25,7 @@ use k8s_openapi::{
 use std::{collections::BTreeSet, time::Duration};
 
 /// How a purge ends.
-const PURGED: &str = "ACK purged the kubeconfig, and reports none; it can be restored in ACK for 30 days.";
+const PURGED: &str = "ACK purged the kubeconfig and reports none. It can be restored in ACK for 30 days.";
 
 /// How many missing ConfigMaps the status names.
 const SHOWN_MISSING: usize = 20;
@@ -43,12 +43,12 @@ impl Report {
             .is_some_and(|activity| activity.state == ActivityState::Inactive);
         let why = match clearance.decision() {
             Decision::OverrideActive if is_quiet => {
-                "ACK refused the purge, which may be because it counts the identity as active; the spec says to proceed (whenActive)."
+                "ACK refused the purge, possibly because it counts the identity as active. The spec says to proceed (whenActive)."
             }
             Decision::PlanApproved => "A person approved the plan.",
-            Decision::OverrideActive => "The identity is active, and the spec says to proceed (whenActive).",
+            Decision::OverrideActive => "The identity is active, but the spec says to proceed (whenActive).",
             Decision::OverrideUnknown => {
-                "The activity of the identity is unknown, and the spec says to proceed (whenUnknown)."
+                "The activity of the identity is unknown, but the spec says to proceed (whenUnknown)."
             }
             Decision::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
             Decision::Automatic => "The plan needs no approval.",
@@ -98,13 +98,13 @@ impl Report {
         let Some(first) = missing.first() else { return };
         let more = match missing.len() {
             1 => String::new(),
-            n => format!(" and {} more are", n - 1),
+            n => format!(" and {} more no longer exist", n - 1),
         };
-        let is = if missing.len() == 1 { " is" } else { "" };
+        let is = if missing.len() == 1 { " no longer exists" } else { "" };
         let message = format!(
-            "ConfigMap {namespace}/{first}{more}{is} not there any more: somebody deleted a backup after it was stored and read back. What it \
-             held cannot be restored from here. Find out who deleted it (the audit log says), and put it back from a copy if \
-             you have one."
+            "ConfigMap {namespace}/{first}{more}{is}: someone deleted a backup after it was stored and read back. Its contents \
+             cannot be restored from this cluster. Find out in the audit log who deleted it, and restore it from a copy if you \
+             have one."
         );
         self.status.backup.get_or_insert_default().missing = missing
             .iter()
@@ -136,7 +136,9 @@ impl Report {
 
     /// Says how far a long removal is.
     pub fn removing(&mut self, done: usize, total: usize) {
-        self.in_progress(&format!("The bindings are being removed: {done} of {total} are done."));
+        self.in_progress(&format!(
+            "The operator is removing the bindings: {done} of {total} are done."
+        ));
     }
 
     /// Says where the backups are.
@@ -150,8 +152,7 @@ impl Report {
             let message = match lost {
                 None => "No binding names the UID.".to_owned(),
                 Some(lost) => format!(
-                    "No binding names the UID. The backup of {} that was stored before is not in namespace {} any more: was the \
-                     namespace deleted?",
+                    "No binding names the UID. The earlier backup of {} is no longer in namespace {}: was the namespace deleted?",
                     bindings(lost.bindings as usize),
                     ctx.settings.namespace
                 ),
@@ -210,9 +211,9 @@ impl Report {
         };
         let more = match waiting.len() {
             1 => String::new(),
-            n => format!(" {} more are still there.", bindings(n - 1)),
+            n => format!(" So do {}.", more_bindings(n - 1)),
         };
-        format!(" {key} names nobody any more and grants nothing, and is still there: {why}.{more}")
+        format!(" {key} has no subjects and grants nothing, but still exists: {why}.{more}")
     }
 
     /// Says that no binding names the UID.
@@ -220,10 +221,10 @@ impl Report {
         let (deleted, shrunk) = record.removed();
         let what = match (deleted, shrunk) {
             (0, 0) => None,
-            (0, shrunk) => Some(format!("The UID was taken out of {}", bindings(shrunk))),
+            (0, shrunk) => Some(format!("The UID was removed from {}", bindings(shrunk))),
             (deleted, 0) => Some(format!("{} deleted", bindings(deleted))),
             (deleted, shrunk) => Some(format!(
-                "{} deleted, and the UID taken out of {shrunk} more",
+                "{} deleted, and the UID removed from {shrunk} more",
                 bindings(deleted)
             )),
         };
@@ -232,7 +233,7 @@ impl Report {
             Some(what) => (
                 Reason::Removed,
                 format!(
-                    "{what}; a read that is known to be current found none left that names it.{}",
+                    "{what}. An up-to-date read found no remaining binding for this UID.{}",
                     self.still_there()
                 ),
             ),
@@ -315,7 +316,7 @@ impl Report {
         let left = time
             .checked_sub(self.now.duration_since(asked).unsigned_abs())
             .filter(|left| !left.is_zero())?;
-        let hold = Hold::wait(Reason::RefusedByAck, Again::After(left), last.message.clone());
+        let hold = Hold::new(Reason::RefusedByAck, Again::After(left), last.message.clone());
         Some(hold.about(Condition::KubeconfigPurged, Is::False))
     }
 
@@ -332,13 +333,14 @@ impl Report {
         let Some(first) = keys.first() else { return };
         let others = match (keys.len(), more) {
             (1, false) => String::new(),
-            (n, false) => format!(" and {} more", bindings(n - 1)),
+            (n, false) => format!(" and {}", more_bindings(n - 1)),
             (n, true) => format!(" and more than {}", bindings(n - 1)),
         };
-        tracing::warn!(binding = %first, others = keys.len() - 1, "appeared while ACK purged, and disappeared");
+        tracing::warn!(binding = %first, others = keys.len() - 1, "appeared during ACK's purge and disappeared");
         let message = format!(
-            "{PURGED} {first}{others} appeared for the UID after the last proof and before the confirmation, and disappeared: ACK's purge may have \
-             taken it, and there is no backup of it. Find out who made it (the audit log says), and what else it named."
+            "{PURGED} {first}{others} appeared for the UID between the last check and the confirmation of the purge, and \
+             disappeared: ACK's purge may have removed it, and there is no backup. Find out in the audit log who created it and \
+             whom else it named."
         );
         self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
     }
@@ -348,11 +350,11 @@ impl Report {
         let (reason, message) = match purge {
             Purge::Kept => (
                 Reason::Kept,
-                "The spec keeps the kubeconfig: it still authenticates, though no binding names the UID any more.",
+                "The spec keeps the kubeconfig: it still authenticates, but no binding names the UID.",
             ),
             Purge::NothingToPurge => (
                 Reason::NothingToPurge,
-                "ACK knows of no kubeconfig of the UID for this cluster.",
+                "ACK reports no kubeconfig of the UID for this cluster.",
             ),
             Purge::Accepted => (Reason::Purged, PURGED),
         };
@@ -377,8 +379,8 @@ impl Report {
             .is_some_and(|c| c.reason == Reason::Purged.as_str());
         if count > 0 && purged {
             let message = format!(
-                "{PURGED} {} that bore the UID and were to stay disappeared between the request to purge and its confirmation: the \
-                 backups have them in kept.yaml. Restore those that should stay.",
+                "{PURGED} {} that contain the UID but do not belong to the leaver disappeared between the purge request and its \
+                 confirmation. The backups contain them in kept.yaml. Restore those that should stay.",
                 bindings(count as usize)
             );
             self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);

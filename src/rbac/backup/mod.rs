@@ -162,19 +162,21 @@ impl StoredPart {
 /// A binding that does not fit in a ConfigMap, even gzipped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{key} is too large to be backed up: its backup takes {:.1} MiB, more than a ConfigMap holds or the operator reads back",
+    "{key} is too large to be backed up: its backup takes {:.1} MiB, more than fits in a ConfigMap or the operator can read back",
     *bytes as f64 / f64::from(1 << 20)
 )]
 pub struct TooLarge {
     /// Which binding.
     pub key: BindingKey,
+    /// Its `metadata.uid`.
+    pub uid: String,
     /// What its backup would take: compressed, or, if that would fit and unpacks to more than is read back, not compressed.
     pub bytes: usize,
 }
 
 /// A ConfigMap with our labels that is not what we write.
 #[derive(Debug, thiserror::Error)]
-#[error("ConfigMap {name} is not a backup that can be read: {what}")]
+#[error("ConfigMap {name} is not a readable backup: {what}")]
 pub struct Unreadable {
     /// The ConfigMap's namespace and name.
     pub name: String,
@@ -279,6 +281,10 @@ pub fn config_map(
 ) -> Result<ConfigMap, TooLarge> {
     let too_large = |bytes| TooLarge {
         key: entries.first().map_or_else(no_key, |entry| entry.binding.key.clone()),
+        uid: entries
+            .first()
+            .map(|entry| entry.binding.uid.clone())
+            .unwrap_or_default(),
         bytes,
     };
     // What the API server sent is JSON: it was parsed before.

@@ -58,18 +58,18 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
         return Err(unreadable("its data does not match its sha256 annotation"));
     }
     if map.immutable != Some(true) {
-        return Err(unreadable("it is not immutable, so anybody could have changed it"));
+        return Err(unreadable("it is not immutable, so anyone could have changed it"));
     }
     let created: Timestamp = annotation("created-at")
         .and_then(|t| t.parse().ok())
-        .ok_or_else(|| unreadable("it has no time"))?;
+        .ok_or_else(|| unreadable("it has no creation time"))?;
     if created.duration_since(now) > CLOCK_SKEW {
         return Err(unreadable(&format!("its time, {created}, is in the future")));
     }
     let mut files = Files::of(map);
     let index = files
         .take(INDEX)
-        .ok_or_else(|| unreadable("it has no index.json, or one that is too large"))?;
+        .ok_or_else(|| unreadable("it has no index.json, or index.json is too large"))?;
     let index: Index<'_> = serde_json::from_str(&index).map_err(|e| unreadable(&format!("index.json: {e}")))?;
     if index.format_version != FORMAT {
         return Err(unreadable(&format!(
@@ -80,11 +80,11 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
     let label = |key: &str| map.metadata.labels.as_ref()?.get(key).map(String::as_str);
     if (label(&uid_label()), label(&object_label())) != (Some(&index.uid), Some(&index.object.uid)) {
         return Err(unreadable(
-            "its labels say another UID or UserOffboarding than its index.json",
+            "its labels name another UID or UserOffboarding than its index.json",
         ));
     }
     let uid = uid_at_start(&index.uid).filter(|_| index.uid.parse::<Uid>().is_ok());
-    let uid = uid.ok_or_else(|| unreadable("its UID is no UID"))?;
+    let uid = uid.ok_or_else(|| unreadable("its UID is not a valid UID"))?;
     for e in &index.bindings {
         if sha256(e.original.get().as_bytes()) != e.sha256 {
             return Err(unreadable(&format!(
@@ -98,12 +98,15 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
     for (file, text) in &expected {
         if files.take(file).as_deref() != Some(text.as_str()) {
             return Err(unreadable(&format!(
-                "{file} is not made of the originals in index.json"
+                "{file} does not match the originals in index.json"
             )));
         }
     }
     if let Some(file) = files.left() {
-        return Err(unreadable(&format!("it holds {}, which no backup does", legible(file))));
+        return Err(unreadable(&format!(
+            "it contains {}, which is not part of a backup",
+            legible(file)
+        )));
     }
     let entry = |e: IndexEntry<'_>| {
         let kind =
@@ -119,11 +122,11 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
         let same = (&metadata.name, &metadata.namespace) == (&key.name, &key.namespace)
             && (metadata.uid == e.uid && metadata.resource_version == e.resource_version);
         if !key.is_possible() || !same {
-            return Err(unreadable(&format!("the original of {key} is of another binding")));
+            return Err(unreadable(&format!("the original of {key} belongs to another binding")));
         }
         if e.subjects.iter().any(|name| uid_at_start(name) != Some(uid)) {
             return Err(unreadable(&format!(
-                "{key} is said to lose a subject that is not the UID's"
+                "index.json lists a subject of {key} that does not belong to the UID"
             )));
         }
         Ok(StoredEntry {

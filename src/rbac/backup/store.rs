@@ -91,7 +91,7 @@ impl StoredPart {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It was not created.
-    #[error("creating ConfigMap {name}: {source}")]
+    #[error("creating ConfigMap {name} failed: {source}")]
     Create {
         /// Its namespace and name.
         name: String,
@@ -99,7 +99,7 @@ pub enum StoreError {
         source: kube::Error,
     },
     /// It was not read back.
-    #[error("reading ConfigMap {name} back: {source}")]
+    #[error("reading ConfigMap {name} back failed: {source}")]
     Read {
         /// Its namespace and name.
         name: String,
@@ -137,7 +137,9 @@ pub async fn store(
         return Err(differs("it is being deleted").into());
     }
     if meta.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()) {
-        return Err(differs("it has an owner, with which the garbage collector would delete it").into());
+        return Err(
+            differs("it has an owner, and the garbage collector would delete it together with the owner").into(),
+        );
     }
     if meta
         .finalizers

@@ -212,42 +212,44 @@ fn a_damaged_part_is_refused() {
         ("its time, 2099-01-01T00:00:00Z, is in the future", &|m| {
             annotate(m, "created-at", "2099-01-01T00:00:00Z")
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             let other = m.data.as_ref().unwrap()["deleted.yaml"].replace("\"r\"", "\"cluster-admin\"");
             set_file(m, "deleted.yaml", &other);
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             m.data.as_mut().unwrap().remove("deleted.yaml");
         }),
-        ("it holds shrunk.yaml, which no backup does", &|m| {
+        ("it contains shrunk.yaml, which is not part of a backup", &|m| {
             set_file(m, "shrunk.yaml", "{}")
         }),
-        ("it holds readme, which no backup does", &|m| set_file(m, "readme", "")),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("it contains readme, which is not part of a backup", &|m| {
+            set_file(m, "readme", "")
+        }),
+        ("deleted.yaml does not match the originals", &|m| {
             edit_original(m, "/roleRef/name", json!("admin"))
         }),
-        ("original of RoleBinding n/a is of another binding", &|m| {
+        ("original of RoleBinding n/a belongs to another binding", &|m| {
             edit_index(m, "/bindings/0/uid", json!("u-2"))
         }),
-        ("original of RoleBinding n/a is of another binding", &|m| {
+        ("original of RoleBinding n/a belongs to another binding", &|m| {
             edit_index(m, "/bindings/0/resourceVersion", json!("8"))
         }),
-        ("original of RoleBinding n/../x is of another binding", &|m| {
+        ("original of RoleBinding n/../x belongs to another binding", &|m| {
             edit_index(m, "/bindings/0/name", json!("../x"))
         }),
         (
-            "RoleBinding n/a is said to lose a subject that is not the UID's",
+            "index.json lists a subject of RoleBinding n/a that does not belong to the UID",
             &|m| edit_index(m, "/bindings/0/subjects", json!(["100", "x\" or *"])),
         ),
         ("index.json has format 1", &|m| {
             edit_index(m, "/formatVersion", json!(1))
         }),
-        ("it has no index.json, or one that is too large", &|m| {
+        ("it has no index.json, or index.json is too large", &|m| {
             m.data = None;
             m.binary_data = Some([(format!("{INDEX}.gz"), ByteString(bomb.clone()))].into());
         }),
         ("it is not immutable", &|m| m.immutable = None),
-        ("it has no time", &|m| annotate(m, "created-at", "noon")),
+        ("it has no creation time", &|m| annotate(m, "created-at", "noon")),
         ("it has no index.json", &|m| m.data = None),
         ("it has no index.json", &|m| {
             m.data = None;
@@ -256,14 +258,14 @@ fn a_damaged_part_is_refused() {
         ("index.json: ", &|m| {
             m.data.as_mut().unwrap().insert(INDEX.into(), "{}".into());
         }),
-        ("its labels say another UID", &|m| edit_index(m, "/uid", json!("101"))),
-        ("its labels say another UID or UserOffboarding", &|m| {
+        ("its labels name another UID", &|m| edit_index(m, "/uid", json!("101"))),
+        ("its labels name another UID or UserOffboarding", &|m| {
             edit_index(m, "/object/uid", json!("o-2"))
         }),
         ("the checksum of a does not match", &|m| {
             edit_index(m, "/bindings/0/original/roleRef/name", json!("admin"));
         }),
-        ("deleted.yaml is not made of the originals", &|m| {
+        ("deleted.yaml does not match the originals", &|m| {
             edit_index(m, "/bindings/0/kind", json!("Role"))
         }),
     ];
