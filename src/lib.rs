@@ -6,7 +6,7 @@
 //!                   ▼                                                ▼
 //!   operator::controller ── wakes ──▶ offboarding ◀── who is bound? ── rbac::index
 //!                                       │   ▲
-//!      observe, plan, decide, back up,  │   │ rbac::fence: is the index current?
+//!      observe, plan, decide, back up,  │   │ rbac::barrier: is the index current?
 //!      remove, verify, purge, confirm,  ▼   │
 //!      report                     API server, alibaba (STS, RAM, IMS, CS, SLS)
 //! ```

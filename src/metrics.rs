@@ -74,8 +74,8 @@ pub struct Metrics {
     cloud_duration: Family<CallLabels, Histogram, fn() -> Histogram>,
     credential_failures: Counter,
     purge_refusals: Counter,
-    fence_duration: Histogram,
-    fence_failures: Counter,
+    barrier_duration: Histogram,
+    barrier_failures: Counter,
     index_lag: Gauge<f64, AtomicU64>,
 }
 
@@ -94,8 +94,8 @@ impl Default for Metrics {
             credential_failures: Counter::default(),
             purge_refusals: Counter::default(),
             // It takes milliseconds, and a second at most.
-            fence_duration: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
-            fence_failures: Counter::default(),
+            barrier_duration: Histogram::new([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
+            barrier_failures: Counter::default(),
             index_lag: Gauge::default(),
         };
         metrics.index_lag_unknown();
@@ -185,14 +185,14 @@ impl Metrics {
             .inc();
     }
 
-    /// A read was made current by the fence.
-    pub(crate) fn fence_passed(&self, took: Duration) {
-        self.fence_duration.observe(took.as_secs_f64());
+    /// A read was made current by the barrier.
+    pub(crate) fn barrier_passed(&self, took: Duration) {
+        self.barrier_duration.observe(took.as_secs_f64());
     }
 
-    /// The fence did not serve, and bindings were listed instead.
-    pub(crate) fn fence_failed(&self) {
-        self.fence_failures.inc();
+    /// The barrier did not serve, and bindings were listed instead.
+    pub(crate) fn barrier_failed(&self) {
+        self.barrier_failures.inc();
     }
 
     /// How far the index is behind the API server is not known (any more): NaN.
@@ -255,15 +255,15 @@ impl Metrics {
             self.purge_refusals.clone(),
         );
         registry.register_with_unit(
-            "fence_duration",
+            "barrier_duration",
             "How long it took until the index was known to be up to date",
             Unit::Seconds,
-            self.fence_duration.clone(),
+            self.barrier_duration.clone(),
         );
         registry.register(
-            "fence_failures",
-            "Times that the fence failed and all bindings were listed instead",
-            self.fence_failures.clone(),
+            "barrier_failures",
+            "Times that the barrier failed and all bindings were listed instead",
+            self.barrier_failures.clone(),
         );
         registry.register_with_unit(
             "index_lag",
@@ -304,7 +304,7 @@ mod tests {
             "ack_offboarding_backups_total 0",
             "ack_offboarding_credential_failures_total 0",
             "ack_offboarding_purge_refusals_total 0",
-            "ack_offboarding_fence_failures_total 0",
+            "ack_offboarding_barrier_failures_total 0",
             "ack_offboarding_reconcile_duration_seconds_count 0",
         ] {
             assert!(text.lines().any(|l| l == line), "no {line:?} in\n{text}");

@@ -5,7 +5,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
     stage::user,
 };
 
@@ -141,9 +141,9 @@ fn attempts(leaver: &str) -> Vec<Attempt> {
             "no annotation",
         ),
         (
-            "give its fence a subject",
+            "give its barrier a subject",
             patch.clone(),
-            format!("{RBAC}/clusterrolebindings/{FENCE}"),
+            format!("{RBAC}/clusterrolebindings/{BARRIER}"),
             json!({"subjects": [itself]}),
             "adds no subject",
         ),
@@ -162,11 +162,11 @@ fn attempts(leaver: &str) -> Vec<Attempt> {
             "nobody else",
         ),
         (
-            "delete a fence",
+            "delete a barrier",
             delete.clone(),
-            format!("{RBAC}/clusterrolebindings/{FENCE}"),
+            format!("{RBAC}/clusterrolebindings/{BARRIER}"),
             json!({"propagationPolicy": "Orphan"}),
-            "no fence",
+            "no barrier",
         ),
         (
             "delete a binding along with what it owns",

@@ -2,7 +2,7 @@
 //! the cluster's audit log, and the real operator binary between the two.
 
 use crate::{
-    cluster::{Cluster, FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Process, Signal},
+    cluster::{BARRIER, Cluster, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Process, Signal},
     observer::{self, Asked, Breach, Invariant, Question, Watched},
     simulator::{
         self, Call, Operation, Simulator,
@@ -182,7 +182,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         let watched = Watched {
             operator: format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}"),
             namespace: OPERATOR_NAMESPACE.to_owned(),
-            barrier: FENCE.to_owned(),
+            barrier: BARRIER.to_owned(),
             protected: self.protected.clone(),
         };
         let asked: Vec<_> = self.sim.calls().iter().map(asked).collect::<Result<_, _>>()?;

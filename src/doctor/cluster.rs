@@ -8,7 +8,7 @@ use crate::{
         policies::{self, Policy, Seen},
         settings::{PROFILE, RunArgs},
     },
-    rbac::fence::NONCE_ANNOTATION,
+    rbac::barrier::NONCE_ANNOTATION,
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{
@@ -88,11 +88,11 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
             "store backups",
             each("", &["configmaps"], &["get", "list", "create"], None, Some(own)),
         ),
-        ("annotate the fence", {
-            let (name, namespaced) = (&args.fence_cluster_role_binding, &args.fence_role_binding);
-            let mut fence = each(RBAC, &["clusterrolebindings"], &["patch"], Some(name), None);
-            fence.extend(each(RBAC, &["rolebindings"], &["patch"], Some(namespaced), Some(own)));
-            fence
+        ("annotate the barrier", {
+            let (name, namespaced) = (&args.barrier_cluster_role_binding, &args.barrier_role_binding);
+            let mut barrier = each(RBAC, &["clusterrolebindings"], &["patch"], Some(name), None);
+            barrier.extend(each(RBAC, &["rolebindings"], &["patch"], Some(namespaced), Some(own)));
+            barrier
         }),
         (
             "publish events",
@@ -184,11 +184,11 @@ pub async fn api_server(client: &Client) -> (Check, bool) {
 /// Checks everything in the cluster but the API server itself.
 pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
     let namespace = &args.namespace;
-    let (who, crd, permitted, fence, backups, policies) = tokio::join!(
+    let (who, crd, permitted, barrier, backups, policies) = tokio::join!(
         identity(client, namespace),
         crd(client),
         permitted(client, permissions(args)),
-        fence(client, args),
+        barrier(client, args),
         backups(client, namespace),
         policies(client, args)
     );
@@ -201,7 +201,7 @@ pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
     };
     let mut checks = vec![who, crd];
     checks.extend(permitted);
-    checks.extend([fence, backups]);
+    checks.extend([barrier, backups]);
     checks.extend(policies);
     checks
 }
@@ -337,23 +337,26 @@ async fn review(client: &Client, permission: &Permission) -> Result<bool, kube::
         .is_some_and(|SubjectAccessReviewStatus { allowed, .. }| allowed))
 }
 
-/// Whether the two bindings of the fence are there, and can be annotated (dry run).
-async fn fence(client: &Client, args: &RunArgs) -> Check {
-    let name = "fence";
+/// Whether the two bindings of the barrier are there, and can be annotated (dry run).
+async fn barrier(client: &Client, args: &RunArgs) -> Check {
+    let name = "barrier";
     let cluster: Api<ClusterRoleBinding> = Api::all(client.clone());
     let namespaced: Api<RoleBinding> = Api::namespaced(client.clone(), &args.namespace);
     let patch = Patch::Merge(json!({"metadata": {"annotations": {NONCE_ANNOTATION: TRIAL}}}));
     let dry = PatchParams::default().dry_run();
     let (everywhere, here) = tokio::join!(
-        cluster.patch(&args.fence_cluster_role_binding, &dry, &patch),
-        namespaced.patch(&args.fence_role_binding, &dry, &patch)
+        cluster.patch(&args.barrier_cluster_role_binding, &dry, &patch),
+        namespaced.patch(&args.barrier_role_binding, &dry, &patch)
     );
-    let everywhere = everywhere
-        .err()
-        .map(|error| (format!("ClusterRoleBinding {}", args.fence_cluster_role_binding), error));
+    let everywhere = everywhere.err().map(|error| {
+        (
+            format!("ClusterRoleBinding {}", args.barrier_cluster_role_binding),
+            error,
+        )
+    });
     let here = here.err().map(|error| {
         (
-            format!("RoleBinding {}/{}", args.namespace, args.fence_role_binding),
+            format!("RoleBinding {}/{}", args.namespace, args.barrier_role_binding),
             error,
         )
     });
@@ -420,7 +423,7 @@ async fn policies(client: &Client, args: &RunArgs) -> Vec<Check> {
         match seen {
             Seen::InForce => Check::ok(name, format!("it is in force and {}", policy.purpose())),
             Seen::NotInForce(found) => Check::failed(name, format!("it is not in force: {found}"), RESTORE),
-            // What refuses has a check of its own: a permission, the fence, the place for backups.
+            // What refuses has a check of its own: a permission, the barrier, the place for backups.
             Seen::Unclear(why) => Check::untried(name, why),
         }
     });

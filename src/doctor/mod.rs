@@ -1,7 +1,7 @@
 //! Checks, before first use, everything that the operator needs: item by item, each with what to do about it.
 //!
 //! ```text
-//!          ┌─ cluster   the API server, the CRD, the permissions, the fence, the admission policy, a place for backups
+//!          ┌─ cluster   the API server, the CRD, the permissions, the barrier, the admission policy, a place for backups
 //! doctor ──┤
 //!          └─ cloud     endpoints, credentials, clock, account, RAM actions, RBAC administrator ── audit   the audit log
 //! ```
@@ -25,10 +25,7 @@ use crate::{
     },
     rbac::watch::BindingIndex,
 };
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::Client;
 use report::{Check, Report};
 use std::{
     sync::Arc,
@@ -125,19 +122,14 @@ fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
 /// What the steps of an offboarding share, for those of them that only read. It leads nothing: no effect is ever permitted.
 fn context(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) -> Option<Context> {
     let (client, settings) = client.zip(settings)?;
-    let reporter = Reporter {
-        controller: "ack-offboarding-doctor".to_owned(),
-        instance: None,
-    };
     let leadership = Leadership::default();
-    let policies = Policies::new(client.clone(), settings.fence.clone(), true);
+    let policies = Policies::new(client.clone(), settings.barrier.clone(), true);
     let prover = Prover::new(policies, leadership.clone(), settings.recheck_interval);
     Some(Context::new(
         client.clone(),
         cloud.clone(),
         Arc::new(BindingIndex::default()),
         settings.clone(),
-        Recorder::new(client.clone(), reporter),
         leadership,
         prover,
     ))

@@ -74,7 +74,7 @@ pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Reco
     let key = task.leaver.key();
     let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
-    let found = ctx.fence.current(key, &relations).await.map_err(failed)?.keys;
+    let found = ctx.barrier.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
     let new: Vec<LiveBinding> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())

@@ -23,15 +23,15 @@ use crate::{
     },
     rbac::{
         BindingKey, LiveBinding,
+        barrier::Barrier,
         effects::{self, ReadError},
-        fence::Fence,
         subject::{Leaver, UidKey},
         watch::BindingIndex,
     },
     uid::Uid,
 };
 use futures::Stream;
-use kube::{Api, Client, ResourceExt, api::ListParams, runtime::events::Recorder};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
@@ -55,11 +55,9 @@ pub struct Context {
     /// Who is bound where.
     pub index: Arc<BindingIndex>,
     /// Reads of the index that are known to be current.
-    pub fence: Fence,
+    pub barrier: Barrier,
     /// The operator's settings.
     pub settings: Settings,
-    /// Publishes events.
-    pub recorder: Recorder,
     /// Whether this process may change anything.
     pub leadership: Leadership,
     /// Whether the admission policies are in force.
@@ -135,18 +133,16 @@ impl Context {
         cloud: Cloud,
         index: Arc<BindingIndex>,
         settings: Settings,
-        recorder: Recorder,
         leadership: Leadership,
         prover: Prover,
     ) -> Self {
-        let fence = Fence::new(client.clone(), index.clone(), settings.fence.clone());
+        let barrier = Barrier::new(client.clone(), index.clone(), settings.barrier.clone());
         Context {
             client,
             cloud,
             index,
-            fence,
+            barrier,
             settings,
-            recorder,
             leadership,
             prover,
             settled_days: SettledDays::default(),

@@ -4,14 +4,24 @@
 
 use super::{activity, context::Context};
 use crate::api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{
-    Resource,
-    runtime::events::{Event, EventType},
+use k8s_openapi::{
+    api::events::v1::Event,
+    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime},
+    jiff::Timestamp,
 };
+use kube::{
+    Api, Client, Resource,
+    api::{ObjectMeta, PostParams},
+};
+
+/// Who reports the events, and the manager of the fields that the operator writes.
+pub const CONTROLLER: &str = "ack-offboarding-operator";
 
 /// The most that an event's note may hold.
 const NOTE_LIMIT: usize = 1000;
+
+/// What an event's name keeps of its object's: 253 characters are allowed, and a dot and the time follow.
+const NAME_LIMIT: usize = 253 - 17;
 
 /// Publishes, without waiting for it, an event for each condition that changed between two statuses.
 pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboardingStatus, after: &UserOffboardingStatus) {
@@ -19,16 +29,30 @@ pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboarding
     if events.is_empty() {
         return;
     }
-    // With its resourceVersion, which is another one for each transition: so the recorder makes an event of each, and does not
-    // count one in another, whose note would be lost. (And so the operator needs no right to patch events.)
-    let (recorder, reference) = (ctx.recorder.clone(), object.object_ref(&()));
+    let (client, object) = (ctx.client.clone(), object.object_ref(&()));
     tokio::spawn(async move {
         for event in events {
-            if let Err(error) = recorder.publish(&event, &reference).await {
+            let mut event = event;
+            event.regarding = Some(object.clone());
+            event.metadata.name = object.name.as_deref().map(|name| event_name(name, Timestamp::now()));
+            if let Err(error) = post(&client, &event).await {
                 tracing::debug!(%error, reason = event.reason, "cannot publish an event");
             }
         }
     });
+}
+
+/// Each is an event of its own: one that is counted in another loses its note. (And so the operator needs no right to patch
+/// events.) Those of cluster-scoped objects belong to the namespace `default`.
+async fn post(client: &Client, event: &Event) -> kube::Result<()> {
+    let api: Api<Event> = Api::namespaced(client.clone(), "default");
+    api.create(&PostParams::default(), event).await.map(drop)
+}
+
+/// The object's name, cut so that the event may bear it, and the time. `regarding` has the whole name.
+fn event_name(object: &str, now: Timestamp) -> String {
+    let cut: String = object.chars().take(NAME_LIMIT).collect();
+    format!("{}.{:016x}", cut.trim_end_matches(['.', '-']), now.as_nanosecond())
 }
 
 /// One event a condition whose status or reason changed. `Ready` speaks only if no other condition has its reason;
@@ -80,16 +104,23 @@ fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingSt
     } else {
         note
     };
+    let kind = match is_warning(type_, condition, status) {
+        true => "Warning",
+        false => "Normal",
+    };
     Event {
-        type_: if is_warning(type_, condition, status) {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: condition.reason.clone(),
+        type_: Some(kind.to_owned()),
+        reason: Some(condition.reason.clone()),
         note: Some(note),
-        action: type_.as_str().to_owned(),
-        secondary: None,
+        action: Some(type_.as_str().to_owned()),
+        event_time: Some(MicroTime(Timestamp::now())),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(std::env::var("HOSTNAME").unwrap_or_else(|_| CONTROLLER.to_owned())),
+        metadata: ObjectMeta {
+            namespace: Some("default".to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Event::default()
     }
 }
 
@@ -148,9 +179,9 @@ mod tests {
         ]);
         let told: Vec<_> = transitions(&before, &after)
             .into_iter()
-            .map(|e| (e.reason, e.type_))
+            .map(|e| (e.reason.unwrap(), e.type_.unwrap()))
             .collect();
-        assert_eq!(told, [("NameMismatch".to_owned(), EventType::Warning)]);
+        assert_eq!(told, [("NameMismatch".to_owned(), "Warning".to_owned())]);
         assert!(transitions(&after, &after).is_empty());
     }
 
@@ -162,8 +193,18 @@ mod tests {
         ]);
         let told: Vec<_> = transitions(&UserOffboardingStatus::default(), &after)
             .into_iter()
-            .map(|e| e.reason)
+            .map(|e| e.reason.unwrap())
             .collect();
         assert_eq!(told, ["Purged", "Offboarded"]);
+    }
+
+    #[test]
+    fn an_event_of_the_longest_object_name_has_a_name_that_the_api_server_takes() {
+        let now = Timestamp::from_second(4_000_000_000).unwrap();
+        assert_eq!(event_name("left", now), "left.3782dace9d900000");
+        let long = event_name(&"a".repeat(253), now);
+        assert_eq!((long.len(), &long[234..]), (253, "aa.3782dace9d900000"));
+        let cut_at_a_dot = event_name(&format!("{}.-bb", "a".repeat(234)), now);
+        assert_eq!(&cut_at_a_dot[232..], "aa.3782dace9d900000");
     }
 }

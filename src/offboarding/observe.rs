@@ -236,7 +236,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         bindings,
         undecided,
         unread,
-        barrier: ctx.settings.fence.keys().into(),
+        barrier: ctx.settings.barrier.keys().into(),
         kubeconfig,
         record: record?,
         cleared: cleared?,
@@ -339,7 +339,12 @@ pub const NAMES_AT_MOST: usize = 10_000;
 pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
     let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for the bindings of the UID");
     let relations = [Match::User, Match::OtherSuffix];
-    let keys = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
+    let keys = ctx
+        .barrier
+        .current(leaver.key(), &relations)
+        .await
+        .map_err(failed)?
+        .keys;
     let mut found = Found::default();
     let reads = futures::stream::iter(keys).map(|key| async move { ctx.fetch(&key, leaver).await });
     let mut reads = reads.buffered(PARALLEL_READS);

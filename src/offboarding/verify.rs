@@ -46,7 +46,12 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
     for _ in 0..LOOKS {
         let began = Instant::now();
         let relations = [Match::User, Match::OtherSuffix];
-        let listed = ctx.fence.current(leaver.key(), &relations).await.map_err(failed)?.keys;
+        let listed = ctx
+            .barrier
+            .current(leaver.key(), &relations)
+            .await
+            .map_err(failed)?
+            .keys;
         let mut left = Vec::new();
         unread = Vec::new();
         let reads = futures::stream::iter(listed).map(|key| async move {

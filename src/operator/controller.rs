@@ -15,7 +15,7 @@ use crate::{
     metrics::{METRICS, Outcome},
     offboarding::{self, context::Context, hold::Hold},
     rbac::{
-        fence::Fence,
+        barrier::Barrier,
         subject,
         watch::{BindingIndex, Change},
     },
@@ -27,7 +27,6 @@ use kube::{
     runtime::{
         Controller, PredicateConfig, WatchStreamExt, controller,
         controller::Action,
-        events::{Recorder, Reporter},
         reflector,
         reflector::{ObjectRef, Store},
         watcher,
@@ -46,9 +45,6 @@ use tokio::{
     time::MissedTickBehavior,
 };
 use tracing::Instrument;
-
-/// The name under which the operator reports.
-const CONTROLLER: &str = "ack-offboarding-operator";
 
 /// How long a candidate waits for the first word on its credentials.
 const FIRST_PROOF: Duration = Duration::from_secs(5);
@@ -115,7 +111,7 @@ enum ReconcileError {
 pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     let leadership = Leadership::default();
     stop_on_signal(leadership.clone())?;
-    let index = Arc::new(BindingIndex::new(&args.fence()));
+    let index = Arc::new(BindingIndex::new(&args.barrier()));
     let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
     let cloud = Cloud::connect(&args.cloud()?)?;
     let listening = TcpListener::bind(args.listen).await;
@@ -152,26 +148,13 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         account = settings.account_id,
         "the operator starts"
     );
-    let reporter = Reporter {
-        controller: CONTROLLER.to_owned(),
-        instance: std::env::var("HOSTNAME").ok(),
-    };
-    let recorder = Recorder::new(request.clone(), reporter);
     let elector = args.leader_elect.then(|| {
         let api = Api::namespaced(lease, &settings.namespace);
         let credentials = cloud.credentials_state();
         let is_fit = move || *credentials.borrow() == CredentialsState::Usable;
         Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone(), is_fit)
     });
-    let context = Context::new(
-        request,
-        cloud,
-        index.clone(),
-        settings,
-        recorder,
-        leadership.clone(),
-        prover,
-    );
+    let context = Context::new(request, cloud, index.clone(), settings, leadership.clone(), prover);
     tokio::select! {
         () = index.synced() => {}
         () = leadership.stopping() => return Ok(()),
@@ -280,7 +263,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         });
     tokio::select! {
         () = working => {}
-        () = measure_lag(&measured.fence) => {}
+        () = measure_lag(&measured.barrier) => {}
         // No effect is in hand any more, and what still runs may do nothing: it is dropped. The controller's own graceful shutdown
         // never ends if it begins before the first list of objects is answered.
         () = leadership.ended() => {}
@@ -290,12 +273,12 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
 }
 
 /// Measures the index's lag each minute.
-async fn measure_lag(fence: &Fence) {
+async fn measure_lag(barrier: &Barrier) {
     let mut minutes = tokio::time::interval(MEASURE_LAG_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        fence.probe().await;
+        barrier.probe().await;
     }
 }
 

@@ -9,7 +9,7 @@ use super::leadership::Leadership;
 use crate::{
     api::Reason,
     offboarding::hold::{Again, Hold},
-    rbac::fence::FenceNames,
+    rbac::barrier::BarrierNames,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -117,16 +117,16 @@ impl Seen {
 #[derive(Clone)]
 pub struct Policies {
     client: Client,
-    fence: FenceNames,
+    barrier: BarrierNames,
     approval: bool,
 }
 
 impl Policies {
     /// For the operator whose barrier bindings these are; `approval`: whether the approval policy must be in force.
-    pub fn new(client: Client, fence: FenceNames, approval: bool) -> Self {
+    pub fn new(client: Client, barrier: BarrierNames, approval: bool) -> Self {
         Policies {
             client,
-            fence,
+            barrier,
             approval,
         }
     }
@@ -156,7 +156,7 @@ impl Policies {
 
     /// Compares the policy and its binding with those that the operator was built with.
     async fn compare(&self, policy: Policy) -> Seen {
-        let built = match built_with(&self.fence.namespace) {
+        let built = match built_with(&self.barrier.namespace) {
             Ok(built) => built,
             Err(error) => {
                 return Seen::Unclear(format!(
@@ -203,7 +203,7 @@ impl Policies {
     /// are listed in its place then, and the comparison alone must do.
     async fn try_bindings(&self) -> Seen {
         let cluster: Api<ClusterRoleBinding> = Api::all(self.client.clone());
-        let own: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.fence.namespace);
+        let own: Api<RoleBinding> = Api::namespaced(self.client.clone(), &self.barrier.namespace);
         let label = Patch::Merge(json!({"metadata": {"labels": {"ack-offboarding.io/policy-probe": "refused"}}}));
         let update = PatchParams::default().dry_run();
         let delete = DeleteParams {
@@ -211,7 +211,7 @@ impl Policies {
             propagation_policy: Some(PropagationPolicy::Orphan),
             ..DeleteParams::default()
         };
-        let (cluster_name, own_name) = (&self.fence.cluster_role_binding, &self.fence.role_binding);
+        let (cluster_name, own_name) = (&self.barrier.cluster_role_binding, &self.barrier.role_binding);
         let (updated, deleted, own_updated, own_deleted) = tokio::join!(
             cluster.patch(cluster_name, &update, &label),
             cluster.delete(cluster_name, &delete),
@@ -220,7 +220,7 @@ impl Policies {
         );
         let (cluster_name, own_name) = (
             format!("ClusterRoleBinding {cluster_name}"),
-            format!("RoleBinding {}/{own_name}", self.fence.namespace),
+            format!("RoleBinding {}/{own_name}", self.barrier.namespace),
         );
         let tried = |what: &str, which: &str, refusal: Option<kube::Error>| match refusal {
             Some(kube::Error::Api(status)) if status.is_not_found() => Seen::InForce,
@@ -234,7 +234,7 @@ impl Policies {
 
     /// Tries to create the ConfigMap that nobody may create, as a dry run.
     async fn try_backups(&self) -> Seen {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.fence.namespace);
+        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.barrier.namespace);
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(PROBE.to_owned()),
@@ -246,7 +246,7 @@ impl Policies {
             dry_run: true,
             ..PostParams::default()
         };
-        let what = format!("creating ConfigMap {}/{PROBE}", self.fence.namespace);
+        let what = format!("creating ConfigMap {}/{PROBE}", self.barrier.namespace);
         refused(Policy::Backups, &what, api.create(&dry, &map).await.err())
     }
 }

@@ -3,7 +3,7 @@
 use super::policies::Policies;
 use crate::{
     alibaba::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
-    rbac::fence::FenceNames,
+    rbac::barrier::BarrierNames,
     uid::Uid,
 };
 use clap::Args;
@@ -46,20 +46,20 @@ pub struct RunArgs {
     /// The ClusterRoleBinding by which the operator knows that a read is up to date.
     #[arg(
         long,
-        env = "ACK_OFFBOARDING_FENCE_CLUSTER_ROLE_BINDING",
+        env = "ACK_OFFBOARDING_BARRIER_CLUSTER_ROLE_BINDING",
         value_name = "NAME",
-        default_value = "ack-offboarding-fence"
+        default_value = "ack-offboarding-barrier"
     )]
-    pub fence_cluster_role_binding: String,
+    pub barrier_cluster_role_binding: String,
 
     /// The RoleBinding for the same, in the operator's namespace.
     #[arg(
         long,
-        env = "ACK_OFFBOARDING_FENCE_ROLE_BINDING",
+        env = "ACK_OFFBOARDING_BARRIER_ROLE_BINDING",
         value_name = "NAME",
-        default_value = "ack-offboarding-fence"
+        default_value = "ack-offboarding-barrier"
     )]
-    pub fence_role_binding: String,
+    pub barrier_role_binding: String,
 
     /// Which endpoints of Alibaba Cloud to use.
     #[arg(
@@ -193,8 +193,8 @@ pub struct Settings {
     pub account_id: String,
     /// The operator's namespace.
     pub namespace: String,
-    /// The two fence bindings.
-    pub fence: FenceNames,
+    /// The two barrier bindings.
+    pub barrier: BarrierNames,
     /// UIDs that are never offboarded.
     pub protected_uids: Vec<String>,
     /// Whether subjects may be removed from shared bindings.
@@ -251,17 +251,17 @@ pub enum SettingsError {
 
 impl RunArgs {
     /// Where the two bindings of the barrier are.
-    pub fn fence(&self) -> FenceNames {
-        FenceNames {
-            cluster_role_binding: self.fence_cluster_role_binding.clone(),
-            role_binding: self.fence_role_binding.clone(),
+    pub fn barrier(&self) -> BarrierNames {
+        BarrierNames {
+            cluster_role_binding: self.barrier_cluster_role_binding.clone(),
+            role_binding: self.barrier_role_binding.clone(),
             namespace: self.namespace.clone(),
         }
     }
 
     /// The admission policies that must be in force.
     pub fn policies(&self, client: Client) -> Policies {
-        Policies::new(client, self.fence(), self.require_approval_policy)
+        Policies::new(client, self.barrier(), self.require_approval_policy)
     }
 
     /// Completes the settings by what the cluster says about itself, and compares them with it: an operator that takes
@@ -320,7 +320,7 @@ impl RunArgs {
                 "ACK_OFFBOARDING_ACCOUNT_ID",
             )?,
             namespace: self.namespace.clone(),
-            fence: self.fence(),
+            barrier: self.barrier(),
             protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
             remove_subjects: self.remove_subjects,
             backups_per_day: self.backups_per_day,

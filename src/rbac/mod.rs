@@ -1,13 +1,13 @@
-//! RBAC bindings: whose a subject is, the index of who is bound where, the fence that proves the index current, and
+//! RBAC bindings: whose a subject is, the index of who is bound where, the barrier that proves the index current, and
 //! the format of backups. Knows nothing of Alibaba Cloud.
 
 pub mod appearances;
 pub mod backup;
+pub mod barrier;
 pub mod binding;
 pub mod by_hand;
 pub mod crowd;
 pub mod effects;
-pub mod fence;
 pub mod index;
 pub mod list;
 pub mod managed;

@@ -58,7 +58,7 @@ struct WireMetadata<'a> {
 #[derive(Deserialize)]
 struct WireAnnotations<'a> {
     // Must be spelled as `NONCE_ANNOTATION`: an attribute takes a literal only. A test compares the two.
-    #[serde(default, borrow, rename = "ack-offboarding.io/fence")]
+    #[serde(default, borrow, rename = "ack-offboarding.io/barrier")]
     nonce: Option<Cow<'a, str>>,
 }
 
@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for SlimBinding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rbac::{fence::NONCE_ANNOTATION, subject::RBAC_GROUP};
+    use crate::rbac::{barrier::NONCE_ANNOTATION, subject::RBAC_GROUP};
 
     #[test]
     fn only_the_key_the_uids_and_the_nonce_are_kept() {

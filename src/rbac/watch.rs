@@ -4,8 +4,8 @@
 
 use super::{
     appearances::{Appearances, Noting},
+    barrier::BarrierNames,
     binding::{BindingKey, BindingKind},
-    fence::FenceNames,
     index::{Borne, Half},
     list::{self, Listed},
     slim::SlimBinding,
@@ -102,7 +102,7 @@ impl Default for BindingIndex {
 
 impl BindingIndex {
     /// An empty index; nonces count in these two bindings only.
-    pub fn new(names: &FenceNames) -> Self {
+    pub fn new(names: &BarrierNames) -> Self {
         let [cluster, namespaced] = names.keys();
         BindingIndex::with(Some(cluster), Some(namespaced))
     }
@@ -180,7 +180,7 @@ impl BindingIndex {
         })
     }
 
-    /// Resolves when the watch of `kind` has delivered the fence binding with this nonce: it has then delivered all
+    /// Resolves when the watch of `kind` has delivered the barrier binding with this nonce: it has then delivered all
     /// that the API server stored before.
     pub async fn nonce_seen(&self, kind: BindingKind, nonce: &str) {
         let mut receiver = self.watched(kind).nonce.subscribe();
@@ -502,8 +502,8 @@ mod tests {
         assert_eq!((concerned(200), concerned(5000), concerned(999)), (1, 2, 0));
     }
 
-    fn names() -> FenceNames {
-        FenceNames {
+    fn names() -> BarrierNames {
+        BarrierNames {
             cluster_role_binding: "barrier".to_owned(),
             role_binding: "barrier".to_owned(),
             namespace: "n".to_owned(),
@@ -512,7 +512,7 @@ mod tests {
 
     fn annotated(namespace: &str, name: &str, nonce: &str) -> SlimBinding {
         serde_json::from_value(json!({"metadata": {
-            "namespace": namespace, "name": name, "annotations": {"ack-offboarding.io/fence": nonce},
+            "namespace": namespace, "name": name, "annotations": {"ack-offboarding.io/barrier": nonce},
         }}))
         .unwrap()
     }

@@ -308,7 +308,7 @@ The schema comes first and stops there, so it checks only types and misspelt nam
 {{- end }}
 {{- /* These are read from what is rendered, which is YAML only if the texts above have their form. */}}
 {{- if $formed }}
-{{- $flags := list "--kubeconfig" "--namespace" "--fence-role-binding" "--fence-cluster-role-binding" }}
+{{- $flags := list "--kubeconfig" "--namespace" "--barrier-role-binding" "--barrier-cluster-role-binding" }}
 {{- range list "sts" "ims" "ram" "cs" "sls" }}
 {{- $flags = append $flags (printf "--%s-endpoint" .) }}
 {{- end }}

@@ -48,7 +48,7 @@ pub use self::{
     binaries::components,
     kubeconfig::install_crypto_provider,
     manifests::apply_objects,
-    operator_rbac::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, is_allowed},
+    operator_rbac::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, is_allowed},
     process::{Process, Signal},
     reaper::ScratchDir,
     wait::eventually,

@@ -23,8 +23,8 @@ use super::{Cluster, manifests, wait::eventually};
 pub const OPERATOR_NAMESPACE: &str = "ack-offboarding-system";
 /// The name of the operator's ServiceAccount.
 pub const OPERATOR_SERVICE_ACCOUNT: &str = "ack-offboarding-operator";
-/// The name of the two bindings, one cluster-wide and one in the operator's namespace, that only serve as a fence.
-pub const FENCE: &str = "ack-offboarding-fence";
+/// The name of the two bindings, one cluster-wide and one in the operator's namespace, that only serve as a barrier.
+pub const BARRIER: &str = "ack-offboarding-barrier";
 
 const OPERATOR: &str = include_str!("../../manifests/operator.yaml");
 const SUBJECT_REMOVAL: &str = include_str!("../../manifests/subject-removal.yaml");
@@ -43,7 +43,7 @@ const BACKUPS: &str = "ack-offboarding-backups";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Cluster {
-    /// Installs the CRD, the ServiceAccount `ack-offboarding-operator` in `namespace`, what it may do, the two fence bindings, the roles
+    /// Installs the CRD, the ServiceAccount `ack-offboarding-operator` in `namespace`, what it may do, the two barrier bindings, the roles
     /// for people, and the admission policies. Returns once all of that is in force. Installing again restores what was changed.
     ///
     /// There is one operator in a cluster: a second installation in another namespace takes the permissions from the first.
@@ -280,10 +280,10 @@ async fn until_enforced(operator: &Client, namespace: &str) -> anyhow::Result<()
         dry_run: true,
         ..PatchParams::default()
     };
-    let fence = Api::<RoleBinding>::namespaced(operator.clone(), namespace);
+    let barrier = Api::<RoleBinding>::namespaced(operator.clone(), namespace);
     let label = Patch::Merge(json!({"metadata": {"labels": {"ack-offboarding.io/probe": "refused"}}}));
     eventually("the admission policy to be enforced", DEADLINE, async || {
-        let refused = fence.patch(FENCE, &dry_run, &label).await;
+        let refused = barrier.patch(BARRIER, &dry_run, &label).await;
         Ok(refused
             .err()
             .filter(|error| error.to_string().contains("ValidatingAdmissionPolicy"))
@@ -291,10 +291,10 @@ async fn until_enforced(operator: &Client, namespace: &str) -> anyhow::Result<()
     })
     .await?;
     let annotation = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/probe": "allowed"}}}));
-    let cluster_fence = Api::<ClusterRoleBinding>::all(operator.clone());
-    eventually("the fence bindings to be writable", DEADLINE, async || {
-        let both = fence.patch(FENCE, &dry_run, &annotation).await.is_ok()
-            && cluster_fence.patch(FENCE, &dry_run, &annotation).await.is_ok();
+    let cluster_barrier = Api::<ClusterRoleBinding>::all(operator.clone());
+    eventually("the barrier bindings to be writable", DEADLINE, async || {
+        let both = barrier.patch(BARRIER, &dry_run, &annotation).await.is_ok()
+            && cluster_barrier.patch(BARRIER, &dry_run, &annotation).await.is_ok();
         Ok(both.then_some(()))
     })
     .await

@@ -97,13 +97,13 @@ impl Log {
     }
 
     fn barrier(&mut self) {
-        let fence = json!({"metadata": {"uid": "f1", "name": "fence", "resourceVersion": "1"}});
+        let barrier = json!({"metadata": {"uid": "f1", "name": "barrier", "resourceVersion": "1"}});
         self.event(
             OPERATOR,
             "patch",
-            ("rolebindings", "ack", "fence"),
+            ("rolebindings", "ack", "barrier"),
             &Value::Null,
-            &fence,
+            &barrier,
         );
     }
 
@@ -126,7 +126,7 @@ impl Log {
         let watched = Watched {
             operator: OPERATOR.to_owned(),
             namespace: "ack".to_owned(),
-            barrier: "fence".to_owned(),
+            barrier: "barrier".to_owned(),
             protected: BTreeSet::from([PROTECTED.to_owned()]),
         };
         let found = judge(self.lines.into_iter().map(Ok), &self.asked, &watched).expect("a log");

@@ -1,6 +1,6 @@
 //! What the API server lets the operator's real token do, and what not.
 
-use ack_offboarding_e2e::cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, eventually, pool};
+use ack_offboarding_e2e::cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, eventually, pool};
 use ack_offboarding_operator::operator::clients::REQUEST_TIMEOUT;
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{DEADLINE, LEAVER, assert_forbidden, bind_view, cluster, cluster_with_operator, user};
 
-/// What the operator may do to bindings: take subjects out, delete with preconditions, annotate its fences.
+/// What the operator may do to bindings: take subjects out, delete with preconditions, annotate its barriers.
 #[tokio::test]
 async fn the_operator_may_remove_access() {
     let (cluster, operator) = cluster_with_operator().await;
@@ -60,10 +60,10 @@ async fn the_operator_may_remove_access() {
     assert_forbidden("delete what others are in", shared, "nobody else");
 
     let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
-    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
-    fence.patch(FENCE, &PatchParams::default(), &nonce).await.unwrap();
+    let barrier = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    barrier.patch(BARRIER, &PatchParams::default(), &nonce).await.unwrap();
     Api::<ClusterRoleBinding>::all(operator)
-        .patch(FENCE, &PatchParams::default(), &nonce)
+        .patch(BARRIER, &PatchParams::default(), &nonce)
         .await
         .unwrap();
 }
@@ -207,13 +207,13 @@ async fn the_operator_deletes_what_names_nobody_or_one_ram_identity() {
         let deleted = bindings.delete("binding-0", &orphan()).await;
         assert_forbidden(what, deleted, "one RAM identity and nobody else");
     }
-    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
-    assert_forbidden("a fence", fence.delete(FENCE, &orphan()).await, "no fence");
-    let fence = Api::<ClusterRoleBinding>::all(operator);
-    assert_forbidden("a fence", fence.delete(FENCE, &orphan()).await, "no fence");
-    // The name of a fence is worth nothing in another namespace.
-    bind_view(&cluster, FENCE, &[LEAVER]).await;
-    bindings.delete(FENCE, &orphan()).await.unwrap();
+    let barrier = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    assert_forbidden("a barrier", barrier.delete(BARRIER, &orphan()).await, "no barrier");
+    let barrier = Api::<ClusterRoleBinding>::all(operator);
+    assert_forbidden("a barrier", barrier.delete(BARRIER, &orphan()).await, "no barrier");
+    // The name of a barrier is worth nothing in another namespace.
+    bind_view(&cluster, BARRIER, &[LEAVER]).await;
+    bindings.delete(BARRIER, &orphan()).await.unwrap();
 }
 
 /// What waits for a finalizer can still be emptied: a finalizer keeps nobody's access.
@@ -242,7 +242,7 @@ async fn the_operator_cannot_promote_anybody() {
     let itself = json!({"kind": "ServiceAccount", "name": OPERATOR_SERVICE_ACCOUNT, "namespace": OPERATOR_NAMESPACE});
     let bindings = Api::<RoleBinding>::namespaced(operator.clone(), "team-a");
     let cluster_bindings = Api::<ClusterRoleBinding>::all(operator.clone());
-    let fence = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
+    let barrier = Api::<RoleBinding>::namespaced(operator.clone(), OPERATOR_NAMESPACE);
 
     for (what, patch, refusal) in [
         (
@@ -299,16 +299,20 @@ async fn the_operator_cannot_promote_anybody() {
     let promote = Patch::Merge(json!({"subjects": [itself]}));
     let outcome = cluster_bindings.patch("cluster-admin", &merge, &promote).await;
     assert_forbidden("bind itself to cluster-admin", outcome, "adds no subject");
-    let outcome = fence.patch(FENCE, &merge, &promote).await;
-    assert_forbidden("give a fence a subject", outcome, "adds no subject");
+    let outcome = barrier.patch(BARRIER, &merge, &promote).await;
+    assert_forbidden("give a barrier a subject", outcome, "adds no subject");
     let label = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
-    assert_forbidden("label a fence", fence.patch(FENCE, &merge, &label).await, "no label");
-    // The name of a fence is worth nothing in another namespace.
-    bind_view(&cluster, FENCE, &["stays"]).await;
+    assert_forbidden(
+        "label a barrier",
+        barrier.patch(BARRIER, &merge, &label).await,
+        "no label",
+    );
+    // The name of a barrier is worth nothing in another namespace.
+    bind_view(&cluster, BARRIER, &["stays"]).await;
     let annotation = Patch::Merge(json!({"metadata": {"annotations": {"x": "y"}}}));
     assert_forbidden(
         "annotate",
-        bindings.patch(FENCE, &merge, &annotation).await,
+        bindings.patch(BARRIER, &merge, &annotation).await,
         "no annotation",
     );
 
@@ -529,7 +533,7 @@ async fn without_subject_removal_the_operator_deletes_bindings_but_changes_none(
     bindings.delete("own", &orphan()).await.unwrap();
     let nonce = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/nonce": "1"}}}));
     Api::<ClusterRoleBinding>::all(operator)
-        .patch(FENCE, &PatchParams::default(), &nonce)
+        .patch(BARRIER, &PatchParams::default(), &nonce)
         .await
         .unwrap();
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{UID, assert_gone, give_access, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE},
+    cluster::{BARRIER, OPERATOR_NAMESPACE},
     stage::{OperatorOptions, user},
 };
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
@@ -21,22 +21,22 @@ async fn the_barrier_is_never_deleted_and_no_other_binding_is_one() -> anyhow::R
     let everywhere = Api::<ClusterRoleBinding>::all(stage.admin());
     let inside = Api::<RoleBinding>::namespaced(stage.admin(), OPERATOR_NAMESPACE);
     let attack = Patch::Merge(json!({"subjects": [user(UID)]}));
-    let first = everywhere.patch(FENCE, &PatchParams::default(), &attack).await?;
-    let second = inside.patch(FENCE, &PatchParams::default(), &attack).await?;
-    stage.role_binding("team-a", FENCE, "edit", &[user(UID)]).await?;
+    let first = everywhere.patch(BARRIER, &PatchParams::default(), &attack).await?;
+    let second = inside.patch(BARRIER, &PatchParams::default(), &attack).await?;
+    stage.role_binding("team-a", BARRIER, "edit", &[user(UID)]).await?;
     let elsewhere = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
-    let annotation = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/fence": "1-1"}}}));
-    elsewhere.patch(FENCE, &PatchParams::default(), &annotation).await?;
+    let annotation = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/barrier": "1-1"}}}));
+    elsewhere.patch(BARRIER, &PatchParams::default(), &annotation).await?;
 
     stage.start_operator(&OperatorOptions::default()).await?;
     stage.apply("left", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("left", "Offboarded").await?;
-    let (first_now, second_now) = (everywhere.get(FENCE).await?, inside.get(FENCE).await?);
+    let (first_now, second_now) = (everywhere.get(BARRIER).await?, inside.get(BARRIER).await?);
     assert_eq!((first_now.uid(), second_now.uid()), (first.uid(), second.uid()));
     assert_eq!(first_now.subjects.unwrap_or_default(), []);
     assert_eq!(second_now.subjects.unwrap_or_default(), []);
     assert!(
-        elsewhere.get_opt(FENCE).await?.is_none(),
+        elsewhere.get_opt(BARRIER).await?.is_none(),
         "the one elsewhere is the leaver's"
     );
     assert_gone(&stage, &status).await

@@ -2,7 +2,7 @@
 
 use crate::support::TestStage;
 use ack_offboarding_e2e::{
-    cluster::FENCE,
+    cluster::BARRIER,
     proxy::{Proxy, Upstream},
     stage::OperatorOptions,
 };
@@ -35,7 +35,7 @@ impl Request {
     }
 
     fn is_about_a_binding(&self) -> bool {
-        self.path.contains("rolebindings/") && !self.path.ends_with(FENCE)
+        self.path.contains("rolebindings/") && !self.path.ends_with(BARRIER)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::sight::{sees, sees_text};
 use crate::support::{LEAVER, UID, assert_gone, events, give_access, purges, running, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, eventually},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, eventually},
     simulator::{Fault, FaultKind, Operation, world::CertificateState},
     stage::{OperatorOptions, PATIENCE, add_user, issue_kubeconfig, kubeconfig_state, user},
 };
@@ -198,14 +198,14 @@ async fn a_binding_added_during_the_run_goes_before_the_purge() -> anyhow::Resul
 
 /// Pages through live lists instead: slower, and as certain.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_fence_live_lists_prove_the_end() -> anyhow::Result<()> {
+async fn without_the_barrier_live_lists_prove_the_end() -> anyhow::Result<()> {
     let mut stage = stage().await;
     let params = DeleteParams::default();
     Api::<ClusterRoleBinding>::all(stage.admin())
-        .delete(FENCE, &params)
+        .delete(BARRIER, &params)
         .await?;
     Api::<RoleBinding>::namespaced(stage.admin(), OPERATOR_NAMESPACE)
-        .delete(FENCE, &params)
+        .delete(BARRIER, &params)
         .await?;
     give_access(&stage).await?;
     stage.start_operator(&OperatorOptions::default()).await?;
@@ -234,5 +234,19 @@ async fn an_offboarding_leaves_a_trail_of_events() -> anyhow::Result<()> {
     let mut told: Vec<_> = told.iter().map(String::as_str).collect();
     told.sort_unstable();
     sees_text!("in kubectl describe, in alphabetical order", told.join("\n"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_the_longest_name_has_events_too() -> anyhow::Result<()> {
+    let stage = running().await;
+    let name = "left.".repeat(50) + "abc";
+    assert_eq!(name.len(), 253);
+    stage.apply(&name, json!({"uid": UID})).await?;
+    stage.wait_for_state(&name, "NothingToRemove").await?;
+    eventually("an event of it", PATIENCE, async || {
+        Ok((!events(&stage, &name).await?.is_empty()).then_some(()))
+    })
+    .await?;
     Ok(())
 }

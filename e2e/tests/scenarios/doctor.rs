@@ -5,7 +5,7 @@ use crate::{
     support::{TestStage, UID, give_access, stage},
 };
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, eventually},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, eventually},
     simulator::{
         Fault, FaultKind, Operation,
         world::{Index, Logstore, World},
@@ -44,12 +44,12 @@ const SOUND: &[&str] = &[
     "permission to watch UserOffboardings",
     "permission to update their status",
     "permission to store backups",
-    "permission to annotate the fence",
+    "permission to annotate the barrier",
     "permission to publish events",
     "permission to read the cluster's profile",
     "permission to read the admission policies",
     "permission to remove leavers from shared bindings",
-    "fence",
+    "barrier",
     "place for backups",
     "admission policy ack-offboarding-operator",
     "admission policy ack-offboarding-backups",
@@ -561,15 +561,15 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     .await?;
 
     Api::<ClusterRoleBinding>::all(admin.clone())
-        .delete(FENCE, &delete)
+        .delete(BARRIER, &delete)
         .await?;
-    until_found(&stage, "no fence", &options(), &["fence"], &[FENCE, restore]).await?;
-    here.delete(FENCE, &delete).await?;
+    until_found(&stage, "no barrier", &options(), &["barrier"], &[BARRIER, restore]).await?;
+    here.delete(BARRIER, &delete).await?;
     until_found(
         &stage,
-        "half a fence",
+        "half a barrier",
         &options(),
-        &["fence"],
+        &["barrier"],
         &["RoleBinding ack-offboarding-system", restore],
     )
     .await?;

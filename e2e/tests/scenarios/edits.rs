@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, eventually},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, eventually},
     observer::Invariant,
     proxy::{Proxy, Upstream},
     stage::{OperatorOptions, PATIENCE, condition, state, user},
@@ -61,10 +61,10 @@ impl Asked {
         self.uri.path()
     }
 
-    /// Whether it deletes or changes a binding other than the fence.
+    /// Whether it deletes or changes a binding other than the barrier.
     fn is_effect(&self) -> bool {
         let changes = self.method == Method::DELETE || self.method == Method::PATCH;
-        changes && self.path().contains("rolebindings/") && !self.path().ends_with(FENCE)
+        changes && self.path().contains("rolebindings/") && !self.path().ends_with(BARRIER)
     }
 
     fn is_effect_on(&self, name: &str) -> bool {
@@ -576,7 +576,7 @@ async fn a_binding_that_flux_restores_at_once_is_named_and_left() -> anyhow::Res
     // Each time that the operator asks whether all is gone, it is there again.
     let between = Between::start(&stage, move |asked| {
         let (admin, labels) = (admin.clone(), labels.clone());
-        let verifies = asked.method == Method::PATCH && asked.path().ends_with(FENCE);
+        let verifies = asked.method == Method::PATCH && asked.path().ends_with(BARRIER);
         let now = verifies && !stopped.load(Ordering::SeqCst);
         now.then(|| -> BoxFuture<_> { Box::pin(async move { restore(&admin, &labels).await }) })
     })
@@ -695,7 +695,7 @@ async fn a_binding_that_something_unknown_restores_is_tried_once_more_later() ->
     let stop = stopped.clone();
     let between = Between::start(&stage, move |asked| {
         let admin = admin.clone();
-        let verifies = asked.method == Method::PATCH && asked.path().ends_with(FENCE);
+        let verifies = asked.method == Method::PATCH && asked.path().ends_with(BARRIER);
         let now = verifies && !stopped.load(Ordering::SeqCst);
         now.then(|| -> BoxFuture<_> { Box::pin(async move { restore(&admin, &json!({})).await }) })
     })

@@ -2,7 +2,7 @@
 
 use crate::support::{TestStage, UID, assert_gone, assert_stored_before_removed, give_access, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, Process, Signal, eventually},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, Process, Signal, eventually},
     proxy::{Proxy, Upstream},
     simulator::{Fault, FaultKind, Operation},
     stage::{OperatorOptions, PATIENCE, listens_at, user},
@@ -428,8 +428,8 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     let before = {
         let (arrived, go_on) = (arrived.clone(), go_on.clone());
         move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
-            let fence = uri.path().ends_with(FENCE);
-            if *method != Method::PATCH || !uri.path().contains("bindings") || fence {
+            let barrier = uri.path().ends_with(BARRIER);
+            if *method != Method::PATCH || !uri.path().contains("bindings") || barrier {
                 return Box::pin(async {});
             }
             arrived.add_permits(1);

@@ -8,7 +8,7 @@ use crate::{
     },
 };
 use ack_offboarding_e2e::{
-    cluster::{Cluster, FENCE, OPERATOR_NAMESPACE, eventually},
+    cluster::{BARRIER, Cluster, OPERATOR_NAMESPACE, eventually},
     proxy::{Judge, Proxy, Upstream, Verdict},
     scale::process,
     simulator::world::CertificateState,
@@ -760,8 +760,8 @@ async fn a_long_removal_says_how_far_it_is() -> anyhow::Result<()> {
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (held, deleted) = (std::sync::Mutex::new(held), AtomicUsize::new(0));
     let judge: Judge = Arc::new(move |method, uri, _| {
-        let fence = uri.path().ends_with(FENCE);
-        if method == http::Method::PATCH && uri.path().contains("bindings/") && !fence {
+        let barrier = uri.path().ends_with(BARRIER);
+        if method == http::Method::PATCH && uri.path().contains("bindings/") && !barrier {
             match deleted.fetch_add(1, Ordering::SeqCst) {
                 // One takes longer than the status may be silent; the last waits until the test has seen it.
                 10 => tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(3200))),

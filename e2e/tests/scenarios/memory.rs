@@ -5,7 +5,7 @@
 
 use crate::support::{TestStage, UID, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, eventually},
+    cluster::{BARRIER, eventually},
     proxy::{Judge, Proxy, Upstream, Verdict},
     scale::process,
     stage::{OperatorOptions, condition, user},
@@ -110,7 +110,7 @@ async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<(
     assert!(at_start < 96, "{at_start} MiB to start");
 
     Api::<ClusterRoleBinding>::all(stage.admin())
-        .delete(FENCE, &DeleteParams::default())
+        .delete(BARRIER, &DeleteParams::default())
         .await?;
     stage.apply("left", json!({"uid": UID})).await?;
     eventually("a list in the barrier's place", LONG, async || {

@@ -2,7 +2,7 @@
 
 use crate::support::{TestStage, UID, give_access, running, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, Process, ScratchDir, eventually},
+    cluster::{BARRIER, Process, ScratchDir, eventually},
     simulator::{Fault, FaultKind, Operation},
     stage::{OperatorOptions, PATIENCE},
 };
@@ -143,7 +143,7 @@ async fn an_offboarding_is_counted() -> anyhow::Result<()> {
         ("ack_offboarding_backups_total", 1.0),
         ("ack_offboarding_bindings_removed_total{action=\"Delete\"}", 2.0),
         ("ack_offboarding_bindings_removed_total{action=\"RemoveSubject\"}", 0.0),
-        ("ack_offboarding_fence_failures_total", 0.0),
+        ("ack_offboarding_barrier_failures_total", 0.0),
         (
             "ack_offboarding_cloud_requests_total{service=\"cs\",operation=\"CleanClusterUserPermissions\",outcome=\"Ok\"}",
             1.0,
@@ -159,7 +159,7 @@ async fn an_offboarding_is_counted() -> anyhow::Result<()> {
     ] {
         assert_eq!(value(&metrics, sample), expected, "{sample}\n{metrics}");
     }
-    assert!(value(&metrics, "ack_offboarding_fence_duration_seconds_count") >= 1.0);
+    assert!(value(&metrics, "ack_offboarding_barrier_duration_seconds_count") >= 1.0);
     let lag = value(&metrics, "ack_offboarding_index_lag_seconds");
     assert!(lag > 0.0, "it was measured");
     assert_eq!(documented(), families(&metrics), "docs/metrics.md");
@@ -185,10 +185,10 @@ async fn the_lag_of_an_idle_operators_index_is_measured() -> anyhow::Result<()> 
     let measured = measured.await?;
     assert!(measured > 0.0 && measured <= 1.0, "{measured}");
 
-    // Nothing can be written without the fence, and so nothing be measured.
+    // Nothing can be written without the barrier, and so nothing be measured.
     stage.stop_operator().await?;
-    let fence = Api::<ClusterRoleBinding>::all(stage.admin());
-    fence.delete(FENCE, &DeleteParams::default()).await?;
+    let barrier = Api::<ClusterRoleBinding>::all(stage.admin());
+    barrier.delete(BARRIER, &DeleteParams::default()).await?;
     stage.start_operator(&OperatorOptions::default()).await?;
     let tried = async || {
         Ok(stage

@@ -2,7 +2,7 @@
 
 use crate::support::{LEAVER, TestStage, UID, assert_gone, give_access, stage};
 use ack_offboarding_e2e::{
-    cluster::{FENCE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
+    cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
     stage::{OperatorOptions, PATIENCE, user},
 };
 use k8s_openapi::api::{
@@ -275,13 +275,13 @@ async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
         .expect("the grant");
     let shrinks: BTreeSet<Done> = done
         .iter()
-        .filter(|[verb, _, resource, _, _, name]| verb == "patch" && resource.ends_with("bindings") && name != FENCE)
+        .filter(|[verb, _, resource, _, _, name]| verb == "patch" && resource.ends_with("bindings") && name != BARRIER)
         .cloned()
         .collect();
     assert_eq!(shrinks.len(), 4);
     let mut needless = Vec::new();
     let mut taken = 0;
-    // With rbac.removeSubjects=false, the fence bindings are all that may be patched; with true, they are some of many.
+    // With rbac.removeSubjects=false, the barrier bindings are all that may be patched; with true, they are some of many.
     let without = done.difference(&shrinks).cloned().collect();
     removal.set(&admin, &[]).await?;
     for grant in all.iter().filter(|grant| grant.name != removal.name) {

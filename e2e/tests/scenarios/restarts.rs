@@ -275,7 +275,7 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
 /// Finds in the cluster, the backups and ACK what was done, and does the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_after_each_of_its_effects_the_operator_reaches_the_same_end() -> anyhow::Result<()> {
-    // Status, backup, three bindings, two fences, status, backup of the group, two fences more, purge, status.
+    // Status, backup, three bindings, two barriers, status, backup of the group, two barriers more, purge, status.
     let (killed, seen) = kill_after_each_effect(Access::Bindings, "Automatic").await?;
     sees_text!("at every end", seen);
     assert!(killed >= 12, "only {killed} effects were found to kill at");

@@ -1,7 +1,7 @@
 //! What the scenarios share.
 
 use ack_offboarding_e2e::{
-    cluster::{FENCE, Options, eventually, pool},
+    cluster::{BARRIER, Options, eventually, pool},
     simulator::{Call, Operation, world::CertificateState},
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, Stage, condition, issue_kubeconfig, kubeconfig_state, user},
 };
@@ -241,7 +241,7 @@ pub(crate) async fn assert_stored_before_removed(stage: &TestStage) -> anyhow::R
                     }
                 }
             }
-            ("delete" | "patch", "rolebindings" | "clusterrolebindings") if name != FENCE => {
+            ("delete" | "patch", "rolebindings" | "clusterrolebindings") if name != BARRIER => {
                 let key = (text("/objectRef/namespace").to_owned(), name.to_owned());
                 assert!(stored.contains(&key), "I1: {key:?} was removed without a backup");
                 removed += 1;

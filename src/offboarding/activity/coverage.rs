@@ -267,7 +267,7 @@ async fn own(ctx: &Context) -> Result<Option<Own>, Doubt> {
         };
         let barriers = Api::<ClusterRoleBinding>::all(ctx.client.clone());
         let barrier = barriers
-            .get_metadata_opt(&ctx.settings.fence.cluster_role_binding)
+            .get_metadata_opt(&ctx.settings.barrier.cluster_role_binding)
             .await;
         let installed = barrier
             .map_err(failed)?

@@ -1,8 +1,8 @@
 //! Reads that are known to be current.
 //!
 //! Two watches give no common order, and their bookmarks come once a minute. So a nonce is written into an annotation
-//! of one binding of each kind (the fence): when the index's watch delivers the nonce, it has delivered everything
-//! that the API server stored before. It takes a few milliseconds at any size of cluster. Where the fence is not
+//! of one binding of each kind (the barrier): when the index's watch delivers the nonce, it has delivered everything
+//! that the API server stored before. It takes a few milliseconds at any size of cluster. Where the barrier is not
 //! installed, or does not come within a second, live lists take its place.
 
 use super::{
@@ -28,14 +28,14 @@ use std::{
 use tokio::sync::Mutex;
 
 /// The annotation that carries the nonce.
-pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/fence";
+pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
 
-/// How long the fence may take before live lists take its place.
+/// How long the barrier may take before live lists take its place.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where the two fence bindings are.
+/// Where the two barrier bindings are.
 #[derive(Clone, Debug)]
-pub struct FenceNames {
+pub struct BarrierNames {
     /// The ClusterRoleBinding.
     pub cluster_role_binding: String,
     /// The RoleBinding.
@@ -44,7 +44,7 @@ pub struct FenceNames {
     pub namespace: String,
 }
 
-impl FenceNames {
+impl BarrierNames {
     /// Whether this is one of the two bindings: whatever subjects it bears, it is not deleted.
     pub fn is_barrier(&self, key: &BindingKey) -> bool {
         self.keys().contains(key)
@@ -68,10 +68,10 @@ impl FenceNames {
 }
 
 /// Answers that hold for the moment of the question, not for some moment before it.
-pub struct Fence {
+pub struct Barrier {
     client: Client,
     index: Arc<BindingIndex>,
-    names: FenceNames,
+    names: BarrierNames,
     passes: Shared<Instant>,
     lists: Shared<Arc<([Half; 2], Instant)>>,
 }
@@ -85,23 +85,23 @@ pub struct Current {
     pub completed: Instant,
 }
 
-/// Why the fence did not serve.
+/// Why the barrier did not serve.
 #[derive(Debug, thiserror::Error)]
-enum FenceError {
-    #[error("patching the fence bindings failed: {0}")]
+enum BarrierError {
+    #[error("patching the barrier bindings failed: {0}")]
     Patch(#[source] kube::Error),
     #[error("the operating system provided no random number: {0}")]
     Random(#[from] getrandom::Error),
-    #[error("patching the fence bindings took longer than {PATIENCE:?}")]
+    #[error("patching the barrier bindings took longer than {PATIENCE:?}")]
     NotWritten,
-    #[error("the watch did not deliver the fence within {PATIENCE:?}")]
+    #[error("the watch did not deliver the barrier within {PATIENCE:?}")]
     TooSlow,
 }
 
-impl Fence {
-    /// A fence over `index`; `client` is the one for requests.
-    pub fn new(client: Client, index: Arc<BindingIndex>, names: FenceNames) -> Self {
-        Fence {
+impl Barrier {
+    /// A barrier over `index`; `client` is the one for requests.
+    pub fn new(client: Client, index: Arc<BindingIndex>, names: BarrierNames) -> Self {
+        Barrier {
             client,
             index,
             names,
@@ -113,7 +113,7 @@ impl Fence {
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, no older than this call.
     ///
     /// # Errors
-    /// When neither the fence nor live lists could be had.
+    /// When neither the barrier nor live lists could be had.
     pub async fn find(&self, uid: UidKey, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
         Ok(self.current(uid, &[relation]).await?.keys)
     }
@@ -121,7 +121,7 @@ impl Fence {
     /// The bindings that bear `uid` in a subject that relates to it in one of these ways, all by one pass, and when it completed.
     ///
     /// # Errors
-    /// When neither the fence nor live lists could be had.
+    /// When neither the barrier nor live lists could be had.
     pub async fn current(&self, uid: UidKey, relations: &[Match]) -> Result<Current, kube::Error> {
         let began = Instant::now();
         let in_half = |find: &dyn Fn(Match) -> Vec<BindingKey>, completed| {
@@ -132,12 +132,12 @@ impl Fence {
         };
         match self.passes.run(|| self.pass()).await {
             Ok(completed) => {
-                METRICS.fence_passed(began.elapsed());
+                METRICS.barrier_passed(began.elapsed());
                 Ok(in_half(&|relation| self.index.find(uid, relation), completed))
             }
             Err(error) => {
-                METRICS.fence_failed();
-                tracing::warn!(%error, "the fence failed; listing all bindings instead");
+                METRICS.barrier_failed();
+                tracing::warn!(%error, "the barrier failed; listing all bindings instead");
                 let list = || async {
                     let halves = watch::list_live(&self.client).await?;
                     Ok::<_, kube::Error>(Arc::new((halves, Instant::now())))
@@ -156,19 +156,19 @@ impl Fence {
     pub async fn probe(&self) {
         match self.passes.run(|| self.pass()).await {
             Ok(_) => {}
-            Err(error @ FenceError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
+            Err(error @ BarrierError::TooSlow) => tracing::warn!(%error, "the index is behind the API server"),
             Err(error) => tracing::debug!(%error, "the lag of the index is unknown"),
         }
     }
 
-    async fn pass(&self) -> Result<Instant, FenceError> {
+    async fn pass(&self) -> Result<Instant, BarrierError> {
         let mut nonce = [0; 16];
         // Nobody must be able to write it before the operator does.
         getrandom::fill(&mut nonce)?;
         let nonce = hex::encode(nonce);
         let began = Instant::now();
         let written = tokio::time::timeout(PATIENCE, self.write(&nonce)).await;
-        match written.unwrap_or(Err(FenceError::NotWritten)) {
+        match written.unwrap_or(Err(BarrierError::NotWritten)) {
             Ok(()) => {}
             Err(error) => {
                 METRICS.index_lag_unknown();
@@ -183,11 +183,11 @@ impl Fence {
         let seen = tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), seen).await;
         // At least so much, if it was not seen.
         METRICS.index_lag(if seen.is_ok() { written.elapsed() } else { PATIENCE });
-        seen.map_err(|_| FenceError::TooSlow)?;
+        seen.map_err(|_| BarrierError::TooSlow)?;
         Ok(Instant::now())
     }
 
-    async fn write(&self, nonce: &str) -> Result<(), FenceError> {
+    async fn write(&self, nonce: &str) -> Result<(), BarrierError> {
         let patch = Patch::Merge(json!({ "metadata": { "annotations": { NONCE_ANNOTATION: nonce } } }));
         let params = PatchParams::default();
         let cluster: Api<ClusterRoleBinding> = Api::all(self.client.clone());
@@ -197,7 +197,7 @@ impl Fence {
             namespaced.patch(&self.names.role_binding, &params, &patch),
         )
         .map(drop)
-        .map_err(FenceError::Patch)
+        .map_err(BarrierError::Patch)
     }
 }
 
