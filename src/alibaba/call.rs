@@ -165,7 +165,7 @@ impl Call {
 pub(crate) fn no_json(body: &[u8]) -> Option<&'static str> {
     match body.trim_ascii_start().first() {
         None => Some("it is empty"),
-        Some(b'<') => Some("it is HTML or XML instead of JSON; is this the service's endpoint?"),
+        Some(b'<') => Some("it is HTML or XML instead of JSON"),
         Some(_) => None,
     }
 }

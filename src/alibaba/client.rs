@@ -310,10 +310,7 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
         asks_to_wait,
     );
     let message = match (&said.code, kind) {
-        (None, ErrorKind::Malformed) => clean(
-            "it is not an error message of the service; is this the service's endpoint?",
-            &[],
-        ),
+        (None, ErrorKind::Malformed) => clean("it is not an error message of the service", &[]),
         // These quote what was signed, and nothing else of use.
         (Some(code), _) if code.starts_with("Signature") => {
             "the service computed a different signature; is the access key's secret correct?".into()

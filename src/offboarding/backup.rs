@@ -297,7 +297,7 @@ pub fn not_stored(error: &StoreError, attempt: &str) -> Hold {
         ),
     };
     let message = format!(
-        "{attempt}: {what}. The operator removes nothing before that. {advice} The operator retries automatically."
+        "{attempt}: {what}. The operator removes nothing until this is stored. {advice} The operator retries automatically."
     );
     Hold::new(reason, Again::Backoff, message).about(Condition::BackedUp, Is::False)
 }

@@ -133,7 +133,7 @@ pub async fn write(
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
         let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
-        return Err(super::backup::verify_failed(&name, "its content is not what was written").into());
+        return Err(not_as_written(&name).into());
     }
     let run_id = match facts.cleared.run() {
         Some(run) => run.run_id.clone(),
@@ -168,6 +168,18 @@ fn new_run_id() -> String {
     hex::encode(bytes)
 }
 
+fn not_as_written(config_map: &str) -> Hold {
+    let message = format!(
+        "ConfigMap {config_map} does not contain the list of bindings and kubeconfig that was written to it. The operator removes \
+         nothing without that list. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \
+         described in docs/operations.md. The operator checks again every hour."
+    );
+    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+}
+
 fn not_written(error: &backup::StoreError) -> Hold {
-    super::backup::not_stored(error, "Cannot store the list of items that passed the checks")
+    super::backup::not_stored(
+        error,
+        "Cannot store the list of bindings and kubeconfig that passed the checks",
+    )
 }

@@ -340,7 +340,7 @@ impl Context {
         if let Some(claim) = held.get_mut(&uid) {
             claim.waiting.insert(object.name_any());
             let message = format!(
-                "UserOffboarding {} is working on the same UID. This one continues when that one is done.",
+                "UserOffboarding {:?} is working on the same UID. This one continues when that one is done.",
                 claim.by
             );
             return Err(Hold::new(Reason::Queued, Again::After(QUEUED_AT_MOST), message));

@@ -274,11 +274,10 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
     if facts.spec.suspend {
         return Some(Hold::new(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
     }
-    let peer = peers::suspended(&facts.peers)?;
+    let name = &peers::suspended(&facts.peers)?.name;
     let message = format!(
-        "UserOffboarding {} for the same UID is suspended, which suspends this one as well. {} Set suspend to false there, or \
-         delete it.",
-        peer.name,
+        "UserOffboarding {name:?} has the same UID and is suspended. This suspends this one too. {} Set suspend to false in \
+         {name:?}, or delete {name:?}.",
         facts.so_far()
     );
     Some(Hold::new(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
@@ -394,16 +393,19 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         true => "Bindings or the kubeconfig changed after the run began. The remaining plan is different: it",
         false => "The plan",
     };
-    let whose = match (
+    let approve = match (
         facts.spec.approval == Approval::Manual && !is_approved(facts, plan),
         peers::unapproved(&facts.peers, &plan.digest),
     ) {
-        (true, _) => String::new(),
-        (false, Some(peer)) => format!(" of UserOffboarding {}, which is for the same UID", peer.name),
+        (true, _) => "To approve it, add its digest to approvals".to_owned(),
+        (false, Some(peer)) => format!(
+            "UserOffboarding {:?} has the same UID and asks for this approval. To approve the plan, add its digest to approvals there",
+            peer.name
+        ),
         (false, None) => return None,
     };
     let message = format!(
-        "{the_plan} would {}, and needs approval. Read it in status.plan. To approve it, add its digest to approvals{whose}: {}",
+        "{the_plan} would {}, and needs approval. Read it in status.plan. {approve}: {}",
         plan.summary(),
         plan.digest
     );

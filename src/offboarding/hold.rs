@@ -3,7 +3,7 @@
 use crate::{
     alibaba::{
         codes,
-        credentials::ASSUME_ROLE,
+        credentials::{ASSUME_ROLE, LOCAL},
         error::{ApiError, ErrorKind},
     },
     api::{ConditionStatus, ConditionType, Ends, Reason},
@@ -164,6 +164,9 @@ pub fn advice(error: &ApiError) -> &'static str {
     if let Some(known) = error.known().filter(|known| known.kind == error.kind) {
         return known.advice;
     }
+    if error.kind == ErrorKind::Credentials && error.operation == LOCAL {
+        return "Correct this, or choose another source of credentials (--credentials).";
+    }
     match error.kind {
         // A proxy between the operator and the service may have answered so, or the service for a reason of its own.
         ErrorKind::Forbidden => {
@@ -176,8 +179,7 @@ pub fn advice(error: &ApiError) -> &'static str {
             "If this persists, check that the operator's pod can reach the service: egress rules, NAT, --network, its endpoint."
         }
         ErrorKind::Malformed => {
-            "If this persists, check that nothing between the operator and the service answers in its place: a proxy, a wrong \
-             endpoint."
+            "If this persists, check whether a proxy or a wrong endpoint answers instead of the service."
         }
         ErrorKind::Budget => {
             "If this persists, look for an object or a binding that changes all the time, or raise --cloud-calls-per-minute."
@@ -202,7 +204,10 @@ impl Trouble {
                 true => Reason::Forbidden,
                 false => Reason::ClusterNotFound,
             };
-            return Hold::recheck(reason, format!("{message}. {so_far} {advice}"));
+            return Hold::recheck(
+                reason,
+                format!("{message}. {so_far} {advice} The operator checks again automatically."),
+            );
         }
         let space = if advice.is_empty() { "" } else { " " };
         let message = format!("{message}. {so_far} The operator retries automatically.{space}{advice}");

@@ -105,7 +105,7 @@ impl Facts {
     /// What a message says of the effects so far, while something holds the run.
     pub fn so_far(&self) -> &'static str {
         if self.did_something() {
-            "The operator changes nothing more."
+            "The operator changes nothing more for now."
         } else {
             "Nothing was changed."
         }
@@ -122,13 +122,13 @@ impl Facts {
                 // `Unknown` is no news, and one that the spec kept until now has never been gone.
                 let news = self.kubeconfig_left() && self.kubeconfig != Ok(CertState::Unknown);
                 let reissued = news && self.kubeconfig_was_gone();
-                let what = "ACK reports a kubeconfig for it in this cluster again".to_owned();
+                let what = "ACK reports a kubeconfig for the UID in this cluster again".to_owned();
                 reissued.then_some((Reason::KubeconfigReissued, what))
             }
-            [one] => Some((Reason::BindingFound, format!("{} names it again", one.key))),
+            [one] => Some((Reason::BindingFound, format!("{} names the UID again", one.key))),
             [first, rest @ ..] => Some((
                 Reason::BindingFound,
-                format!("{} and {} more name it again", first.key, rest.len()),
+                format!("{} and {} more name the UID again", first.key, rest.len()),
             )),
         }
     }

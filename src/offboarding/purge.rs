@@ -250,8 +250,8 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                     "The bindings are removed, but the kubeconfig is not purged yet. The operator retries automatically."
                 }
                 _ => {
-                    "The bindings are removed. It is not known whether ACK purged the kubeconfig. The operator checks its state \
-                     next, and repeats the purge if it still exists."
+                    "The bindings are removed. The operator does not know whether ACK purged the kubeconfig. It checks next, and \
+                     repeats the purge if the kubeconfig still exists."
                 }
             };
             let advice = hold::advice(error);

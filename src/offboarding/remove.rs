@@ -347,7 +347,7 @@ async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: 
         Ok(Effect::Done(finalizers)) => {
             tracing::info!(binding = %key, request_id, ?finalizers, "has no subjects and waits for its finalizers");
             Outcome::Waits(format!(
-                "it disappears when its finalizers are done: {}",
+                "it disappears when these finalizers are removed: {}",
                 finalizers.join(", ")
             ))
         }
@@ -491,9 +491,9 @@ impl Left {
         }
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let how = match owner(key) {
-                None => "Take the leaver out of it by hand".to_owned(),
+                None => "To remove the leaver by hand, run this command".to_owned(),
                 Some(owner) => format!(
-                    "It belongs to {}. {}; then run this, if the leaver is still in it",
+                    "It belongs to {}. {}. If the leaver is still in it afterwards, run this command",
                     owner.name, owner.advice.subject
                 ),
             };
@@ -502,10 +502,10 @@ impl Left {
                 n => format!(" (also affected: {})", more_bindings(n)),
             };
             let message = format!(
-                "The API server gave up checking the removal from {key} against the operator's own admission policy{more}: the \
-                 binding has so many user names that begin with the UID that the check costs more than the API server allows. \
-                 The binding is backed up and unchanged. The other bindings are removed, and the kubeconfig is not purged. \
-                 {how}, then the operator continues: {command}"
+                "The API server could not check the removal from {key} against the operator's own admission policy{more}: too many \
+                 user names in the binding begin with the UID, and the check exceeds the API server's cost limit. The binding \
+                 is backed up and unchanged. The other bindings are removed, and the kubeconfig is not purged. {how}; the \
+                 operator then continues: {command}"
             );
             return Some(
                 Hold::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),

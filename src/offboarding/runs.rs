@@ -60,7 +60,7 @@ pub async fn begin(ctx: &Context, facts: &Facts) -> Result<(), Stop> {
     let shown = Timestamp::from_second(next.as_second() + 1).unwrap_or(next);
     let message = format!(
         "{limit} offboardings have begun to remove access within the last hour, which is the limit (--new-runs-per-hour, chart value \
-         operator.newRunsPerHour). This one begins at {shown} at the earliest. {} If so many are not meant (a bad commit, say), \
+         operator.newRunsPerHour). This one begins at {shown} or later. {} If you did not expect so many (a bad commit, say), \
          stop them now: suspend them, or scale the operator to 0.",
         facts.so_far()
     );

@@ -112,12 +112,12 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
     {
         let message = match stuck.finalizers.as_slice() {
             [] => format!(
-                "{} is being deleted, but grants access until the garbage collector has finished with it.",
+                "{} is being deleted, but still grants access until the garbage collector has finished with it.",
                 stuck.key
             ),
             foreign => format!(
-                "{} is being deleted, but grants access until its finalizers are gone: {}. Find out why the controller that set \
-                 them does not finish; if it does not exist any more, remove them by hand.",
+                "{} is being deleted, but still grants access until these finalizers are gone: {}. Find out why their controller \
+                 does not finish. If the controller no longer exists, remove the finalizers by hand.",
                 stuck.key,
                 foreign.join(", ")
             ),

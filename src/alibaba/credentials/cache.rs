@@ -152,7 +152,10 @@ impl Credentials {
     async fn load(&self, renewal: &mut Renewal) -> Result<Credential, ApiError> {
         let outcome = match self.source.provider.provide_credential_dyn(&self.context).await {
             Ok(Some(credential)) => self.check(credential),
-            Ok(None) => Err(self.failure(ErrorKind::Credentials, self.source.advice)),
+            Ok(None) => {
+                let why = self.source.why_nothing(&self.context).await;
+                Err(self.failure(ErrorKind::Credentials, &why))
+            }
             Err(error) => Err(self.explain(&error)),
         };
         renewal.failure = outcome.as_ref().err().cloned();
@@ -232,7 +235,7 @@ mod tests {
 
     use reqsign_core::ProvideCredential;
 
-    use super::*;
+    use super::{super::Nothing, *};
 
     /// Counts how often it is asked, and gives numbered credentials that last an hour; or none.
     #[derive(Clone, Debug, Default)]
@@ -263,7 +266,7 @@ mod tests {
         let provider = Provider {
             operation: "credentials",
             target: "test".into(),
-            advice: "nothing there",
+            nothing: Nothing::Known("nothing there"),
             temporary: true,
             provider: Box::new(source.clone()),
         };

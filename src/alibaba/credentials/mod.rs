@@ -5,6 +5,7 @@
 
 mod cache;
 mod exchange;
+mod profile;
 
 use std::str::FromStr;
 
@@ -25,6 +26,9 @@ use super::{
 
 /// The operation that exchanges a ServiceAccount's token for a role's credentials.
 pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
+
+/// The "operation" of an error about credentials that no service was asked for.
+pub const LOCAL: &str = "credentials";
 
 const ROLE_ARN: &str = "ALIBABA_CLOUD_ROLE_ARN";
 const PROVIDER_ARN: &str = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN";
@@ -89,11 +93,27 @@ struct Provider {
     /// For people: what was asked, in an error.
     operation: &'static str,
     target: String,
-    /// What a person should look at when the source has nothing.
-    advice: &'static str,
+    /// Why the source has nothing, when it has nothing.
+    nothing: Nothing,
     /// Whether the source only ever gives temporary credentials.
     temporary: bool,
     provider: Box<dyn ProvideCredentialDyn<Credential = Credential>>,
+}
+
+/// Why a source has no credentials.
+enum Nothing {
+    Known(&'static str),
+    /// The file of the CLI says, for this profile.
+    Profile(Option<String>),
+}
+
+impl Provider {
+    async fn why_nothing(&self, context: &Context) -> String {
+        match &self.nothing {
+            Nothing::Known(why) => (*why).to_owned(),
+            Nothing::Profile(name) => profile::why_none(context, name.as_deref()).await,
+        }
+    }
 }
 
 /// Chooses the source, and checks that what it needs is there.
@@ -143,7 +163,7 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
             Ok(Provider {
                 operation: ASSUME_ROLE,
                 target: role.to_owned(),
-                advice: "RRSA provided no credentials",
+                nothing: Nothing::Known("RRSA provided no credentials"),
                 temporary: true,
                 provider: Box::new(oidc),
             })
@@ -151,9 +171,9 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
         CredentialsSource::Env => {
             required(environment, "the credentials source env", [KEY_ID, KEY_SECRET])?;
             Ok(Provider {
-                operation: "credentials",
+                operation: LOCAL,
                 target: "from the environment".into(),
-                advice: "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+                nothing: Nothing::Known("set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
                 temporary: false,
                 provider: Box::new(EnvCredentialProvider::new()),
             })
@@ -161,10 +181,9 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
         CredentialsSource::Profile { name } => {
             let file = ConfigFileCredentialProvider::new();
             Ok(Provider {
-                operation: "credentials",
+                operation: LOCAL,
                 target: format!("CLI profile {}", name.as_deref().unwrap_or("that is current")),
-                advice: "the CLI's config.json does not exist, has no such profile, or the profile contains no keys (only the \
-                 modes AK and StsToken do)",
+                nothing: Nothing::Profile(name.clone()),
                 temporary: false,
                 provider: Box::new(name.iter().fold(file, |file, name| file.with_profile(name))),
             })
@@ -172,9 +191,9 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
         CredentialsSource::EcsRole { name } => {
             let ecs = EcsRamRoleCredentialProvider::new();
             Ok(Provider {
-                operation: "credentials",
+                operation: LOCAL,
                 target: "RAM role of the ECS instance".into(),
-                advice: "ALIBABA_CLOUD_ECS_METADATA_DISABLED is set",
+                nothing: Nothing::Known("ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"),
                 temporary: true,
                 provider: Box::new(name.iter().fold(ecs, |ecs, name| ecs.with_role_name(name))),
             })

@@ -156,11 +156,11 @@ fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result
         Reason::AuditTooRecent,
         format!(
             "the index of logstore {} was changed at {}, and SLS applies a change only to records written after it: a search \
-             might miss an earlier request. The index covers the whole window of {} from {} on.",
+             might miss an earlier request. The check can succeed from {} on, when the index covers the whole window of {}.",
             place.logstore,
             timestamp(changed_at),
-            days(window.days()),
-            timestamp(changed_at.saturating_add(window.to - window.from))
+            timestamp(changed_at.saturating_add(window.to - window.from)),
+            days(window.days())
         ),
     ))
 }

@@ -274,7 +274,7 @@ fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
             time.0
         ),
         (_, None) => format!(
-            " The identity is no longer known to RAM. Unless it was deleted after that request, {who}. Treat this as an \
+            " RAM no longer knows the identity, nor when it was deleted. If that was before this request, {who}. Treat this as an \
              incident."
         ),
     }

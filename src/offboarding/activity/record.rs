@@ -60,7 +60,7 @@ impl Hit {
         match &self.made_by {
             None => String::new(),
             Some(user) if self.impersonated => format!(", made by {user}, who impersonated it"),
-            Some(user) => format!(", made by {user}, as requests from the ACK console are"),
+            Some(user) => format!(", made by {user} (the ACK console makes its requests this way)"),
         }
     }
 }

@@ -167,8 +167,8 @@ impl Asked<'_> {
         Err(Doubt::new(
             Reason::TooManyRecords,
             format!(
-                "the newest {newest} records in logstore {} {} are not requests made by the UID, but there may be more. Look at \
-                 the rest {hint}",
+                "the operator read the newest {newest} records in logstore {} {}. None is a request made by the UID, but older \
+                 records may be. Look at the older ones {hint}",
                 self.place.logstore,
                 search.described()
             ),

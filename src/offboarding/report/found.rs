@@ -243,7 +243,7 @@ fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
         Ok(_) => String::new(),
     };
     let changed = if facts.did_something() {
-        "the operator changes nothing more"
+        "the operator changes nothing more for now"
     } else {
         "nothing was changed"
     };
