@@ -53,6 +53,7 @@ var expected = map[string]struct {
 	"BackupRefused-stalled":       {status.FailedStatus, "Degraded"},
 	"BindingTooLarge-stalled":     {status.FailedStatus, "Degraded"},
 	"ChangedByWebhook-stalled":    {status.FailedStatus, "Degraded"},
+	"BindingUnreadable-stalled":   {status.FailedStatus, "Degraded"},
 	"KeepsChanging-stalled":       {status.FailedStatus, "Degraded"},
 	"PolicyLimitExceeded-stalled": {status.FailedStatus, "Degraded"},
 	"PoliciesNotInForce-stalled":  {status.FailedStatus, "Degraded"},

@@ -13,7 +13,7 @@ use syn::visit::Visit;
 const GROUPS: &[(&str, &str)] = &[
     ("identities", "Who the UID is"),
     ("activity", "Whether they are still active"),
-    ("doubt", "When nobody can tell whether they are"),
+    ("doubt", "When their activity is unknown"),
     ("evidence", "When the log cannot be searched for them"),
     ("waiting", "Waiting and deciding"),
     ("usage", "What is told before anything is removed"),
@@ -24,6 +24,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("edits", "Somebody changes a binding meanwhile"),
     ("limits", "Large, crowded, and lost"),
     ("attacks_backups", "Backups are deleted"),
+    ("attacks_names", "A name that is no text"),
     ("policies", "An admission policy is missing"),
     ("cloud", "The cloud does not answer as it should"),
     ("certificates", "What ACK says of the kubeconfig"),

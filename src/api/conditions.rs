@@ -167,6 +167,8 @@ vocabulary!(
         NothingToRemove,
         /// A binding kept changing.
         Conflict,
+        /// A binding that the API server lists cannot be read or addressed.
+        BindingUnreadable,
         /// A binding was changed each time before it could be removed, for as often as that is tried.
         KeepsChanging,
         /// The API server gave up on the operator's admission policy for one binding: somebody has put too many names into it.
@@ -262,6 +264,7 @@ impl Reason {
             | Reason::VerifyFailed
             | Reason::UndecidedNames
             | Reason::BudgetSpent
+            | Reason::BindingUnreadable
             | Reason::KeepsChanging
             | Reason::PolicyLimitExceeded
             | Reason::PoliciesNotInForce

@@ -121,7 +121,7 @@ pub async fn write(
     if known && facts.cleared.covers_all(plan) {
         return Ok(());
     }
-    // What is not planned any more is gone, or another: neither needs to have passed.
+    // What is no longer planned is gone, or another: neither needs to have passed.
     let mut items: BTreeSet<String> = facts.cleared.items.intersection(planned).cloned().collect();
     items.extend(plan.fingerprints().map(str::to_owned));
     let lines: Vec<&str> = items.iter().map(String::as_str).collect();

@@ -220,7 +220,7 @@ pub struct Case<'a> {
 
 /// Whether the run may have its first effect, or go on with those after it.
 ///
-/// What has passed the checks is not stopped by activity any more: the leaver's own refused requests must not stop a run
+/// What has passed the checks is no longer stopped by activity: the leaver's own refused requests must not stop a run
 /// half-way. What has not is checked, however long the run has been under way.
 ///
 /// # Errors

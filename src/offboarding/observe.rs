@@ -401,10 +401,10 @@ pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Resu
 pub fn cannot_handle(error: &str) -> hold::Hold {
     let message = format!(
         "{error}. This binding names the UID and was left unchanged; the others are removed. The kubeconfig is not purged, \
-         because ACK's purge would also remove the remaining binding. The operator retries automatically. If this persists, \
-         remove the UID from that binding by hand."
+         because ACK's purge would also remove the remaining binding. Remove the UID from that binding by hand; the operator \
+         then continues."
     );
-    hold::Hold::new(Reason::LookupFailed, hold::Again::Backoff, message).about(
+    hold::Hold::recheck(Reason::BindingUnreadable, message).about(
         crate::api::ConditionType::BindingsRemoved,
         crate::api::ConditionStatus::False,
     )

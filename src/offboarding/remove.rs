@@ -61,7 +61,7 @@ enum Outcome {
     KeepsChanging,
     /// It is not any more what was planned.
     Changed,
-    /// The ConfigMap with its backup is not there any more.
+    /// The ConfigMap with its backup is no longer there.
     BackupMissing(String),
     /// It was changed into something that is too large to be stored.
     TooLarge(TooLarge),
@@ -83,11 +83,11 @@ struct Left {
     managers: Vec<(BindingKey, Manager)>,
 }
 
-/// A binding that names nobody any more and is still there, and why.
+/// A binding that no longer names anybody and is still there, and why.
 pub type Waiting = (BindingKey, String);
 
 /// Removes what is stored, and says in the status how far it is if that takes long. One that is refused does not keep
-/// the others from going. Gives what names nobody any more and waits for its finalizers.
+/// the others from going. Gives what no longer names anybody and waits for its finalizers.
 ///
 /// # Errors
 /// When something is left, or when it is not known whether the last change was carried out.
@@ -211,7 +211,7 @@ async fn finish_shells(
     stopped.map_or(Ok(()), Err)
 }
 
-/// How many bindings of the record name nobody any more, and are still there for another reason than that the garbage collector has
+/// How many bindings of the record no longer name anybody, and are still there for another reason than that the garbage collector has
 /// not come to them yet.
 ///
 /// # Errors
@@ -331,7 +331,7 @@ async fn remove_one(
     Ok(Outcome::KeepsChanging)
 }
 
-/// Deletes what names nobody any more.
+/// Deletes what no longer names anybody.
 async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
     let permit = ctx.still_wanted(task.asked).await?;
     let uid = disarmed.uid().to_owned();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    rbac::{LiveBinding, Match, subject::Leaver},
+    rbac::{BindingKey, LiveBinding, Match, subject::Leaver},
     uid::Uid,
 };
 use futures::StreamExt;
@@ -78,14 +78,24 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
             });
         }
     }
-    let first = unread.first().map(ToString::to_string).unwrap_or_default();
+    Err(unreadable(unread.first()).into())
+}
+
+/// The hold for a binding that every list holds, and that is not there when it is asked for by the name in the list. It is no race: a
+/// binding that has gone is not listed again.
+fn unreadable(key: Option<&BindingKey>) -> Hold {
+    let which = key.map(ToString::to_string).unwrap_or_default();
+    // JSON cannot hold other bytes than UTF-8: the API server shows this character in their place.
+    let why = match which.contains(char::REPLACEMENT_CHARACTER) {
+        true => "Its name is not valid UTF-8, so the name that is shown is not the real one",
+        false => "The operator does not know why",
+    };
     let message = format!(
-        "A list of all bindings holds {first}, which names the UID, and reading it says that it is not there. The operator does not \
-         call the access gone, and retries automatically. If this stays, look at that binding: kubectl get rolebindings,clusterrolebindings -A."
+        "{which} names the UID and still grants access: the API server lists it, but does not find it under that name. {why}. All other \
+         bindings are removed. The kubeconfig is not purged. Remove this one by hand, as docs/operations.md describes under \
+         BindingUnreadable; the operator then continues."
     );
-    Err(Hold::new(Reason::Conflict, Again::Backoff, message)
-        .about(Condition::BindingsRemoved, Is::False)
-        .into())
+    Hold::recheck(Reason::BindingUnreadable, message).about(Condition::BindingsRemoved, Is::False)
 }
 
 fn hold_for(left: &[LiveBinding]) -> Option<Hold> {

@@ -67,7 +67,7 @@ pub enum StartError {
     /// The cloud's settings or credentials.
     #[error(transparent)]
     Cloud(#[from] crate::alibaba::SettingsError),
-    /// The index of bindings is not kept current any more.
+    /// The index of bindings is no longer kept current.
     #[error("the watch of bindings ended; the process exits to be restarted")]
     Index,
     /// The address for /healthz, /readyz and /metrics.

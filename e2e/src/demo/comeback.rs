@@ -83,7 +83,7 @@ pub(super) async fn remove_again(
     updates: &mut Updates,
     leaver: &Client,
 ) -> anyhow::Result<()> {
-    screen.heading("And removed again: under Continuous, the operator does it by itself");
+    screen.heading("And removed again: under Continuous, the operator does it automatically");
     screen.line(
         "The certificate has just been used once more, so a careful operator would wait: whenActive overrides that.",
     );

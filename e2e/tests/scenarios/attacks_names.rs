@@ -2,7 +2,10 @@
 
 use crate::{
     attacks_between::COLLEAGUE,
-    support::{LEAVER, TestStage, UID, assert_gone, message, purges, read_backup, stage},
+    support::{
+        LEAVER, TestStage, UID, assert_conditions, assert_gone, give_access, message, purges, read_backup, running,
+        stage,
+    },
 };
 use ack_offboarding_e2e::{
     cluster::{eventually, named},
@@ -174,4 +177,64 @@ async fn a_binding_that_cannot_be_handled_holds_only_itself() -> anyhow::Result<
     assert!(purges(&stage).is_empty());
     assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
     Ok(())
+}
+
+/// `length` and `content` of a field of a Protobuf message.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).expect("short");
+    assert!(length < 128, "one byte of length");
+    [&[number << 3 | 2, length], content].concat()
+}
+
+/// A ClusterRoleBinding of this name in Protobuf, as Kubernetes frames it.
+fn in_protobuf(name: &[u8], user: &str) -> Vec<u8> {
+    let rbac = b"rbac.authorization.k8s.io";
+    let metadata = field(1, name);
+    let subject = [field(1, b"User"), field(2, rbac), field(3, user.as_bytes())].concat();
+    let role = [field(1, rbac), field(2, b"ClusterRole"), field(3, b"edit")].concat();
+    let binding = [field(1, &metadata), field(2, &subject), field(3, &role)].concat();
+    // More than 127 bytes: its length takes two.
+    let length = [(binding.len() & 0x7f | 0x80) as u8, (binding.len() >> 7) as u8];
+    let kind = [
+        field(1, b"rbac.authorization.k8s.io/v1"),
+        field(2, b"ClusterRoleBinding"),
+    ]
+    .concat();
+    [b"k8s\0".as_slice(), &field(1, &kind), &[2 << 3 | 2], &length, &binding].concat()
+}
+
+/// Removes all other bindings, names the one that nobody can address by what is shown, and does not purge the kubeconfig. When it is
+/// removed by its bytes, the operator goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binding_whose_name_is_no_text_is_named_and_never_called_gone() -> anyhow::Result<()> {
+    let stage = running().await;
+    give_access(&stage).await?;
+    const PATH: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let request = http::Request::post(PATH)
+        .header("Content-Type", "application/vnd.kubernetes.protobuf")
+        .body(in_protobuf(b"leaver\xff", LEAVER))?;
+    let made = stage.admin().request_text(request).await?;
+    assert!(
+        made.contains("\"leaver\u{fffd}\"") || made.contains("leaver\\ufffd"),
+        "{made}"
+    );
+
+    stage.apply("left", json!({"uid": UID})).await?;
+    let status = stage.wait_for_state("left", "BindingUnreadable").await?;
+    assert_conditions(
+        &status,
+        &[
+            ("Ready", "False/BindingUnreadable"),
+            ("Stalled", "True/BindingUnreadable"),
+            ("BindingsRemoved", "False/BindingUnreadable"),
+            ("Offboarded", "False/BindingUnreadable"),
+        ],
+    );
+    assert!(purges(&stage).is_empty());
+    sees!(stage, "left", "while it is there");
+
+    let request = http::Request::delete(format!("{PATH}/leaver%ff")).body(Vec::new())?;
+    stage.admin().request_text(request).await?;
+    let status = stage.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&stage, &status).await
 }

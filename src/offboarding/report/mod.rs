@@ -45,7 +45,7 @@ pub struct Report {
     newest_backup: Option<Timestamp>,
     /// The backups that the status listed when this look began.
     listed: Vec<String>,
-    /// What names nobody any more and waits for its finalizers, once that is known.
+    /// What no longer names anybody and waits for its finalizers, once that is known.
     waiting: Option<Vec<Waiting>>,
     /// What began to bear the UID since the proof that came before ACK's purge.
     appearances: Option<Appearances>,
@@ -207,7 +207,7 @@ impl Report {
     /// Writes the status, if it says anything new, and publishes an event for each transition.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if the object is not the observed one any more, or another process may lead.
+    /// [`Stop::Superseded`] if the object is no longer the observed one, or another process may lead.
     pub async fn write(&mut self, ctx: &Context) -> Result<(), Stop> {
         if self.status == self.written {
             return Ok(());

@@ -62,7 +62,7 @@ impl Report {
         self.status.clearance = Some(run);
     }
 
-    /// Notes which bindings name nobody any more and wait for their finalizers.
+    /// Notes which bindings no longer name anybody and wait for their finalizers.
     pub fn waiting(&mut self, waiting: Vec<Waiting>) {
         self.waiting = Some(waiting);
     }
@@ -79,7 +79,7 @@ impl Report {
         Ok(())
     }
 
-    /// Says which backups are not there any more.
+    /// Says which backups are no longer there.
     fn missing(&mut self, mut missing: Vec<String>, ctx: &Context) {
         let namespace = &ctx.settings.namespace;
         let before = self
@@ -171,7 +171,7 @@ impl Report {
             ctx.settings.namespace
         );
         self.set(Condition::BackedUp, Is::True, Reason::Stored, &message);
-        // Those that were listed, and are not there any more.
+        // Those that were listed, and are no longer there.
         let there: BTreeSet<&str> = record.parts.iter().map(|part| part.config_map.as_str()).collect();
         let known = self
             .listed
@@ -203,7 +203,7 @@ impl Report {
         });
     }
 
-    /// What is said of bindings that name nobody any more and wait for their finalizers.
+    /// What is said of bindings that no longer name anybody and wait for their finalizers.
     fn still_there(&self) -> String {
         let waiting = self.waiting.as_deref().unwrap_or_default();
         let Some((key, why)) = waiting.first() else {
@@ -325,7 +325,7 @@ impl Report {
         self.appearances = Some(appearances);
     }
 
-    /// Names what appeared between the last proof and the confirmation, and is not there any more: ACK may have taken it, without a backup.
+    /// Names what appeared between the last proof and the confirmation, and is no longer there: ACK may have taken it, without a backup.
     pub fn lost_meanwhile(&mut self) {
         let Some((keys, more)) = self.appearances.as_ref().map(Appearances::seen) else {
             return;
