@@ -23,6 +23,7 @@ use crate::{
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
+use std::time::Instant;
 
 /// How many bindings are read at a time.
 pub const PARALLEL_READS: usize = 8;
@@ -184,6 +185,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
     let object_uid = object.uid().unwrap_or_default();
     let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
     let status = object.status.clone().unwrap_or_default();
+    let began = Instant::now();
     let (objects, caller, identity, kubeconfig, found, record, cleared) = tokio::join!(
         ctx.objects_for(uid),
         ctx.caller(),
@@ -201,11 +203,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
     let objects = objects?;
     let metadata = objects.iter().map(Resource::meta);
     // Edited, or gone, since it was read: what it asked for is void.
-    let asked = Asked::by(uid, &object_uid, metadata).ok_or(Stop::Superseded)?;
-    let own = (object_uid.clone(), object.metadata.generation.unwrap_or_default());
-    if !asked.objects.contains(&own) {
-        return Err(Stop::Superseded);
-    }
+    let asked = Asked::by(uid, &object.metadata, metadata, began).ok_or(Stop::Superseded)?;
     let mut peers: Vec<Peer> = objects
         .iter()
         .filter_map(|object| object.peer(uid.as_str()))

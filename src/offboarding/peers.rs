@@ -5,6 +5,7 @@ use crate::{
     uid::Uid,
 };
 use kube::core::ObjectMeta;
+use std::{sync::Arc, time::Instant};
 
 /// Another object for the same UID.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,34 +17,56 @@ pub struct Peer {
 }
 
 /// The objects for a UID, each in the version of its spec that was observed: asked for again before each effect, they must be the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Asked {
     /// The UID.
     pub uid: Uid,
+    /// The name of the object whose run it is.
+    pub name: String,
     /// `metadata.uid` and `metadata.generation` of each that is not being deleted, in order.
     pub objects: Vec<(String, i64)>,
+    /// When the list that was last seen to be the same was asked for.
+    pub listed: Arc<tokio::sync::Mutex<Instant>>,
 }
 
 impl Asked {
-    /// By these objects, one of which must have this `metadata.uid`; `None` if it is not among them.
-    pub fn by<'a>(uid: &Uid, object_uid: &str, objects: impl Iterator<Item = &'a ObjectMeta>) -> Option<Self> {
-        let mut objects: Vec<_> = objects
-            .filter(|metadata| metadata.deletion_timestamp.is_none())
-            .filter_map(|metadata| Some((metadata.uid.clone()?, metadata.generation.unwrap_or_default())))
-            .collect();
-        objects.sort();
-        let is_there = objects.iter().any(|(of, _)| of == object_uid);
-        is_there.then(|| Asked {
+    /// Of the object `own`, by all objects for the UID, which were asked for at `began`; `None` if it is not among them as it is.
+    pub fn by<'a>(
+        uid: &Uid,
+        own: &ObjectMeta,
+        objects: impl Iterator<Item = &'a ObjectMeta>,
+        began: Instant,
+    ) -> Option<Self> {
+        let asked = Asked {
             uid: uid.clone(),
-            objects,
-        })
+            name: own.name.clone()?,
+            objects: versions(objects),
+            listed: Arc::new(tokio::sync::Mutex::new(began)),
+        };
+        asked.has(own).then_some(asked)
+    }
+
+    /// Whether this is one of them, as it was observed.
+    pub fn has(&self, object: &ObjectMeta) -> bool {
+        versions(std::iter::once(object))
+            .iter()
+            .any(|one| self.objects.contains(one))
     }
 
     /// Whether these objects are the same.
     pub fn is_by<'a>(&self, objects: impl Iterator<Item = &'a ObjectMeta>) -> bool {
-        let first = self.objects.first().map(|(uid, _)| uid.as_str()).unwrap_or_default();
-        Asked::by(&self.uid, first, objects).as_ref() == Some(self)
+        versions(objects) == self.objects
     }
+}
+
+/// `metadata.uid` and `metadata.generation` of each that is not being deleted, in order.
+fn versions<'a>(objects: impl Iterator<Item = &'a ObjectMeta>) -> Vec<(String, i64)> {
+    let mut versions: Vec<_> = objects
+        .filter(|metadata| metadata.deletion_timestamp.is_none())
+        .filter_map(|metadata| Some((metadata.uid.clone()?, metadata.generation.unwrap_or_default())))
+        .collect();
+    versions.sort();
+    versions
 }
 
 /// `own` with the longest window of all, and without the purge if one of them keeps the kubeconfig.
@@ -98,14 +121,19 @@ mod tests {
     fn the_same_objects_are_those_in_the_same_versions() {
         let uid: Uid = "100".parse().unwrap();
         let object = |of: &str, generation: i64, deleted: bool| ObjectMeta {
+            name: Some(of.to_owned()),
             uid: Some(of.to_owned()),
             generation: Some(generation),
             deletion_timestamp: deleted.then_some(Time(Timestamp::UNIX_EPOCH)),
             ..ObjectMeta::default()
         };
         let (a, b) = (object("a", 1, false), object("b", 1, false));
-        let asked = Asked::by(&uid, "a", [&b, &a].into_iter()).unwrap();
+        let asked = Asked::by(&uid, &a, [&b, &a].into_iter(), Instant::now()).unwrap();
         assert!(asked.is_by([&a, &b].into_iter()));
+        assert!(asked.has(&a) && asked.has(&b));
+        for other in [object("c", 1, false), object("a", 2, false), object("a", 1, true)] {
+            assert!(!asked.has(&other), "{other:?}");
+        }
         for others in [
             vec![a.clone()],
             vec![a.clone(), object("b", 2, false)],
@@ -116,7 +144,7 @@ mod tests {
         ] {
             assert!(!asked.is_by(others.iter()), "{others:?}");
         }
-        assert!(Asked::by(&uid, "c", [&a, &b].into_iter()).is_none());
+        assert!(Asked::by(&uid, &object("c", 1, false), [&a, &b].into_iter(), Instant::now()).is_none());
     }
 
     #[test]

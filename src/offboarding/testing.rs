@@ -21,7 +21,9 @@ pub(super) fn facts() -> Facts {
         spec,
         asked: Asked {
             uid: "100".parse().unwrap(),
+            name: "left".into(),
             objects: vec![("o-1".to_owned(), 1)],
+            listed: std::sync::Arc::new(tokio::sync::Mutex::new(std::time::Instant::now())),
         },
         peers: Vec::new(),
         last_known: None,

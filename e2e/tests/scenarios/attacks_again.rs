@@ -17,9 +17,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 /// A large binding that somebody edits between its backup and its removal is backed up again and removed: nothing waits for room in memory
@@ -137,6 +140,8 @@ async fn a_suspended_object_made_in_the_midst_of_a_run_stops_it() -> anyhow::Res
                 let spec = serde_json::from_value(json!({"uid": UID, "suspend": true}))?;
                 let object = UserOffboarding::new("second", spec);
                 offboardings.create(&PostParams::default(), &object).await?;
+                // All requests of the operator are held for as long as it believes a list of the objects.
+                tokio::time::sleep(Duration::from_millis(600)).await;
                 Ok(())
             }
             .boxed()

@@ -2,6 +2,7 @@
 
 use crate::{
     attacks_between::COLLEAGUE,
+    sight::sees,
     support::{
         LEAVER, TestStage, UID, assert_conditions, assert_gone, give_access, message, purges, read_backup, running,
         stage,
