@@ -250,7 +250,7 @@ async fn a_profile_of_the_cli_is_read() {
     settings.credentials = "Profile".parse().unwrap();
     let error = connect(&settings).sts.get_caller_identity().await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::Credentials && error.message.contains("config.json"),
+        error.kind == ErrorKind::Credentials && error.message.contains("has no profile \"other\"; it has audit"),
         "{error}"
     );
 }

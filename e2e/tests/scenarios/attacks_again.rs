@@ -151,7 +151,7 @@ async fn a_suspended_object_made_in_the_midst_of_a_run_stops_it() -> anyhow::Res
     between.start_operator(&mut stage).await?;
     stage.apply("first", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("first", "Suspended").await?;
-    assert!(message(&status, "Ready").contains("UserOffboarding second"));
+    assert!(message(&status, "Ready").contains("UserOffboarding \"second\""));
     let left = stage.bindings_of(UID).await?.len();
     assert!(
         (1..30).contains(&left) && left >= 22,

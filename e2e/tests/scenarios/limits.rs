@@ -361,7 +361,7 @@ async fn a_mutating_policy_changes_the_backups() -> anyhow::Result<()> {
         mutate_backups(&stage, patch, is_done).await?;
         stage.apply("left", json!({"uid": UID})).await?;
         // The first that is written is the list of what passed the checks.
-        let says_so = |s: &_| message(s, "Ready").contains("does not contain the backup");
+        let says_so = |s: &_| message(s, "Ready").contains("does not contain the list of bindings and kubeconfig");
         let status = stage.wait_for("left", what, says_so).await?;
         assert_stalled(&status, "VerifyFailed");
         seen += &format!("# {what}\n{}", sight::describe(&status));

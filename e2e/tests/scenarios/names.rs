@@ -94,7 +94,7 @@ async fn a_binding_that_the_policy_gives_up_on_holds_only_itself() -> anyhow::Re
     );
 
     let said = message(&status, "Ready").to_owned();
-    let (_, command) = said.split_once("then the operator continues: ").expect("a command");
+    let (_, command) = said.split_once("the operator then continues: ").expect("a command");
     if std::process::Command::new("jq").arg("--version").output().is_err() {
         // The README does not list it.
         return Ok(());

@@ -24,7 +24,7 @@ async fn a_second_object_is_no_way_around_an_approval() -> anyhow::Result<()> {
     let status = stage.wait_for_state("second", "AwaitingApproval").await?;
     sees!(stage, "second", "while the first waits for approval");
     assert_waiting(&status, "AwaitingApproval");
-    assert!(message(&status, "Ready").contains("UserOffboarding first"));
+    assert!(message(&status, "Ready").contains("UserOffboarding \"first\""));
     assert_untouched(&stage).await?;
 
     let digest = first.plan.expect("a plan").digest;
@@ -44,7 +44,7 @@ async fn a_second_object_is_no_way_around_a_suspension() -> anyhow::Result<()> {
     stage.apply("second", json!({"uid": UID})).await?;
     let status = stage.wait_for_state("second", "Suspended").await?;
     sees!(stage, "second", "while the first is suspended");
-    assert!(message(&status, "Ready").contains("UserOffboarding first"));
+    assert!(message(&status, "Ready").contains("UserOffboarding \"first\""));
     assert_untouched(&stage).await?;
     stage.delete("first").await?;
     let status = stage.wait_for_state("second", "Offboarded").await?;

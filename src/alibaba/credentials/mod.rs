@@ -182,7 +182,9 @@ fn choose(source: &CredentialsSource, environment: &Environment, sts: &Endpoint)
             let file = ConfigFileCredentialProvider::new();
             Ok(Provider {
                 operation: LOCAL,
-                target: format!("CLI profile {}", name.as_deref().unwrap_or("that is current")),
+                target: name.as_ref().map_or("the current CLI profile".to_owned(), |name| {
+                    format!("CLI profile {name}")
+                }),
                 nothing: Nothing::Profile(name.clone()),
                 temporary: false,
                 provider: Box::new(name.iter().fold(file, |file, name| file.with_profile(name))),

@@ -343,8 +343,8 @@ mod tests {
                 true,
                 " RAM had deleted the identity before that request",
             ),
-            (recycled(None), true, " The identity is no longer known to RAM"),
-            (nowhere, true, " The identity is no longer known to RAM"),
+            (recycled(None), true, " RAM no longer knows the identity"),
+            (nowhere, true, " RAM no longer knows the identity"),
         ];
         for (identity, incident, start) in cases {
             let status = identity.to_status();

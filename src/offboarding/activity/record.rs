@@ -328,7 +328,7 @@ mod tests {
         );
         assert_eq!(
             of(&[(USERNAME, "kubernetes-admin"), (AUTHORIZATION, console)]),
-            format!("{start}, made by kubernetes-admin, as requests from the ACK console are.")
+            format!("{start}, made by kubernetes-admin (the ACK console makes its requests this way).")
         );
     }
 

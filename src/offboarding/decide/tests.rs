@@ -522,7 +522,7 @@ fn another_object_for_the_uid_holds_if_it_is_stricter() {
     });
     let hold = hold.unwrap_err();
     assert!(
-        hold.reason == Reason::Suspended && hold.message.contains("UserOffboarding first"),
+        hold.reason == Reason::Suspended && hold.message.contains("UserOffboarding \"first\""),
         "{hold:?}"
     );
     facts.peers = vec![peer(json!({"uid": "100", "approval": "Manual"}))];

@@ -243,7 +243,7 @@ fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
         Ok(_) => String::new(),
     };
     let changed = if facts.did_something() {
-        "the operator changes nothing more for now"
+        "the operator changes nothing more"
     } else {
         "nothing was changed"
     };
