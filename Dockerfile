@@ -5,12 +5,13 @@ ARG BINARY_FROM=build
 # Debian 12: its glibc is the oldest that will do (see below), and it has the static libc.a and a CA bundle.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
-# The other member of the workspace as well: cargo reads its manifest. Not rust-toolchain.toml: the tag above says which toolchain,
+# The other members of the workspace as well: cargo reads their manifests. Not rust-toolchain.toml: the tag above says which toolchain,
 # and rustup would download the components for development.
 COPY Cargo.toml Cargo.lock ./
 COPY e2e/Cargo.toml e2e/
 COPY e2e/src e2e/src
 COPY src src
+COPY crates crates
 # Static, with glibc and not musl: the allocator and the resolver are the ones that the tests run with, and musl's allocator is slow
 # when threads share it. glibc has looked names up in files and DNS without plugins since 2.34, so DNS works in an empty root.
 # For the machine that the build runs on, so each architecture builds natively. --target keeps the flag from build scripts and

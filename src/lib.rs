@@ -8,18 +8,19 @@
 //!                                       │   ▲
 //!      observe, plan, decide, back up,  │   │ rbac::barrier: is the index current?
 //!      remove, verify, purge, confirm,  ▼   │
-//!      report                     API server, alibaba (STS, RAM, IMS, CS, SLS)
+//!      report                     API server, alibaba_cloud (STS, RAM, IMS, CS, SLS)
 //! ```
 //!
-//! Boundaries: [`alibaba`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`], and [`doctor`], which checks what
+//! Boundaries: the crate [`alibaba_cloud`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`], and [`doctor`], which checks what
 //! it needs before first use, know both.
 
-pub mod alibaba;
 pub mod api;
+#[cfg(feature = "operator")]
 pub mod doctor;
-pub mod metrics;
+pub mod observer;
+#[cfg(feature = "operator")]
 pub mod offboarding;
+#[cfg(feature = "operator")]
 pub mod operator;
 pub mod rbac;
 pub mod request_id;
-pub mod uid;

@@ -21,7 +21,7 @@ pub async fn traced<T>(work: impl Future<Output = T>) -> (T, Option<String>) {
 }
 
 /// A request was answered. It is no matter to whoever does not ask ([`traced`]).
-pub(crate) fn answered(id: Option<&str>) {
+pub fn answered(id: Option<&str>) {
     let legible = |id: &&str| !id.is_empty() && id.len() <= LIMIT && id.bytes().all(|byte| byte.is_ascii_graphic());
     if let Some(id) = id.filter(legible) {
         let _ = LATEST.try_with(|latest| latest.replace(Some(id.to_owned())));

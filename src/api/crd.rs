@@ -61,6 +61,12 @@ mod tests {
     }
 
     #[test]
+    fn the_version_has_one_name() {
+        use kube::Resource;
+        assert_eq!(crate::api::UserOffboarding::api_version(&()), crate::api::API_VERSION);
+    }
+
+    #[test]
     fn the_committed_crd_is_the_generated_one() {
         let committed = concat!(
             env!("CARGO_MANIFEST_DIR"),

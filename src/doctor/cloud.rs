@@ -4,16 +4,13 @@ use super::{
     audit,
     report::{Check, Outcome},
 };
-use crate::{
-    alibaba::{
-        Cloud,
-        ack::Grant,
-        error::{ApiError, ErrorKind, Service},
-        sls::LogQuery,
-        sts::CallerIdentity,
-    },
-    offboarding::{activity::Place, context::Context, hold},
-    uid::Uid,
+use crate::offboarding::{activity::Place, context::Context, hold};
+use alibaba_cloud::{
+    Cloud, Uid,
+    ack::Grant,
+    error::{ApiError, ErrorKind, Service},
+    sls::LogQuery,
+    sts::CallerIdentity,
 };
 use k8s_openapi::jiff::Timestamp;
 use std::time::{Duration, SystemTime};

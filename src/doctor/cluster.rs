@@ -2,7 +2,6 @@
 
 use super::report::{Check, Outcome};
 use crate::{
-    alibaba,
     api::UserOffboarding,
     operator::{
         policies::{self, Policy, Seen},
@@ -211,7 +210,7 @@ fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
         // With its causes: which address, and what happened there.
-        other => alibaba::chain(other),
+        other => alibaba_cloud::chain(other),
     }
 }
 

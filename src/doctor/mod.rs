@@ -15,16 +15,15 @@ pub mod cluster;
 pub mod report;
 
 use crate::{
-    alibaba::{Cloud, CloudSettings, Timeouts},
     offboarding::context::Context,
     operator::{
         clients,
-        leadership::Leadership,
         policies::{Policies, Prover},
         settings::{RunArgs, Settings},
     },
-    rbac::watch::BindingIndex,
+    rbac::{permit::Leadership, watch::BindingIndex},
 };
+use alibaba_cloud::{Cloud, CloudSettings, Timeouts};
 use kube::Client;
 use report::{Check, Report};
 use std::{
@@ -113,7 +112,7 @@ fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
     // Patience is for those who work; `helm test` waits for five minutes.
     settings.timeouts = Timeouts::of(settings.timeouts.attempt.min(LONGEST_TRY));
     settings.timeouts.tries = TRIES;
-    Cloud::connect(&settings).map_err(|error| {
+    Cloud::connect(&settings, Arc::new(())).map_err(|error| {
         let fix = "Correct the setting named here (in the Helm chart: credentials, endpoints, cluster.region, cluster.network).";
         failed(&error, fix)
     })
@@ -132,5 +131,6 @@ fn context(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) 
         settings.clone(),
         leadership,
         prover,
+        Arc::new(()),
     ))
 }

@@ -7,8 +7,8 @@ use crate::{
         Match,
         subject::{self, Leaver},
     },
-    uid::Uid,
 };
+use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 use std::time::{Duration, Instant};

@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    metrics::METRICS,
     rbac::{
         BindingKey, LiveBinding, Match,
         backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
@@ -248,7 +247,7 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
         request_id,
         "stored a backup"
     );
-    METRICS.backed_up();
+    ctx.observer.backed_up();
     done.parts.push(part);
     Ok(done)
 }

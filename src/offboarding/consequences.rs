@@ -8,8 +8,8 @@ use crate::{
         index::Kept,
         subject::{Match, UidKey},
     },
-    uid::Uid,
 };
+use alibaba_cloud::Uid;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},

@@ -11,25 +11,22 @@ use super::{
     hold::{self, Again, Hold, Stop, Trouble},
     peers::Asked,
     runs::Runs,
+    watched::Watched,
 };
 use crate::{
-    alibaba::{Cloud, ram::Role, sts::CallerIdentity},
     api::{Reason, UserOffboarding},
-    operator::{
-        leadership::{InHand, Leadership, Permit},
-        observed::Watched,
-        policies::Prover,
-        settings::Settings,
-    },
+    observer::Observer,
+    operator::{policies::Prover, settings::Settings},
     rbac::{
         BindingKey, LiveBinding,
         barrier::Barrier,
         effects::{self, ReadError},
+        permit::{InHand, Leadership, Permit},
         subject::{Leaver, UidKey},
         watch::BindingIndex,
     },
-    uid::Uid,
 };
+use alibaba_cloud::{Cloud, Uid, ram::Role, sts::CallerIdentity};
 use futures::Stream;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use std::{
@@ -58,6 +55,8 @@ pub struct Context {
     pub barrier: Barrier,
     /// The operator's settings.
     pub settings: Settings,
+    /// Is told of what is done.
+    pub observer: Arc<dyn Observer>,
     /// Whether this process may change anything.
     pub leadership: Leadership,
     /// Whether the admission policies are in force.
@@ -138,8 +137,14 @@ impl Context {
         settings: Settings,
         leadership: Leadership,
         prover: Prover,
+        observer: Arc<dyn Observer>,
     ) -> Self {
-        let barrier = Barrier::new(client.clone(), index.clone(), settings.barrier.clone());
+        let barrier = Barrier::new(
+            client.clone(),
+            index.clone(),
+            settings.barrier.clone(),
+            observer.clone(),
+        );
         Context {
             client,
             cloud,
@@ -148,6 +153,7 @@ impl Context {
             settings,
             leadership,
             prover,
+            observer,
             settled_days: SettledDays::default(),
             recent_answers: RecentAnswers::default(),
             creators: Creators::default(),

@@ -66,13 +66,13 @@ pub fn guards(facts: &Facts) -> Result<(), Hold> {
 
 fn protected(facts: &Facts) -> Option<Hold> {
     let uid = facts.uid.as_str();
-    let own = |caller: &crate::alibaba::sts::CallerIdentity| {
+    let own = |caller: &alibaba_cloud::sts::CallerIdentity| {
         [&caller.user_id, &caller.role_id]
             .into_iter()
             .flatten()
             .any(|id| id == uid)
     };
-    let root = |caller: &crate::alibaba::sts::CallerIdentity| caller.account_id == uid;
+    let root = |caller: &alibaba_cloud::sts::CallerIdentity| caller.account_id == uid;
     let why = if uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
         "it is the Alibaba Cloud account itself, whose access cannot be ended"
     } else if facts.caller.as_ref().is_ok_and(own) {

@@ -1,12 +1,10 @@
 //! How a reconcile ends: done, or held by something, with when to look again.
 
-use crate::{
-    alibaba::{
-        codes,
-        credentials::{ASSUME_ROLE, LOCAL},
-        error::{ApiError, ErrorKind},
-    },
-    api::{ConditionStatus, ConditionType, Ends, Reason},
+use crate::api::{ConditionStatus, ConditionType, Ends, Reason};
+use alibaba_cloud::{
+    codes,
+    credentials::{ASSUME_ROLE, LOCAL},
+    error::{ApiError, ErrorKind},
 };
 use std::time::Duration;
 

@@ -1,10 +1,8 @@
 //! Who is the UID? IMS knows users by UID, RAM lists roles with their IDs, and IMS keeps deleted users for a while.
 
 use super::{context::Context, hold::Trouble};
-use crate::{
-    api::{IdentityState, IdentityStatus, IdentityType, ResolvedIdentityType},
-    uid::Uid,
-};
+use crate::api::{IdentityState, IdentityStatus, IdentityType, ResolvedIdentityType};
+use alibaba_cloud::Uid;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 
 /// Who a UID turned out to be.

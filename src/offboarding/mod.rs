@@ -33,12 +33,13 @@ pub mod runs;
 #[cfg(test)]
 mod testing;
 pub mod verify;
+pub mod watched;
 
 use crate::{
     api::{Reason, UserOffboarding},
     rbac::backup::StoredEntry,
-    uid::Uid,
 };
+use alibaba_cloud::Uid;
 use context::Context;
 use decide::Case;
 use hold::{Again, Done, Hold, Stop};

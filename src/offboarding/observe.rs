@@ -9,16 +9,16 @@ use super::{
     record::{self, Record},
 };
 use crate::{
-    alibaba::{
-        ack::{self, KubeconfigState},
-        sts::CallerIdentity,
-    },
     api::{
         CertState, IdentityState, KubeconfigPolicy, Reason, ResolvedIdentityType, UserOffboarding, UserOffboardingSpec,
         UserOffboardingStatus,
     },
     rbac::{BindingKey, LiveBinding, Match, effects, subject::Leaver},
-    uid::Uid,
+};
+use alibaba_cloud::{
+    Uid,
+    ack::{self, KubeconfigState},
+    sts::CallerIdentity,
 };
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;

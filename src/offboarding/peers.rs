@@ -1,9 +1,7 @@
 //! Other objects for the same UID: the strictest of them counts, so that a second object is no way around the first. Pure.
 
-use crate::{
-    api::{Approval, KubeconfigPolicy, Mode, UserOffboardingSpec},
-    uid::Uid,
-};
+use crate::api::{Approval, KubeconfigPolicy, Mode, UserOffboardingSpec};
+use alibaba_cloud::Uid;
 use kube::core::ObjectMeta;
 use std::{sync::Arc, time::Instant};
 

@@ -12,13 +12,13 @@ use super::{
     verify::{self, NoBindings},
 };
 use crate::{
-    alibaba::{
-        codes::Code,
-        error::{ApiError, ErrorKind},
-    },
     api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
-    operator::leadership::Permit,
-    request_id,
+    rbac::permit::Permit,
+};
+use alibaba_cloud::{
+    ack::Accepted,
+    codes::Code,
+    error::{ApiError, ErrorKind},
 };
 use k8s_openapi::jiff::SignedDuration;
 
@@ -110,14 +110,15 @@ pub async fn purge(
         return Err(too_slow().into());
     };
     let force = clearance.force();
-    let purged = ask(ctx, facts, clearance, no_bindings, permit);
-    let (answer, request_id) = request_id::traced(purged).await;
+    let answer = ask(ctx, facts, clearance, no_bindings, permit).await;
     match &answer {
-        Ok(()) => tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and ACK accepted"),
-        Err(error) => tracing::warn!(force, request_id, %error, "{}", not_accepted(error)),
+        Ok(Accepted { request_id }) => {
+            tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and ACK accepted")
+        }
+        Err(error) => tracing::warn!(force, request_id = error.request_id, %error, "{}", not_accepted(error)),
     }
     match answer {
-        Ok(()) => {
+        Ok(_) => {
             report.purge_accepted_now();
             report.write(ctx).await?;
             Ok(Purge::Accepted)
@@ -141,7 +142,7 @@ async fn ask(
     clearance: &Clearance,
     _no_bindings: NoBindings,
     _permit: Permit,
-) -> Result<(), ApiError> {
+) -> Result<Accepted, ApiError> {
     let (cluster, force) = (&facts.cluster_id, clearance.force());
     ctx.cloud
         .ack
@@ -297,7 +298,7 @@ pub const RESTORABLE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alibaba::{codes, error::Service};
+    use alibaba_cloud::{codes, error::Service};
     use std::time::Duration;
 
     fn answered(status: u16, code: &str, message: &str, kind: ErrorKind) -> ApiError {

@@ -12,14 +12,13 @@ use super::{
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
-    metrics::METRICS,
     operator::policies,
     rbac::{
         BindingKey, LiveBinding,
         backup::{Stored, TooLarge, still_there},
         by_hand,
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
-        managed::Manager,
+        owner::Manager,
         subject::Leaver,
     },
     request_id,
@@ -302,7 +301,7 @@ async fn remove_one(
         }
         match effect {
             Ok(Effect::Done(shrunk)) => {
-                METRICS.binding_removed(action);
+                ctx.observer.binding_removed(action);
                 ctx.note_carried_out(&task.purpose.object_uid, stored.uid(), stored.resource_version());
                 return match (shrunk, action) {
                     (Shrunk::Disarmed(disarmed), BindingAction::Delete) => second_move(ctx, task, &key, disarmed).await,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    operator::observed::Watched,
+    offboarding::watched::Watched,
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};

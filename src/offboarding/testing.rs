@@ -2,10 +2,10 @@
 
 use super::{clearance::Cleared, identity::Identity, observe::Facts, peers::Asked, record::Record};
 use crate::{
-    alibaba::sts::CallerIdentity,
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
     rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},
 };
+use alibaba_cloud::sts::CallerIdentity;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
     rbac::{BindingKey, LiveBinding, Match, subject::Leaver},
-    uid::Uid,
 };
+use alibaba_cloud::Uid;
 use futures::StreamExt;
 use std::time::{Duration, Instant};
 

@@ -3,24 +3,24 @@
 use super::{
     clients::{self, Clients, ClientsError},
     health::{self, Readiness},
-    leadership::Leadership,
     lease::Elector,
-    observed::{Observed, Watched},
+    metrics::Metrics,
     policies::{Proof, Prover, QUICK_FOR},
     settings::{RunArgs, SettingsError},
+    state_metrics::StateMetrics,
 };
 use crate::{
-    alibaba::{Cloud, CredentialsState},
     api::UserOffboarding,
-    metrics::{METRICS, Outcome},
-    offboarding::{self, context::Context, hold::Hold},
+    observer::Outcome,
+    offboarding::{self, context::Context, hold::Hold, watched::Watched},
     rbac::{
         barrier::Barrier,
+        permit::Leadership,
         subject,
         watch::{BindingIndex, Change},
     },
-    uid::{InvalidUid, Uid},
 };
+use alibaba_cloud::{Cloud, CredentialsState, InvalidUid, Uid};
 use futures::{StreamExt, stream};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -66,7 +66,7 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     /// The cloud's settings or credentials.
     #[error(transparent)]
-    Cloud(#[from] crate::alibaba::SettingsError),
+    Cloud(#[from] alibaba_cloud::SettingsError),
     /// The index of bindings is no longer kept current.
     #[error("the watch of bindings ended; the process exits to be restarted")]
     Index,
@@ -113,14 +113,15 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
     stop_on_signal(leadership.clone())?;
     let index = Arc::new(BindingIndex::new(&args.barrier()));
     let Clients { watch, request, lease } = clients::connect(args.kubeconfig.as_deref()).await?;
-    let cloud = Cloud::connect(&args.cloud()?)?;
+    let metrics = Arc::new(Metrics::default());
+    let cloud = Cloud::connect(&args.cloud()?, metrics.clone())?;
     let listening = TcpListener::bind(args.listen).await;
     let listener = listening.map_err(|source| StartError::Listen {
         address: args.listen,
         source,
     })?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
-    let observed = Observed::new(index.clone(), leadership.clone());
+    let observed = StateMetrics::new(index.clone(), leadership.clone());
     let prover = Prover::new(
         args.policies(request.clone()),
         leadership.clone(),
@@ -131,7 +132,7 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         credentials: cloud.credentials_state(),
         policies: prover.proof(),
     };
-    let mut health = tokio::spawn(health::serve(listener, readiness, observed.clone()));
+    let mut health = tokio::spawn(health::serve(listener, readiness, metrics.registry(), observed.clone()));
     let mut proved = cloud.credentials_state();
     let mut proving = tokio::spawn({
         let cloud = cloud.clone();
@@ -154,7 +155,15 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         let is_fit = move || *credentials.borrow() == CredentialsState::Usable;
         Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone(), is_fit)
     });
-    let context = Context::new(request, cloud, index.clone(), settings, leadership.clone(), prover);
+    let context = Context::new(
+        request,
+        cloud,
+        index.clone(),
+        settings,
+        leadership.clone(),
+        prover,
+        metrics,
+    );
     tokio::select! {
         () = index.synced() => {}
         () = leadership.stopping() => return Ok(()),
@@ -198,7 +207,13 @@ fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
 }
 
 /// Works whenever this process leads, until it is told to stop.
-async fn work(watch: Client, context: Arc<Context>, concurrency: u16, elector: Option<Elector>, observed: Observed) {
+async fn work(
+    watch: Client,
+    context: Arc<Context>,
+    concurrency: u16,
+    elector: Option<Elector>,
+    observed: StateMetrics,
+) {
     let leadership = context.leadership.clone();
     let Some(mut elector) = elector else {
         leadership.alone();
@@ -232,7 +247,7 @@ fn spec_and_conditions(object: &Watched) -> Option<u64> {
 }
 
 /// Reconciles until this process leads no longer, or is told to stop.
-async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: Observed) {
+async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: StateMetrics) {
     let (reader, writer) = reflector::store();
     observed.watch(Some(reader.clone()));
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
@@ -268,7 +283,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         // never ends if it begins before the first list of objects is answered.
         () = leadership.ended() => {}
     }
-    METRICS.index_lag_unknown();
+    measured.observer.index_lag(None);
     observed.watch(None);
 }
 
@@ -312,7 +327,7 @@ async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, R
     } else {
         Outcome::Failed
     };
-    METRICS.reconciled(counted, began.elapsed());
+    ctx.observer.reconciled(counted, began.elapsed());
     outcome
 }
 

@@ -6,14 +6,12 @@
 //! buffers small, and when there are too many, the oldest that has not asked anything makes room for the newest.
 
 use super::{
-    observed::Observed,
+    metrics,
     policies::{Failure, Proof},
+    state_metrics::StateMetrics,
 };
-use crate::{
-    alibaba::CredentialsState,
-    metrics::{self, METRICS},
-    rbac::watch::BindingIndex,
-};
+use crate::rbac::watch::BindingIndex;
+use alibaba_cloud::CredentialsState;
 use axum::{
     Router,
     body::Body,
@@ -56,8 +54,12 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// None at present: a connection that cannot be accepted is waited for.
-pub async fn serve(listener: TcpListener, readiness: Readiness, observed: Observed) -> std::io::Result<()> {
-    let mut registry = METRICS.registry();
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    mut registry: Registry,
+    observed: StateMetrics,
+) -> std::io::Result<()> {
     registry.register_collector(Box::new(observed));
     let registry = Arc::new(registry);
     let app = Router::new()

@@ -12,7 +12,7 @@
 //! The Lease keeps two processes from working against each other. That nothing is lost if they do all the same rests on the
 //! preconditions of each effect, not on the Lease.
 
-use super::leadership::Leadership;
+use crate::rbac::permit::Leadership;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::MicroTime,

@@ -4,10 +4,10 @@
 pub mod clients;
 pub mod controller;
 pub mod health;
-pub mod leadership;
 pub mod lease;
-pub mod observed;
+pub mod metrics;
 pub mod policies;
 #[cfg(test)]
 mod reference;
 pub mod settings;
+pub mod state_metrics;

@@ -5,7 +5,7 @@
 //! own two barrier bindings and a reserved name; and it reads each policy and its binding, and compares them with the ones that it
 //! was built with. A refusal by RBAC, by a webhook or by another policy proves nothing.
 
-use super::leadership::Leadership;
+use crate::rbac::permit::Leadership;
 use crate::{
     api::Reason,
     offboarding::hold::{Again, Hold},
@@ -282,7 +282,7 @@ pub fn is_ours(refusal: &str) -> bool {
 fn words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
-        other => crate::alibaba::chain(other),
+        other => alibaba_cloud::chain(other),
     }
 }
 

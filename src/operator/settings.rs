@@ -1,11 +1,8 @@
 //! Settings: flags and environment variables, completed by what the cluster knows about itself.
 
 use super::policies::Policies;
-use crate::{
-    alibaba::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts},
-    rbac::barrier::BarrierNames,
-    uid::Uid,
-};
+use crate::rbac::barrier::BarrierNames;
+use alibaba_cloud::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts, Uid};
 use clap::Args;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
 use kube::{Api, Client};
@@ -354,6 +351,8 @@ impl RunArgs {
                 elsewhere: " (ALIBABA_CLOUD_STS_REGION, which RRSA sets, is not set either)".to_owned(),
             })?;
         let mut settings = CloudSettings::new(region);
+        settings.user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned();
+        settings.session_name = env!("CARGO_PKG_NAME").to_owned();
         settings.network = self.network;
         settings.endpoints = EndpointOverrides {
             sts: self.sts_endpoint.clone(),

@@ -11,7 +11,7 @@ use super::{
     subject::{Match, UidKey},
     watch::{self, BindingIndex},
 };
-use crate::metrics::METRICS;
+use crate::observer::Observer;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Client,
@@ -72,6 +72,7 @@ pub struct Barrier {
     client: Client,
     index: Arc<BindingIndex>,
     names: BarrierNames,
+    observer: Arc<dyn Observer>,
     passes: Shared<Instant>,
     lists: Shared<Arc<([Half; 2], Instant)>>,
 }
@@ -100,11 +101,12 @@ enum BarrierError {
 
 impl Barrier {
     /// A barrier over `index`; `client` is the one for requests.
-    pub fn new(client: Client, index: Arc<BindingIndex>, names: BarrierNames) -> Self {
+    pub fn new(client: Client, index: Arc<BindingIndex>, names: BarrierNames, observer: Arc<dyn Observer>) -> Self {
         Barrier {
             client,
             index,
             names,
+            observer,
             passes: Shared::default(),
             lists: Shared::default(),
         }
@@ -132,11 +134,11 @@ impl Barrier {
         };
         match self.passes.run(|| self.pass()).await {
             Ok(completed) => {
-                METRICS.barrier_passed(began.elapsed());
+                self.observer.barrier_passed(began.elapsed());
                 Ok(in_half(&|relation| self.index.find(uid, relation), completed))
             }
             Err(error) => {
-                METRICS.barrier_failed();
+                self.observer.barrier_failed();
                 tracing::warn!(%error, "the barrier failed; listing all bindings instead");
                 let list = || async {
                     let halves = watch::list_live(&self.client).await?;
@@ -171,7 +173,7 @@ impl Barrier {
         match written.unwrap_or(Err(BarrierError::NotWritten)) {
             Ok(()) => {}
             Err(error) => {
-                METRICS.index_lag_unknown();
+                self.observer.index_lag(None);
                 return Err(error);
             }
         }
@@ -182,7 +184,8 @@ impl Barrier {
         };
         let seen = tokio::time::timeout(PATIENCE.saturating_sub(began.elapsed()), seen).await;
         // At least so much, if it was not seen.
-        METRICS.index_lag(if seen.is_ok() { written.elapsed() } else { PATIENCE });
+        self.observer
+            .index_lag(Some(if seen.is_ok() { written.elapsed() } else { PATIENCE }));
         seen.map_err(|_| BarrierError::TooSlow)?;
         Ok(Instant::now())
     }

@@ -1,7 +1,7 @@
 //! A binding as the API server returned it.
 
 use super::{
-    managed::{self, Manager, Marks},
+    owner::{self, Manager, Marks},
     subject::{self, Leaver, Whose},
 };
 use serde::{
@@ -218,7 +218,7 @@ impl LiveBinding {
                 .take(SHOWN)
                 .map(|finalizer| finalizer.chars().filter(|c| !c.is_control()).take(128).collect())
                 .collect(),
-            managed_by: managed::manager_of(&Marks {
+            managed_by: owner::manager_of(&Marks {
                 labels: &labels,
                 annotations: &annotations,
                 owner: owner_references.as_deref().and_then(<[_]>::first),
@@ -286,7 +286,7 @@ struct Metadata<'a> {
     #[serde(default, borrow)]
     annotations: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
     #[serde(default)]
-    owner_references: Option<Vec<managed::OwnerReference>>,
+    owner_references: Option<Vec<owner::OwnerReference>>,
     #[serde(default, borrow)]
     managed_fields: Option<&'a RawValue>,
 }

@@ -4,12 +4,12 @@
 //! then on the binding grants the leaver nothing, whatever finalizers it has. The second deletes what names nobody any
 //! more, and orphans what depends on it: nothing but the binding goes.
 
+use super::permit::Permit;
 use super::{
     backup::Stored,
     binding::{self, BindingKey, LiveBinding, MalformedBinding},
     subject::Leaver,
 };
-use crate::operator::leadership::Permit;
 use http::{Method, Request, header};
 use kube::Client;
 use serde_json::json;

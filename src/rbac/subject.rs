@@ -4,7 +4,7 @@
 //! `<uid>-<unix seconds>`, and binds subjects of kind `User` by that name. ServiceAccounts and Groups may be named
 //! with digits too: they are not the RAM user.
 
-use crate::uid::Uid;
+use alibaba_cloud::Uid;
 use std::collections::BTreeSet;
 
 /// The API group of subjects of kind `User` and `Group`.

@@ -7,14 +7,12 @@ use ack_offboarding_e2e::{
     simulator::Record,
     stage::{CLUSTER_ID, OperatorOptions, PATIENCE, condition},
 };
-use ack_offboarding_operator::{
-    rbac::{
-        backup::{self, Entry, Purpose, StoredAction},
-        binding::{BindingKey, BindingKind, LiveBinding},
-        subject::Leaver,
-    },
-    uid::Uid,
+use ack_offboarding_operator::rbac::{
+    backup::{self, Entry, Purpose, StoredAction},
+    binding::{BindingKey, BindingKind, LiveBinding},
+    subject::Leaver,
 };
+use alibaba_cloud::Uid;
 use flate2::{Compression, write::GzEncoder};
 use futures::future::BoxFuture;
 use k8s_openapi::{

@@ -15,10 +15,8 @@ use ack_offboarding_e2e::{
     },
     stage::{CLUSTER_ID, PATIENCE, add_user, condition, user},
 };
-use ack_offboarding_operator::{
-    alibaba::{Cloud, CloudSettings, CredentialsSource, EndpointOverrides, Environment},
-    api::UserOffboardingStatus,
-};
+use ack_offboarding_operator::api::UserOffboardingStatus;
+use alibaba_cloud::{Cloud, CloudSettings, CredentialsSource, EndpointOverrides, Environment};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -462,7 +460,7 @@ async fn the_simulated_purge_deletes_the_binding_it_found_and_no_other() -> anyh
             ack_offboarding_e2e::stage::SECURITY_TOKEN,
         ),
     ]);
-    let ack = Cloud::connect(&settings)?.ack;
+    let ack = Cloud::connect(&settings, std::sync::Arc::new(()))?.ack;
     ack.clean_cluster_user_permissions(CLUSTER_ID, &UID.parse()?, true)
         .await?;
     assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());

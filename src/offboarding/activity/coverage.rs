@@ -12,7 +12,8 @@ use super::{
     record::{AUTHORIZATION, IMPERSONATED, USERNAME},
     timestamp,
 };
-use crate::{alibaba::sls::Index, api::Reason, offboarding::context::Context};
+use crate::{api::Reason, offboarding::context::Context};
+use alibaba_cloud::sls::Index;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{authentication::v1::SelfSubjectReview, rbac::v1::ClusterRoleBinding};
 use kube::{Api, api::PostParams};
@@ -305,7 +306,7 @@ async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) 
     })
 }
 
-pub(super) fn missing_or(place: &Place, error: crate::alibaba::error::ApiError) -> Doubt {
+pub(super) fn missing_or(place: &Place, error: alibaba_cloud::error::ApiError) -> Doubt {
     let Place { project, logstore } = place;
     // Any other 404 says nothing about the logstore.
     let missing = match error.code.as_deref() {

@@ -1,11 +1,8 @@
 //! Counts over time: what SLS says of how many records match, and what of that is believed.
 
 use super::{Doubt, Place, coverage::missing_or, timestamp};
-use crate::{
-    alibaba::sls::{Bucket, Histograms, Progress},
-    api::Reason,
-    offboarding::context::Context,
-};
+use crate::{api::Reason, offboarding::context::Context};
+use alibaba_cloud::sls::{Bucket, Histograms, Progress};
 use futures::{StreamExt, TryStreamExt};
 
 pub(super) const HOUR: i64 = 3_600;

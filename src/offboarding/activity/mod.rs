@@ -14,10 +14,10 @@ pub mod usage;
 
 use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
 use crate::{
-    alibaba::error::{ApiError, ErrorKind},
     api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason, UsageStatus},
     rbac::subject,
 };
+use alibaba_cloud::error::{ApiError, ErrorKind};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 pub use recent::RecentAnswers;
 use record::{Hit, Whose};

@@ -1,11 +1,8 @@
 //! One record of the audit log: is it a request *of* the identity?
 
 use super::{Window, last};
-use crate::{
-    alibaba::sls::Row,
-    rbac::subject::{self, UidKey},
-    uid::Uid,
-};
+use crate::rbac::subject::{self, UidKey};
+use alibaba_cloud::{Uid, sls::Row};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 

@@ -18,12 +18,9 @@ use super::{
     Doubt, Place, Window, histogram,
     record::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
 };
-use crate::{
-    alibaba::sls::{Index, LogQuery, Logs},
-    api::Reason,
-    offboarding::context::Context,
-    uid::Uid,
-};
+use crate::{api::Reason, offboarding::context::Context};
+use alibaba_cloud::Uid;
+use alibaba_cloud::sls::{Index, LogQuery, Logs};
 use futures::StreamExt;
 use std::collections::BTreeSet;
 

@@ -8,10 +8,10 @@ use super::{
     search::{Asked, CONDITIONS},
 };
 use crate::{
-    alibaba::sls::{LogQuery, Row},
     api::{UsageRow, UsageStatus},
     offboarding::context::Context,
 };
+use alibaba_cloud::sls::{LogQuery, Row};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::Value;
 use std::{

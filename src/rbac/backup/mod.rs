@@ -23,7 +23,8 @@ use super::{
     binding::{BindingKey, LiveBinding},
     subject::RBAC_GROUP,
 };
-use crate::{api::GROUP, uid::Uid};
+use crate::api::GROUP;
+use alibaba_cloud::Uid;
 use flate2::{Compression, write::GzEncoder};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::core::ObjectMeta;

@@ -10,8 +10,8 @@ use crate::{
         binding::{BindingKey, BindingKind},
         subject::uid_at_start,
     },
-    uid::Uid,
 };
+use alibaba_cloud::Uid;
 use flate2::read::GzDecoder;
 use k8s_openapi::{
     api::core::v1::ConfigMap,

@@ -2,8 +2,8 @@
 
 use super::{StoredAction, StoredEntry, StoredPart, Unreadable, is_same, read};
 use crate::{
-    operator::leadership::Permit,
     rbac::binding::{BindingKey, LiveBinding},
+    rbac::permit::Permit,
     request_id,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};

@@ -6,7 +6,7 @@ use super::*;
 
 const VECTORS: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../tests/fixtures/sign-vectors.json"
+    "/../crates/alibaba-cloud/tests/fixtures/sign-vectors.json"
 ));
 
 /// The vectors of one scheme, with the request that each signs.

@@ -1,0 +1,289 @@
+//! Whose credentials the calls are signed with: one source, chosen once.
+//!
+//! Never a chain: a source that fails is reported, and nothing else is tried. (A broken RRSA set-up would otherwise
+//! silently become the node's role.) The sources themselves are those of `reqsign-aliyun-oss`.
+
+mod cache;
+mod exchange;
+mod profile;
+
+use std::str::FromStr;
+
+use reqsign_aliyun_oss::{
+    AssumeRoleWithOidcCredentialProvider, ConfigFileCredentialProvider, Credential, EcsRamRoleCredentialProvider,
+    EnvCredentialProvider,
+};
+use reqsign_core::{Context, ProvideCredentialDyn};
+
+pub(crate) use cache::Credentials;
+use exchange::{Exchange, Files};
+
+use super::{
+    endpoints::Endpoint,
+    settings::{Environment, SettingsError, Timeouts},
+    transport::Transport,
+};
+
+/// The operation that exchanges a ServiceAccount's token for a role's credentials.
+pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
+
+/// The "operation" of an error about credentials that no service was asked for.
+pub const LOCAL: &str = "credentials";
+
+const ROLE_ARN: &str = "ALIBABA_CLOUD_ROLE_ARN";
+const PROVIDER_ARN: &str = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN";
+const TOKEN_FILE: &str = "ALIBABA_CLOUD_OIDC_TOKEN_FILE";
+const SESSION_NAME: &str = "ALIBABA_CLOUD_ROLE_SESSION_NAME";
+const KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
+const KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
+const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
+
+/// Where credentials come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum CredentialsSource {
+    /// [`Rrsa`](Self::Rrsa) if its three variables are there, else [`Env`](Self::Env) if its are, else an error.
+    /// Decided once, at start.
+    #[default]
+    Auto,
+    /// RAM Roles for Service Accounts: the pod's OIDC token is exchanged at STS for a role's temporary credentials.
+    /// Takes `ALIBABA_CLOUD_ROLE_ARN`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN` and `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, as ACK's
+    /// pod identity webhook sets them; the token file is read anew each time. STS is where the endpoint settings say,
+    /// whatever `ALIBABA_CLOUD_STS_ENDPOINT` says.
+    Rrsa,
+    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, if temporary,
+    /// `ALIBABA_CLOUD_SECURITY_TOKEN`.
+    Env,
+    /// A profile of the Alibaba Cloud CLI (`~/.aliyun/config.json` or `ALIBABA_CLOUD_CONFIG_FILE`) that holds keys:
+    /// modes `AK` and `StsToken`.
+    Profile {
+        /// Its name; else `ALIBABA_CLOUD_PROFILE`, else the file's current one.
+        name: Option<String>,
+    },
+    /// The RAM role of the ECS instance (the node!), from the metadata service.
+    EcsRole {
+        /// Its name; else `ALIBABA_CLOUD_ECS_METADATA`, else the metadata service says.
+        name: Option<String>,
+    },
+}
+
+impl FromStr for CredentialsSource {
+    type Err = SettingsError;
+
+    /// `Auto`, `Rrsa`, `Env`, `Profile`, `Profile:<name>`, `EcsRole` or `EcsRole:<name>`, in any case but the name's.
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let (kind, name) = match text.split_once(':') {
+            Some((kind, name)) if !name.is_empty() => (kind, Some(name.to_owned())),
+            _ => (text, None),
+        };
+        match (kind.to_ascii_lowercase().as_str(), name) {
+            ("auto", None) => Ok(Self::Auto),
+            ("rrsa", None) => Ok(Self::Rrsa),
+            ("env", None) => Ok(Self::Env),
+            ("profile", name) => Ok(Self::Profile { name }),
+            ("ecsrole", name) => Ok(Self::EcsRole { name }),
+            _ => Err(SettingsError::Credentials(format!(
+                "{text:?} is not one of Auto, Rrsa, Env, Profile[:<name>], EcsRole[:<name>]"
+            ))),
+        }
+    }
+}
+
+/// One chosen source, ready to be asked.
+struct Provider {
+    /// For people: what was asked, in an error.
+    operation: &'static str,
+    target: String,
+    /// Why the source has nothing, when it has nothing.
+    nothing: Nothing,
+    /// Whether the source only ever gives temporary credentials.
+    temporary: bool,
+    provider: Box<dyn ProvideCredentialDyn<Credential = Credential>>,
+}
+
+/// Why a source has no credentials.
+enum Nothing {
+    Known(&'static str),
+    /// The file of the CLI says, for this profile.
+    Profile(Option<String>),
+}
+
+impl Provider {
+    async fn why_nothing(&self, context: &Context) -> String {
+        match &self.nothing {
+            Nothing::Known(why) => (*why).to_owned(),
+            Nothing::Profile(name) => profile::why_none(context, name.as_deref()).await,
+        }
+    }
+}
+
+/// Chooses the source, and checks that what it needs is there.
+pub(crate) fn connect(
+    source: &CredentialsSource,
+    environment: &Environment,
+    session_name: &str,
+    transport: Transport,
+    sts: Endpoint,
+    timeouts: &Timeouts,
+) -> Result<Credentials, SettingsError> {
+    let provider = choose(source, environment, session_name, &sts)?;
+    let mut environment = environment.clone();
+    if matches!(source, CredentialsSource::Profile { name: Some(_) }) {
+        // The provider would let the variable win over the explicit setting.
+        environment = environment.without(PROFILE);
+    }
+    let context = Context::new()
+        .with_file_read(Files)
+        .with_http_send(Exchange::new(transport, sts, timeouts.attempt))
+        .with_env(environment);
+    Ok(Credentials::new(provider, context))
+}
+
+fn choose(
+    source: &CredentialsSource,
+    environment: &Environment,
+    session_name: &str,
+    sts: &Endpoint,
+) -> Result<Provider, SettingsError> {
+    match source {
+        CredentialsSource::Auto => {
+            // One of these two alone is a broken RRSA set-up, not a wish for static keys.
+            if environment.get(PROVIDER_ARN).or(environment.get(TOKEN_FILE)).is_some() {
+                choose(&CredentialsSource::Rrsa, environment, session_name, sts)
+            } else if environment.get(KEY_ID).is_some() {
+                choose(&CredentialsSource::Env, environment, session_name, sts)
+            } else {
+                Err(SettingsError::Credentials(format!(
+                    "set {ROLE_ARN}, {PROVIDER_ARN} and {TOKEN_FILE} (RRSA), or {KEY_ID} and {KEY_SECRET}"
+                )))
+            }
+        }
+        CredentialsSource::Rrsa => {
+            let [role, provider, file] = required(environment, "RRSA", [ROLE_ARN, PROVIDER_ARN, TOKEN_FILE])?;
+            let session = environment.get(SESSION_NAME).unwrap_or(session_name);
+            let oidc = AssumeRoleWithOidcCredentialProvider::new()
+                .with_role_arn(role)
+                .with_oidc_provider_arn(provider)
+                .with_oidc_token_file(file)
+                .with_role_session_name(session)
+                .with_sts_endpoint(sts.url());
+            Ok(Provider {
+                operation: ASSUME_ROLE,
+                target: role.to_owned(),
+                nothing: Nothing::Known("RRSA provided no credentials"),
+                temporary: true,
+                provider: Box::new(oidc),
+            })
+        }
+        CredentialsSource::Env => {
+            required(environment, "the credentials source env", [KEY_ID, KEY_SECRET])?;
+            Ok(Provider {
+                operation: LOCAL,
+                target: "from the environment".into(),
+                nothing: Nothing::Known("set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
+                temporary: false,
+                provider: Box::new(EnvCredentialProvider::new()),
+            })
+        }
+        CredentialsSource::Profile { name } => {
+            let file = ConfigFileCredentialProvider::new();
+            Ok(Provider {
+                operation: LOCAL,
+                target: name.as_ref().map_or("the current CLI profile".to_owned(), |name| {
+                    format!("CLI profile {name}")
+                }),
+                nothing: Nothing::Profile(name.clone()),
+                temporary: false,
+                provider: Box::new(name.iter().fold(file, |file, name| file.with_profile(name))),
+            })
+        }
+        CredentialsSource::EcsRole { name } => {
+            let ecs = EcsRamRoleCredentialProvider::new();
+            Ok(Provider {
+                operation: LOCAL,
+                target: "RAM role of the ECS instance".into(),
+                nothing: Nothing::Known("ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"),
+                temporary: true,
+                provider: Box::new(name.iter().fold(ecs, |ecs, name| ecs.with_role_name(name))),
+            })
+        }
+    }
+}
+
+fn required<'a, const N: usize>(
+    environment: &'a Environment,
+    what: &str,
+    names: [&'static str; N],
+) -> Result<[&'a str; N], SettingsError> {
+    let missing: Vec<&str> = names
+        .iter()
+        .filter(|name| environment.get(name).is_none())
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        Ok(names.map(|name| environment.get(name).unwrap_or_default()))
+    } else {
+        Err(SettingsError::Credentials(format!(
+            "{what} needs {}, which is not set",
+            missing.join(" and ")
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(source: CredentialsSource, set: &[&str]) -> Result<String, String> {
+        let environment = set.iter().map(|name| (name.to_string(), "value")).collect();
+        let sts = Endpoint::parse("STS endpoint", "https://sts.invalid").unwrap();
+        let provider = choose(&source, &environment, "session", &sts).map_err(|error| error.to_string())?;
+        Ok(format!("{} ({})", provider.operation, provider.target))
+    }
+
+    #[test]
+    fn one_source_is_chosen_and_never_another() {
+        let rrsa = &[ROLE_ARN, PROVIDER_ARN, TOKEN_FILE];
+        let keys = &[KEY_ID, KEY_SECRET];
+        let both = [&rrsa[..], keys].concat();
+        assert_eq!(
+            chosen(CredentialsSource::Auto, &both).unwrap(),
+            "AssumeRoleWithOIDC (value)"
+        );
+        assert_eq!(
+            chosen(CredentialsSource::Env, &both).unwrap(),
+            "credentials (from the environment)"
+        );
+        assert_eq!(
+            chosen(CredentialsSource::Auto, keys).unwrap(),
+            "credentials (from the environment)"
+        );
+        for (source, set, missing) in [
+            (CredentialsSource::Auto, &[][..], "ALIBABA_CLOUD_ROLE_ARN"),
+            (
+                CredentialsSource::Auto,
+                &[PROVIDER_ARN, TOKEN_FILE, KEY_ID, KEY_SECRET],
+                "RRSA needs ALIBABA_CLOUD_ROLE_ARN,",
+            ),
+            (CredentialsSource::Auto, &[KEY_ID], "ALIBABA_CLOUD_ACCESS_KEY_SECRET"),
+            (CredentialsSource::Rrsa, keys, "ALIBABA_CLOUD_OIDC_TOKEN_FILE"),
+            (CredentialsSource::Env, rrsa, "ALIBABA_CLOUD_ACCESS_KEY_ID"),
+        ] {
+            let error = chosen(source, set).unwrap_err();
+            assert!(error.contains(missing), "{error}");
+        }
+    }
+
+    #[test]
+    fn sources_have_names() {
+        assert_eq!("rrsa".parse(), Ok(CredentialsSource::Rrsa));
+        assert_eq!(
+            "Profile:Audit".parse(),
+            Ok(CredentialsSource::Profile {
+                name: Some("Audit".into())
+            })
+        );
+        assert_eq!("EcsRole".parse(), Ok(CredentialsSource::EcsRole { name: None }));
+        assert!("rrsa:x".parse::<CredentialsSource>().is_err());
+        assert!("".parse::<CredentialsSource>().is_err());
+    }
+}

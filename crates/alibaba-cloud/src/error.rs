@@ -1,0 +1,238 @@
+//! The one error of every cloud call: what was attempted, on what, what the service said, and what kind of failure it
+//! is.
+
+use std::{fmt, time::Duration};
+
+use super::codes::{self, Code};
+
+/// The services that are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Security Token Service, 2015-04-01.
+    Sts,
+    /// Identity Management Service, 2019-08-15.
+    Ims,
+    /// Resource Access Management, 2015-05-01.
+    Ram,
+    /// Container Service, 2015-12-15.
+    Ack,
+    /// Simple Log Service, 0.6.0.
+    Sls,
+}
+
+impl Service {
+    /// The short name, in lower case: a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Service::Sts => "sts",
+            Service::Ims => "ims",
+            Service::Ram => "ram",
+            Service::Ack => "cs",
+            Service::Sls => "sls",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Service::Sts => "STS",
+            Service::Ims => "IMS",
+            Service::Ram => "RAM",
+            Service::Ack => "CS",
+            Service::Sls => "SLS",
+        })
+    }
+}
+
+/// What to do about a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// What was asked for is not there: user, role, project, logstore, index.
+    NotFound,
+    /// CS says that there is no such cluster (`ErrorClusterNotFound`).
+    ClusterNotFound,
+    /// The caller may not do this, by RAM policy or by the cluster's RBAC. A person must grant it.
+    Forbidden,
+    /// Too many calls; see `retry_after`.
+    Throttled,
+    /// The service is changing the same thing for another call; nothing was done. The same call may succeed in some seconds.
+    Conflict,
+    /// The operator's own limit of calls is reached; nothing was sent. See `retry_after`.
+    Budget,
+    /// The operator's own credentials are missing, wrong, expired or not accepted.
+    Credentials,
+    /// The service failed (5xx).
+    Server,
+    /// No connection, or it broke before the answer was complete. Whether the call took effect is not known.
+    Connection,
+    /// No answer in time. Whether the call took effect is not known.
+    TimedOut,
+    /// The answer is not what the API promises: HTML, empty, truncated, too large, of another shape.
+    Malformed,
+    /// The service refused the call for a reason of its own (any other 4xx, and every code that is not known), or it could not be built.
+    Rejected,
+}
+
+impl ErrorKind {
+    /// The name: a metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::NotFound => "NotFound",
+            ErrorKind::ClusterNotFound => "ClusterNotFound",
+            ErrorKind::Forbidden => "Forbidden",
+            ErrorKind::Throttled => "Throttled",
+            ErrorKind::Conflict => "Conflict",
+            ErrorKind::Budget => "Budget",
+            ErrorKind::Credentials => "Credentials",
+            ErrorKind::Server => "Server",
+            ErrorKind::Connection => "Connection",
+            ErrorKind::TimedOut => "TimedOut",
+            ErrorKind::Malformed => "Malformed",
+            ErrorKind::Rejected => "Rejected",
+        }
+    }
+}
+
+/// A failed call.
+///
+/// Guarantees: `message` is at most [`MESSAGE_LIMIT`] characters and a `Display` a few hundred; neither holds a
+/// control character, a secret, a token, a signature, or the string to sign that a service echoes when it disagrees
+/// with a signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// Whom we asked.
+    pub service: Service,
+    /// The operation's name in the API.
+    pub operation: &'static str,
+    /// On what, as in `user 259083957089437690`; empty if there is nothing to name.
+    pub target: Box<str>,
+    /// The class of the failure.
+    pub kind: ErrorKind,
+    /// The HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The service's error code, verbatim.
+    pub code: Option<Box<str>>,
+    /// The service's message, cleaned; or, without an answer, what went wrong.
+    pub message: Box<str>,
+    /// What to quote to Alibaba Cloud's support.
+    pub request_id: Option<Box<str>>,
+    /// The service's hint when to come back; at most a minute.
+    pub retry_after: Option<Duration>,
+}
+
+/// The most characters of a service's message that are kept.
+pub const MESSAGE_LIMIT: usize = 300;
+
+impl ApiError {
+    /// Whether the same call may succeed if it is simply made again: throttled, another change, 5xx, no
+    /// connection, no answer.
+    ///
+    /// Says nothing about whether it is *safe* to repeat: the purge is not.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Throttled
+                | ErrorKind::Conflict
+                | ErrorKind::Server
+                | ErrorKind::Connection
+                | ErrorKind::TimedOut
+        )
+    }
+
+    /// What is known of the service's code. None if it gave none, or one that is not known.
+    pub fn known(&self) -> Option<&'static Code> {
+        codes::find(self.service, self.code.as_deref()?)
+    }
+
+    /// Whether the service's code is this one.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// Whether the service that was asked says that there is no such user or role. The kind tells it from the
+    /// operator's own role that is not there, which STS reports with the same code while credentials are fetched.
+    pub fn says_no_entity(&self) -> bool {
+        self.kind == ErrorKind::NotFound
+            && self
+                .code
+                .as_deref()
+                .is_some_and(|code| code.starts_with("EntityNotExist"))
+    }
+
+    /// Whether the service did not accept the time of the request: it allows 15 minutes of difference.
+    pub fn is_about_the_clock(&self) -> bool {
+        let is_late = |code: &str| code.starts_with("InvalidTimeStamp") || code == "RequestTimeExpired";
+        self.code.as_deref().is_some_and(is_late)
+    }
+
+    /// Whether SLS says that the query names a field without an index.
+    /// Source: "key (...) is not config as key value config", in the query syntax page's FAQ.
+    pub fn is_unindexed_field(&self) -> bool {
+        self.service == Service::Sls && self.message.contains("is not config as key value config")
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.service, self.operation)?;
+        if !self.target.is_empty() {
+            write!(f, " ({})", self.target)?;
+        }
+        f.write_str(match self.kind {
+            ErrorKind::NotFound => ": not found",
+            ErrorKind::ClusterNotFound => ": no such cluster",
+            ErrorKind::Forbidden => ": forbidden",
+            ErrorKind::Throttled => ": throttled",
+            ErrorKind::Conflict => ": another change is in progress",
+            ErrorKind::Budget => ": not sent",
+            ErrorKind::Credentials if self.is_about_the_clock() => {
+                ": the clocks of the operator and the service differ"
+            }
+            ErrorKind::Credentials => ": the operator's credentials do not work",
+            ErrorKind::Server => ": the service failed",
+            ErrorKind::Connection => ": no connection",
+            ErrorKind::TimedOut => ": no answer in time",
+            ErrorKind::Malformed => ": cannot understand the answer",
+            ErrorKind::Rejected => ": rejected",
+        })?;
+        match (&self.code, self.message.is_empty()) {
+            (Some(code), false) => write!(f, ": {code}: {}", self.message)?,
+            (Some(code), true) => write!(f, ": {code}")?,
+            (None, false) => write!(f, ": {}", self.message)?,
+            (None, true) => {}
+        }
+        match (self.status, &self.request_id) {
+            (Some(status), Some(id)) => write!(f, " (HTTP {status}, request {id})"),
+            (Some(status), None) => write!(f, " (HTTP {status})"),
+            (None, Some(id)) => write!(f, " (request {id})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_reads_as_one_sentence() {
+        let error = ApiError {
+            service: Service::Ack,
+            operation: "GetClusterAuditProject",
+            target: "cluster c1".into(),
+            kind: ErrorKind::Forbidden,
+            status: Some(403),
+            code: Some("StatusForbidden".into()),
+            message: "RAM policy Forbidden".into(),
+            request_id: Some("R-1".into()),
+            retry_after: None,
+        };
+        assert_eq!(
+            error.to_string(),
+            "CS GetClusterAuditProject (cluster c1): forbidden: StatusForbidden: RAM policy Forbidden (HTTP 403, request R-1)"
+        );
+    }
+}
