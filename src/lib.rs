@@ -15,6 +15,7 @@
 //! it needs before first use, know both.
 
 pub mod api;
+pub mod api_message;
 #[cfg(feature = "operator")]
 pub mod doctor;
 pub mod observer;

@@ -4,7 +4,7 @@ use super::{cloud::or_try_again, report::Check};
 use crate::{
     api::{ActivityCheck, Reason},
     offboarding::{
-        activity::{self, Doubt, Place, coverage},
+        activity::{self, Inconclusive, LogstoreRef, coverage},
         context::Context,
     },
 };
@@ -19,7 +19,7 @@ pub(super) fn untried(why: &str) -> [Check; 3] {
 }
 
 /// Checks the audit log as an offboarding would, and the place where it is, if it has one.
-pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
+pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<LogstoreRef>) {
     let place = match coverage::place(ctx).await {
         Ok(place) => place,
         Err(doubt) => {
@@ -27,7 +27,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
             return ([failed(ON, &doubt), indexed, covers], None);
         }
     };
-    let Place { project, logstore } = &place;
+    let LogstoreRef { project, logstore } = &place;
     let days = ActivityCheck::default().window_days;
     let window = activity::window(days);
     let coverage::Examined { index, covered } = coverage::examine(ctx, &place, window).await;
@@ -63,7 +63,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<Place>) {
     ([on, indexed, covers], Some(place))
 }
 
-fn failed(check: &str, doubt: &Doubt) -> Check {
+fn failed(check: &str, doubt: &Inconclusive) -> Check {
     let trouble = doubt.trouble.as_ref();
     // What it follows from has a check of its own.
     if let Some(trouble) = trouble.filter(|trouble| trouble.forbidden || trouble.cluster_not_found) {

@@ -4,7 +4,7 @@ use super::{
     audit,
     report::{Check, Outcome},
 };
-use crate::offboarding::{activity::Place, context::Context, hold};
+use crate::offboarding::{activity::LogstoreRef, context::Context, outcome};
 use alibaba_cloud::{
     Cloud, Uid,
     ack::Grant,
@@ -65,7 +65,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
             caller
         }
         Err(error) if error.is_about_the_clock() => {
-            checks.push(Check::failed(CLOCK, &error, hold::advice(&error)));
+            checks.push(Check::failed(CLOCK, &error, outcome::advice(&error)));
             checks.push(Check::untried(CREDENTIALS, "the clock is wrong"));
             checks.push(Check::untried("account, RAM actions, audit log", "the clock is wrong"));
             return checks;
@@ -157,7 +157,7 @@ impl Down<'_> {
         if self.has(error.service) {
             return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
         }
-        Check::failed(check, error, or_try_again(hold::advice(error)))
+        Check::failed(check, error, or_try_again(outcome::advice(error)))
     }
 
     /// An action was tried; that there is no such user or role is an answer too.
@@ -321,14 +321,14 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
     }
 }
 
-async fn logs(ctx: &Context, down: Down<'_>, place: Option<&Place>) -> Vec<Check> {
+async fn logs(ctx: &Context, down: Down<'_>, place: Option<&LogstoreRef>) -> Vec<Check> {
     let names = [
         "log:GetLogStore",
         "log:GetIndex",
         "log:GetLogStoreHistogram",
         "log:GetLogStoreLogs",
     ];
-    let Some(Place { project, logstore }) = place else {
+    let Some(LogstoreRef { project, logstore }) = place else {
         return names
             .map(|name| Check::untried(action(name), "it is not known where the audit log is"))
             .into();

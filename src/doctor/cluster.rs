@@ -3,6 +3,7 @@
 use super::report::{Check, Outcome};
 use crate::{
     api::UserOffboarding,
+    api_message::api_message,
     operator::{
         policies::{self, Policy, Seen},
         settings::{PROFILE, RunArgs},
@@ -173,7 +174,7 @@ pub async fn api_server(client: &Client) -> (Check, bool) {
             }
         }
         Err(error) => {
-            let found = format!("it does not answer: {}", words(&error));
+            let found = format!("it does not answer: {}", api_message(&error));
             let fix = "Check its address in the kubeconfig, and that the network policies let the pod reach it.";
             (Check::failed(name, found, fix), false)
         }
@@ -205,15 +206,6 @@ pub async fn checks(client: &Client, args: &RunArgs) -> Vec<Check> {
     checks
 }
 
-/// The words of a failed request that a person needs.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
-        // With its causes: which address, and what happened there.
-        other => alibaba_cloud::chain(other),
-    }
-}
-
 /// Whether RBAC refused it: the permission's own check says so.
 fn is_by_rbac(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.is_forbidden() && status.message.contains("is forbidden: User \""))
@@ -230,7 +222,7 @@ async fn identity(client: &Client, namespace: &str) -> Check {
             let fix = "Check the token in the kubeconfig, or the pod's ServiceAccount.";
             return Check::failed(
                 name,
-                format!("the API server did not identify the caller: {}", words(&error)),
+                format!("the API server did not identify the caller: {}", api_message(&error)),
                 fix,
             );
         }
@@ -257,8 +249,8 @@ async fn crd(client: &Client) -> Check {
             let fix = "Install it: crds.install=true in the Helm chart, or kubectl apply -f crds/.";
             Check::failed(name, "the cluster does not know the kind UserOffboarding", fix)
         }
-        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
-        Err(error) => Check::failed(name, words(&error), LOOK),
+        Err(error) if is_by_rbac(&error) => Check::untried(name, api_message(&error)),
+        Err(error) => Check::failed(name, api_message(&error), LOOK),
     }
 }
 
@@ -272,7 +264,7 @@ async fn permitted(client: &Client, needed: Vec<(&'static str, Vec<Permission>)>
         let reviews: Vec<_> = stream::iter(reviews).buffered(PARALLEL).collect().await;
         let name = format!("permission to {purpose}");
         if let Some(error) = reviews.iter().find_map(|(_, allowed)| allowed.as_ref().err()) {
-            return Check::failed(name, words(error), LOOK);
+            return Check::failed(name, api_message(error), LOOK);
         }
         let refused: Vec<String> = reviews
             .iter()
@@ -361,7 +353,7 @@ async fn barrier(client: &Client, args: &RunArgs) -> Check {
     });
     match everywhere.or(here) {
         None => Check::ok(name, "both bindings exist and can be annotated (dry run)"),
-        Some((_, error)) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Some((_, error)) if is_by_rbac(&error) => Check::untried(name, api_message(&error)),
         // What is tried, the policy lets pass: something changes it on its way.
         Some((which, kube::Error::Api(status))) if policies::is_ours(&status.message) => Check::failed(
             name,
@@ -374,7 +366,7 @@ async fn barrier(client: &Client, args: &RunArgs) -> Check {
         Some((which, error)) => {
             let found = format!(
                 "{which} cannot be annotated, so the operator lists all bindings for each question: {}",
-                words(&error)
+                api_message(&error)
             );
             Check::failed(name, found, RESTORE)
         }
@@ -402,12 +394,12 @@ async fn backups(client: &Client, namespace: &str) -> Check {
             name,
             format!("a ConfigMap can be stored in namespace {namespace} (dry run)"),
         ),
-        Err(error) if is_by_rbac(&error) => Check::untried(name, words(&error)),
+        Err(error) if is_by_rbac(&error) => Check::untried(name, api_message(&error)),
         Err(error) => Check::failed(
             name,
             format!(
                 "no ConfigMap can be stored in namespace {namespace} (dry run): {}",
-                words(&error)
+                api_message(&error)
             ),
             "Create the namespace, or exempt the operator's ServiceAccount from the policy named here.",
         ),

@@ -4,14 +4,15 @@ use super::{
     budget,
     context::Context,
     decide::Clearance,
-    hold::{self, Again, Hold, Stop},
+    journal::Journal,
     observe::{self, Facts},
+    outcome::{self, Blocked, Interrupted, Requeue},
     peers::Asked,
     plan::{self, Item, Plan},
-    record::Record,
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
+    api_message::api_message,
     rbac::{
         BindingKey, LiveBinding, Match,
         backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
@@ -54,7 +55,7 @@ pub struct Backup {
 ///
 /// # Errors
 /// When something could not be stored, or does not read back as it was written. Nothing was removed then.
-pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &Plan) -> Result<Backup, Stop> {
+pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Journal, plan: &Plan) -> Result<Backup, Interrupted> {
     let removable = plan
         .items
         .iter()
@@ -69,9 +70,9 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Record, plan: &
 ///
 /// # Errors
 /// As for [`back_up`]; and when one of them cannot be stored.
-pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Record) -> Result<(), Stop> {
+pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
     let key = task.leaver.key();
-    let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
+    let failed = |e: kube::Error| outcome::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
     let found = ctx.barrier.current(key, &relations).await.map_err(failed)?.keys;
     let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
@@ -114,7 +115,12 @@ pub fn purpose(facts: &Facts, plan_digest: &str, clearance: &Clearance) -> Purpo
 ///
 /// # Errors
 /// As for [`back_up`].
-pub async fn store_items(ctx: &Context, task: Task<'_>, record: &mut Record, items: Vec<Item>) -> Result<Backup, Stop> {
+pub async fn store_items(
+    ctx: &Context,
+    task: Task<'_>,
+    record: &mut Journal,
+    items: Vec<Item>,
+) -> Result<Backup, Interrupted> {
     let mut backup = Backup::default();
     let mut new = Vec::new();
     for item in items {
@@ -165,7 +171,7 @@ struct Done {
 }
 
 /// Stores bindings, a part at a time or a few, and takes the parts into the record.
-async fn store(ctx: &Context, task: Task<'_>, record: &mut Record, wanted: Vec<Wanted>) -> Result<Done, Stop> {
+async fn store(ctx: &Context, task: Task<'_>, record: &mut Journal, wanted: Vec<Wanted>) -> Result<Done, Interrupted> {
     let sizes: Vec<usize> = wanted.iter().map(|one| one.binding.bytes).collect();
     let mut wanted = wanted.into_iter();
     let groups: Vec<Vec<Wanted>> = backup::split(&sizes)
@@ -193,14 +199,14 @@ async fn store(ctx: &Context, task: Task<'_>, record: &mut Record, wanted: Vec<W
     failed.map_or(Ok(all), Err)
 }
 
-async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Stop> {
+async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Interrupted> {
     let _room = ctx.room_for(group.iter().map(|one| one.binding.bytes).sum()).await;
     let mut done = Done::default();
     let mut entries = Vec::new();
     for one in group {
         let key = one.binding.key.clone();
         let read = effects::fetch(&ctx.client, &key, task.leaver).await;
-        let Some((binding, text)) = read.map_err(|error| Stop::Hold(observe::unreadable(error)))? else {
+        let Some((binding, text)) = read.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? else {
             // Nothing is left to store.
             continue;
         };
@@ -252,30 +258,22 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
     Ok(done)
 }
 
-fn changes(key: &BindingKey) -> Hold {
+fn changes(key: &BindingKey) -> Blocked {
     let message = format!("{key} changed while it was backed up. The operator retries automatically.");
-    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+    Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
 /// What a person needs of a ConfigMap that could not be stored.
 pub fn said(error: &StoreError) -> String {
     match error {
-        StoreError::Create { name, source } => format!("creating ConfigMap {name} failed: {}", words(source)),
-        StoreError::Read { name, source } => format!("reading ConfigMap {name} back failed: {}", words(source)),
+        StoreError::Create { name, source } => format!("creating ConfigMap {name} failed: {}", api_message(source)),
+        StoreError::Read { name, source } => format!("reading ConfigMap {name} back failed: {}", api_message(source)),
         StoreError::Differs(error) => error.to_string(),
     }
 }
 
-/// What a person needs of an error: the API server's own words, without the answer's other fields.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
-        other => other.to_string(),
-    }
-}
-
 /// The hold for a ConfigMap that could not be stored, by its cause; `attempt` says what was tried.
-pub fn not_stored(error: &StoreError, attempt: &str) -> Hold {
+pub fn not_stored(error: &StoreError, attempt: &str) -> Blocked {
     let what = said(error);
     let (reason, advice) = match refusal(error) {
         Some(Refusal::Right) => (
@@ -298,7 +296,7 @@ pub fn not_stored(error: &StoreError, attempt: &str) -> Hold {
     let message = format!(
         "{attempt}: {what}. The operator removes nothing until this is stored. {advice} The operator retries automatically."
     );
-    Hold::new(reason, Again::Backoff, message).about(Condition::BackedUp, Is::False)
+    Blocked::new(reason, Requeue::Backoff, message).about(Condition::BackedUp, Is::False)
 }
 
 /// Who refused to store a ConfigMap.
@@ -327,7 +325,7 @@ fn refusal(error: &StoreError) -> Option<Refusal> {
 }
 
 /// The hold for bindings that stay because they could not be stored; the others are removed.
-pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Hold> {
+pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Blocked> {
     let (first, rest) = too_large.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
@@ -338,35 +336,35 @@ pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Hold> {
          purged, because ACK's purge would also remove the remaining binding. Save the binding elsewhere, then take the leaver out of it: {}",
         by_hand::command(&first.key, &first.uid, leaver)
     );
-    Some(Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False))
+    Some(Blocked::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False))
 }
 
-fn lookalike_too_large(one: &TooLarge) -> Hold {
+fn lookalike_too_large(one: &TooLarge) -> Blocked {
     let message = format!(
         "{one}. It does not belong to the leaver, but contains the UID's name as another kind of subject, and ACK's purge might \
          remove it. So the operator does not ask ACK to purge the kubeconfig. The leaver's bindings are removed. Save this \
          binding elsewhere and rename or remove the subject with the UID's name, or set kubeconfig: Keep."
     );
-    Hold::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False)
+    Blocked::recheck(Reason::BindingTooLarge, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap that does not hold what was written to it.
-pub fn verify_failed(config_map: &str, what: &str) -> Hold {
+pub fn verify_failed(config_map: &str, what: &str) -> Blocked {
     let message = format!(
         "ConfigMap {config_map} does not contain the backup that was written to it: {what}. The operator removes nothing without \
          a backup. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \
          described in docs/operations.md. The operator then backs up the remaining bindings again; it checks every hour."
     );
-    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
 
 /// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
 /// known then.
-pub fn unreadable(error: &Unreadable) -> Hold {
+pub fn unreadable(error: &Unreadable) -> Blocked {
     let message = format!(
         "{error}. It has the labels of a backup of this UserOffboarding, and the operator does nothing more while it cannot read \
          the record of what was done. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
          a copy, and remove it as described in docs/operations.md. The operator checks again every hour."
     );
-    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -2,9 +2,9 @@
 //! Pure; judged by the record, which a restart keeps.
 
 use super::{
-    hold::{Again, Hold},
+    journal::Journal,
+    outcome::{Blocked, Requeue},
     plan::Plan,
-    record::Record,
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -26,7 +26,7 @@ const BYTES_OF_A_NAMESPACE: usize = 48 << 20;
 
 /// Takes out of the plan what would go beyond the budget, which is `parts` ConfigMaps and the bytes above, and gives the hold that says so, for when the rest is done. A
 /// namespace that has used up its share does not keep the others from going.
-pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Plan, Option<Hold>) {
+pub fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Plan, Option<Blocked>) {
     let lately: Vec<&StoredPart> = record
         .parts
         .iter()
@@ -58,7 +58,7 @@ pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Pla
             within.push(item);
         }
     }
-    let hold = beyond
+    let blocked = beyond
         .first()
         .map(|first| spent(&first.binding.key, beyond.len() - 1, &lately, all, now));
     (
@@ -67,12 +67,12 @@ pub fn within(plan: Plan, record: &Record, now: Timestamp, parts: usize) -> (Pla
             items: within,
             purges,
         },
-        hold,
+        blocked,
     )
 }
 
 /// The hold, if what stays cannot be backed up before ACK's purge any more: `kept` are its bindings.
-pub fn for_kept(kept: &[LiveBinding], record: &Record, now: Timestamp, parts: usize) -> Option<Hold> {
+pub fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
     let first = kept.first()?;
     let lately: Vec<&StoredPart> = record
         .parts
@@ -88,7 +88,7 @@ pub fn for_kept(kept: &[LiveBinding], record: &Record, now: Timestamp, parts: us
     (lately.len() >= parts || all > BYTES).then(|| spent(&first.key, kept.len() - 1, &lately, all, now))
 }
 
-fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, now: Timestamp) -> Hold {
+fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, now: Timestamp) -> Blocked {
     let oldest = lately.iter().map(|part| part.created).min().unwrap_or(now);
     let free = oldest.checked_add(LATELY).unwrap_or(now);
     let wait = free.duration_since(now).unsigned_abs().max(Duration::from_secs(1));
@@ -104,9 +104,9 @@ fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, no
         lately.len(),
         all as f64 / f64::from(1 << 20),
     );
-    Hold {
-        again: Again::After(wait),
-        ..Hold::recheck(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
+    Blocked {
+        again: Requeue::After(wait),
+        ..Blocked::recheck(Reason::BudgetSpent, message).about(Condition::BindingsRemoved, Is::False)
     }
 }
 
@@ -154,11 +154,11 @@ mod tests {
                 vec![entry(&plan.items[0].binding.key, namespace, bytes)],
             )
         };
-        let record: Record = (0..parts).map(part).collect();
-        let (plan, hold) = within(plan, &record, facts.now, PARTS);
+        let record: Journal = (0..parts).map(part).collect();
+        let (plan, blocked) = within(plan, &record, facts.now, PARTS);
         (
             plan.items.len(),
-            hold.is_some_and(|hold| hold.reason == Reason::BudgetSpent),
+            blocked.is_some_and(|blocked| blocked.reason == Reason::BudgetSpent),
         )
     }
 

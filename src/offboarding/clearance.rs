@@ -6,8 +6,8 @@
 use super::{
     context::Context,
     decide::Clearance,
-    hold::{self, Again, Hold, Stop},
     observe::Facts,
+    outcome::{self, Blocked, Interrupted, Requeue},
     plan::Plan,
     report::Report,
 };
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, time::Duration};
 pub const ITEMS_AT_MOST: usize = 10_000;
 
 /// Takes out of the plan what is more than that; and the hold for when the rest is done: it comes in the next pass.
-pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
+pub fn within(mut plan: Plan) -> (Plan, Option<Blocked>) {
     let Some(more) = plan.items.len().checked_sub(ITEMS_AT_MOST).filter(|more| *more > 0) else {
         return (plan, None);
     };
@@ -32,8 +32,8 @@ pub fn within(mut plan: Plan) -> (Plan, Option<Hold>) {
         "The first {} are removed. {more} more name the UID and are removed next.",
         super::plan::bindings(ITEMS_AT_MOST)
     );
-    let hold = Hold::new(Reason::InProgress, Again::After(NEXT_PASS), message);
-    (plan, Some(hold.about(Condition::BindingsRemoved, Is::False)))
+    let blocked = Blocked::new(Reason::InProgress, Requeue::After(NEXT_PASS), message);
+    (plan, Some(blocked.about(Condition::BindingsRemoved, Is::False)))
 }
 
 /// When the next pass begins.
@@ -76,13 +76,13 @@ impl Cleared {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Cleared, Stop> {
+pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
     let Some(run) = status.clearance.clone() else {
         return Ok(Cleared::default());
     };
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let map = api.get_opt(&run.list).await;
-    let map = map.map_err(|e| hold::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
+    let map = map.map_err(|e| outcome::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
     let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
     let items = list.filter(|list| digest(list) == run.items_digest);
     if items.is_none() {
@@ -113,7 +113,7 @@ pub async fn write(
     planned: &BTreeSet<String>,
     plan: &Plan,
     clearance: &Clearance,
-) -> Result<(), Stop> {
+) -> Result<(), Interrupted> {
     // Also when the list is written already: what is left of this run is changed in this reconcile.
     ctx.prover.demand().await?;
     let decision = clearance.decision();
@@ -168,16 +168,16 @@ fn new_run_id() -> String {
     hex::encode(bytes)
 }
 
-fn not_as_written(config_map: &str) -> Hold {
+fn not_as_written(config_map: &str) -> Blocked {
     let message = format!(
         "ConfigMap {config_map} does not contain the list of bindings and kubeconfig that was written to it. The operator removes \
          nothing without that list. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \
          described in docs/operations.md. The operator checks again every hour."
     );
-    Hold::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
+    Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
 
-fn not_written(error: &backup::StoreError) -> Hold {
+fn not_written(error: &backup::StoreError) -> Blocked {
     super::backup::not_stored(
         error,
         "Cannot store the list of bindings and kubeconfig that passed the checks",

@@ -2,8 +2,8 @@
 
 use super::{
     context::Context,
-    hold::{Again, Hold, Stop},
     observe::{self, Facts},
+    outcome::{Blocked, Interrupted, Requeue},
     purge::Purge,
     report::Report,
     verify,
@@ -14,11 +14,11 @@ use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 ///
 /// # Errors
 /// When ACK still reports a kubeconfig, or a binding appeared since the purge.
-pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Stop> {
+pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
     if purge == Purge::Accepted {
         let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
             trouble
-                .hold("ACK accepted the purge; whether it is complete is not known yet.")
+                .blocked("ACK accepted the purge; whether it is complete is not known yet.")
                 .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
         })?;
         report.kubeconfig(state);
@@ -27,8 +27,8 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
                 "No binding is left. ACK accepted the purge but still reports the kubeconfig as {state:?}. The operator checks \
                  the state until it is Removed, and requests the purge again if that takes longer than the recheck interval."
             );
-            let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
-            return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
+            let blocked = Blocked::new(Reason::NotConfirmed, Requeue::Backoff, message);
+            return Err(blocked.about(Condition::KubeconfigPurged, Is::Unknown).into());
         }
     }
     if purge == Purge::NothingToPurge {

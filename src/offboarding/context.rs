@@ -4,11 +4,11 @@
 
 use super::{
     activity::{
-        Place, RecentAnswers,
+        LogstoreRef, RecentAnswers,
         coverage::{Day, Own},
     },
     consequences::Creators,
-    hold::{self, Again, Hold, Stop, Trouble},
+    outcome::{self, Blocked, Interrupted, QueryError, Requeue},
     peers::Asked,
     runs::Runs,
     watched::Watched,
@@ -247,11 +247,11 @@ impl Context {
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn objects_for(&self, uid: &Uid) -> Result<Vec<Watched>, Stop> {
+    pub async fn objects_for(&self, uid: &Uid) -> Result<Vec<Watched>, Interrupted> {
         let api: Api<Watched> = Api::all(self.client.clone());
         let listed = api.list(&of_uid(uid)).await;
         Ok(listed
-            .map_err(|e| hold::api_server(&e, "Cannot list the UserOffboardings of the UID"))?
+            .map_err(|e| outcome::api_server(&e, "Cannot list the UserOffboardings of the UID"))?
             .items)
     }
 
@@ -271,7 +271,7 @@ impl Context {
     ///
     /// # Errors
     /// When STS does not answer.
-    pub async fn caller(&self) -> Result<CallerIdentity, Trouble> {
+    pub async fn caller(&self) -> Result<CallerIdentity, QueryError> {
         Ok(self.caller.get(|| self.cloud.sts.get_caller_identity()).await?)
     }
 
@@ -279,7 +279,7 @@ impl Context {
     ///
     /// # Errors
     /// When ACK does not answer, or does not know it.
-    pub async fn cluster_exists(&self) -> Result<(), Trouble> {
+    pub async fn cluster_exists(&self) -> Result<(), QueryError> {
         let known = self.cluster_known.get_or_try_init(|| async {
             self.cloud
                 .ack
@@ -294,7 +294,7 @@ impl Context {
     ///
     /// # Errors
     /// When RAM does not answer.
-    pub async fn role_name(&self, id: &Uid) -> Result<Option<String>, Trouble> {
+    pub async fn role_name(&self, id: &Uid) -> Result<Option<String>, QueryError> {
         let list = || async { self.cloud.ram.list_roles().await.map(Arc::new) };
         let roles = self.roles.get(list).await?;
         Ok(roles
@@ -307,21 +307,21 @@ impl Context {
     /// others for its UID the same? A list of them may be half a second old. The permit is kept until the effect has ended.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if one of them was edited, deleted, or made since, or if another process may lead.
-    pub async fn still_wanted(&self, asked: &Asked) -> Result<Permit, Stop> {
+    /// [`Interrupted::Superseded`] if one of them was edited, deleted, or made since, or if another process may lead.
+    pub async fn still_wanted(&self, asked: &Asked) -> Result<Permit, Interrupted> {
         let api: Api<UserOffboarding> = Api::all(self.client.clone());
         self.has_no_other(&api, asked).await?;
         let own = api.get_metadata_opt(&asked.name).await?;
         // Last, when the answer is in: this is what must be true at the moment of the effect.
         match own.is_some_and(|own| asked.has(&own.metadata)) {
             true => self.permit(),
-            false => Err(Stop::Superseded),
+            false => Err(Interrupted::Superseded),
         }
     }
 
     /// Lists the objects for the UID again, once for all that need it at the moment. A current list takes the API server up to a tenth
     /// of a second, whatever it holds: its cache asks etcd for its progress ten times a second.
-    async fn has_no_other(&self, api: &Api<UserOffboarding>, asked: &Asked) -> Result<(), Stop> {
+    async fn has_no_other(&self, api: &Api<UserOffboarding>, asked: &Asked) -> Result<(), Interrupted> {
         let mut listed = asked.listed.lock().await;
         if listed.elapsed() < LISTED_LATELY {
             return Ok(());
@@ -329,7 +329,7 @@ impl Context {
         let began = Instant::now();
         let live = api.list_metadata(&of_uid(&asked.uid)).await?;
         if !asked.is_by(live.iter().map(|object| &object.metadata)) {
-            return Err(Stop::Superseded);
+            return Err(Interrupted::Superseded);
         }
         *listed = began;
         Ok(())
@@ -338,29 +338,29 @@ impl Context {
     /// Permission for one effect, at this moment.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if another process may lead, or this one is to stop; the hold if the admission policies are not proved to be
+    /// [`Interrupted::Superseded`] if another process may lead, or this one is to stop; the hold if the admission policies are not proved to be
     /// in force.
-    pub fn permit(&self) -> Result<Permit, Stop> {
+    pub fn permit(&self) -> Result<Permit, Interrupted> {
         match self.leadership.permit() {
             Some(permit) => Ok(permit),
-            None if self.leadership.is_proved() => Err(Stop::Superseded),
-            None => Err(self.prover.hold().into()),
+            None if self.leadership.is_proved() => Err(Interrupted::Superseded),
+            None => Err(self.prover.blocked().into()),
         }
     }
 
     /// Permission to change something that is not an effect on the cluster's access: the status.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if another process may lead, or this one is to stop.
-    pub fn permit_report(&self) -> Result<InHand, Stop> {
-        self.leadership.permit_report().ok_or(Stop::Superseded)
+    /// [`Interrupted::Superseded`] if another process may lead, or this one is to stop.
+    pub fn permit_report(&self) -> Result<InHand, Interrupted> {
+        self.leadership.permit_report().ok_or(Interrupted::Superseded)
     }
 
     /// Claims a UID for the object: two objects for one UID take turns.
     ///
     /// # Errors
     /// The hold, if another object has it. The object is in [`Context::turns`] when that one is done.
-    pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Hold> {
+    pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Blocked> {
         let mut held = lock(&self.claims.held);
         if let Some(claim) = held.get_mut(&uid) {
             claim.waiting.insert(object.name_any());
@@ -368,7 +368,7 @@ impl Context {
                 "UserOffboarding {:?} is working on the same UID. This one continues when that one is done.",
                 claim.by
             );
-            return Err(Hold::new(Reason::Queued, Again::After(QUEUED_AT_MOST), message));
+            return Err(Blocked::new(Reason::Queued, Requeue::After(QUEUED_AT_MOST), message));
         }
         let by = object.name_any();
         held.insert(
@@ -507,24 +507,24 @@ impl<T: Clone> Cached<T> {
 
 /// What is known of closed days, by logstore and day.
 #[derive(Debug, Default)]
-pub struct SettledDays(Mutex<HashMap<(Place, i64), Day>>);
+pub struct SettledDays(Mutex<HashMap<(LogstoreRef, i64), Day>>);
 
 /// Days of logstores that are kept: a year of one, or the longest window of two.
 const SETTLED_DAYS: usize = 366;
 
 impl SettledDays {
     /// What is known of a day.
-    pub fn get(&self, place: &Place, day: i64) -> Option<Day> {
+    pub fn get(&self, place: &LogstoreRef, day: i64) -> Option<Day> {
         lock(&self.0).get(&(place.clone(), day)).cloned()
     }
 
     /// Forgets the days that begin in `starts`.
-    pub fn forget(&self, place: &Place, starts: std::ops::Range<i64>) {
+    pub fn forget(&self, place: &LogstoreRef, starts: std::ops::Range<i64>) {
         lock(&self.0).retain(|(of, day), _| of != place || !starts.contains(day));
     }
 
     /// Keeps what was found out about a day; the oldest day makes room.
-    pub fn put(&self, place: &Place, day: i64, known: Day) {
+    pub fn put(&self, place: &LogstoreRef, day: i64, known: Day) {
         let mut days = lock(&self.0);
         days.insert((place.clone(), day), known);
         if days.len() > SETTLED_DAYS

@@ -4,9 +4,9 @@
 
 use super::{
     activity::{Activity, is_incident},
-    hold::{Again, Hold, Trouble},
     identity::Identity,
     observe::Facts,
+    outcome::{Blocked, QueryError, Requeue},
     peers,
     plan::Plan,
 };
@@ -50,8 +50,8 @@ impl Clearance {
 ///
 /// # Errors
 /// The first guard that holds.
-pub fn guards(facts: &Facts) -> Result<(), Hold> {
-    let chain: [fn(&Facts) -> Option<Hold>; 8] = [
+pub fn guards(facts: &Facts) -> Result<(), Blocked> {
+    let chain: [fn(&Facts) -> Option<Blocked>; 8] = [
         protected,
         caller_unknown,
         wrong_account,
@@ -64,7 +64,7 @@ pub fn guards(facts: &Facts) -> Result<(), Hold> {
     chain.into_iter().find_map(|guard| guard(facts)).map_or(Ok(()), Err)
 }
 
-fn protected(facts: &Facts) -> Option<Hold> {
+fn protected(facts: &Facts) -> Option<Blocked> {
     let uid = facts.uid.as_str();
     let own = |caller: &alibaba_cloud::sts::CallerIdentity| {
         [&caller.user_id, &caller.role_id]
@@ -87,19 +87,19 @@ fn protected(facts: &Facts) -> Option<Hold> {
         "UID {uid} is protected: {why}. {so_far} Delete this UserOffboarding. If the UID is mistyped, create one with the correct \
          UID."
     );
-    Some(Hold::recheck(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Blocked::recheck(Reason::ProtectedIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
-fn caller_unknown(facts: &Facts) -> Option<Hold> {
+fn caller_unknown(facts: &Facts) -> Option<Blocked> {
     let trouble = facts.caller.as_ref().err()?;
     Some(
         trouble
-            .hold(facts.so_far())
+            .blocked(facts.so_far())
             .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
     )
 }
 
-fn wrong_account(facts: &Facts) -> Option<Hold> {
+fn wrong_account(facts: &Facts) -> Option<Blocked> {
     let caller = facts.caller.as_ref().ok()?;
     if caller.account_id == facts.cluster_account {
         return None;
@@ -112,20 +112,20 @@ fn wrong_account(facts: &Facts) -> Option<Hold> {
         facts.cluster_account,
         facts.so_far()
     );
-    Some(Hold::recheck(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
+    Some(Blocked::recheck(Reason::WrongAccount, message).about(Condition::IdentityResolved, Is::Unknown))
 }
 
-fn identity_unknown(facts: &Facts) -> Option<Hold> {
+fn identity_unknown(facts: &Facts) -> Option<Blocked> {
     let trouble = facts.identity.as_ref().err()?;
     Some(
         trouble
-            .hold(facts.so_far())
+            .blocked(facts.so_far())
             .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
     )
 }
 
 /// A UID of two identities: what is bound to it may be either's.
-fn ambiguous(facts: &Facts) -> Option<Hold> {
+fn ambiguous(facts: &Facts) -> Option<Blocked> {
     let Identity::Both { user, role } = facts.identity.as_ref().ok()? else {
         return None;
     };
@@ -135,10 +135,10 @@ fn ambiguous(facts: &Facts) -> Option<Hold> {
         facts.uid,
         facts.so_far()
     );
-    Some(Hold::recheck(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
+    Some(Blocked::recheck(Reason::AmbiguousIdentity, message).about(Condition::IdentityResolved, Is::False))
 }
 
-fn type_mismatch(facts: &Facts) -> Option<Hold> {
+fn type_mismatch(facts: &Facts) -> Option<Blocked> {
     let uid = &facts.uid;
     let message = match (facts.identity.as_ref().ok()?, facts.spec.identity_type) {
         (Identity::Role { name }, IdentityType::RamUser) => format!(
@@ -151,10 +151,10 @@ fn type_mismatch(facts: &Facts) -> Option<Hold> {
         }
         _ => return None,
     };
-    Some(Hold::recheck(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Blocked::recheck(Reason::TypeMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
-fn name_mismatch(facts: &Facts) -> Option<Hold> {
+fn name_mismatch(facts: &Facts) -> Option<Blocked> {
     let expected = facts.spec.expected_name.as_ref()?;
     let uid = &facts.uid;
     let so_far = facts.so_far();
@@ -173,11 +173,11 @@ fn name_mismatch(facts: &Facts) -> Option<Hold> {
             _ => return None,
         },
     };
-    Some(Hold::recheck(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
+    Some(Blocked::recheck(Reason::NameMismatch, message).about(Condition::IdentityResolved, Is::False))
 }
 
 /// After the end, under `Once`, what returns is reported and left.
-fn access_returned(facts: &Facts) -> Option<Hold> {
+fn access_returned(facts: &Facts) -> Option<Blocked> {
     if facts.spec.enforcement == Enforcement::Continuous || facts.spec.suspend {
         return None;
     }
@@ -200,16 +200,16 @@ fn access_returned(facts: &Facts) -> Option<Hold> {
          operator remove it. If access was restored on purpose, delete this UserOffboarding.",
         facts.uid
     );
-    let hold = Hold {
-        again: Again::Poll,
-        ..Hold::recheck(Reason::AccessReturned, message)
+    let blocked = Blocked {
+        again: Requeue::Poll,
+        ..Blocked::recheck(Reason::AccessReturned, message)
     };
-    Some(hold.about_as(Condition::AccessReturned, Is::True, reason))
+    Some(blocked.about_as(Condition::AccessReturned, Is::True, reason))
 }
 
 /// What was found out for [`gates`].
 #[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
+pub struct GateInput<'a> {
     /// The facts.
     pub facts: &'a Facts,
     /// What would be removed.
@@ -225,8 +225,8 @@ pub struct Case<'a> {
 ///
 /// # Errors
 /// The first gate that holds, about `Approved`.
-pub fn gates(case: Case<'_>) -> Result<Clearance, Hold> {
-    let chain: [fn(Case<'_>) -> Option<Hold>; 5] = [
+pub fn gates(case: GateInput<'_>) -> Result<Clearance, Blocked> {
+    let chain: [fn(GateInput<'_>) -> Option<Blocked>; 5] = [
         suspended,
         kubeconfig_unknown,
         cluster_not_found,
@@ -234,17 +234,17 @@ pub fn gates(case: Case<'_>) -> Result<Clearance, Hold> {
         awaiting_approval,
     ];
     match chain.into_iter().find_map(|gate| gate(case)) {
-        Some(hold) => Err(hold),
+        Some(blocked) => Err(blocked),
         None => Ok(clearance(case)),
     }
 }
 
-/// Whether the part of a plan that passed the checks of this run goes on while `hold` holds what came later: the leaver, who makes
+/// Whether the part of a plan that passed the checks of this run goes on while `blocked` holds what came later: the leaver, who makes
 /// one more binding, must not stop the removal of the others.
-pub fn rest(case: Case<'_>, hold: &Hold) -> Option<Clearance> {
+pub fn rest(case: GateInput<'_>, blocked: &Blocked) -> Option<Clearance> {
     let facts = case.facts;
     let run = facts.cleared.run()?;
-    let waits = matches!(hold.reason, Reason::WaitingForInactivity | Reason::AwaitingApproval);
+    let waits = matches!(blocked.reason, Reason::WaitingForInactivity | Reason::AwaitingApproval);
     let is_left = case
         .plan
         .items
@@ -256,7 +256,7 @@ pub fn rest(case: Case<'_>, hold: &Hold) -> Option<Clearance> {
     })
 }
 
-fn suspended(case: Case<'_>) -> Option<Hold> {
+fn suspended(case: GateInput<'_>) -> Option<Blocked> {
     let facts = case.facts;
     let message = match facts.bindings.len() {
         left @ 1.. if facts.in_progress() => format!(
@@ -272,7 +272,7 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
             .to_owned(),
     };
     if facts.spec.suspend {
-        return Some(Hold::new(Reason::Suspended, Again::OnEdit, message).about(Condition::Approved, Is::False));
+        return Some(Blocked::new(Reason::Suspended, Requeue::OnEdit, message).about(Condition::Approved, Is::False));
     }
     let name = &peers::suspended(&facts.peers)?.name;
     let message = format!(
@@ -280,7 +280,7 @@ fn suspended(case: Case<'_>) -> Option<Hold> {
          {name:?}, or delete {name:?}.",
         facts.so_far()
     );
-    Some(Hold::new(Reason::Suspended, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Blocked::new(Reason::Suspended, Requeue::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 /// Whether the audit log is to be asked: for whatever has not passed the checks of the current run.
@@ -302,7 +302,7 @@ fn kubeconfig_alone_unknown(facts: &Facts) -> bool {
         && !facts.in_progress()
 }
 
-fn kubeconfig_unknown(case: Case<'_>) -> Option<Hold> {
+fn kubeconfig_unknown(case: GateInput<'_>) -> Option<Blocked> {
     let trouble = case
         .facts
         .kubeconfig
@@ -314,18 +314,18 @@ fn kubeconfig_unknown(case: Case<'_>) -> Option<Hold> {
     } else {
         (Is::Unknown, Reason::LookupFailed)
     };
-    let hold = trouble.hold(case.facts.so_far());
-    Some(hold.about_as(Condition::KubeconfigPurged, is, reason))
+    let blocked = trouble.blocked(case.facts.so_far());
+    Some(blocked.about_as(Condition::KubeconfigPurged, is, reason))
 }
 
 /// An operator that takes its cluster for another one must not begin anything.
-fn cluster_not_found(case: Case<'_>) -> Option<Hold> {
-    let Case { facts, activity, .. } = case;
-    let unknown = |trouble: &Trouble, about, reason| {
-        let hold = trouble.hold(facts.so_far());
+fn cluster_not_found(case: GateInput<'_>) -> Option<Blocked> {
+    let GateInput { facts, activity, .. } = case;
+    let unknown = |trouble: &QueryError, about, reason| {
+        let blocked = trouble.blocked(facts.so_far());
         trouble
             .cluster_not_found
-            .then(|| hold.about_as(about, Is::Unknown, reason))
+            .then(|| blocked.about_as(about, Is::Unknown, reason))
     };
     let by_log = activity.and_then(|a| unknown(a.trouble.as_ref()?, Condition::Inactive, Reason::QueryFailed));
     by_log.or_else(|| {
@@ -334,7 +334,7 @@ fn cluster_not_found(case: Case<'_>) -> Option<Hold> {
     })
 }
 
-fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
+fn waiting_for_inactivity(case: GateInput<'_>) -> Option<Blocked> {
     let activity = case.activity?;
     let check = &case.facts.spec.activity_check;
     let proceeds = match activity.state {
@@ -373,10 +373,10 @@ fn waiting_for_inactivity(case: Case<'_>) -> Option<Hold> {
     );
     // What keeps the operator from asking passes sooner than what keeps the log from answering.
     let again = match activity.trouble.as_ref().and_then(|trouble| trouble.retry_after) {
-        Some(time) => Again::NotBefore(time),
-        None => Again::Recheck,
+        Some(time) => Requeue::NotBefore(time),
+        None => Requeue::Recheck,
     };
-    Some(Hold::new(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
+    Some(Blocked::new(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
 }
 
 fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
@@ -384,8 +384,8 @@ fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
     known.is_some_and(|(identity, hit)| is_incident(&identity.to_status(), hit.time))
 }
 
-fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
-    let Case { facts, plan, .. } = case;
+fn awaiting_approval(case: GateInput<'_>) -> Option<Blocked> {
+    let GateInput { facts, plan, .. } = case;
     if has_nothing_to_do(facts) || facts.cleared.covers_all(plan) {
         return None;
     }
@@ -409,7 +409,7 @@ fn awaiting_approval(case: Case<'_>) -> Option<Hold> {
         plan.summary(),
         plan.digest
     );
-    Some(Hold::new(Reason::AwaitingApproval, Again::Recheck, message).about(Condition::Approved, Is::False))
+    Some(Blocked::new(Reason::AwaitingApproval, Requeue::Recheck, message).about(Condition::Approved, Is::False))
 }
 
 fn has_nothing_to_do(facts: &Facts) -> bool {
@@ -449,7 +449,7 @@ fn refused_by_ack(facts: &Facts) -> bool {
     facts.in_progress() && refused.is_some_and(|refused| started.is_none_or(|started| refused.0 >= started.0))
 }
 
-fn clearance(case: Case<'_>) -> Clearance {
+fn clearance(case: GateInput<'_>) -> Clearance {
     let facts = case.facts;
     let check = &facts.spec.activity_check;
     let insists = check.when_active == OnUncertainty::Proceed;

@@ -1,6 +1,6 @@
 //! Who is the UID? IMS knows users by UID, RAM lists roles with their IDs, and IMS keeps deleted users for a while.
 
-use super::{context::Context, hold::Trouble};
+use super::{context::Context, outcome::QueryError};
 use crate::api::{IdentityState, IdentityStatus, IdentityType, ResolvedIdentityType};
 use alibaba_cloud::Uid;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -76,7 +76,7 @@ impl Identity {
 ///
 /// # Errors
 /// When a service does not answer: an identity is never taken for deleted because of that.
-pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, Trouble> {
+pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, QueryError> {
     let user = match ctx.cloud.ims.get_user(uid).await? {
         Some(user) => Some(Identity::User { name: user.name }),
         None => ctx.cloud.ims.get_user_in_recycle_bin(uid).await?.map(|user| {
@@ -103,7 +103,7 @@ pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, Trouble> {
 ///
 /// # Errors
 /// When RAM does not answer.
-pub async fn owner_of_name(ctx: &Context, name: &str, type_: IdentityType) -> Result<Identity, Trouble> {
+pub async fn owner_of_name(ctx: &Context, name: &str, type_: IdentityType) -> Result<Identity, QueryError> {
     let name_belongs_to = match type_ {
         IdentityType::RamUser => ctx.cloud.ram.get_user(name).await?.map(|user| user.id),
         IdentityType::RamRole => ctx.cloud.ram.get_role(name).await?.map(|role| role.id),

@@ -5,11 +5,10 @@
 //! (facts)   (pure)  Clearance              Stored   Disarmed   NoBindings
 //! ```
 //!
-//! Every step may stop the run with a [`Hold`]: a reason, a message for a person, and when to look again. What was
+//! Every step may stop the run with a [`Blocked`]: a reason, a message for a person, and when to look again. What was
 //! done so far is never undone, and found again by the next reconcile in the backups and in the cluster itself.
 
 pub mod activity;
-pub mod afterwards;
 pub mod backup;
 pub mod budget;
 pub mod clearance;
@@ -19,16 +18,17 @@ pub mod context;
 pub mod decide;
 pub mod elsewhere;
 pub mod events;
-pub mod hold;
+pub mod flapping;
 pub mod identity;
+pub mod journal;
+pub mod monitor;
 pub mod observe;
+pub mod outcome;
 pub mod peers;
 pub mod plan;
 pub mod purge;
-pub mod record;
 pub mod remove;
 pub mod report;
-pub mod restless;
 pub mod runs;
 #[cfg(test)]
 mod testing;
@@ -41,11 +41,11 @@ use crate::{
 };
 use alibaba_cloud::Uid;
 use context::Context;
-use decide::Case;
-use hold::{Again, Done, Hold, Stop};
+use decide::GateInput;
 use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 use observe::Facts;
+use outcome::{Blocked, Done, Interrupted, Requeue};
 use report::Report;
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ const ANEW: Action = Action::requeue(Duration::from_secs(1));
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Result<Action, Hold> {
-    if let Some(action) = afterwards::still_complete(ctx, &object, uid).await {
+pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Result<Action, Blocked> {
+    if let Some(action) = monitor::still_complete(ctx, &object, uid).await {
         return Ok(action);
     }
     let mut report = Report::begin(object);
@@ -70,19 +70,19 @@ pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Res
     };
     let outcome = match outcome {
         Ok(done) => Ok(done),
-        Err(Stop::Hold(hold)) => Err(hold),
-        Err(Stop::Superseded) => return Ok(ANEW),
+        Err(Interrupted::Blocked(blocked)) => Err(blocked),
+        Err(Interrupted::Superseded) => return Ok(ANEW),
     };
     report.finish(outcome.as_ref());
     match report.write(ctx).await {
         Ok(()) => Ok(look_again(ctx, &report.object, &outcome)),
-        Err(Stop::Superseded) => Ok(ANEW),
-        Err(Stop::Hold(hold)) => Err(hold),
+        Err(Interrupted::Superseded) => Ok(ANEW),
+        Err(Interrupted::Blocked(blocked)) => Err(blocked),
     }
 }
 
 /// The flow.
-async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Result<Done, Stop> {
+async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Result<Done, Interrupted> {
     report.observed(facts);
     decide::guards(facts)?;
     report.identified(facts);
@@ -100,7 +100,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         true => Some(look(ctx, report, facts, &plan).await),
         false => None,
     };
-    let case = Case {
+    let case = GateInput {
         facts,
         plan: &plan,
         activity: activity.as_ref(),
@@ -111,11 +111,11 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
             (clearance, None)
         }
         // What passed the checks of this run goes on; what came later waits, and with it the end.
-        Err(hold) => match decide::rest(case, &hold) {
-            Some(clearance) => (clearance, Some(hold)),
+        Err(blocked) => match decide::rest(case, &blocked) {
+            Some(clearance) => (clearance, Some(blocked)),
             None => {
                 report.removal_waits(facts);
-                return Err(report.with_consequences(hold, facts).into());
+                return Err(report.with_consequences(blocked, facts).into());
             }
         },
     };
@@ -124,7 +124,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         Some(_) => plan.only(|item| facts.cleared.covers(&item.fingerprint)),
         None => plan,
     };
-    let (plan, set_aside) = restless::set_aside(
+    let (plan, defer_flapping) = flapping::defer_flapping(
         plan,
         &facts.leaver,
         &facts.record,
@@ -139,7 +139,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         usize::from(ctx.settings.backups_per_day),
     );
     let (plan, next_pass) = clearance::within(plan);
-    let later = held.or(set_aside).or(over_budget).or(next_pass);
+    let later = held.or(defer_flapping).or(over_budget).or(next_pass);
     if plan.items.is_empty() {
         later.clone().map_or(Ok(()), Err)?;
     }
@@ -174,8 +174,8 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
     let carried_out = |entry: &StoredEntry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version);
     let removed_now = !plan.items.is_empty();
-    if let Some(hold) = restless::settling(&facts.record, &carried_out, removed_now, Timestamp::now()) {
-        return Err(hold.into());
+    if let Some(blocked) = flapping::settling(&facts.record, &carried_out, removed_now, Timestamp::now()) {
+        return Err(blocked.into());
     }
     let elsewhere = elsewhere::find(ctx, facts).await;
     report.found_elsewhere(facts, elsewhere.as_ref());
@@ -190,16 +190,16 @@ async fn look(ctx: &Context, report: &mut Report, facts: &Facts, plan: &plan::Pl
     activity
 }
 
-fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Hold>) -> Action {
+fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Blocked>) -> Action {
     let object_uid = object.uid().unwrap_or_default();
     let again = match outcome {
-        Ok(done) if done.reason == Reason::DryRunComplete => Again::Recheck,
-        Ok(_) => Again::Poll,
-        Err(hold) => hold.again,
+        Ok(done) if done.reason == Reason::DryRunComplete => Requeue::Recheck,
+        Ok(_) => Requeue::Poll,
+        Err(blocked) => blocked.again,
     };
     let least = match again {
-        Again::Backoff => Some(Duration::ZERO),
-        Again::NotBefore(time) => Some(time),
+        Requeue::Backoff => Some(Duration::ZERO),
+        Requeue::NotBefore(time) => Some(time),
         _ => None,
     };
     if let Some(least) = least {
@@ -207,14 +207,14 @@ fn look_again(ctx: &Context, object: &UserOffboarding, outcome: &Result<Done, Ho
     }
     ctx.recovered(&object_uid);
     match again {
-        Again::Recheck | Again::Backoff | Again::NotBefore(_) => {
+        Requeue::Recheck | Requeue::Backoff | Requeue::NotBefore(_) => {
             Action::requeue(ctx.settings.recheck_interval.mul_f64(fastrand::f64().mul_add(0.2, 0.9)))
         }
-        Again::Poll => {
+        Requeue::Poll => {
             ctx.polled(&object_uid);
             Action::requeue(ctx.settings.poll_interval)
         }
-        Again::After(time) => Action::requeue(time),
-        Again::OnEdit => Action::await_change(),
+        Requeue::After(time) => Action::requeue(time),
+        Requeue::OnEdit => Action::await_change(),
     }
 }

@@ -3,10 +3,10 @@
 use super::{
     clearance::{self, Cleared},
     context::Context,
-    hold::{self, Stop, Trouble},
     identity::{self, Identity},
+    journal::{self, Journal},
+    outcome::{self, Interrupted, QueryError},
     peers::{Asked, Peer},
-    record::{self, Record},
 };
 use crate::{
     api::{
@@ -56,9 +56,9 @@ pub struct Facts {
     /// UIDs that the administrator protects.
     pub protected: Vec<String>,
     /// Whose credentials the operator uses.
-    pub caller: Result<CallerIdentity, Trouble>,
+    pub caller: Result<CallerIdentity, QueryError>,
     /// Who the UID is.
-    pub identity: Result<Identity, Trouble>,
+    pub identity: Result<Identity, QueryError>,
     /// What the UID was when RAM last knew it.
     pub last_known: Option<(ResolvedIdentityType, Option<String>)>,
     /// When it was found to exist again after it had been gone.
@@ -72,9 +72,9 @@ pub struct Facts {
     /// The operator's own barrier bindings.
     pub barrier: Vec<BindingKey>,
     /// The state of the kubeconfig that ACK issued.
-    pub kubeconfig: Result<CertState, Trouble>,
+    pub kubeconfig: Result<CertState, QueryError>,
     /// What was done already.
-    pub record: Record,
+    pub record: Journal,
     /// What passed the checks of the current run.
     pub cleared: Cleared,
 }
@@ -181,7 +181,7 @@ pub fn is_left(state: CertState) -> bool {
 ///
 /// # Errors
 /// When the API server cannot be asked. A cloud service that does not answer is a fact.
-pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Result<Facts, Stop> {
+pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Result<Facts, Interrupted> {
     let object_uid = object.uid().unwrap_or_default();
     let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
     let status = object.status.clone().unwrap_or_default();
@@ -192,7 +192,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         identity::look_up(ctx, uid),
         kubeconfig_state(ctx, uid),
         bindings(ctx, &leaver),
-        record::read(ctx, &object_uid),
+        journal::read(ctx, &object_uid),
         clearance::read(ctx, &status),
     );
     let Found {
@@ -203,7 +203,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
     let objects = objects?;
     let metadata = objects.iter().map(Resource::meta);
     // Edited, or gone, since it was read: what it asked for is void.
-    let asked = Asked::by(uid, &object.metadata, metadata, began).ok_or(Stop::Superseded)?;
+    let asked = Asked::by(uid, &object.metadata, metadata, began).ok_or(Interrupted::Superseded)?;
     let mut peers: Vec<Peer> = objects
         .iter()
         .filter_map(|object| object.peer(uid.as_str()))
@@ -275,7 +275,7 @@ fn came_back(facts: &Facts) -> bool {
 }
 
 /// What ACK says of the kubeconfig of `uid` for this cluster.
-pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, Trouble> {
+pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, QueryError> {
     let states = ctx.cloud.ack.list_user_kubeconfig_states(uid).await?;
     let here = |state: &&KubeconfigState| state.cluster_id == ctx.settings.cluster_id;
     // Should ACK list the cluster twice, the certificate that is still there counts.
@@ -334,8 +334,8 @@ pub const NAMES_AT_MOST: usize = 10_000;
 ///
 /// # Errors
 /// When the API server does not answer, or a binding cannot be read.
-pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
-    let failed = |e: kube::Error| hold::api_server(&e, "Cannot look for the bindings of the UID");
+pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Interrupted> {
+    let failed = |e: kube::Error| outcome::api_server(&e, "Cannot look for the bindings of the UID");
     let relations = [Match::User, Match::OtherSuffix];
     let keys = ctx
         .barrier
@@ -372,7 +372,7 @@ pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Stop> {
 ///
 /// # Errors
 /// When the API server does not answer, or a binding cannot be read.
-pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBinding>, Stop> {
+pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBinding>, Interrupted> {
     let mut keys = ctx.index.find(leaver.key(), Match::NameOnly);
     keys.extend(ctx.index.find(leaver.key(), Match::OtherSuffix));
     keys.sort_unstable();
@@ -385,36 +385,36 @@ pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBindin
 ///
 /// # Errors
 /// When one cannot be read.
-pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Stop> {
+pub async fn read(ctx: &Context, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, Interrupted> {
     let reads = futures::stream::iter(keys).map(|key| async move { ctx.fetch(&key, leaver).await });
     let found: Vec<_> = reads
         .buffered(PARALLEL_READS)
         .try_collect()
         .await
-        .map_err(|error| Stop::Hold(unreadable(error)))?;
+        .map_err(|error| Interrupted::Blocked(unreadable(error)))?;
     Ok(found.into_iter().flatten().collect())
 }
 
 /// The hold for a binding that the operator cannot handle; the others are removed.
-pub fn cannot_handle(error: &str) -> hold::Hold {
+pub fn cannot_handle(error: &str) -> outcome::Blocked {
     let message = format!(
         "{error}. This binding names the UID and was left unchanged; the others are removed. The kubeconfig is not purged, \
          because ACK's purge would also remove the remaining binding. Remove the UID from that binding by hand; the operator \
          then continues."
     );
-    hold::Hold::recheck(Reason::BindingUnreadable, message).about(
+    outcome::Blocked::recheck(Reason::BindingUnreadable, message).about(
         crate::api::ConditionType::BindingsRemoved,
         crate::api::ConditionStatus::False,
     )
 }
 
 /// The hold for a binding that could not be read.
-pub fn unreadable(error: effects::ReadError) -> hold::Hold {
+pub fn unreadable(error: effects::ReadError) -> outcome::Blocked {
     match error {
-        effects::ReadError::Api { key, source } => hold::api_server(&source, &format!("Cannot read {key}")),
-        effects::ReadError::Malformed(malformed) => hold::Hold::new(
+        effects::ReadError::Api { key, source } => outcome::api_server(&source, &format!("Cannot read {key}")),
+        effects::ReadError::Malformed(malformed) => outcome::Blocked::new(
             Reason::LookupFailed,
-            hold::Again::Backoff,
+            outcome::Requeue::Backoff,
             format!("{malformed}. Nothing was changed; the operator retries automatically."),
         ),
     }

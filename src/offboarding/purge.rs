@@ -5,8 +5,8 @@ use super::{
     backup::{self, Task},
     context::Context,
     decide::Clearance,
-    hold::{self, Again, Hold, Stop},
     observe::{self, Facts},
+    outcome::{self, Blocked, Interrupted, Requeue},
     plan::KUBECONFIG,
     report::Report,
     verify::{self, NoBindings},
@@ -47,7 +47,7 @@ pub async fn purge(
     facts: &mut Facts,
     task: Task<'_>,
     clearance: &Clearance,
-) -> Result<Purge, Stop> {
+) -> Result<Purge, Interrupted> {
     if facts.spec.kubeconfig == KubeconfigPolicy::Keep {
         return Ok(Purge::Kept);
     }
@@ -59,8 +59,8 @@ pub async fn purge(
             Reason::LookupFailed
         };
         let is = if trouble.forbidden { Is::False } else { Is::Unknown };
-        let hold = trouble.hold("No binding is left; the kubeconfig is not purged yet.");
-        hold.about_as(Condition::KubeconfigPurged, is, reason)
+        let blocked = trouble.blocked("No binding is left; the kubeconfig is not purged yet.");
+        blocked.about_as(Condition::KubeconfigPurged, is, reason)
     })?;
     report.kubeconfig(state);
     match state {
@@ -77,16 +77,16 @@ pub async fn purge(
     if !facts.cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
         let message = "ACK issued a kubeconfig after this run began; the operator repeats the checks.";
-        let hold = Hold::new(Reason::NotConfirmed, Again::Backoff, message);
-        return Err(hold.about(Condition::KubeconfigPurged, Is::Unknown).into());
+        let blocked = Blocked::new(Reason::NotConfirmed, Requeue::Backoff, message);
+        return Err(blocked.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
     if report.purge_accepted_within(ctx.settings.recheck_interval) {
         // ACK accepted it and has not carried it out yet: the next step polls.
         return Ok(Purge::Accepted);
     }
-    if let Some(hold) = report.refused_within(ctx.settings.recheck_interval) {
+    if let Some(blocked) = report.refused_within(ctx.settings.recheck_interval) {
         // Whatever woke this look: edits of a binding do not decide how often ACK is asked.
-        return Err(hold.into());
+        return Err(blocked.into());
     }
     backup::back_up_lookalikes(ctx, task, &mut facts.record).await?;
     report.backed_up(&facts.record, ctx);
@@ -150,13 +150,13 @@ async fn ask(
         .await
 }
 
-fn too_slow() -> Hold {
+fn too_slow() -> Blocked {
     let message = format!(
         "The operator did not ask ACK to purge the kubeconfig: verifying that no binding is left took longer than two seconds, \
          {PROOFS} times in a row, and ACK's purge could remove a binding created in that time without a backup. The bindings \
          are removed. The operator retries automatically. If this persists, the API server is overloaded."
     );
-    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
+    Blocked::new(Reason::NotConfirmed, Requeue::Backoff, message).about(Condition::KubeconfigPurged, Is::False)
 }
 
 /// Why ACK did not purge.
@@ -205,22 +205,26 @@ fn not_accepted(error: &ApiError) -> &'static str {
     }
 }
 
-fn not_purged(error: &ApiError, force: bool) -> Hold {
-    let about = |hold: Hold, is, reason| hold.about_as(Condition::KubeconfigPurged, is, reason);
+fn not_purged(error: &ApiError, force: bool) -> Blocked {
+    let about = |blocked: Blocked, is, reason| blocked.about_as(Condition::KubeconfigPurged, is, reason);
     match cause(error) {
         Cause::Right => {
             let message = format!(
                 "{error}. The bindings are removed, but the kubeconfig is not purged. The operator's role needs the RAM action \
                  cs:CleanClusterUserPermissions and must be an RBAC administrator of the cluster."
             );
-            about(Hold::recheck(Reason::Forbidden, message), Is::False, Reason::Forbidden)
+            about(
+                Blocked::recheck(Reason::Forbidden, message),
+                Is::False,
+                Reason::Forbidden,
+            )
         }
         Cause::Cluster => {
             let message = format!(
                 "{error}. The bindings are removed, but the kubeconfig is not purged. Check the operator's cluster ID and region."
             );
             about(
-                Hold::recheck(Reason::ClusterNotFound, message),
+                Blocked::recheck(Reason::ClusterNotFound, message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -230,16 +234,16 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                 "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The \
                  operator retries every hour."
             );
-            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
-            about(hold, Is::False, Reason::RefusedByAck)
+            let blocked = Blocked::new(Reason::RefusedByAck, Requeue::Recheck, message);
+            about(blocked, Is::False, Reason::RefusedByAck)
         }
         Cause::Unknown => {
             let message = format!(
                 "ACK refused to purge the kubeconfig: {error}. The bindings are removed. {} The operator retries every hour.",
                 possible_causes(force)
             );
-            let hold = Hold::new(Reason::RefusedByAck, Again::Recheck, message);
-            about(hold, Is::False, Reason::RefusedByAck)
+            let blocked = Blocked::new(Reason::RefusedByAck, Requeue::Recheck, message);
+            about(blocked, Is::False, Reason::RefusedByAck)
         }
         Cause::Passing => {
             let so_far = match error.kind {
@@ -255,13 +259,13 @@ fn not_purged(error: &ApiError, force: bool) -> Hold {
                      repeats the purge if the kubeconfig still exists."
                 }
             };
-            let advice = hold::advice(error);
+            let advice = outcome::advice(error);
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);
             // Credentials may have run out in this moment: if they are rejected, the next look says so.
             about(
-                Hold::new(Reason::NotConfirmed, hold::again(pause), message),
+                Blocked::new(Reason::NotConfirmed, outcome::again(pause), message),
                 Is::Unknown,
                 Reason::NotConfirmed,
             )
@@ -286,10 +290,10 @@ fn possible_causes(force: bool) -> String {
     format!("{guard} {other}")
 }
 
-fn state_unknown() -> Hold {
+fn state_unknown() -> Blocked {
     let message = "No binding is left. ACK reports the kubeconfig's state as Unknown and does not purge a kubeconfig in that \
      state. The operator retries automatically. If this persists, look at the user's kubeconfig in the ACK console.";
-    Hold::new(Reason::NotConfirmed, Again::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
+    Blocked::new(Reason::NotConfirmed, Requeue::Backoff, message).about(Condition::KubeconfigPurged, Is::Unknown)
 }
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
@@ -320,22 +324,26 @@ mod tests {
         for row in codes::CODES.iter().filter(|row| row.services.contains(&Service::Ack)) {
             for force in [false, true] {
                 let error = answered(row.status.unwrap_or(400), &row.code.replace('*', ""), "no", row.kind);
-                let hold = not_purged(&error, force);
+                let blocked = not_purged(&error, force);
                 assert_ne!(cause(&error), Cause::Unknown, "{row:?}");
                 assert!(
-                    !hold.message.contains("7-day") && !hold.message.contains("Force"),
+                    !blocked.message.contains("7-day") && !blocked.message.contains("Force"),
                     "{}",
-                    hold.message
+                    blocked.message
                 );
-                assert!(hold.message.contains(&error.to_string()), "{}", hold.message);
+                assert!(blocked.message.contains(&error.to_string()), "{}", blocked.message);
                 let expected = match row.kind {
-                    ErrorKind::Forbidden => (Reason::Forbidden, true, Again::Recheck),
-                    ErrorKind::ClusterNotFound => (Reason::ClusterNotFound, true, Again::Recheck),
-                    ErrorKind::Rejected | ErrorKind::NotFound => (Reason::RefusedByAck, false, Again::Recheck),
-                    ErrorKind::Conflict => (Reason::NotConfirmed, false, Again::NotBefore(Duration::from_secs(5))),
-                    _ => (Reason::NotConfirmed, false, Again::Backoff),
+                    ErrorKind::Forbidden => (Reason::Forbidden, true, Requeue::Recheck),
+                    ErrorKind::ClusterNotFound => (Reason::ClusterNotFound, true, Requeue::Recheck),
+                    ErrorKind::Rejected | ErrorKind::NotFound => (Reason::RefusedByAck, false, Requeue::Recheck),
+                    ErrorKind::Conflict => (Reason::NotConfirmed, false, Requeue::NotBefore(Duration::from_secs(5))),
+                    _ => (Reason::NotConfirmed, false, Requeue::Backoff),
                 };
-                assert_eq!((hold.reason, hold.is_stalled(), hold.again), expected, "{row:?}");
+                assert_eq!(
+                    (blocked.reason, blocked.is_stalled(), blocked.again),
+                    expected,
+                    "{row:?}"
+                );
             }
         }
     }

@@ -4,10 +4,10 @@
 use super::{
     backup::{self, Task},
     context::Context,
-    hold::{Again, Hold, Stop},
+    journal::Journal,
     observe,
+    outcome::{Blocked, Interrupted, Requeue},
     plan::{self, Item, Plan, more_bindings},
-    record::Record,
     report::Report,
 };
 use crate::{
@@ -68,7 +68,7 @@ enum Outcome {
 
 /// What was not removed, and why.
 #[derive(Debug, Default)]
-struct Left {
+struct Unremoved {
     refused: Vec<(BindingKey, String)>,
     policy_limit: Vec<(BindingKey, String)>,
     changed_by_webhook: Vec<(BindingKey, String)>,
@@ -93,18 +93,18 @@ pub type Waiting = (BindingKey, String);
 pub async fn remove(
     ctx: &Context,
     report: &mut Report,
-    record: &mut Record,
+    record: &mut Journal,
     task: Task<'_>,
     plan: &Plan,
     backup: backup::Backup,
-) -> Result<(), Stop> {
+) -> Result<(), Interrupted> {
     let kept = plan.items.iter().filter(|item| !may_remove(ctx, item));
-    let mut left = Left {
+    let mut left = Unremoved {
         shared: kept.map(|item| item.binding.key.clone()).collect(),
         too_large: backup.too_large,
         changed: backup.changed,
         managers: plan.items.iter().filter_map(managed).collect(),
-        ..Left::default()
+        ..Unremoved::default()
     };
     let mut waiting = Vec::new();
     let found: Vec<String> = backup.stored.iter().map(|(item, _)| item.binding.uid.clone()).collect();
@@ -116,7 +116,7 @@ pub async fn remove(
         let halt = &halt;
         let removals = futures::stream::iter(backup.stored).map(|(item, stored)| async move {
             let key = item.binding.key.clone();
-            let mut added = Record::default();
+            let mut added = Journal::default();
             let outcome = match halt.load(Ordering::SeqCst) {
                 true => None,
                 false => Some(remove_one(ctx, task, item, stored, &mut added).await),
@@ -160,7 +160,7 @@ pub async fn remove(
     }
     waiting.sort();
     report.waiting(waiting);
-    left.hold(task.leaver).map_or(Ok(()), |hold| Err(hold.into()))
+    left.blocked(task.leaver).map_or(Ok(()), |blocked| Err(blocked.into()))
 }
 
 /// A binding, and who may bring it back.
@@ -184,11 +184,11 @@ pub fn is_to_change(ctx: &Context, item: &Item) -> bool {
 async fn finish_shells(
     ctx: &Context,
     task: Task<'_>,
-    record: &Record,
+    record: &Journal,
     found: &[String],
-    left: &mut Left,
+    left: &mut Unremoved,
     waiting: &mut Vec<Waiting>,
-) -> Result<(), Stop> {
+) -> Result<(), Interrupted> {
     let object_uid = task.purpose.object_uid.as_str();
     let stored: Vec<Stored> = record
         .to_delete()
@@ -218,10 +218,10 @@ async fn finish_shells(
 pub async fn shells(
     ctx: &Context,
     leaver: &Leaver,
-    record: &Record,
+    record: &Journal,
     object_uid: &str,
     found: &[LiveBinding],
-) -> Result<u32, Stop> {
+) -> Result<u32, Interrupted> {
     let unknown = record
         .to_delete()
         .into_iter()
@@ -233,7 +233,7 @@ pub async fn shells(
     let mut reads = std::pin::pin!(reads.buffer_unordered(PARALLEL));
     let mut shells = 0;
     while let Some((stored, remains)) = reads.next().await {
-        match remains.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+        match remains.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? {
             Remains::Shell(disarmed) if disarmed.waits_for.as_ref().is_none_or(|list| !list.is_empty()) => shells += 1,
             Remains::Gone | Remains::Shell(_) => ctx.note_gone(object_uid, stored.uid()),
             Remains::Filled => {}
@@ -242,7 +242,7 @@ pub async fn shells(
     Ok(shells)
 }
 
-async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Stop> {
+async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Interrupted> {
     match effects::remains(&ctx.client, stored, task.leaver).await {
         Ok(Remains::Gone) => {
             ctx.note_gone(&task.purpose.object_uid, stored.uid());
@@ -260,8 +260,8 @@ async fn remove_one(
     task: Task<'_>,
     item: Item,
     stored: Stored,
-    added: &mut Record,
-) -> Result<Outcome, Stop> {
+    added: &mut Journal,
+) -> Result<Outcome, Interrupted> {
     let key = item.binding.key.clone();
     let (mut item, mut stored) = (item, stored);
     for _ in 0..ATTEMPTS {
@@ -331,7 +331,12 @@ async fn remove_one(
 }
 
 /// Deletes what no longer names anybody.
-async fn second_move(ctx: &Context, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Stop> {
+async fn second_move(
+    ctx: &Context,
+    task: Task<'_>,
+    key: &BindingKey,
+    disarmed: Disarmed,
+) -> Result<Outcome, Interrupted> {
     let permit = ctx.still_wanted(task.asked).await?;
     let uid = disarmed.uid().to_owned();
     let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
@@ -378,9 +383,9 @@ fn failure(error: &kube::Error) -> Outcome {
 async fn changed(
     ctx: &Context,
     task: Task<'_>,
-    added: &mut Record,
+    added: &mut Journal,
     item: &Item,
-) -> Result<Result<(Item, Stored), Outcome>, Stop> {
+) -> Result<Result<(Item, Stored), Outcome>, Interrupted> {
     let key = item.binding.key.clone();
     let Some(binding) = observe::read(ctx, task.leaver, vec![key]).await?.pop() else {
         return Ok(Err(Outcome::Removed));
@@ -399,14 +404,14 @@ async fn changed(
     Ok(backup.stored.pop().ok_or(Outcome::Changed))
 }
 
-fn broken_off(key: &BindingKey, error: &str) -> Hold {
+fn broken_off(key: &BindingKey, error: &str) -> Blocked {
     let message = format!(
         "Removing {key} was interrupted: {error}. The binding is backed up. The next reconcile checks the result."
     );
-    Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False)
+    Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
-impl Left {
+impl Unremoved {
     fn note(&mut self, key: BindingKey, outcome: Outcome, waiting: &mut Vec<Waiting>) {
         match outcome {
             Outcome::Removed => {}
@@ -435,7 +440,7 @@ impl Left {
         self.unbacked.sort();
     }
 
-    fn hold(mut self, leaver: &Leaver) -> Option<Hold> {
+    fn blocked(mut self, leaver: &Leaver) -> Option<Blocked> {
         self.sort();
         let owner = |key: &BindingKey| {
             let found = self.managers.iter().find(|(of, manager)| of == key && manager.owns);
@@ -454,8 +459,8 @@ impl Left {
                  was stored and read back. The binding was not changed. The operator backs it up again and continues. Find out \
                  in the audit log who deletes backups."
             );
-            let hold = Hold::new(Reason::BackupMissing, Again::Backoff, message);
-            return Some(hold.about(Condition::BackedUp, Is::False));
+            let blocked = Blocked::new(Reason::BackupMissing, Requeue::Backoff, message);
+            return Some(blocked.about(Condition::BackedUp, Is::False));
         }
         if let [(key, why), rest @ ..] = self.refused.as_slice() {
             let more = if rest.is_empty() {
@@ -473,7 +478,7 @@ impl Left {
                  the removal, or {or}.",
                 why.trim_end_matches('.')
             );
-            return Some(Hold::recheck(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
+            return Some(Blocked::recheck(Reason::Forbidden, message).about(Condition::BindingsRemoved, Is::False));
         }
         if let [(key, why), rest @ ..] = self.changed_by_webhook.as_slice() {
             let more = match rest.len() {
@@ -486,7 +491,9 @@ impl Left {
                  ServiceAccount from that webhook: kubectl get mutatingwebhookconfigurations,mutatingadmissionpolicies.",
                 why.trim_end_matches('.')
             );
-            return Some(Hold::recheck(Reason::ChangedByWebhook, message).about(Condition::BindingsRemoved, Is::False));
+            return Some(
+                Blocked::recheck(Reason::ChangedByWebhook, message).about(Condition::BindingsRemoved, Is::False),
+            );
         }
         if let [(key, command), rest @ ..] = self.policy_limit.as_slice() {
             let how = match owner(key) {
@@ -507,14 +514,15 @@ impl Left {
                  operator then continues: {command}"
             );
             return Some(
-                Hold::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
+                Blocked::recheck(Reason::PolicyLimitExceeded, message).about(Condition::BindingsRemoved, Is::False),
             );
         }
         if let Some((key, why)) = self.failed.first() {
             return Some(broken_off(key, why));
         }
-        let conflict =
-            |message| Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False);
+        let conflict = |message| {
+            Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BindingsRemoved, Is::False)
+        };
         if let Some(key) = self.changing.first() {
             let by = owner(key).map(|m| format!(" {}", m.relation())).unwrap_or_default();
             return Some(conflict(format!(
@@ -528,8 +536,8 @@ impl Left {
                  another binding of the same name. The operator left it unchanged and plans it again automatically."
             )));
         }
-        if let Some(hold) = backup::left_too_large(&self.too_large, leaver) {
-            return Some(hold);
+        if let Some(blocked) = backup::left_too_large(&self.too_large, leaver) {
+            return Some(blocked);
         }
         let [key, ..] = self.shared.as_slice() else { return None };
         let how = match owner(key) {
@@ -544,6 +552,6 @@ impl Left {
             "{which}: the operator may not change shared bindings (--remove-subjects=false). {how}. Until then, the kubeconfig is \
              not purged."
         );
-        Some(Hold::recheck(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
+        Some(Blocked::recheck(Reason::SharedBindingsKept, message).about(Condition::BindingsRemoved, Is::False))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     context::Context,
-    hold::{self, Again, Hold, Stop},
     observe::Facts,
+    outcome::{self, Blocked, Interrupted, Requeue},
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -44,7 +44,7 @@ impl Runs {
 ///
 /// # Errors
 /// The hold, if as many runs as may have begun in the last hour; or when it is not known how many have.
-pub async fn begin(ctx: &Context, facts: &Facts) -> Result<(), Stop> {
+pub async fn begin(ctx: &Context, facts: &Facts) -> Result<(), Interrupted> {
     let now = facts.now;
     let limit = ctx.settings.new_runs_per_hour;
     let mut runs = ctx.runs.lock().await;
@@ -64,15 +64,15 @@ pub async fn begin(ctx: &Context, facts: &Facts) -> Result<(), Stop> {
          stop them now: suspend them, or scale the operator to 0.",
         facts.so_far()
     );
-    let hold = Hold::new(Reason::RunLimitReached, Again::After(wait), message);
-    Err(hold.about(Condition::Approved, Is::False).into())
+    let blocked = Blocked::new(Reason::RunLimitReached, Requeue::After(wait), message);
+    Err(blocked.about(Condition::Approved, Is::False).into())
 }
 
 /// The runs that began lately, as the statuses of all objects tell.
-async fn begun(ctx: &Context) -> Result<Runs, Stop> {
+async fn begun(ctx: &Context) -> Result<Runs, Interrupted> {
     let api: Api<Watched> = Api::all(ctx.client.clone());
     let listed = api.list(&kube::api::ListParams::default()).await;
-    let objects = listed.map_err(|e| hold::api_server(&e, "Listing the UserOffboardings failed"))?;
+    let objects = listed.map_err(|e| outcome::api_server(&e, "Listing the UserOffboardings failed"))?;
     let began = objects
         .iter()
         .filter_map(|object| Some((object.uid()?, object.started_at()?)));

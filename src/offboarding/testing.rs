@@ -1,6 +1,6 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{clearance::Cleared, identity::Identity, observe::Facts, peers::Asked, record::Record};
+use super::{clearance::Cleared, identity::Identity, journal::Journal, observe::Facts, peers::Asked};
 use crate::{
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
     rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},
@@ -47,7 +47,7 @@ pub(super) fn facts() -> Facts {
         identity: Ok(Identity::User { name: "leaver".into() }),
         bindings: Vec::new(),
         kubeconfig: Ok(CertState::Absent),
-        record: Record::default(),
+        record: Journal::default(),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     context::Context,
-    hold::{self, Again, Hold, Stop},
     observe,
+    outcome::{self, Blocked, Interrupted, Requeue},
     plan::bindings,
 };
 use crate::{
@@ -40,8 +40,8 @@ impl NoBindings {
 ///
 /// # Errors
 /// When a binding is left that names the UID, or may.
-pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> {
-    let failed = |e: kube::Error| hold::api_server(&e, "Verifying that no binding is left failed");
+pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
+    let failed = |e: kube::Error| outcome::api_server(&e, "Verifying that no binding is left failed");
     let mut unread = Vec::new();
     for _ in 0..LOOKS {
         let began = Instant::now();
@@ -60,7 +60,7 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
         });
         let mut reads = std::pin::pin!(reads.buffered(observe::PARALLEL_READS));
         while let Some((key, read)) = reads.next().await {
-            match read.map_err(|error| Stop::Hold(observe::unreadable(error)))? {
+            match read.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? {
                 Some(binding) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
                 // Under a name that the spec ignores.
                 Some(binding) if binding.has_lookalike => {}
@@ -68,8 +68,8 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
                 _ => unread.push(key),
             }
         }
-        if let Some(hold) = hold_for(&left) {
-            return Err(hold.into());
+        if let Some(blocked) = hold_for(&left) {
+            return Err(blocked.into());
         }
         if unread.is_empty() {
             return Ok(NoBindings {
@@ -83,7 +83,7 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Stop> 
 
 /// The hold for a binding that every list holds, and that is not there when it is asked for by the name in the list. It is no race: a
 /// binding that has gone is not listed again.
-fn unreadable(key: Option<&BindingKey>) -> Hold {
+fn unreadable(key: Option<&BindingKey>) -> Blocked {
     let which = key.map(ToString::to_string).unwrap_or_default();
     // JSON cannot hold other bytes than UTF-8: the API server shows this character in their place.
     let why = match which.contains(char::REPLACEMENT_CHARACTER) {
@@ -95,10 +95,10 @@ fn unreadable(key: Option<&BindingKey>) -> Hold {
          bindings are removed. The kubeconfig is not purged. Remove this one by hand, as docs/operations.md describes under \
          BindingUnreadable; the operator then continues."
     );
-    Hold::recheck(Reason::BindingUnreadable, message).about(Condition::BindingsRemoved, Is::False)
+    Blocked::recheck(Reason::BindingUnreadable, message).about(Condition::BindingsRemoved, Is::False)
 }
 
-fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
+fn hold_for(left: &[LiveBinding]) -> Option<Blocked> {
     let named: Vec<_> = left.iter().filter(|b| b.names_leaver()).collect();
     let Some(first) = named.first().map(|b| &b.key) else {
         let first = left.first()?;
@@ -132,8 +132,8 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
                 foreign.join(", ")
             ),
         };
-        let hold = Hold::new(Reason::Terminating, Again::Backoff, message);
-        return Some(hold.about(Condition::BindingsRemoved, Is::False));
+        let blocked = Blocked::new(Reason::Terminating, Requeue::Backoff, message);
+        return Some(blocked.about(Condition::BindingsRemoved, Is::False));
     }
     let message = match named.as_slice() {
         [] | [_] => format!("{first} names the UID: it appeared meanwhile. It is backed up and removed next."),
@@ -142,11 +142,11 @@ fn hold_for(left: &[LiveBinding]) -> Option<Hold> {
             bindings(rest.len())
         ),
     };
-    Some(Hold::new(Reason::Conflict, Again::Backoff, message).about(Condition::BindingsRemoved, Is::False))
+    Some(Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BindingsRemoved, Is::False))
 }
 
 /// The hold for a user name that may be the identity's.
-pub fn undecided(binding: &str, name: &str, count: usize) -> Hold {
+pub fn undecided(binding: &str, name: &str, count: usize) -> Blocked {
     let name: String = name.chars().filter(|c| !c.is_control()).take(256).collect();
     let more = match count {
         0 | 1 => String::new(),
@@ -157,5 +157,5 @@ pub fn undecided(binding: &str, name: &str, count: usize) -> Hold {
          operator does not know whose it is. The kubeconfig is not purged, and access is not called gone, until somebody decides. If it is \
          the identity's, add it to names.include, and the operator removes it; if it is not, add it to names.ignore, and it stays."
     );
-    Hold::recheck(Reason::UndecidedNames, message).about(Condition::BindingsRemoved, Is::False)
+    Blocked::recheck(Reason::UndecidedNames, message).about(Condition::BindingsRemoved, Is::False)
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::UserOffboarding,
     observer::Outcome,
-    offboarding::{self, context::Context, hold::Hold, watched::Watched},
+    offboarding::{self, context::Context, outcome::Blocked, watched::Watched},
     rbac::{
         barrier::Barrier,
         permit::Leadership,
@@ -99,8 +99,8 @@ enum ReconcileError {
     Read { name: String, source: kube::Error },
     #[error("UserOffboarding {name}: {source}")]
     Uid { name: String, source: InvalidUid },
-    #[error("UserOffboarding {name}: {}", hold.message)]
-    Report { name: String, hold: Box<Hold> },
+    #[error("UserOffboarding {name}: {}", blocked.message)]
+    Report { name: String, blocked: Box<Blocked> },
 }
 
 /// Runs the operator until it is told to stop by SIGTERM or SIGINT: the effects in hand are finished then, and no other is
@@ -356,9 +356,9 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
         // What waits for the cloud, say, need not be waited for: no effect is in hand, and none would be permitted.
         () = ctx.leadership.ended() => Ok(Action::await_change()),
     };
-    outcome.map_err(|hold| ReconcileError::Report {
+    outcome.map_err(|blocked| ReconcileError::Report {
         name,
-        hold: Box::new(hold),
+        blocked: Box::new(blocked),
     })
 }
 

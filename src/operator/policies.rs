@@ -8,7 +8,8 @@
 use crate::rbac::permit::Leadership;
 use crate::{
     api::Reason,
-    offboarding::hold::{Again, Hold},
+    api_message::api_message,
+    offboarding::outcome::{Blocked, Requeue},
     rbac::barrier::BarrierNames,
 };
 use k8s_openapi::api::{
@@ -193,7 +194,7 @@ impl Policies {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {
                     Seen::NotInForce(format!("{kind} {name} is missing"))
                 }
-                Err(error) => Seen::Unclear(format!("cannot read {kind} {name}: {}", words(&error))),
+                Err(error) => Seen::Unclear(format!("cannot read {kind} {name}: {}", api_message(&error))),
             });
         }
         seen
@@ -262,7 +263,7 @@ fn refused(policy: Policy, what: &str, refusal: Option<kube::Error>) -> Seen {
         }
         Some(error) => Seen::Unclear(format!(
             "{what} (dry run) failed for another reason than the policy, which proves nothing: {}",
-            words(&error)
+            api_message(&error)
         )),
     }
 }
@@ -276,14 +277,6 @@ pub fn ran_out(refusal: &str) -> bool {
 /// Whether a change of a binding was refused by the policy about bindings.
 pub fn is_ours(refusal: &str) -> bool {
     refusal.contains(&format!("ValidatingAdmissionPolicy '{}'", Policy::Bindings.name()))
-}
-
-/// The words of a failed request that a person needs.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
-        other => alibaba_cloud::chain(other),
-    }
 }
 
 /// The policies and bindings that the operator was built with, as the chart renders them for this namespace.
@@ -492,16 +485,16 @@ impl Prover {
     ///
     /// # Errors
     /// The hold, if a policy is not in force.
-    pub async fn demand(&self) -> Result<(), Hold> {
+    pub async fn demand(&self) -> Result<(), Blocked> {
         self.look_unless_within(FRESH.min(self.0.recheck)).await;
         match self.0.leadership.is_proved() {
             true => Ok(()),
-            false => Err(self.hold()),
+            false => Err(self.blocked()),
         }
     }
 
     /// The hold for a policy that is not in force.
-    pub fn hold(&self) -> Hold {
+    pub fn blocked(&self) -> Blocked {
         let message = match &*self.0.proof.borrow() {
             Proof::Failed(failure) => format!(
                 "The {failure}. This policy {}, so the operator changes nothing without it. {} The operator checks again within \
@@ -515,9 +508,9 @@ impl Prover {
                     .to_owned()
             }
         };
-        let mut hold = Hold::recheck(Reason::PoliciesNotInForce, message);
-        hold.again = Again::After(AGAIN.min(self.0.recheck));
-        hold
+        let mut blocked = Blocked::recheck(Reason::PoliciesNotInForce, message);
+        blocked.again = Requeue::After(AGAIN.min(self.0.recheck));
+        blocked
     }
 
     async fn look_unless_within(&self, age: Duration) {

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     answer,
-    classify::clean,
+    classify::redact,
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
     sign::{acs3, percent_encode, sha256_hex, sls4},
@@ -98,7 +98,7 @@ impl Call {
     pub(crate) fn malformed(&self, answer: &Answer, message: &str) -> ApiError {
         ApiError {
             status: Some(answer.status),
-            request_id: answer::request_id(&answer.headers).map(|id| clean(&id, &[])),
+            request_id: answer::request_id(&answer.headers).map(|id| redact(&id, &[])),
             ..self.error(ErrorKind::Malformed, message)
         }
     }
@@ -181,11 +181,11 @@ pub(crate) fn failure(
     ApiError {
         service,
         operation,
-        target: clean(target, &[]),
+        target: redact(target, &[]),
         kind,
         status: None,
         code: None,
-        message: clean(message, &[]),
+        message: redact(message, &[]),
         request_id: None,
         retry_after: None,
     }

@@ -47,7 +47,7 @@ pub(crate) fn classify(
 
 /// Makes text of a stranger fit to show: no control characters, no line breaks, no echoed string to sign, none of
 /// `secrets`, and at most [`MESSAGE_LIMIT`] characters.
-pub(crate) fn clean(text: &str, secrets: &[&str]) -> Box<str> {
+pub(crate) fn redact(text: &str, secrets: &[&str]) -> Box<str> {
     let mut text = text.to_owned();
     for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
         text = text.replace(*secret, "[redacted]");
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn messages_are_bounded_and_hold_no_secret() {
-        let echoed = clean(
+        let echoed = redact(
             "Specified signature is not matched with our calculation. server string to sign is:POST\nx-acs-security-token:abc",
             &[],
         );
@@ -178,9 +178,9 @@ mod tests {
             "Specified signature is not matched with our calculation. server [the echo of what was signed is left out]"
         );
         assert_eq!(
-            &*clean("token tok+en/== and tok%2Ben%2F%3D%3D\r\n\u{1b}[31m!", &["tok+en/=="]),
+            &*redact("token tok+en/== and tok%2Ben%2F%3D%3D\r\n\u{1b}[31m!", &["tok+en/=="]),
             "token [redacted] and [redacted] [31m!"
         );
-        assert_eq!(clean(&"ä".repeat(1000), &[]).chars().count(), MESSAGE_LIMIT);
+        assert_eq!(redact(&"ä".repeat(1000), &[]).chars().count(), MESSAGE_LIMIT);
     }
 }

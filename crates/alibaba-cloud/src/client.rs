@@ -16,7 +16,7 @@ use super::{
     answer::{self, Complaint},
     budget::Budget,
     call::{Call, Repeat, no_json},
-    classify::{classify, clean},
+    classify::{classify, redact},
     credentials::Credentials,
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
@@ -271,7 +271,7 @@ impl Client {
             Ok(answer) => {
                 let (operation, status) = (call.operation, answer.status);
                 tracing::debug!(service = %call.service, operation, status, ?elapsed, "called");
-                judge(call, answer, &secrets)
+                check_status(call, answer, &secrets)
             }
             Err(NoAnswer {
                 kind,
@@ -280,8 +280,8 @@ impl Client {
                 request_id,
             }) => Err(ApiError {
                 status,
-                message: clean(&message, &secrets),
-                request_id: request_id.map(|id| clean(&id, &secrets)),
+                message: redact(&message, &secrets),
+                request_id: request_id.map(|id| redact(&id, &secrets)),
                 ..call.error(kind, "")
             }),
         }
@@ -296,7 +296,7 @@ impl fmt::Debug for Client {
     }
 }
 
-fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
+fn check_status(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
     match answer.status {
         200..=299 => return Ok(answer),
         100..=399 => return Err(call.malformed(&answer, "it is a redirect, which the service's APIs never send")),
@@ -313,18 +313,18 @@ fn judge(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiErr
         asks_to_wait,
     );
     let message = match (&said.code, kind) {
-        (None, ErrorKind::Malformed) => clean("it is not an error message of the service", &[]),
+        (None, ErrorKind::Malformed) => redact("it is not an error message of the service", &[]),
         // These quote what was signed, and nothing else of use.
         (Some(code), _) if code.starts_with("Signature") => {
             "the service computed a different signature; is the access key's secret correct?".into()
         }
-        _ => clean(&message, secrets),
+        _ => redact(&message, secrets),
     };
     Err(ApiError {
         status: Some(answer.status),
-        code: said.code.map(|code| clean(&code, secrets)),
+        code: said.code.map(|code| redact(&code, secrets)),
         message,
-        request_id: said.request_id.map(|id| clean(&id, secrets)),
+        request_id: said.request_id.map(|id| redact(&id, secrets)),
         retry_after: answer::retry_hint(&answer.headers)
             .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server)),
         ..call.error(kind, "")

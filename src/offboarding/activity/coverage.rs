@@ -7,9 +7,10 @@
 //! search by user name finds, proves nothing: the collector may not parse them.
 
 use super::{
-    DAY, Doubt, Place, Window, days,
-    histogram::{self, FINE, HOUR, PARALLEL, Silence},
-    record::{AUTHORIZATION, IMPERSONATED, USERNAME},
+    DAY, Inconclusive, LogstoreRef, Window,
+    audit_event::{AUTHORIZATION, IMPERSONATED, USERNAME},
+    days,
+    histogram::{self, FINE, Gap, HOUR, PARALLEL},
     timestamp,
 };
 use crate::{api::Reason, offboarding::context::Context};
@@ -31,7 +32,7 @@ const ANYBODY: &str = "user.username: *";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Day {
     /// Where no request is found by user name.
-    silences: Vec<Silence>,
+    silences: Vec<Gap>,
     /// Whether a request of the control plane is.
     control: bool,
     /// Whether one of the operator itself is, from the day after its installation on.
@@ -66,13 +67,13 @@ impl Own {
 #[derive(Debug)]
 pub struct Examined {
     /// Its index, if it serves the search.
-    pub index: Result<Index, Doubt>,
+    pub index: Result<Index, Inconclusive>,
     /// Whether it covers the window without a hole.
-    pub covered: Result<(), Doubt>,
+    pub covered: Result<(), Inconclusive>,
 }
 
 /// Examines the logstore. A request that is found is proof all the same, whatever is amiss.
-pub async fn examine(ctx: &Context, place: &Place, window: Window) -> Examined {
+pub async fn examine(ctx: &Context, place: &LogstoreRef, window: Window) -> Examined {
     let (index, kept) = tokio::join!(index(ctx, place), is_kept_throughout(ctx, place, window));
     let covered = match (&index, kept) {
         (_, Err(doubt)) => Err(doubt),
@@ -89,15 +90,15 @@ pub async fn examine(ctx: &Context, place: &Place, window: Window) -> Examined {
 ///
 /// # Errors
 /// When auditing is off, or ACK does not say.
-pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
+pub async fn place(ctx: &Context) -> Result<LogstoreRef, Inconclusive> {
     let cluster = &ctx.settings.cluster_id;
     let audit = ctx.cloud.ack.get_cluster_audit_project(cluster).await?;
     match (audit.enabled, audit.project) {
-        (true, Some(project)) => Ok(Place {
+        (true, Some(project)) => Ok(LogstoreRef {
             project,
             logstore: format!("audit-{cluster}"),
         }),
-        _ => Err(Doubt::new(
+        _ => Err(Inconclusive::new(
             Reason::AuditDisabled,
             "the cluster's audit log is off. Turn on cluster auditing in the ACK console. The check then needs a whole window of \
              records.",
@@ -109,7 +110,7 @@ pub async fn place(ctx: &Context) -> Result<Place, Doubt> {
 ///
 /// # Errors
 /// When a field that the search needs is not indexed.
-async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
+async fn index(ctx: &Context, place: &LogstoreRef) -> Result<Index, Inconclusive> {
     let asked = ctx.cloud.sls.get_index(&place.project, &place.logstore).await;
     let none = || Index {
         full_text: false,
@@ -134,7 +135,7 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
             "Change its type to text",
         ),
     };
-    Err(Doubt::new(
+    Err(Inconclusive::new(
         Reason::FieldNotIndexed,
         format!(
             "logstore {} has {what}. {advice} in the SLS console. SLS indexes only records written after that: the check then \
@@ -149,11 +150,11 @@ async fn index(ctx: &Context, place: &Place) -> Result<Index, Doubt> {
 ///
 /// # Errors
 /// When the index was changed in the window.
-fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result<(), Doubt> {
+fn is_indexed_throughout(place: &LogstoreRef, index: &Index, window: Window) -> Result<(), Inconclusive> {
     let Some(changed_at) = index.changed_at.filter(|changed_at| *changed_at > window.from) else {
         return Ok(());
     };
-    Err(Doubt::new(
+    Err(Inconclusive::new(
         Reason::AuditTooRecent,
         format!(
             "the index of logstore {} was changed at {}, and SLS applies a change only to records written after it: a search \
@@ -170,13 +171,13 @@ fn is_indexed_throughout(place: &Place, index: &Index, window: Window) -> Result
 ///
 /// # Errors
 /// When it is or does not.
-async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
+async fn is_kept_throughout(ctx: &Context, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
     let asked = ctx.cloud.sls.get_logstore(&place.project, &place.logstore).await;
     let logstore = asked.map_err(|error| missing_or(place, error))?;
     // What SLS does not say is left to what is proved of every hour: that records are found in it.
     let too_short = |days: &u32| i64::from(*days) * DAY < window.to - window.from;
     if let Some(ttl_days) = logstore.ttl_days.filter(too_short) {
-        return Err(Doubt::new(
+        return Err(Inconclusive::new(
             Reason::RetentionTooShort,
             format!(
                 "logstore {} keeps records for {}, but the window is {}. Lower activityCheck.windowDays to the retention, or \
@@ -188,7 +189,7 @@ async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Res
         ));
     }
     if let Some(created_at) = logstore.created_at.filter(|created_at| *created_at > window.from) {
-        return Err(Doubt::new(
+        return Err(Inconclusive::new(
             Reason::AuditTooRecent,
             format!(
                 "logstore {} was created at {}, within the window of {}. It covers the window from {} on.",
@@ -206,10 +207,10 @@ async fn is_kept_throughout(ctx: &Context, place: &Place, window: Window) -> Res
 ///
 /// # Errors
 /// When there is an hour without any, or a day without one of the control plane or of the operator.
-async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), Doubt> {
+async fn has_no_gap(ctx: &Context, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
     let own = own(ctx).await?;
     let days = days_of(ctx, place, window, own.as_ref()).await?;
-    let clip = |(from, to): Silence| (from.max(window.from), to.min(window.to));
+    let clip = |(from, to): Gap| (from.max(window.from), to.min(window.to));
     let silences = days.iter().flat_map(|(_, day)| &day.silences).copied().map(clip);
     let mut silences = histogram::join(silences.filter(|(from, to)| from < to)).into_iter();
     if let Some((from, to)) = silences.find(|(from, to)| to - from >= HOUR) {
@@ -235,7 +236,7 @@ async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), 
             "which makes requests all the time while the operator runs: if it ran on that day, the log is incomplete",
         ),
     };
-    Err(Doubt::new(
+    Err(Inconclusive::new(
         Reason::NotSearchable,
         format!(
             "a search of logstore {} by user name finds no request of {whose} from {} to {}, {meaning}. Look at that day's \
@@ -250,14 +251,14 @@ async fn has_no_gap(ctx: &Context, place: &Place, window: Window) -> Result<(), 
 
 /// The operator's own requests, if it is a ServiceAccount and knows when it was installed: since when it has the binding that it
 /// writes its read barriers to, which it may read anyway. Asked once.
-async fn own(ctx: &Context) -> Result<Option<Own>, Doubt> {
+async fn own(ctx: &Context) -> Result<Option<Own>, Inconclusive> {
     let failed = |error: kube::Error| {
         let message = format!(
             "the operator could not read from the API server who it is and since when it is installed: {error}"
         );
-        Doubt::new(Reason::QueryFailed, message)
+        Inconclusive::new(Reason::QueryFailed, message)
     };
-    let ask = async || -> Result<Option<Own>, Doubt> {
+    let ask = async || -> Result<Option<Own>, Inconclusive> {
         let reviews = Api::<SelfSubjectReview>::all(ctx.client.clone());
         let review = match reviews
             .create(&PostParams::default(), &SelfSubjectReview::default())
@@ -282,11 +283,16 @@ async fn own(ctx: &Context) -> Result<Option<Own>, Doubt> {
 }
 
 /// What it is that no request is found by user name for so long: that there are no records, or that they are not parsed.
-async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) -> Result<Doubt, Doubt> {
+async fn gap(
+    ctx: &Context,
+    place: &LogstoreRef,
+    window: Window,
+    (from, to): Gap,
+) -> Result<Inconclusive, Inconclusive> {
     let (logstore, start, end) = (&place.logstore, timestamp(from), timestamp(to));
     let past = timestamp(to.saturating_add(window.to - window.from));
     Ok(match histogram::heard(ctx, place, from, to, "*").await?.count {
-        0 => Doubt::new(
+        0 => Inconclusive::new(
             Reason::AuditGap,
             format!(
                 "logstore {logstore} has no record of any user from {start} to {end}: the log has a gap, and the check would miss \
@@ -294,7 +300,7 @@ async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) 
                  check can succeed once the records arrive, or from {past} on, when the window has moved past the gap."
             ),
         ),
-        _ => Doubt::new(
+        _ => Inconclusive::new(
             Reason::NotSearchable,
             format!(
                 "logstore {logstore} has records from {start} to {end}, but a search for {ANYBODY} finds none of them: their \
@@ -306,8 +312,8 @@ async fn gap(ctx: &Context, place: &Place, window: Window, (from, to): Silence) 
     })
 }
 
-pub(super) fn missing_or(place: &Place, error: alibaba_cloud::error::ApiError) -> Doubt {
-    let Place { project, logstore } = place;
+pub(super) fn missing_or(place: &LogstoreRef, error: alibaba_cloud::error::ApiError) -> Inconclusive {
+    let LogstoreRef { project, logstore } = place;
     // Any other 404 says nothing about the logstore.
     let missing = match error.code.as_deref() {
         Some("ProjectNotExist") => Some(format!(
@@ -318,13 +324,18 @@ pub(super) fn missing_or(place: &Place, error: alibaba_cloud::error::ApiError) -
     };
     if let Some(missing) = missing {
         let advice = "Turn cluster auditing off and on again in the ACK console. The check then needs a whole window of the new log";
-        return Doubt::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
+        return Inconclusive::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
     }
     error.into()
 }
 
 /// The days of the window, by their starts.
-async fn days_of(ctx: &Context, place: &Place, window: Window, own: Option<&Own>) -> Result<Vec<(i64, Day)>, Doubt> {
+async fn days_of(
+    ctx: &Context,
+    place: &LogstoreRef,
+    window: Window,
+    own: Option<&Own>,
+) -> Result<Vec<(i64, Day)>, Inconclusive> {
     let first = window.from.div_euclid(DAY) * DAY;
     let days = (0..).map(|n| first + n * DAY).take_while(|day| *day < window.to);
     let asked = futures::stream::iter(days)
@@ -338,7 +349,7 @@ fn is_closed(start: i64, end: i64) -> bool {
     start + DAY + SETTLED <= end
 }
 
-async fn day(ctx: &Context, place: &Place, start: i64, end: i64, own: Option<&Own>) -> Result<Day, Doubt> {
+async fn day(ctx: &Context, place: &LogstoreRef, start: i64, end: i64, own: Option<&Own>) -> Result<Day, Inconclusive> {
     let closed = is_closed(start, end);
     if closed && let Some(known) = ctx.settled_days.get(place, start) {
         return Ok(known);
@@ -383,7 +394,7 @@ mod tests {
 
     #[test]
     fn an_index_that_was_changed_in_the_window_does_not_cover_it() {
-        let place = Place {
+        let place = LogstoreRef {
             project: "p".into(),
             logstore: "l".into(),
         };

@@ -1,6 +1,6 @@
 //! Counts over time: what SLS says of how many records match, and what of that is believed.
 
-use super::{Doubt, Place, coverage::missing_or, timestamp};
+use super::{Inconclusive, LogstoreRef, coverage::missing_or, timestamp};
 use crate::{api::Reason, offboarding::context::Context};
 use alibaba_cloud::sls::{Bucket, Histograms, Progress};
 use futures::{StreamExt, TryStreamExt};
@@ -12,13 +12,13 @@ pub(super) const FINE: i64 = HOUR / 2;
 pub(super) const PARALLEL: usize = 4;
 
 /// A stretch without a single matching record, in unix seconds: from (included) to (excluded).
-pub type Silence = (i64, i64);
+pub type Gap = (i64, i64);
 
 /// What matches in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     /// Where nothing does, adjacent stretches joined.
-    pub silences: Vec<Silence>,
+    pub silences: Vec<Gap>,
     /// How many records do.
     pub count: u64,
 }
@@ -27,7 +27,13 @@ pub(super) struct Heard {
 ///
 /// # Errors
 /// When SLS does not answer completely, or not about these times.
-pub(super) async fn heard(ctx: &Context, place: &Place, from: i64, to: i64, query: &str) -> Result<Heard, Doubt> {
+pub(super) async fn heard(
+    ctx: &Context,
+    place: &LogstoreRef,
+    from: i64,
+    to: i64,
+    query: &str,
+) -> Result<Heard, Inconclusive> {
     let buckets = complete(ctx, place, from, to, query).await?;
     if to - from <= HOUR || buckets.iter().all(|b| b.to - b.from <= FINE) {
         return Ok(Heard {
@@ -41,9 +47,9 @@ pub(super) async fn heard(ctx: &Context, place: &Place, from: i64, to: i64, quer
     let asked = futures::stream::iter(hours).map(|(start, stop)| async move {
         let buckets = complete(ctx, place, start, stop, query).await?;
         let count: u64 = buckets.iter().map(|b| b.count).sum();
-        Ok::<_, Doubt>((silent(&buckets, start, stop), count))
+        Ok::<_, Inconclusive>((silent(&buckets, start, stop), count))
     });
-    let found: Vec<(Vec<Silence>, u64)> = asked.buffered(PARALLEL).try_collect().await?;
+    let found: Vec<(Vec<Gap>, u64)> = asked.buffered(PARALLEL).try_collect().await?;
     Ok(Heard {
         count: found.iter().map(|(_, count)| count).sum(),
         silences: join(found.into_iter().flat_map(|(silences, _)| silences)),
@@ -54,7 +60,13 @@ pub(super) async fn heard(ctx: &Context, place: &Place, from: i64, to: i64, quer
 ///
 /// # Errors
 /// As [`heard`]; also when the buckets leave a part of these times out.
-pub(super) async fn total(ctx: &Context, place: &Place, from: i64, to: i64, query: &str) -> Result<u64, Doubt> {
+pub(super) async fn total(
+    ctx: &Context,
+    place: &LogstoreRef,
+    from: i64,
+    to: i64,
+    query: &str,
+) -> Result<u64, Inconclusive> {
     let buckets = complete(ctx, place, from, to, query).await?;
     let counted: Vec<Bucket> = buckets.iter().map(|b| Bucket { count: 1, ..b.clone() }).collect();
     match silent(&counted, from, to).first() {
@@ -68,15 +80,21 @@ pub(super) async fn total(ctx: &Context, place: &Place, from: i64, to: i64, quer
 }
 
 /// Answers of SLS that cannot all be true.
-pub(super) fn inconsistent(what: String) -> Doubt {
+pub(super) fn inconsistent(what: String) -> Inconclusive {
     let advice = "If this persists, search the logstore in the SLS console and ask Alibaba Cloud's support";
-    Doubt::new(Reason::ResultInconsistent, format!("{what}. {advice}."))
+    Inconclusive::new(Reason::ResultInconsistent, format!("{what}. {advice}."))
 }
 
 /// The buckets of a complete answer, none of which reaches beyond the times asked for: of one that does, nobody can tell where in
 /// it the records are.
-async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str) -> Result<Vec<Bucket>, Doubt> {
-    let Place { project, logstore } = place;
+async fn complete(
+    ctx: &Context,
+    place: &LogstoreRef,
+    from: i64,
+    to: i64,
+    query: &str,
+) -> Result<Vec<Bucket>, Inconclusive> {
+    let LogstoreRef { project, logstore } = place;
     let mut pauses = ctx.cloud.sls.pauses();
     let mut tries = 0;
     loop {
@@ -98,7 +116,7 @@ async fn complete(ctx: &Context, place: &Place, from: i64, to: i64, query: &str)
         let Some(pause) = pauses.next() else { break };
         tokio::time::sleep(pause).await;
     }
-    Err(Doubt::new(
+    Err(Inconclusive::new(
         Reason::ResultIncomplete,
         format!(
             "SLS did not finish counting the records from {} to {} in {tries} attempts. If this persists, set a smaller \
@@ -114,7 +132,7 @@ fn reaches_beyond(bucket: &Bucket, from: i64, to: i64) -> bool {
 }
 
 /// The stretches of `from..to` in which no bucket has a record. What no bucket covers is silent too.
-fn silent(buckets: &[Bucket], from: i64, to: i64) -> Vec<Silence> {
+fn silent(buckets: &[Bucket], from: i64, to: i64) -> Vec<Gap> {
     let mut heard: Vec<_> = buckets.iter().filter(|b| b.count > 0).map(|b| (b.from, b.to)).collect();
     heard.sort_unstable();
     let (mut silences, mut at) = (Vec::new(), from);
@@ -128,8 +146,8 @@ fn silent(buckets: &[Bucket], from: i64, to: i64) -> Vec<Silence> {
 }
 
 /// Joins silences that touch each other; they come in order.
-pub(super) fn join(silences: impl Iterator<Item = Silence>) -> Vec<Silence> {
-    let mut joined: Vec<Silence> = Vec::new();
+pub(super) fn join(silences: impl Iterator<Item = Gap>) -> Vec<Gap> {
+    let mut joined: Vec<Gap> = Vec::new();
     for (from, to) in silences {
         match joined.last_mut() {
             Some(last) if last.1 >= from => last.1 = last.1.max(to),
@@ -154,7 +172,7 @@ mod tests {
 
     #[test]
     fn silence_is_found_between_at_the_edges_and_where_no_bucket_is() {
-        let cases: [(&[Bucket], &[Silence]); 5] = [
+        let cases: [(&[Bucket], &[Gap]); 5] = [
             (&[bucket(0, 50, 1), bucket(50, 100, 2)], &[]),
             (&[bucket(0, 50, 0), bucket(50, 100, 2)], &[(0, 50)]),
             (&[bucket(0, 50, 1), bucket(50, 100, 0)], &[(50, 100)]),

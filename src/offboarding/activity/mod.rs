@@ -5,22 +5,22 @@
 //! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
 //! one that is active, [`usage`] lists for people; it decides nothing.
 
+pub mod audit_event;
 pub mod coverage;
 pub mod histogram;
 mod recent;
-pub mod record;
 pub mod search;
 pub mod usage;
 
-use super::{context::Context, hold::Trouble, observe::Facts, record::names_in_use};
+use super::{context::Context, journal::names_in_use, observe::Facts, outcome::QueryError};
 use crate::{
     api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason, UsageStatus},
     rbac::subject,
 };
 use alibaba_cloud::error::{ApiError, ErrorKind};
+use audit_event::{Hit, Whose};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 pub use recent::RecentAnswers;
-use record::{Hit, Whose};
 use std::collections::BTreeSet;
 
 /// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
@@ -48,16 +48,16 @@ pub struct Activity {
     /// The length of the window in days.
     pub window_days: u16,
     /// Which project and logstore were asked.
-    pub place: Option<Place>,
+    pub place: Option<LogstoreRef>,
     /// A question that was not answered, where that is the reason.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<QueryError>,
     /// What uses the identity.
     pub usage: UsageStatus,
 }
 
 /// Where the audit log is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct LogstoreRef {
     /// The SLS project.
     pub project: String,
     /// The logstore.
@@ -82,19 +82,19 @@ impl Window {
 
 /// Why the log proves nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Doubt {
+pub struct Inconclusive {
     /// The reason of `Inactive=Unknown`.
     pub reason: Reason,
     /// What was seen, and what to do about it.
     pub message: String,
     /// The question that was not answered, if that is it.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<QueryError>,
 }
 
-impl Doubt {
+impl Inconclusive {
     /// A doubt with its explanation.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Doubt {
+        Inconclusive {
             reason,
             message: message.into(),
             trouble: None,
@@ -102,11 +102,11 @@ impl Doubt {
     }
 }
 
-impl From<ApiError> for Doubt {
+impl From<ApiError> for Inconclusive {
     fn from(error: ApiError) -> Self {
         let unindexed = error.is_unindexed_field();
         let over_budget = error.kind == ErrorKind::Budget;
-        let trouble = Trouble::from(error);
+        let trouble = QueryError::from(error);
         let (reason, advice) = match (unindexed, over_budget) {
             (true, _) => (
                 Reason::FieldNotIndexed,
@@ -120,7 +120,7 @@ impl From<ApiError> for Doubt {
             "the operator cannot read the audit log. {}.{space}{advice}",
             trouble.message
         );
-        Doubt {
+        Inconclusive {
             reason,
             message,
             trouble: Some(trouble),
@@ -209,8 +209,8 @@ async fn ask(
     ctx: &Context,
     facts: &Facts,
     window: Window,
-    place: &mut Option<Place>,
-) -> Result<Option<(Hit, UsageStatus)>, Doubt> {
+    place: &mut Option<LogstoreRef>,
+) -> Result<Option<(Hit, UsageStatus)>, Inconclusive> {
     let found = coverage::place(ctx).await?;
     let place = place.insert(found);
     let coverage::Examined { index, covered } = coverage::examine(ctx, place, window).await;

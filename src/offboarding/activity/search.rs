@@ -15,8 +15,9 @@
 //! Every search is counted by a histogram of the same query, which must not count more than the search returns.
 
 use super::{
-    Doubt, Place, Window, histogram,
-    record::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
+    Inconclusive, LogstoreRef, Window,
+    audit_event::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
+    histogram,
 };
 use crate::{api::Reason, offboarding::context::Context};
 use alibaba_cloud::Uid;
@@ -40,7 +41,7 @@ const WORD: usize = 64;
 /// What is asked of the log.
 pub struct Asked<'a> {
     /// Where it is.
-    pub place: &'a Place,
+    pub place: &'a LogstoreRef,
     /// What of it can be searched.
     pub index: &'a Index,
     /// The identity.
@@ -79,7 +80,7 @@ impl Asked<'_> {
     /// # Errors
     /// When there is no hit, and a search, by exact names or not, was not answered completely, could not be read to its end, or
     /// returned less than there is.
-    pub async fn latest(&self, ctx: &Context) -> Result<Option<Hit>, Doubt> {
+    pub async fn latest(&self, ctx: &Context) -> Result<Option<Hit>, Inconclusive> {
         let (mut latest, mut doubt): (Option<Hit>, _) = (None, None);
         let searches = queries(self.index, self.uid, &self.names, self.has_more_names).into_iter();
         let searches = searches.map(|search| async move { self.run(ctx, &search).await });
@@ -105,7 +106,7 @@ impl Asked<'_> {
 
     /// Counts what a query finds, then looks through it. In this order: what is written in between is in the rows, and not in the
     /// count.
-    async fn run(&self, ctx: &Context, search: &Search) -> Result<Option<Hit>, Doubt> {
+    async fn run(&self, ctx: &Context, search: &Search) -> Result<Option<Hit>, Inconclusive> {
         let Window { from, to } = self.window;
         let counted = histogram::total(ctx, self.place, from, to, &search.query).await;
         let rows = match self.look_through(ctx, search).await? {
@@ -124,7 +125,7 @@ impl Asked<'_> {
     }
 
     /// Pages through a query, newest first, until a row is a request of the identity.
-    async fn look_through(&self, ctx: &Context, search: &Search) -> Result<Found, Doubt> {
+    async fn look_through(&self, ctx: &Context, search: &Search) -> Result<Found, Inconclusive> {
         let mut unreadable = None;
         let mut offset = 0;
         for _ in 0..MAX_PAGES {
@@ -161,7 +162,7 @@ impl Asked<'_> {
                  search only these fields."
             ),
         };
-        Err(Doubt::new(
+        Err(Inconclusive::new(
             Reason::TooManyRecords,
             format!(
                 "the operator read the newest {newest} records in logstore {} {}. None is a request made by the UID, but older \
@@ -172,8 +173,8 @@ impl Asked<'_> {
         ))
     }
 
-    fn unreadable(&self, search: &Search, why: &str) -> Doubt {
-        Doubt::new(
+    fn unreadable(&self, search: &Search, why: &str) -> Inconclusive {
+        Inconclusive::new(
             Reason::RecordUnreadable,
             format!(
                 "a record in logstore {} {} cannot be read: {why}. It may be a request made by the UID. Compare it in the SLS \
@@ -185,8 +186,8 @@ impl Asked<'_> {
     }
 
     /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
-    async fn complete(&self, ctx: &Context, query: &LogQuery) -> Result<Logs, Doubt> {
-        let Place { project, logstore } = self.place;
+    async fn complete(&self, ctx: &Context, query: &LogQuery) -> Result<Logs, Inconclusive> {
+        let LogstoreRef { project, logstore } = self.place;
         let mut pauses = ctx.cloud.sls.pauses();
         let mut tries = 0;
         loop {
@@ -198,7 +199,7 @@ impl Asked<'_> {
             let Some(pause) = pauses.next() else { break };
             tokio::time::sleep(pause).await;
         }
-        Err(Doubt::new(
+        Err(Inconclusive::new(
             Reason::ResultIncomplete,
             format!(
                 "SLS did not finish a search of the window in {tries} attempts. If this persists, set a smaller windowDays."
@@ -213,7 +214,7 @@ impl Asked<'_> {
         };
         let mut page = Page::default();
         for row in &logs.rows {
-            match record::read(row, &self.whose, counts) {
+            match audit_event::read(row, &self.whose, counts) {
                 // SLS orders to the minute only.
                 Reading::Hit(hit) if page.newest.as_ref().is_none_or(|newest| hit.time > newest.time) => {
                     page.newest = Some(*hit);

@@ -4,7 +4,7 @@
 //! be an auditor. What does is the kind of client, the verb, how many addresses there are, and when.
 
 use super::{
-    record::{USERNAME, Whose, first_ip, shown},
+    audit_event::{USERNAME, Whose, first_ip, shown},
     search::{Asked, CONDITIONS},
 };
 use crate::{

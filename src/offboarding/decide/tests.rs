@@ -5,9 +5,9 @@ use crate::offboarding::peers::Peer;
 use crate::{
     api::{BindingAction, CertState, ClearanceStatus, KubeconfigStatus, PlanApproval},
     offboarding::{
-        activity::{Doubt, record::Hit},
+        activity::{Inconclusive, audit_event::Hit},
         clearance::Cleared,
-        hold::Trouble,
+        outcome::QueryError,
         plan, testing,
     },
     rbac::{
@@ -38,7 +38,7 @@ fn activity(state: ActivityState) -> Activity {
     let facts = testing::facts();
     Activity {
         state,
-        reason: Doubt::new(Reason::AuditGap, "").reason,
+        reason: Inconclusive::new(Reason::AuditGap, "").reason,
         message: "Seen.".into(),
         hit: None,
         checked_at: facts.now,
@@ -49,8 +49,8 @@ fn activity(state: ActivityState) -> Activity {
     }
 }
 
-fn trouble(forbidden: bool) -> Trouble {
-    Trouble {
+fn trouble(forbidden: bool) -> QueryError {
+    QueryError {
         credentials: false,
         forbidden,
         cluster_not_found: false,
@@ -61,19 +61,21 @@ fn trouble(forbidden: bool) -> Trouble {
 }
 
 fn held(facts: &Facts) -> Option<(Reason, bool)> {
-    guards(facts).err().map(|hold| (hold.reason, hold.is_stalled()))
+    guards(facts)
+        .err()
+        .map(|blocked| (blocked.reason, blocked.is_stalled()))
 }
 
 fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, Option<Reason>)> {
     let plan = plan::plan(facts);
-    let case = Case {
+    let case = GateInput {
         facts,
         plan: &plan,
         activity,
     };
     gates(case)
         .map(|clearance| clearance.reason())
-        .map_err(|hold| (hold.reason, hold.about.map(|(_, _, reason)| reason)))
+        .map_err(|blocked| (blocked.reason, blocked.about.map(|(_, _, reason)| reason)))
 }
 
 fn asks(facts: &Facts) -> bool {
@@ -246,8 +248,8 @@ fn access_that_returns_holds_under_once_only() {
     assert_eq!(held(&facts), None);
     facts.status.kubeconfig = Some(KubeconfigStatus::of(CertState::Removed));
     facts.kubeconfig = Ok(CertState::Unexpired);
-    let hold = guards(&facts).unwrap_err();
-    assert_eq!(hold.about.unwrap().2, Reason::KubeconfigReissued);
+    let blocked = guards(&facts).unwrap_err();
+    assert_eq!(blocked.about.unwrap().2, Reason::KubeconfigReissued);
 }
 
 #[test]
@@ -333,12 +335,12 @@ fn how_to_end_the_access_of_a_deleted_identity_comes_first() {
             ..activity(ActivityState::Active)
         };
         let plan = plan::plan(&facts);
-        let hold = gates(Case {
+        let blocked = gates(GateInput {
             facts: &facts,
             plan: &plan,
             activity: Some(&activity),
         });
-        let message = hold.unwrap_err().message;
+        let message = blocked.unwrap_err().message;
         let first = message.starts_with("To end access now, set activityCheck.whenActive: Proceed. Seen.");
         assert_eq!(first, comes_first, "{message}");
         assert_eq!(message.matches("whenActive: Proceed").count(), 1, "{message}");
@@ -456,7 +458,7 @@ fn backups_and_conditions_clear_nothing() {
 
 fn forces(facts: &Facts) -> bool {
     let plan = plan::plan(facts);
-    let case = Case {
+    let case = GateInput {
         facts,
         plan: &plan,
         activity: None,
@@ -515,15 +517,15 @@ fn another_object_for_the_uid_holds_if_it_is_stricter() {
     let quiet = activity(ActivityState::Inactive);
     let mut facts = holder();
     facts.peers = vec![peer(json!({"uid": "100", "suspend": true}))];
-    let hold = gates(Case {
+    let blocked = gates(GateInput {
         facts: &facts,
         plan: &plan::plan(&facts),
         activity: Some(&quiet),
     });
-    let hold = hold.unwrap_err();
+    let blocked = blocked.unwrap_err();
     assert!(
-        hold.reason == Reason::Suspended && hold.message.contains("UserOffboarding \"first\""),
-        "{hold:?}"
+        blocked.reason == Reason::Suspended && blocked.message.contains("UserOffboarding \"first\""),
+        "{blocked:?}"
     );
     facts.peers = vec![peer(json!({"uid": "100", "approval": "Manual"}))];
     assert_eq!(gated(&facts, Some(&quiet)).unwrap_err().0, Reason::AwaitingApproval);

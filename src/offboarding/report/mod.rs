@@ -1,14 +1,14 @@
 //! Step 9: says what was seen and done, in the status and by events.
 
-mod found;
+mod findings;
 mod progress;
 
-pub use found::complete;
+pub use findings::complete;
 
 use super::{
     context::Context,
     events,
-    hold::{Done, Hold, Stop},
+    outcome::{Blocked, Done, Interrupted},
     remove::Waiting,
 };
 use crate::{
@@ -93,10 +93,10 @@ impl Report {
     }
 
     /// Sums up.
-    pub fn finish(&mut self, outcome: Result<&Done, &Hold>) {
+    pub fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
         match outcome {
             Ok(done) => self.done(done),
-            Err(hold) => self.held(hold),
+            Err(blocked) => self.held(blocked),
         }
     }
 
@@ -140,11 +140,11 @@ impl Report {
         self.set(Condition::Stalled, Is::False, Reason::None, "");
     }
 
-    fn held(&mut self, hold: &Hold) {
-        let Hold {
+    fn held(&mut self, blocked: &Blocked) {
+        let Blocked {
             reason, message, about, ..
-        } = hold;
-        let stalled = hold.is_stalled();
+        } = blocked;
+        let stalled = blocked.is_stalled();
         if let Some((condition, is, reason)) = about {
             self.set(*condition, *is, *reason, message);
             self.bindings_remain(*condition);
@@ -207,8 +207,8 @@ impl Report {
     /// Writes the status, if it says anything new, and publishes an event for each transition.
     ///
     /// # Errors
-    /// [`Stop::Superseded`] if the object is no longer the observed one, or another process may lead.
-    pub async fn write(&mut self, ctx: &Context) -> Result<(), Stop> {
+    /// [`Interrupted::Superseded`] if the object is no longer the observed one, or another process may lead.
+    pub async fn write(&mut self, ctx: &Context) -> Result<(), Interrupted> {
         if self.status == self.written {
             return Ok(());
         }
@@ -236,17 +236,20 @@ impl Report {
                     return Ok(());
                 }
                 Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(&api).await?,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Stop::Superseded),
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Interrupted::Superseded),
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Stop::Superseded)
+        Err(Interrupted::Superseded)
     }
 
     /// Someone wrote to the object. If it is the same one, with the same spec, and still with the status that was
     /// written last, only the resourceVersion changes. Read in one piece: two reads could be of two objects.
-    async fn refresh(&mut self, api: &Api<UserOffboarding>) -> Result<(), Stop> {
-        let live = api.get_opt(&self.object.name_any()).await?.ok_or(Stop::Superseded)?;
+    async fn refresh(&mut self, api: &Api<UserOffboarding>) -> Result<(), Interrupted> {
+        let live = api
+            .get_opt(&self.object.name_any())
+            .await?
+            .ok_or(Interrupted::Superseded)?;
         // As they are stored: times lose their fractions there.
         let stored = |status: &UserOffboardingStatus| serde_json::to_value(status).ok();
         let same = live.metadata.uid == self.object.metadata.uid
@@ -254,7 +257,7 @@ impl Report {
             && live.metadata.deletion_timestamp.is_none()
             && stored(&live.status.unwrap_or_default()) == stored(&self.written);
         if !same {
-            return Err(Stop::Superseded);
+            return Err(Interrupted::Superseded);
         }
         self.object.metadata.resource_version = live.metadata.resource_version;
         Ok(())

@@ -9,11 +9,11 @@ use crate::{
     offboarding::{
         context::Context,
         decide::Clearance,
-        hold::{Again, Hold, Stop},
+        journal::{self, Journal},
         observe::{self, Facts},
+        outcome::{Blocked, Interrupted, Requeue},
         plan::{Plan, bindings, more_bindings},
         purge::{Purge, RESTORABLE_FOR},
-        record::{self, Record},
         remove::{self, Waiting},
     },
     rbac::appearances::Appearances,
@@ -71,8 +71,13 @@ impl Report {
     ///
     /// # Errors
     /// When the backups cannot be listed.
-    pub async fn check_backups(&mut self, ctx: &Context, record: &Record, object_uid: &str) -> Result<(), Stop> {
-        let there = record::names(ctx, object_uid).await?;
+    pub async fn check_backups(
+        &mut self,
+        ctx: &Context,
+        record: &Journal,
+        object_uid: &str,
+    ) -> Result<(), Interrupted> {
+        let there = journal::names(ctx, object_uid).await?;
         let ours = record.parts.iter().map(|part| part.config_map.clone());
         let missing: Vec<String> = ours.filter(|name| !there.contains(name)).collect();
         self.missing(missing, ctx);
@@ -142,7 +147,7 @@ impl Report {
     }
 
     /// Says where the backups are.
-    pub fn backed_up(&mut self, record: &Record, ctx: &Context) {
+    pub fn backed_up(&mut self, record: &Journal, ctx: &Context) {
         if record.is_empty() {
             let lost = self
                 .status
@@ -182,7 +187,7 @@ impl Report {
     }
 
     /// Lists the backups: the newest ones.
-    fn stored(&mut self, record: &Record, ctx: &Context) {
+    fn stored(&mut self, record: &Journal, ctx: &Context) {
         let newest = record.parts.iter().rev().take(SHOWN);
         let mut config_maps: Vec<_> = newest
             .map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map))
@@ -217,7 +222,7 @@ impl Report {
     }
 
     /// Says that no binding names the UID.
-    pub fn bindings_removed(&mut self, record: &Record) {
+    pub fn bindings_removed(&mut self, record: &Journal) {
         let (deleted, shrunk) = record.removed();
         let what = match (deleted, shrunk) {
             (0, 0) => None,
@@ -306,7 +311,7 @@ impl Report {
     }
 
     /// The refusal of the purge again, if ACK was asked for this spec so lately that it is not asked anew.
-    pub fn refused_within(&self, time: Duration) -> Option<Hold> {
+    pub fn refused_within(&self, time: Duration) -> Option<Blocked> {
         let last = conditions::find(&self.written.conditions, Condition::KubeconfigPurged)?;
         let is_of_this_spec = last.observed_generation == self.object.metadata.generation;
         if last.reason != Reason::RefusedByAck.as_str() || !is_of_this_spec {
@@ -316,8 +321,8 @@ impl Report {
         let left = time
             .checked_sub(self.now.duration_since(asked).unsigned_abs())
             .filter(|left| !left.is_zero())?;
-        let hold = Hold::new(Reason::RefusedByAck, Again::After(left), last.message.clone());
-        Some(hold.about(Condition::KubeconfigPurged, Is::False))
+        let blocked = Blocked::new(Reason::RefusedByAck, Requeue::After(left), last.message.clone());
+        Some(blocked.about(Condition::KubeconfigPurged, Is::False))
     }
 
     /// Listens for what begins to bear the UID, until the end is confirmed.
@@ -388,7 +393,7 @@ impl Report {
     }
 
     /// Counts what is gone.
-    pub async fn count(&mut self, ctx: &Context, facts: &Facts) -> Result<(), Stop> {
+    pub async fn count(&mut self, ctx: &Context, facts: &Facts) -> Result<(), Interrupted> {
         // Where the backups are lost, only the status knows.
         let mut counts = facts.status.removed.unwrap_or_default();
         if !facts.record.is_empty() {

@@ -15,7 +15,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::Provider;
 use crate::{
-    classify::clean,
+    classify::redact,
     error::{ApiError, ErrorKind, Service},
 };
 
@@ -191,11 +191,11 @@ impl Credentials {
         ApiError {
             service: Service::Sts,
             operation: self.source.operation,
-            target: clean(&self.source.target, &[]),
+            target: redact(&self.source.target, &[]),
             kind,
             status: None,
             code: None,
-            message: clean(message, &[]),
+            message: redact(message, &[]),
             request_id: None,
             retry_after: None,
         }
@@ -211,7 +211,7 @@ impl Credentials {
                 let kind = if own { known.kind } else { ErrorKind::Credentials };
                 return ApiError {
                     kind,
-                    target: clean(&self.source.target, &[]),
+                    target: redact(&self.source.target, &[]),
                     ..known.clone()
                 };
             }

@@ -12,7 +12,7 @@ use super::ASSUME_ROLE;
 use crate::{
     answer::{self, Complaint},
     call::no_json,
-    classify::{classify, clean},
+    classify::{classify, redact},
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
     sign::acs3::nonce,
@@ -81,9 +81,9 @@ impl Exchange {
                 target: Box::default(),
                 kind,
                 status,
-                code: said.code.map(|code| clean(&code, &[token, &decoded])),
-                message: clean(&said_message, &[token, &decoded]),
-                request_id: said.request_id.map(|id| clean(&id, &[])),
+                code: said.code.map(|code| redact(&code, &[token, &decoded])),
+                message: redact(&said_message, &[token, &decoded]),
+                request_id: said.request_id.map(|id| redact(&id, &[])),
                 retry_after,
             })
         };
@@ -131,7 +131,7 @@ impl HttpSend for Exchange {
                 kind: error.kind,
                 status: error.status,
                 code: None,
-                message: clean(&error.message, &[]),
+                message: redact(&error.message, &[]),
                 request_id: None,
                 retry_after: None,
             })

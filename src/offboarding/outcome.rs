@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// When to look again, unless something wakes the object before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum Requeue {
     /// With exponential backoff: something is expected to change soon.
     Backoff,
     /// The same, but not before this time has passed: a service that throttles asked for it.
@@ -36,7 +36,7 @@ pub struct Done {
 
 /// What keeps a run from its end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Hold {
+pub struct Blocked {
     /// Ready's reason.
     pub reason: Reason,
     /// What was seen, what it means, and what a person can do.
@@ -44,13 +44,13 @@ pub struct Hold {
     /// The condition that it is about, and its reason there.
     pub about: Option<(ConditionType, ConditionStatus, Reason)>,
     /// When to look again.
-    pub again: Again,
+    pub again: Requeue,
 }
 
-impl Hold {
+impl Blocked {
     /// Held for this reason. Whether a person must act, the reason says.
-    pub fn new(reason: Reason, again: Again, message: impl Into<String>) -> Self {
-        Hold {
+    pub fn new(reason: Reason, again: Requeue, message: impl Into<String>) -> Self {
+        Blocked {
             reason,
             message: message.into(),
             about: None,
@@ -60,7 +60,7 @@ impl Hold {
 
     /// The same, looked at again at the recheck interval.
     pub fn recheck(reason: Reason, message: impl Into<String>) -> Self {
-        Hold::new(reason, Again::Recheck, message)
+        Blocked::new(reason, Requeue::Recheck, message)
     }
 
     /// Whether a person must change something.
@@ -83,31 +83,31 @@ impl Hold {
 
 /// Why a run stopped.
 #[derive(Debug)]
-pub enum Stop {
+pub enum Interrupted {
     /// Something holds it: reported in the status.
-    Hold(Hold),
+    Blocked(Blocked),
     /// The object was edited, deleted, or replaced by another of its name: what was observed is void. Or this process may not
     /// change anything any more: another one leads. Nothing is reported; what is found next is a new reconcile.
     Superseded,
 }
 
-impl From<Hold> for Stop {
-    fn from(hold: Hold) -> Self {
-        Stop::Hold(hold)
+impl From<Blocked> for Interrupted {
+    fn from(blocked: Blocked) -> Self {
+        Interrupted::Blocked(blocked)
     }
 }
 
 /// A failure of the API server outside of an effect. The effects tell their failures apart themselves.
-impl From<kube::Error> for Stop {
+impl From<kube::Error> for Interrupted {
     fn from(error: kube::Error) -> Self {
-        Stop::Hold(api_server(&error, "A request to the API server failed"))
+        Interrupted::Blocked(api_server(&error, "A request to the API server failed"))
     }
 }
 
 /// The hold for a failed call to the API server; `attempt` says what was tried.
-pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
+pub fn api_server(error: &kube::Error, attempt: &str) -> Blocked {
     match error {
-        kube::Error::Api(status) if status.is_forbidden() => Hold::recheck(
+        kube::Error::Api(status) if status.is_forbidden() => Blocked::recheck(
             Reason::Forbidden,
             format!(
                 "{attempt}: {}. Grant the operator's ServiceAccount this permission (the installation includes its ClusterRole \
@@ -115,9 +115,9 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
                 status.message
             ),
         ),
-        _ => Hold::new(
+        _ => Blocked::new(
             Reason::LookupFailed,
-            Again::Backoff,
+            Requeue::Backoff,
             format!("{attempt}: {error}. The operator retries automatically."),
         ),
     }
@@ -125,7 +125,7 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Hold {
 
 /// A question that a cloud service did not answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Trouble {
+pub struct QueryError {
     /// A permission is missing.
     pub forbidden: bool,
     /// ACK does not know the cluster.
@@ -140,9 +140,9 @@ pub struct Trouble {
     pub retry_after: Option<Duration>,
 }
 
-impl From<ApiError> for Trouble {
+impl From<ApiError> for QueryError {
     fn from(error: ApiError) -> Self {
-        Trouble {
+        QueryError {
             forbidden: error.kind == ErrorKind::Forbidden,
             cluster_not_found: error.kind == ErrorKind::ClusterNotFound,
             credentials: error.kind == ErrorKind::Credentials,
@@ -189,20 +189,20 @@ pub fn advice(error: &ApiError) -> &'static str {
 }
 
 /// When to ask a service again.
-pub fn again(retry_after: Option<Duration>) -> Again {
-    retry_after.map_or(Again::Backoff, Again::NotBefore)
+pub fn again(retry_after: Option<Duration>) -> Requeue {
+    retry_after.map_or(Requeue::Backoff, Requeue::NotBefore)
 }
 
-impl Trouble {
+impl QueryError {
     /// The hold for it, without the condition that it is about; `so_far` says what was done or not.
-    pub fn hold(&self, so_far: &str) -> Hold {
-        let Trouble { message, advice, .. } = self;
+    pub fn blocked(&self, so_far: &str) -> Blocked {
+        let QueryError { message, advice, .. } = self;
         if self.forbidden || self.cluster_not_found {
             let reason = match self.forbidden {
                 true => Reason::Forbidden,
                 false => Reason::ClusterNotFound,
             };
-            return Hold::recheck(
+            return Blocked::recheck(
                 reason,
                 format!("{message}. {so_far} {advice} The operator checks again automatically."),
             );
@@ -213,6 +213,6 @@ impl Trouble {
             true => Reason::CredentialsRejected,
             false => Reason::LookupFailed,
         };
-        Hold::new(reason, again(self.retry_after), message)
+        Blocked::new(reason, again(self.retry_after), message)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::{
     context::Context,
-    hold::Stop,
     observe::{Facts, NAMES_AT_MOST},
+    outcome::Interrupted,
 };
 use crate::rbac::{
     LiveBinding,
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The backups made for one UserOffboarding, oldest first.
 #[derive(Clone, Debug, Default)]
-pub struct Record {
+pub struct Journal {
     /// The parts that could be read and match their checksums.
     pub parts: Vec<StoredPart>,
     /// How many names its entries hold.
@@ -40,10 +40,15 @@ pub struct Counts {
 ///
 /// # Errors
 /// When the backups cannot be listed.
-pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
+pub async fn read(ctx: &Context, object_uid: &str) -> Result<Journal, Interrupted> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let failed = |e: kube::Error| Stop::Hold(super::hold::api_server(&e, "Reading the backups of this object failed"));
-    let mut record = Record::default();
+    let failed = |e: kube::Error| {
+        Interrupted::Blocked(super::outcome::api_server(
+            &e,
+            "Reading the backups of this object failed",
+        ))
+    };
+    let mut record = Journal::default();
     for name in names(ctx, object_uid).await? {
         // One at a time: how large they are together, nobody bounds.
         let Some(map) = api.get_opt(&name).await.map_err(failed)? else {
@@ -64,7 +69,7 @@ pub async fn read(ctx: &Context, object_uid: &str) -> Result<Record, Stop> {
 ///
 /// # Errors
 /// When they cannot be listed.
-pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, Stop> {
+pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, Interrupted> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let mut params = ListParams::default()
         .labels(&format!("{}={object_uid}", backup::object_label()))
@@ -72,7 +77,7 @@ pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, 
     let mut names = BTreeSet::new();
     loop {
         let page = api.list_metadata(&params).await.map_err(|error| {
-            Stop::Hold(super::hold::api_server(
+            Interrupted::Blocked(super::outcome::api_server(
                 &error,
                 "Listing the backups of this object failed",
             ))
@@ -85,15 +90,15 @@ pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, 
     }
 }
 
-impl FromIterator<StoredPart> for Record {
+impl FromIterator<StoredPart> for Journal {
     fn from_iter<T: IntoIterator<Item = StoredPart>>(parts: T) -> Self {
-        let mut record = Record::default();
+        let mut record = Journal::default();
         parts.into_iter().for_each(|part| record.add(part));
         record
     }
 }
 
-impl Record {
+impl Journal {
     /// Whether nothing was ever backed up.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()

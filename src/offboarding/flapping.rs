@@ -5,9 +5,9 @@
 //! it may have stopped, and nobody has to tell the operator.
 
 use super::{
-    hold::{Again, Hold},
+    journal::Journal,
+    outcome::{Blocked, Requeue},
     plan::{Item, Plan, bindings},
-    record::Record,
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -50,14 +50,14 @@ enum Why {
 }
 
 /// Takes what is restless out of the plan; and the hold that names it, for when the rest is done.
-pub fn set_aside(
+pub fn defer_flapping(
     plan: Plan,
     leaver: &Leaver,
-    record: &Record,
+    record: &Journal,
     carried_out: CarriedOut<'_>,
     now: Timestamp,
     recheck: Duration,
-) -> (Plan, Option<Hold>) {
+) -> (Plan, Option<Blocked>) {
     let Plan { digest, items, purges } = plan;
     let (mut calm, mut aside) = (Vec::new(), Vec::new());
     for item in items {
@@ -69,21 +69,21 @@ pub fn set_aside(
     // What returns is for a person to stop: it is said first.
     aside.sort_by_key(|(_, why, _)| matches!(why, Why::Changes(_)));
     let next = aside.iter().map(|(_, _, next)| *next).min();
-    let hold = next
+    let blocked = next
         .zip(aside.first())
-        .map(|(next, (item, why, at))| hold(item, leaver, *why, *at, aside.len() - 1, until(next, now)));
+        .map(|(next, (item, why, at))| blocked(item, leaver, *why, *at, aside.len() - 1, until(next, now)));
     (
         Plan {
             digest,
             items: calm,
             purges,
         },
-        hold,
+        blocked,
     )
 }
 
 /// What was stored lately to be removed, with its time, oldest first.
-fn lately(record: &Record, now: Timestamp) -> impl Iterator<Item = (Timestamp, &StoredEntry)> {
+fn lately(record: &Journal, now: Timestamp) -> impl Iterator<Item = (Timestamp, &StoredEntry)> {
     record
         .parts
         .iter()
@@ -95,7 +95,7 @@ fn lately(record: &Record, now: Timestamp) -> impl Iterator<Item = (Timestamp, &
 /// Why a binding is set aside, and when it is tried once more.
 fn why(
     item: &Item,
-    record: &Record,
+    record: &Journal,
     carried_out: CarriedOut<'_>,
     now: Timestamp,
     recheck: Duration,
@@ -146,7 +146,7 @@ fn removals<'a>(
 
 /// The hold before the end where a removal was undone lately: whatever undid it may do so again within seconds, and the end is called
 /// only when it has had the time. `removed_now` says whether this look removed anything.
-pub fn settling(record: &Record, carried_out: CarriedOut<'_>, removed_now: bool, now: Timestamp) -> Option<Hold> {
+pub fn settling(record: &Journal, carried_out: CarriedOut<'_>, removed_now: bool, now: Timestamp) -> Option<Blocked> {
     let mut by_key: BTreeMap<&BindingKey, Vec<(Timestamp, &StoredEntry)>> = BTreeMap::new();
     for (time, entry) in lately(record, now) {
         by_key.entry(&entry.key).or_default().push((time, entry));
@@ -173,7 +173,11 @@ pub fn settling(record: &Record, carried_out: CarriedOut<'_>, removed_now: bool,
          checks again in {} seconds, and reports the access as gone if nothing has come back by then.",
         PAUSE.as_secs()
     );
-    Some(Hold::new(Reason::InProgress, Again::After(until(next, now)), message))
+    Some(Blocked::new(
+        Reason::InProgress,
+        Requeue::After(until(next, now)),
+        message,
+    ))
 }
 
 fn until(time: Timestamp, now: Timestamp) -> Duration {
@@ -181,7 +185,7 @@ fn until(time: Timestamp, now: Timestamp) -> Duration {
     time.duration_since(now).unsigned_abs() + Duration::from_millis(50)
 }
 
-fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, wait: Duration) -> Hold {
+fn blocked(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, wait: Duration) -> Blocked {
     let key = &item.binding.key;
     let hours = LATELY.as_hours();
     let next = Timestamp::from_second(next.as_second()).unwrap_or(next);
@@ -190,7 +194,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
         n => format!(" The same goes for {} more.", bindings(n)),
     };
     let deletes = item.action == BindingAction::Delete;
-    let hold = match why {
+    let blocked = match why {
         Why::Returns { times, same_object } => {
             let (did, is_back, restores, who) = match deletes && !same_object {
                 true => (
@@ -217,7 +221,7 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} {restores}. {how}. The operator \
                  continues when that is done, and tries once more at {next}.{others}"
             );
-            Hold::recheck(Reason::RestoredByManager, message)
+            Blocked::recheck(Reason::RestoredByManager, message)
         }
         Why::Changes(times) => {
             let before = match deletes {
@@ -240,12 +244,12 @@ fn hold(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usize, 
                 by_hand::command(key, &item.binding.uid, leaver),
                 to_last.unwrap_or_default()
             );
-            Hold::recheck(Reason::KeepsChanging, message)
+            Blocked::recheck(Reason::KeepsChanging, message)
         }
     };
-    Hold {
-        again: Again::After(wait),
-        ..hold.about(Condition::BindingsRemoved, Is::False)
+    Blocked {
+        again: Requeue::After(wait),
+        ..blocked.about(Condition::BindingsRemoved, Is::False)
     }
 }
 
@@ -276,7 +280,7 @@ mod tests {
     type Judged = Option<(Reason, bool, u64)>;
 
     /// A record of a binding.
-    fn record(action: StoredAction, stored: &[Stored<'_>]) -> Record {
+    fn record(action: StoredAction, stored: &[Stored<'_>]) -> Journal {
         let part = |(ago, uid, version): &Stored<'_>| {
             let entry = StoredEntry {
                 key: testing::binding("a", &[user("100")]).key,
@@ -303,12 +307,12 @@ mod tests {
         plan::plan(&facts)
     }
 
-    fn judge(subjects: &[serde_json::Value], record: &Record) -> Judged {
+    fn judge(subjects: &[serde_json::Value], record: &Journal) -> Judged {
         judge_knowing(subjects, record, &|_| false)
     }
 
-    fn judge_knowing(subjects: &[serde_json::Value], record: &Record, carried_out: CarriedOut<'_>) -> Judged {
-        let (plan, hold) = set_aside(
+    fn judge_knowing(subjects: &[serde_json::Value], record: &Journal, carried_out: CarriedOut<'_>) -> Judged {
+        let (plan, blocked) = defer_flapping(
             plan_of(subjects),
             &testing::leaver(),
             record,
@@ -318,14 +322,14 @@ mod tests {
         );
         assert_eq!(
             plan.items.len(),
-            2 - usize::from(hold.is_some()),
+            2 - usize::from(blocked.is_some()),
             "the other is never held up"
         );
-        let hold = hold?;
-        let Again::After(wait) = hold.again else {
-            panic!("{:?}", hold.again)
+        let blocked = blocked?;
+        let Requeue::After(wait) = blocked.again else {
+            panic!("{:?}", blocked.again)
         };
-        Some((hold.reason, hold.is_stalled(), wait.as_secs() / 60))
+        Some((blocked.reason, blocked.is_stalled(), wait.as_secs() / 60))
     }
 
     #[test]
@@ -419,10 +423,10 @@ mod tests {
     #[test]
     fn the_end_waits_where_a_removal_was_undone() {
         let wait = |stored: &[Stored<'_>], removed_now| {
-            let hold = settling(&record(StoredAction::Delete, stored), &|_| false, removed_now, now())?;
-            assert_eq!((hold.reason, hold.is_stalled()), (Reason::InProgress, false));
-            match hold.again {
-                Again::After(wait) => Some(wait.as_secs()),
+            let blocked = settling(&record(StoredAction::Delete, stored), &|_| false, removed_now, now())?;
+            assert_eq!((blocked.reason, blocked.is_stalled()), (Reason::InProgress, false));
+            match blocked.again {
+                Requeue::After(wait) => Some(wait.as_secs()),
                 again => panic!("{again:?}"),
             }
         };

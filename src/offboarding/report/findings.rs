@@ -11,9 +11,9 @@ use crate::{
         consequences::Consequences,
         context::Context,
         elsewhere::Elsewhere,
-        hold::{Done, Hold},
         identity::Identity,
         observe::{Facts, is_left},
+        outcome::{Blocked, Done},
         plan::{Item, Plan},
         remove::is_to_change,
     },
@@ -216,13 +216,13 @@ impl Report {
     }
 
     /// The hold; to whoever is to approve the plan, it says first what the plan means.
-    pub fn with_consequences(&self, hold: Hold, facts: &Facts) -> Hold {
+    pub fn with_consequences(&self, blocked: Blocked, facts: &Facts) -> Blocked {
         match self.described_consequences(facts) {
-            Some(said) if hold.reason == Reason::AwaitingApproval && !facts.in_progress() => Hold {
-                message: format!("{said} {}", hold.message),
-                ..hold
+            Some(said) if blocked.reason == Reason::AwaitingApproval && !facts.in_progress() => Blocked {
+                message: format!("{said} {}", blocked.message),
+                ..blocked
             },
-            _ => hold,
+            _ => blocked,
         }
     }
 
