@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod env;
 mod follow;
 pub mod in_cluster;
 pub mod node;
@@ -12,7 +13,6 @@ pub mod scale;
 mod screen;
 pub mod simulator;
 pub mod situations;
-pub mod stage;
 pub mod states;
 
 /// Writes a report as a line of JSON.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
-    stage::user,
+    env::user,
 };
 
 /// What is tried: the method, the path, the body, and what the refusal says.

@@ -3,8 +3,8 @@
 
 use ack_offboarding_e2e::{
     cluster::{Cluster, OPERATOR_NAMESPACE, Options, pool},
+    env::{CLUSTER_ID, Env, OperatorOptions, issue_kubeconfig, user},
     simulator::world::CertificateState,
-    stage::{CLUSTER_ID, OperatorOptions, Stage, issue_kubeconfig, user},
     states,
 };
 use ack_offboarding_operator::rbac::backup;
@@ -53,23 +53,21 @@ fn run(cluster: &Cluster, folder: &Path, commands: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result<()> {
-    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let mut env = Env::set(pool::acquire(Options::default()).await?).await?;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
     let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": UID});
-    stage.cluster_role_binding("everywhere", "view", &[user(UID)]).await?;
-    stage
-        .role_binding("team-a", "own", "edit", &[user(&format!("{UID}-1700000000"))])
+    env.cluster_role_binding("everywhere", "view", &[user(UID)]).await?;
+    env.role_binding("team-a", "own", "edit", &[user(&format!("{UID}-1700000000"))])
         .await?;
-    stage
-        .role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(UID)])
+    env.role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(UID)])
         .await?;
-    stage.role_binding("team-a", "of-a-group", "view", &[group]).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("a-leaver", json!({"uid": UID})).await?;
-    stage.wait_for_state("a-leaver", "Offboarded").await?;
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    env.role_binding("team-a", "of-a-group", "view", &[group]).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("a-leaver", json!({"uid": UID})).await?;
+    env.wait_for_state("a-leaver", "Offboarded").await?;
+    assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
 
-    let (cluster, page) = (&*stage.cluster, "docs/restore.md");
+    let (cluster, page) = (&*env.cluster, "docs/restore.md");
     let folder = cluster.dir();
     let run = |commands: &str| run(cluster, folder, commands);
     // The operator made two: what it removed, and before the purge, what ACK might take.
@@ -95,16 +93,16 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
 
     // Lost with the namespace, say, and put back from a copy.
     let guide = "docs/operations.md";
-    let before = stage.backups().await?;
+    let before = env.backups().await?;
     run(&commands(guide, "> ack-offboarding-backups.yaml"));
     let of_the_operator = ListParams::default().labels("app.kubernetes.io/managed-by=ack-offboarding-operator");
-    let maps = Api::<ConfigMap>::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    let maps = Api::<ConfigMap>::namespaced(env.admin(), OPERATOR_NAMESPACE);
     for map in maps.list(&of_the_operator).await? {
         let name = map.metadata.name.unwrap_or_default();
-        stage.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
+        env.cluster.lose_config_map(OPERATOR_NAMESPACE, &name).await?;
     }
     run(&commands(guide, "kubectl create -f ack-offboarding-backups.yaml"));
-    let after = stage.backups().await?;
+    let after = env.backups().await?;
     let kept = |map: &ConfigMap| {
         (
             map.metadata.name.clone(),
@@ -125,7 +123,7 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
     run(&pack.replace("NAMESPACE", NAMESPACE).replace("NAME", names[0]));
     run(&with("gunzip", "packed"));
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         ["ClusterRoleBinding everywhere", "RoleBinding team-a/own"]
     );
     run("kubectl delete clusterrolebinding everywhere; kubectl -n team-a delete rolebinding own");
@@ -156,9 +154,9 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
         "RoleBinding team-a/own",
         "RoleBinding team-a/shared",
     ];
-    assert_eq!(stage.bindings_of(UID).await?, restored);
+    assert_eq!(env.bindings_of(UID).await?, restored);
     assert_eq!(
-        stage.bindings_of("259083957089437777").await?,
+        env.bindings_of("259083957089437777").await?,
         ["RoleBinding team-a/shared"]
     );
     Ok(())
@@ -166,18 +164,18 @@ async fn backups_are_found_checked_and_restored_as_described() -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
-    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
-    stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
-    stage.sim.edit(|world| {
+    let mut env = Env::set(pool::acquire(Options::default()).await?).await?;
+    env.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+    env.sim.edit(|world| {
         world
             .cluster_mut(CLUSTER_ID)
             .map(|cluster| cluster.audit_enabled = false)
     });
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("a-leaver", json!({"uid": UID})).await?;
-    stage.wait_for_state("a-leaver", "WaitingForInactivity").await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("a-leaver", json!({"uid": UID})).await?;
+    env.wait_for_state("a-leaver", "WaitingForInactivity").await?;
 
-    let cluster = &*stage.cluster;
+    let cluster = &*env.cluster;
     let printed = run(
         cluster,
         cluster.dir(),
@@ -208,18 +206,18 @@ async fn a_waiting_object_is_read_as_described() -> anyhow::Result<()> {
     );
     assert!(run("{.status.conditions[?(@.type==\"Ready\")].message}").contains("audit log is off"));
     run("\"suspend\":true");
-    stage.wait_for_state("a-leaver", "Suspended").await?;
+    env.wait_for_state("a-leaver", "Suspended").await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_are_made_again_and_moved_as_described() -> anyhow::Result<()> {
-    let mut stage = Stage::set(pool::acquire(Options::default()).await?).await?;
-    stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("a-leaver", json!({"uid": UID})).await?;
-    stage.wait_for_state("a-leaver", "Offboarded").await?;
-    let (cluster, guide) = (&*stage.cluster, "docs/operations.md");
+    let mut env = Env::set(pool::acquire(Options::default()).await?).await?;
+    env.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("a-leaver", json!({"uid": UID})).await?;
+    env.wait_for_state("a-leaver", "Offboarded").await?;
+    let (cluster, guide) = (&*env.cluster, "docs/operations.md");
     let run = |commands: &str| run(cluster, cluster.dir(), commands);
     let first = run("kubectl get uo a-leaver -o jsonpath='{.metadata.uid}'");
     let listed = run(&commands(guide, "-L ack-offboarding.io/object-uid"));
@@ -233,7 +231,7 @@ async fn objects_are_made_again_and_moved_as_described() -> anyhow::Result<()> {
     let manifest = r#"{"apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding", "metadata": {"name": "a-leaver"}, "spec": {"uid": "UID"}}"#;
     std::fs::write(cluster.dir().join("a-leaver.json"), manifest.replace("UID", UID))?;
     run("kubectl replace --force -f a-leaver.json");
-    let status = stage.wait_for_state("a-leaver", "NothingToRemove").await?;
+    let status = env.wait_for_state("a-leaver", "NothingToRemove").await?;
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
     assert!(ready.message.contains(&first[..8]), "{}", ready.message);
     assert_eq!(status.removed.unwrap_or_default().total, 0);
@@ -244,10 +242,10 @@ async fn objects_are_made_again_and_moved_as_described() -> anyhow::Result<()> {
     if Command::new("jq").arg("--version").output().is_ok() {
         run(&commands(guide, "> objects-to-move.json"));
         run("kubectl delete uo a-leaver");
-        stage.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
+        env.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
         run(&commands(guide, "create -f objects-to-move.json"));
-        stage.wait_for_state("a-leaver", "Suspended").await?;
-        assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
+        env.wait_for_state("a-leaver", "Suspended").await?;
+        assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
     }
     Ok(())
 }

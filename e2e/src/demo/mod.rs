@@ -1,20 +1,20 @@
 //! The demo: a real control plane, a simulated cloud, the real operator, and three people of whom only one has really left.
 //!
 //! ```text
-//! cast     who plays: certificates, bindings, manifests
-//! board    the conditions, live                kubectl  what the administrator runs
-//! acts     before, offboarding, after          comeback access that returns
+//! fixtures certificates, bindings, manifests
+//! progress the conditions, live                kubectl  what the administrator runs
+//! steps    before, offboarding, after          restore  access that returns
 //! probes   requests with the leaver's certificate
 //! report   what was observed, as JSON
 //! ```
 
-mod acts;
-mod board;
-mod cast;
-mod comeback;
+mod fixtures;
 mod kubectl;
 mod probes;
+mod progress;
 mod report;
+mod restore;
+mod steps;
 
 use std::{
     path::PathBuf,
@@ -27,12 +27,12 @@ use clap::Parser;
 use self::report::Report;
 use crate::{
     cluster::{self, Cluster},
+    env::{Env, OperatorOptions, operator_binary},
     screen::{self, Screen},
-    stage::{OperatorOptions, Stage, operator_binary},
 };
 
 /// A stage with a cluster of its own.
-type DemoStage = Stage<Box<Cluster>>;
+type DemoStage = Env<Box<Cluster>>;
 
 /// Shows on this machine what the operator does: a real API server with a simulated Alibaba Cloud, and nothing left behind.
 #[derive(Debug, Parser)]
@@ -53,10 +53,10 @@ pub async fn play(options: &Options) -> anyhow::Result<bool> {
     let mut screen = Screen::new();
     let mut report = Report::default();
     let begun = Instant::now();
-    let mut stage = None;
+    let mut env = None;
     let mut outcome = async {
-        let stage = stage.insert(set(&screen).await?);
-        acts::play(stage, &mut screen, &mut report).await
+        let env = env.insert(set(&screen).await?);
+        steps::play(env, &mut screen, &mut report).await
     }
     .await;
     if let Some(path) = &options.report {
@@ -66,8 +66,8 @@ pub async fn play(options: &Options) -> anyhow::Result<bool> {
     }
     outcome?;
     summary(&screen, &report, begun.elapsed());
-    if let (true, Some(stage)) = (options.keep, &stage) {
-        keep(stage, &screen).await?;
+    if let (true, Some(env)) = (options.keep, &env) {
+        keep(env, &screen).await?;
     }
     Ok(screen.all_is_well())
 }
@@ -93,19 +93,19 @@ async fn set(screen: &Screen) -> anyhow::Result<DemoStage> {
         "Installing the CRD and the operator's permissions, and starting the simulated cloud",
         "2 s",
     );
-    let stage = Stage::set(Box::new(cluster)).await?;
+    let env = Env::set(Box::new(cluster)).await?;
     step.done(screen, "ready");
-    Ok(stage)
+    Ok(env)
 }
 
 /// Starts the operator as Kubernetes would: with its own ServiceAccount's token. It looks again each second instead of each hour.
-async fn start_operator(stage: &mut DemoStage, screen: &Screen) -> anyhow::Result<()> {
+async fn start_operator(env: &mut DemoStage, screen: &Screen) -> anyhow::Result<()> {
     let step = screen.step("Starting the operator", "a second");
-    stage.start_operator(&OperatorOptions::default()).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
     let up = cluster::eventually("the operator's index", Duration::from_secs(60), async || {
-        let ended = stage.operator()?.try_wait()?;
-        anyhow::ensure!(ended.is_none(), "the operator ended: {}", stage.operator_log());
-        Ok(stage.operator_log().contains("the index is complete").then_some(()))
+        let ended = env.operator()?.try_wait()?;
+        anyhow::ensure!(ended.is_none(), "the operator ended: {}", env.operator_log());
+        Ok(env.operator_log().contains("the index is complete").then_some(()))
     });
     up.await?;
     step.done(screen, "its index of all bindings is complete");
@@ -128,16 +128,16 @@ fn summary(screen: &Screen, report: &Report, took: Duration) {
 }
 
 /// Waits for Ctrl-C, after saying what can be done until then.
-async fn keep(stage: &DemoStage, screen: &Screen) -> anyhow::Result<()> {
-    let dir = stage.cluster.dir();
+async fn keep(env: &DemoStage, screen: &Screen) -> anyhow::Result<()> {
+    let dir = env.cluster.dir();
     let bin = dir.join("bin");
     std::fs::create_dir_all(&bin).context("a folder for kubectl")?;
-    std::os::unix::fs::symlink(stage.cluster.kubectl().get_program(), bin.join("kubectl"))
+    std::os::unix::fs::symlink(env.cluster.kubectl().get_program(), bin.join("kubectl"))
         .context("a link to kubectl")?;
-    let leaver = stage.cluster.user_kubeconfig(cast::LEAVER.certificate, &[])?;
+    let leaver = env.cluster.user_kubeconfig(fixtures::LEAVER.certificate, &[])?;
     screen.heading("Everything runs on, until Ctrl-C. In another terminal:");
     for command in [
-        format!("export KUBECONFIG={}", stage.cluster.admin_kubeconfig().display()),
+        format!("export KUBECONFIG={}", env.cluster.admin_kubeconfig().display()),
         format!("export PATH={}:$PATH   # for kubectl", bin.display()),
         "kubectl get useroffboardings".to_owned(),
         "kubectl describe useroffboarding leaver".to_owned(),

@@ -2,15 +2,15 @@
 
 use kube::Client;
 
-use super::cast::{self, GRANTS};
-use crate::{screen::Screen, stage::settled};
+use super::fixtures::{self, GRANTS};
+use crate::{env::settled, screen::Screen};
 
 /// Makes the request that each of the leaver's bindings allows, and checks the answers.
 pub(super) async fn ask_all(
     screen: &mut Screen,
     leaver: &Client,
     wanted: u16,
-    which: impl Fn(&cast::Grant) -> bool,
+    which: impl Fn(&fixtures::Grant) -> bool,
 ) -> anyhow::Result<Vec<u16>> {
     let mut statuses = Vec::new();
     for grant in GRANTS.iter().filter(|grant| which(grant)) {

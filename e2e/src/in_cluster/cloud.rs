@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 use super::target::Target;
 use crate::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects, eventually},
+    env::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, PATIENCE, REGION, world},
     simulator::{
         self, Operation, Simulator,
         world::{OidcProvider, OidcTrust, Role},
     },
-    stage::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, PATIENCE, REGION, world},
 };
 
 const ROLE: &str = "ack-offboarding-operator";

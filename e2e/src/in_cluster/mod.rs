@@ -8,16 +8,16 @@
 //! target        the cluster that is used                cloud   the simulator, and how pods reach it
 //! image         what is installed                       helm    how
 //! installation  pods, their Lease, their memory         people  client certificates that the cluster signs
-//! acts          what happens, in order                  report  what was observed, as JSON
+//! steps         what happens, in order                  report  what was observed, as JSON
 //! ```
 
-mod acts;
 mod cloud;
 mod helm;
 mod image;
 mod installation;
 mod people;
 mod report;
+mod steps;
 mod target;
 
 use std::{
@@ -91,7 +91,7 @@ async fn play(image: &Path, report_file: Option<&Path>, kubeconfig: Option<&OsSt
     let mut target = None;
     let mut outcome = async {
         let target = target.insert(Target::find(&screen, kubeconfig).await?);
-        acts::play(target, image, &mut screen, &mut report).await
+        steps::play(target, image, &mut screen, &mut report).await
     }
     .await;
     if let Some(path) = report_file {

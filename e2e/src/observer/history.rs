@@ -105,7 +105,7 @@ pub(super) struct History {
     /// By `metadata.uid`.
     pub offboardings: BTreeMap<String, Offboarding>,
     /// The operator's, in order.
-    pub acts: Vec<Act>,
+    pub steps: Vec<Act>,
     /// Deletions of bindings by the operator that were refused: namespace and name.
     pub refused: Vec<(String, String)>,
     /// Anything of the operator that is neither a change of a binding nor a new object: what, in words.
@@ -245,7 +245,7 @@ impl History {
             "delete" => (Doing::Delete, text(&event.request, "/preconditions/resourceVersion")),
             _ => (Doing::Change, text(&event.request, "/metadata/resourceVersion")),
         };
-        self.acts.push(Act {
+        self.steps.push(Act {
             what,
             about: event.about(),
             binding: uid,

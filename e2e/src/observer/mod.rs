@@ -1,7 +1,7 @@
 //! An observer that shares no code with the operator: from the API server's audit log and the cloud's call log of one scenario it
 //! says which of the invariants of docs/design.md were broken.
 //!
-//! [`Stage`](crate::stage::Stage) asks it at the end of every scenario. It believes what the API server wrote down, and of the
+//! [`Env`](crate::env::Env) asks it at the end of every scenario. It believes what the API server wrote down, and of the
 //! operator's own words only that it said them.
 //!
 //! ```text

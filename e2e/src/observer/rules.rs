@@ -75,7 +75,7 @@ impl Rules<'_> {
             self.breach(*invariant, what.clone());
         }
         let mut first_removals: BTreeMap<String, Timestamp> = BTreeMap::new();
-        for act in &history.acts {
+        for act in &history.steps {
             let Some(binding) = history.bindings.get(&act.binding) else {
                 continue;
             };
@@ -250,7 +250,7 @@ impl Rules<'_> {
     fn nothing_was_collected(&mut self) {
         let history = self.history;
         let deleted: BTreeSet<&String> = history
-            .acts
+            .steps
             .iter()
             .filter(|act| act.what == Doing::Delete)
             .map(|act| &act.binding)
@@ -381,7 +381,7 @@ impl Rules<'_> {
     /// I6: whatever interrupted the operator, a binding that it has emptied is deleted in the end, unless that was refused.
     fn no_shell_is_left(&mut self, object: &Offboarding) {
         let history = self.history;
-        for act in history.acts.iter().filter(|act| act.what == Doing::Change) {
+        for act in history.steps.iter().filter(|act| act.what == Doing::Change) {
             let Some(binding) = history.bindings.get(&act.binding) else {
                 continue;
             };
@@ -421,7 +421,7 @@ impl Rules<'_> {
             }
         }
         let writes = group(history.status_writes.iter().map(|(at, name)| (name.clone(), *at, 0)));
-        let changes = group(history.acts.iter().filter_map(|act| {
+        let changes = group(history.steps.iter().filter_map(|act| {
             let barrier = self.watched.is_barrier(&act.namespace, &act.name);
             (!barrier).then(|| (act.binding.clone(), act.received, 0))
         }));

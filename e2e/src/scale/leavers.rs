@@ -8,11 +8,11 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{ScaleStage, seed};
+use super::{ScaleEnv, seed};
 use crate::{
+    env::{condition, issue_kubeconfig, kubeconfig_state},
     follow::Updates,
     simulator::world::CertificateState,
-    stage::{condition, issue_kubeconfig, kubeconfig_state},
 };
 
 /// For one leaver.
@@ -21,27 +21,23 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const BINDINGS: u32 = 3;
 
 /// Gives each leaver a kubeconfig, so that the purge is part of what is measured.
-pub(super) fn issue_kubeconfigs(stage: &ScaleStage, count: u32) {
-    (0..count).for_each(|n| issue_kubeconfig(&stage.sim, &seed::leaver(n), CertificateState::Unexpired));
+pub(super) fn issue_kubeconfigs(env: &ScaleEnv, count: u32) {
+    (0..count).for_each(|n| issue_kubeconfig(&env.sim, &seed::leaver(n), CertificateState::Unexpired));
 }
 
 /// Offboards so many leavers. Returns the times from the API server's answer to the watch event with `Offboarded=True`.
-pub(super) async fn offboard(stage: &ScaleStage, count: u32) -> anyhow::Result<Vec<Duration>> {
-    let mut updates = Updates::begin(stage.offboardings()).await?;
+pub(super) async fn offboard(env: &ScaleEnv, count: u32) -> anyhow::Result<Vec<Duration>> {
+    let mut updates = Updates::begin(env.offboardings()).await?;
     let mut times = Vec::new();
     for n in 0..count {
         let (name, uid) = (format!("leaver-{n}"), seed::leaver(n));
-        stage.apply(&name, json!({"uid": uid})).await?;
+        env.apply(&name, json!({"uid": uid})).await?;
         let applied = Timestamp::now();
         let done = tokio::time::timeout(DEADLINE, until_offboarded(&mut updates, &name, BINDINGS)).await;
-        let done = done.with_context(|| {
-            format!(
-                "{name} was not offboarded within {DEADLINE:?}:\n{}",
-                stage.operator_log()
-            )
-        })??;
+        let done =
+            done.with_context(|| format!("{name} was not offboarded within {DEADLINE:?}:\n{}", env.operator_log()))??;
         anyhow::ensure!(
-            kubeconfig_state(&stage.sim, &uid) == Some(CertificateState::Removed),
+            kubeconfig_state(&env.sim, &uid) == Some(CertificateState::Removed),
             "{name} is offboarded, and its kubeconfig was not purged"
         );
         let time = done.duration_since(applied).unsigned_abs();

@@ -13,7 +13,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{ScaleStage, leavers, seed};
+use super::{ScaleEnv, leavers, seed};
 use crate::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
     follow::Updates,
@@ -58,28 +58,22 @@ impl Many {
 }
 
 /// Offboards the one who holds many, then lets a bare client do the same to another one's.
-pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Many> {
-    let before = requests(stage)?;
-    let mut updates = Updates::begin(stage.offboardings()).await?;
-    stage
-        .apply(NAME, json!({"uid": seed::holds_many(0), "kubeconfig": "Keep"}))
+pub(super) async fn measure(env: &ScaleEnv, count: u32) -> anyhow::Result<Many> {
+    let before = requests(env)?;
+    let mut updates = Updates::begin(env.offboardings()).await?;
+    env.apply(NAME, json!({"uid": seed::holds_many(0), "kubeconfig": "Keep"}))
         .await?;
     let begun = Instant::now();
     let done = tokio::time::timeout(DEADLINE, leavers::until_offboarded(&mut updates, NAME, count)).await;
-    done.with_context(|| {
-        format!(
-            "{NAME} was not offboarded within {DEADLINE:?}:\n{}",
-            stage.operator_log()
-        )
-    })??;
+    done.with_context(|| format!("{NAME} was not offboarded within {DEADLINE:?}:\n{}", env.operator_log()))??;
     let offboarded = begun.elapsed();
-    let (left, shared) = still_there(&stage.admin()).await?;
+    let (left, shared) = still_there(&env.admin()).await?;
     let expected = (0..count).filter(|binding| seed::is_shared(*binding)).count();
     anyhow::ensure!(
         shared == expected,
         "{shared} of {expected} shared bindings kept their colleague, and nobody else"
     );
-    let after = requests(stage)?;
+    let after = requests(env)?;
     let asked = Requests {
         get_bindings: after.get_bindings - before.get_bindings,
         get_objects: after.get_objects - before.get_objects,
@@ -96,7 +90,7 @@ pub(super) async fn measure(stage: &ScaleStage, count: u32) -> anyhow::Result<Ma
         "  the operator: {} ms, {left} left to the garbage collector",
         offboarded.as_millis()
     );
-    let bare = bare(stage, count, asked).await?;
+    let bare = bare(env, count, asked).await?;
     eprintln!("  a bare client with the same requests: {} ms", bare.as_millis());
     Ok(Many {
         bindings: count,
@@ -129,8 +123,8 @@ async fn still_there(client: &Client) -> anyhow::Result<(usize, usize)> {
 }
 
 /// What the operator has asked for until now, by the API server's audit log.
-fn requests(stage: &ScaleStage) -> anyhow::Result<Requests> {
-    let log = std::fs::read_to_string(stage.cluster.audit_log())?;
+fn requests(env: &ScaleEnv) -> anyhow::Result<Requests> {
+    let log = std::fs::read_to_string(env.cluster.audit_log())?;
     let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
     let mut kinds: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in log.lines().filter(|line| line.contains(&operator)) {
@@ -153,8 +147,8 @@ fn requests(stage: &ScaleStage) -> anyhow::Result<Requests> {
 }
 
 /// The same reads, creates, PATCHes and DELETEs, as many at a time, with nothing computed in between.
-async fn bare(stage: &ScaleStage, count: u32, asked: Requests) -> anyhow::Result<Duration> {
-    let client = stage.admin();
+async fn bare(env: &ScaleEnv, count: u32, asked: Requests) -> anyhow::Result<Duration> {
+    let client = env.admin();
     let backups = Api::<ConfigMap>::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let mut maps: Vec<ConfigMap> = backups.list(&ListParams::default()).await?.items;
     maps.retain(|map| map.name_any().starts_with("offboarding-"));

@@ -24,11 +24,11 @@ use self::{
 };
 use crate::{
     cluster::{self, Cluster},
-    stage::{CLUSTER_ID, OperatorOptions, Stage, operator_binary},
+    env::{CLUSTER_ID, Env, OperatorOptions, operator_binary},
 };
 
 /// A stage with a cluster of its own.
-type ScaleStage = Stage<Box<Cluster>>;
+type ScaleEnv = Env<Box<Cluster>>;
 
 /// Measures the operator at scale: a real API server, a simulated Alibaba Cloud, the release build with its default settings.
 #[derive(Debug, Parser)]
@@ -62,29 +62,29 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     // Before the simulator follows the audit log: it keeps a log service's records, not those of a seeding.
     seed::bindings(&cluster, options.bindings).await?;
     seed::leavers(&cluster, options.leavers).await?;
-    let mut stage = Stage::set(cluster).await?;
+    let mut env = Env::set(cluster).await?;
     // A simulated purge lists all bindings, which would measure the simulator; how ACK does it, nobody knows.
-    stage.sim.detach_cluster(CLUSTER_ID);
-    leavers::issue_kubeconfigs(&stage, options.leavers);
+    env.sim.detach_cluster(CLUSTER_ID);
+    leavers::issue_kubeconfigs(&env, options.leavers);
 
-    let bare_list = list::bare(&stage.admin()).await?;
+    let bare_list = list::bare(&env.admin()).await?;
     eprintln!(
         "A bare list, {} a page, takes {} ms.",
         list::PAGE,
         bare_list.as_millis()
     );
-    stage.start_operator(&as_in_production()).await?;
-    let sync = process::until_synced(&mut stage).await?;
-    let rss = process::settled_rss(&mut stage).await?;
+    env.start_operator(&as_in_production()).await?;
+    let sync = process::until_synced(&mut env).await?;
+    let rss = process::settled_rss(&mut env).await?;
     eprintln!(
         "The operator's index is complete after {} ms; it takes {} MiB.",
         sync.as_millis(),
         rss.mib()
     );
-    let times = leavers::offboard(&stage, options.leavers).await?;
-    let memory = process::memory(&mut stage)?;
+    let times = leavers::offboard(&env, options.leavers).await?;
+    let memory = process::memory(&mut env)?;
     eprintln!("After the last leaver, the operator takes {} MiB.", memory.rss.mib());
-    stage.stop_operator().await?;
+    env.stop_operator().await?;
 
     let report = Report::new(Measured {
         bindings: options.bindings,
@@ -120,17 +120,17 @@ async fn in_an_empty_cluster(options: &Options) -> anyhow::Result<(Vec<Duration>
     if options.of_one_leaver > 0 {
         seed::many(&cluster, options.of_one_leaver).await?;
     }
-    let mut stage = Stage::set(cluster).await?;
-    stage.sim.detach_cluster(CLUSTER_ID);
-    leavers::issue_kubeconfigs(&stage, options.leavers);
-    stage.start_operator(&as_in_production()).await?;
-    process::until_synced(&mut stage).await?;
-    let times = leavers::offboard(&stage, options.leavers).await?;
+    let mut env = Env::set(cluster).await?;
+    env.sim.detach_cluster(CLUSTER_ID);
+    leavers::issue_kubeconfigs(&env, options.leavers);
+    env.start_operator(&as_in_production()).await?;
+    process::until_synced(&mut env).await?;
+    let times = leavers::offboard(&env, options.leavers).await?;
     let many = match options.of_one_leaver {
         0 => None,
-        count => Some(many::measure(&stage, count).await?),
+        count => Some(many::measure(&env, count).await?),
     };
-    stage.stop_operator().await?;
+    env.stop_operator().await?;
     Ok((times, many))
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::ScaleStage;
+use super::ScaleEnv;
 use crate::cluster::eventually;
 
 const SYNC_DEADLINE: Duration = Duration::from_secs(300);
@@ -35,12 +35,12 @@ pub struct Memory {
 }
 
 /// From the start of the operator's process to its log line that the index is complete.
-pub(super) async fn until_synced(stage: &mut ScaleStage) -> anyhow::Result<Duration> {
-    let started = stage.operator_started().context("the operator was not started")?;
+pub(super) async fn until_synced(env: &mut ScaleEnv) -> anyhow::Result<Duration> {
+    let started = env.operator_started().context("the operator was not started")?;
     let ready = eventually("the operator's index", SYNC_DEADLINE, async || {
-        let ended = stage.operator()?.try_wait()?;
-        anyhow::ensure!(ended.is_none(), "the operator ended: {}", stage.operator_log());
-        let log = stage.operator_log();
+        let ended = env.operator()?.try_wait()?;
+        anyhow::ensure!(ended.is_none(), "the operator ended: {}", env.operator_log());
+        let log = env.operator_log();
         let line = log.lines().find(|line| line.contains("the index is complete"));
         let time = line.and_then(|line| line.split_whitespace().next());
         time.map(|time| time.parse::<Timestamp>().context("a log line without a time"))
@@ -50,8 +50,8 @@ pub(super) async fn until_synced(stage: &mut ScaleStage) -> anyhow::Result<Durat
 }
 
 /// The operator's memory now.
-pub(super) fn memory(stage: &mut ScaleStage) -> anyhow::Result<Memory> {
-    of(stage.operator()?.pid())
+pub(super) fn memory(env: &mut ScaleEnv) -> anyhow::Result<Memory> {
+    of(env.operator()?.pid())
 }
 
 /// The memory of a process.
@@ -65,21 +65,21 @@ pub fn of(pid: u32) -> anyhow::Result<Memory> {
 }
 
 /// The operator's memory once it does not change any more.
-pub(super) async fn settled_rss(stage: &mut ScaleStage) -> anyhow::Result<Kib> {
+pub(super) async fn settled_rss(env: &mut ScaleEnv) -> anyhow::Result<Kib> {
     let end = Instant::now() + SETTLE_DEADLINE;
-    let (mut reference, mut since) = (memory(stage)?.rss, Instant::now());
+    let (mut reference, mut since) = (memory(env)?.rss, Instant::now());
     while since.elapsed() < SETTLED_FOR {
         anyhow::ensure!(
             Instant::now() < end,
             "the operator's memory did not settle within {SETTLE_DEADLINE:?}"
         );
         sleep(Duration::from_millis(100)).await;
-        let now = memory(stage)?.rss;
+        let now = memory(env)?.rss;
         if now.0.abs_diff(reference.0) > 256 {
             (reference, since) = (now, Instant::now());
         }
     }
-    Ok(memory(stage)?.rss)
+    Ok(memory(env)?.rss)
 }
 
 fn parse(status: &str) -> Option<Memory> {

@@ -7,8 +7,8 @@ use crate::support::{
 };
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
+    env::{CLUSTER_ID, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, state, user},
     simulator::{Record, world::CertificateState},
-    stage::{CLUSTER_ID, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, state, user},
 };
 use ack_offboarding_operator::api::UserOffboardingStatus;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
@@ -22,26 +22,26 @@ use std::time::Duration;
 /// Reports it and leaves it, as somebody may have given it back on purpose. Clears by itself when it is gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_returns_is_reported_under_once() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
 
-    stage.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
-    let status = stage.wait_for_state("left", "AccessReturned").await?;
+    env.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
+    let status = env.wait_for_state("left", "AccessReturned").await?;
     assert_stalled(&status, "AccessReturned");
-    sees!(stage, "left", "while it is there");
+    sees!(env, "left", "while it is there");
     assert_conditions(&status, &[("AccessReturned", "True/BindingFound")]);
     assert!(message(&status, "Ready").contains("RoleBinding team-b/back"));
-    wait_for_event(&stage, "left", "Warning BindingFound").await?;
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/back"], "it is left");
+    wait_for_event(&env, "left", "Warning BindingFound").await?;
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-b/back"], "it is left");
 
-    Api::<RoleBinding>::namespaced(stage.admin(), "team-b")
+    Api::<RoleBinding>::namespaced(env.admin(), "team-b")
         .delete("back", &DeleteParams::default())
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    sees!(stage, "left", "once it was removed by hand");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    sees!(env, "left", "once it was removed by hand");
     assert_eq!(condition(&status, "AccessReturned"), "False/None");
     Ok(())
 }
@@ -49,18 +49,17 @@ async fn access_that_returns_is_reported_under_once() -> anyhow::Result<()> {
 /// Goes through all steps again, with a backup of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_returns_is_removed_again_under_continuous() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    env.wait_for_state("left", "Offboarded").await?;
 
-    stage.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
+    env.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
     let again = |s: &UserOffboardingStatus| state(s) == "Offboarded" && s.removed.unwrap_or_default().deleted == 3;
-    let status = stage.wait_for("left", "the third binding is removed", again).await?;
-    assert_gone(&stage, &status).await?;
-    sees!(stage, "left", "at the second end");
+    let status = env.wait_for("left", "the third binding is removed", again).await?;
+    assert_gone(&env, &status).await?;
+    sees!(env, "left", "at the second end");
     assert_eq!(condition(&status, "AccessReturned"), "False/None");
     Ok(())
 }
@@ -68,41 +67,38 @@ async fn access_that_returns_is_removed_again_under_continuous() -> anyhow::Resu
 /// Waits like before anyone's first end: who is back at work is not locked out.
 #[tokio::test(flavor = "multi_thread")]
 async fn access_that_returns_to_somebody_active_waits_under_continuous() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    stage
-        .sim
+    env.wait_for_state("left", "Offboarded").await?;
+    env.sim
         .add_record(CLUSTER_ID, Record::by(UID).ago(Duration::from_secs(60)));
 
-    stage.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
-    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
-    sees!(stage, "left", "while they are active");
+    env.role_binding("team-b", "back", "view", &[user(LEAVER)]).await?;
+    let status = env.wait_for_state("left", "WaitingForInactivity").await?;
+    sees!(env, "left", "while they are active");
     assert_conditions(&status, &[("AccessReturned", "True/BindingFound")]);
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/back"]);
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-b/back"]);
 
-    stage
-        .sim
+    env.sim
         .age_records(CLUSTER_ID, |_| true, Duration::from_secs(8 * 86_400));
     let again = |s: &UserOffboardingStatus| state(s) == "Offboarded" && s.removed.unwrap_or_default().deleted == 3;
-    let status = stage.wait_for("left", "the third binding is removed", again).await?;
-    assert_gone(&stage, &status).await
+    let status = env.wait_for("left", "the third binding is removed", again).await?;
+    assert_gone(&env, &status).await
 }
 
 /// Looks once a day as long as ACK could restore it, reports it, and under `Continuous` has it purged again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reissued_kubeconfig_is_found_by_the_poll() -> anyhow::Result<()> {
-    let stage = running_with(&["--poll-interval=1s"]).await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
-    let status = stage.wait_for_state("left", "AccessReturned").await?;
+    let env = running_with(&["--poll-interval=1s"]).await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
+    let status = env.wait_for_state("left", "AccessReturned").await?;
     assert_stalled(&status, "AccessReturned");
-    sees!(stage, "left", "while it is there");
+    sees!(env, "left", "while it is there");
     assert_conditions(
         &status,
         &[
@@ -110,34 +106,32 @@ async fn a_reissued_kubeconfig_is_found_by_the_poll() -> anyhow::Result<()> {
             ("KubeconfigPurged", "Unknown/Pending"),
         ],
     );
-    assert_eq!(purges(&stage).len(), 1, "under Once it is left");
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    assert_eq!(purges(&env).len(), 1, "under Once it is left");
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    assert_eq!(purges(&stage).len(), 2, "and purged under Continuous");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    assert_eq!(purges(&env).len(), 2, "and purged under Continuous");
     Ok(())
 }
 
 /// Goes through all checks before the purge, though the bindings went long ago.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubeconfig_that_was_kept_is_purged_when_the_spec_says_so_and_through_all_checks() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "kubeconfig": "Keep"})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "kubeconfig": "Keep"})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     assert_conditions(&status, &[("KubeconfigPurged", "True/Kept")]);
-    sees!(stage, "left", "while it is kept");
-    assert!(purges(&stage).is_empty());
+    sees!(env, "left", "while it is kept");
+    assert!(purges(&env).is_empty());
 
-    stage
-        .sim
+    env.sim
         .add_record(CLUSTER_ID, Record::by(UID).ago(Duration::from_secs(60)));
-    stage.apply("left", json!({"uid": UID, "kubeconfig": "Purge"})).await?;
-    let first = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    env.apply("left", json!({"uid": UID, "kubeconfig": "Purge"})).await?;
+    let first = env.wait_for_state("left", "WaitingForInactivity").await?;
     let asked = |s: &UserOffboardingStatus| s.activity.as_ref().map(|a| a.checked_at.clone());
-    let later = stage
+    let later = env
         .wait_for("left", "the next look", |s| asked(s) > asked(&first))
         .await?;
     assert_conditions(
@@ -147,29 +141,28 @@ async fn a_kubeconfig_that_was_kept_is_purged_when_the_spec_says_so_and_through_
             ("AccessReturned", "False/None"),
         ],
     );
-    assert!(purges(&stage).is_empty());
+    assert!(purges(&env).is_empty());
 
-    stage
-        .sim
+    env.sim
         .age_records(CLUSTER_ID, |_| true, Duration::from_secs(8 * 86_400));
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Leaves the backups where they are: they belong to nobody but the administrator.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_object_is_deleted_after_the_end() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    let before = stage.backups().await?;
-    stage.delete("left").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    let before = env.backups().await?;
+    env.delete("left").await?;
     // Whatever the operator does about the deletion, it does before it sees the next object.
-    stage.apply("another", json!({"uid": "259083957089437999"})).await?;
-    stage.wait_for_state("another", "NothingToRemove").await?;
-    let after = stage.backups().await?;
+    env.apply("another", json!({"uid": "259083957089437999"})).await?;
+    env.wait_for_state("another", "NothingToRemove").await?;
+    let after = env.backups().await?;
     assert_eq!(before, after);
     assert!(
         after
@@ -177,7 +170,7 @@ async fn the_object_is_deleted_after_the_end() -> anyhow::Result<()> {
             .all(|b| b.owner_references().is_empty() && b.finalizers().is_empty())
     );
     sees!(
-        stage,
+        env,
         "another",
         "of another object: nothing is left of the first but its backups"
     );
@@ -187,14 +180,14 @@ async fn the_object_is_deleted_after_the_end() -> anyhow::Result<()> {
 /// Nothing, as the object was deleted before. The bindings are what they were: labels, annotations, role, and every subject.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_brings_the_access_back_exactly() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let spec = json!({
         "metadata": {"name": "marked", "labels": {"on": "off", "n": "1"}, "annotations": {"note": "line 1\nline 2: \"x\""}},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
         "subjects": [user(LEAVER), user(UID)],
     });
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     api.create(&PostParams::default(), &serde_json::from_value(spec)?)
         .await?;
     let everything = async || -> anyhow::Result<Vec<Value>> {
@@ -209,26 +202,25 @@ async fn a_restored_backup_brings_the_access_back_exactly() -> anyhow::Result<()
             bare(serde_json::to_value(api.get("leaver").await?)?),
             bare(serde_json::to_value(api.get("marked").await?)?),
             bare(serde_json::to_value(
-                Api::<ClusterRoleBinding>::all(stage.admin())
+                Api::<ClusterRoleBinding>::all(env.admin())
                     .get("leaver-everywhere")
                     .await?,
             )?),
         ])
     };
     let before = everything().await?;
-    make_a_request(&stage).await?;
-    stage
-        .sim
+    make_a_request(&env).await?;
+    env.sim
         .age_records(CLUSTER_ID, |_| true, Duration::from_secs(8 * 86_400));
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end, before it was deleted");
-    assert_gone(&stage, &status).await?;
-    stage.delete("left").await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end, before it was deleted");
+    assert_gone(&env, &status).await?;
+    env.delete("left").await?;
 
-    for backup in stage.backups().await? {
-        let mut create = stage.cluster.kubectl();
-        let file = stage.cluster.dir().join("restore.yaml");
+    for backup in env.backups().await? {
+        let mut create = env.cluster.kubectl();
+        let file = env.cluster.dir().join("restore.yaml");
         std::fs::write(&file, &backup.data.expect("data")["deleted.yaml"])?;
         let output = create.args(["create", "-f"]).arg(&file).output()?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -237,11 +229,11 @@ async fn a_restored_backup_brings_the_access_back_exactly() -> anyhow::Result<()
     assert_eq!(everything().await?, before);
     let path = "/api/v1/namespaces/team-a/configmaps";
     eventually("the leaver's certificate to work again", PATIENCE, async || {
-        Ok((stage.probe(LEAVER, path).await? == 200).then_some(()))
+        Ok((env.probe(LEAVER, path).await? == 200).then_some(()))
     })
     .await?;
     assert_eq!(
-        kubeconfig_state(&stage.sim, UID),
+        kubeconfig_state(&env.sim, UID),
         Some(CertificateState::Removed),
         "ACK's part is restored in ACK"
     );
@@ -251,19 +243,19 @@ async fn a_restored_backup_brings_the_access_back_exactly() -> anyhow::Result<()
 /// Somebody takes the conditions out of a status: they are written again at once, and nothing is done twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn conditions_that_somebody_takes_away_are_written_again() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    let (asked, backups) = (purges(&stage).len(), stage.backups().await?.len());
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
+    let (asked, backups) = (purges(&env).len(), env.backups().await?.len());
     let none = Patch::Merge(json!({"status": {"conditions": []}}));
-    let emptied = stage
+    let emptied = env
         .offboardings()
         .patch_status("left", &PatchParams::default(), &none)
         .await?;
     assert!(emptied.status.unwrap_or_default().conditions.is_empty());
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    assert_eq!((purges(&stage).len(), stage.backups().await?.len()), (asked, backups));
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    assert_eq!((purges(&env).len(), env.backups().await?.len()), (asked, backups));
     Ok(())
 }

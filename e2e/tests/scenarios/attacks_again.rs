@@ -2,12 +2,12 @@
 
 use crate::attacks_between::Between;
 use crate::support::{
-    UID, approvals, assert_gone, assert_stalled, give_access, message, purges, running, running_with, stage,
+    UID, approvals, assert_gone, assert_stalled, env, give_access, message, purges, running, running_with,
 };
 use ack_offboarding_e2e::{
     cluster::eventually,
+    env::{PATIENCE, user},
     simulator::{Fault, FaultKind, Operation},
-    stage::{PATIENCE, user},
 };
 use ack_offboarding_operator::api::UserOffboarding;
 use futures::FutureExt;
@@ -29,12 +29,12 @@ use std::{
 /// that it holds itself, and nobody behind it waits for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_binding_that_changes_under_the_operators_hands_is_removed() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let people = (0..13_000).map(|n| user(&format!("person-{n:06}")));
     let subjects: Vec<Value> = std::iter::once(user(UID)).chain(people).collect();
-    stage.role_binding("team-a", "large", "view", &subjects).await?;
-    let (edits, admin) = (Arc::new(AtomicUsize::new(0)), stage.admin());
-    let between = Between::start(&stage, move |asked| {
+    env.role_binding("team-a", "large", "view", &subjects).await?;
+    let (edits, admin) = (Arc::new(AtomicUsize::new(0)), env.admin());
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let edit = asked.disarms().then(|| edits.fetch_add(1, Ordering::SeqCst));
         edit.filter(|edit| *edit < 2).map(|edit| {
@@ -48,10 +48,10 @@ async fn a_large_binding_that_changes_under_the_operators_hands_is_removed() -> 
         })
     })
     .await?;
-    between.start_operator(&mut stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    assert!(stage.bindings_of(UID).await?.is_empty());
+    between.start_operator(&mut env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
+    assert!(env.bindings_of(UID).await?.is_empty());
     Ok(())
 }
 
@@ -59,80 +59,76 @@ async fn a_large_binding_that_changes_under_the_operators_hands_is_removed() -> 
 /// binding is named and left, and no backup is made that nobody could read or delete; the others are removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_grows_when_it_is_read_is_left_and_named() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let subjects = [user(UID), user(&"<".repeat(600_000))];
-    stage.role_binding("team-b", "grows", "view", &subjects).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.role_binding("team-b", "grows", "view", &subjects).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     let says_so = |s: &_| message(s, "Ready").contains("team-b/grows is too large");
-    let status = stage.wait_for("left", "the one that is left", says_so).await?;
+    let status = env.wait_for("left", "the one that is left", says_so).await?;
     assert_stalled(&status, "BindingTooLarge");
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/grows"]);
-    assert!(purges(&stage).is_empty());
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-b/grows"]);
+    assert!(purges(&env).is_empty());
 
     let nobody = json!({"subjects": [user("204100000000000002")]});
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-b");
     api.patch("grows", &PatchParams::default(), &Patch::Merge(nobody))
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// ACK refuses, and somebody edits a binding that bears the UID all the time: that decides neither how often ACK is asked, nor how many
 /// backups are made.
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_do_not_decide_how_often_a_refusing_ack_is_asked() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1d"]).await;
-    give_access(&stage).await?;
+    let env = running_with(&["--recheck-interval=1d"]).await;
+    give_access(&env).await?;
     let refusal = FaultKind::Custom {
         status: 400,
         code: "Simulated.ClusterState".to_owned(),
         message: "the cluster is being upgraded".to_owned(),
     };
-    stage
-        .sim
+    env.sim
         .fault(Fault::new(Operation::CsCleanClusterUserPermissions, refusal));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "RefusedByAck").await?;
-    let (asked, backups) = (purges(&stage).len(), stage.backups().await?.len());
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "RefusedByAck").await?;
+    let (asked, backups) = (purges(&env).len(), env.backups().await?.len());
     assert_eq!(asked, 1);
 
     let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": UID});
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
-    stage.role_binding("team-b", "group", "view", &[group]).await?;
-    let looks = stage.sim.calls().len();
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-b");
+    env.role_binding("team-b", "group", "view", &[group]).await?;
+    let looks = env.sim.calls().len();
     for n in 0..10 {
         let note = json!({"metadata": {"annotations": {"note": n.to_string()}}});
         api.patch("group", &PatchParams::default(), &Patch::Merge(note)).await?;
         eventually("a look after the edit", PATIENCE, async || {
-            Ok((stage.sim.calls().len() > looks + n).then_some(()))
+            Ok((env.sim.calls().len() > looks + n).then_some(()))
         })
         .await?;
     }
-    assert_eq!(purges(&stage).len(), asked, "not before the interval is over");
-    assert_eq!(stage.backups().await?.len(), backups, "and nothing is stored for it");
+    assert_eq!(purges(&env).len(), asked, "not before the interval is over");
+    assert_eq!(env.backups().await?.len(), backups, "and nothing is stored for it");
 
     // A changed spec is another question.
-    stage.sim.clear_faults();
-    stage
-        .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
-        .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.sim.clear_faults();
+    env.apply("left", json!({"uid": UID, "expectedName": "leaver"})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Somebody suspends the offboarding by an object of their own while the bindings are removed: what is on its way is finished, and
 /// nothing else is begun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_object_made_in_the_midst_of_a_run_stops_it() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     for n in 0..30 {
-        stage
-            .role_binding("team-a", &format!("own-{n}"), "view", &[user(UID)])
+        env.role_binding("team-a", &format!("own-{n}"), "view", &[user(UID)])
             .await?;
     }
-    let (suspended, offboardings) = (Arc::new(AtomicBool::new(false)), stage.offboardings());
-    let between = Between::start(&stage, move |asked| {
+    let (suspended, offboardings) = (Arc::new(AtomicBool::new(false)), env.offboardings());
+    let between = Between::start(&env, move |asked| {
         let offboardings = offboardings.clone();
         let is_first = asked.disarms() && !suspended.swap(true, Ordering::SeqCst);
         is_first.then(|| {
@@ -148,46 +144,45 @@ async fn a_suspended_object_made_in_the_midst_of_a_run_stops_it() -> anyhow::Res
         })
     })
     .await?;
-    between.start_operator(&mut stage).await?;
-    stage.apply("first", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("first", "Suspended").await?;
+    between.start_operator(&mut env).await?;
+    env.apply("first", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("first", "Suspended").await?;
     assert!(message(&status, "Ready").contains("UserOffboarding \"second\""));
-    let left = stage.bindings_of(UID).await?.len();
+    let left = env.bindings_of(UID).await?.len();
     assert!(
         (1..30).contains(&left) && left >= 22,
         "eight were on their way at most: {left} are left"
     );
-    assert!(purges(&stage).is_empty());
-    stage.delete("second").await?;
-    stage.wait_for_state("first", "Offboarded").await?;
+    assert!(purges(&env).is_empty());
+    env.delete("second").await?;
+    env.wait_for_state("first", "Offboarded").await?;
     Ok(())
 }
 
 /// An approval is good for one run: somebody is put back on purpose into exactly what was approved before, and a person is asked again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_does_not_approve_what_comes_back_after_the_end() -> anyhow::Result<()> {
-    let stage = running().await;
+    let env = running().await;
     let colleague = user("204100000000000002");
-    stage
-        .role_binding("team-a", "shared", "view", &[user(UID), colleague.clone()])
+    env.role_binding("team-a", "shared", "view", &[user(UID), colleague.clone()])
         .await?;
     let spec = |approvals: Value| {
         json!({
             "uid": UID, "approval": "Manual", "approvals": approvals, "enforcement": "Continuous", "kubeconfig": "Keep",
         })
     };
-    stage.apply("left", spec(json!([]))).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    env.apply("left", spec(json!([]))).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     let digest = status.plan.expect("a plan").digest;
-    stage.apply("left", spec(approvals(&[&digest]))).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    env.apply("left", spec(approvals(&[&digest]))).await?;
+    env.wait_for_state("left", "Offboarded").await?;
 
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     let back = json!({"subjects": [user(UID), colleague]});
     api.patch("shared", &PatchParams::default(), &Patch::Merge(back))
         .await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     assert_ne!(status.plan.expect("a plan").digest, digest);
-    assert_eq!(stage.bindings_of(UID).await?.len(), 1, "nothing is removed unasked");
+    assert_eq!(env.bindings_of(UID).await?.len(), 1, "nothing is removed unasked");
     Ok(())
 }

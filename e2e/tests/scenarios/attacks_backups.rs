@@ -4,11 +4,11 @@ use crate::{
     attacks_between::{Between, Once},
     attacks_records::lifted,
     sight::{self, sees_text},
-    support::{LEAVER, UID, message, stage},
+    support::{LEAVER, UID, env, message},
 };
 use ack_offboarding_e2e::{
+    env::{condition, issue_kubeconfig, user},
     simulator::world::CertificateState,
-    stage::{condition, issue_kubeconfig, user},
 };
 use futures::future::BoxFuture;
 use http::Method;
@@ -40,11 +40,11 @@ async fn delete_backups(admin: Client) -> anyhow::Result<()> {
 /// the observer says at the end of every scenario is the point here: each removal had a backup that was there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_deleted_before_the_first_removal_stops_it() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    crate::support::give_access(&stage).await?;
-    let (read_back, once, admin) = (Arc::new(AtomicUsize::new(0)), Once::default(), stage.admin());
+    let mut env = env().await;
+    crate::support::give_access(&env).await?;
+    let (read_back, once, admin) = (Arc::new(AtomicUsize::new(0)), Once::default(), env.admin());
     let deleted = once.clone();
-    let between = Between::start(&stage, move |request| {
+    let between = Between::start(&env, move |request| {
         let is_map = request.path.contains("/configmaps/offboarding-") && !request.path.contains("-cleared-");
         if request.method == Method::GET && is_map && read_back.fetch_add(1, Ordering::SeqCst) == 0 {
             return None;
@@ -54,17 +54,16 @@ async fn a_backup_deleted_before_the_first_removal_stops_it() -> anyhow::Result<
         now.then(|| -> BoxFuture<_> { Box::pin(delete_backups(admin)) })
     })
     .await?;
-    between.start_operator(&mut stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage
-        .wait_for("left", "the missing backup is named, or made again", |status| {
-            let backed_up = message(status, "BackedUp");
-            deleted.is_over() && (backed_up.contains("offboarding-") || status.completed_at.is_some())
-        })
-        .await?;
+    between.start_operator(&mut env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for("left", "the missing backup is named, or made again", |status| {
+        let backed_up = message(status, "BackedUp");
+        deleted.is_over() && (backed_up.contains("offboarding-") || status.completed_at.is_some())
+    })
+    .await?;
     // It is stored again, and goes.
-    stage.wait_for_state("left", "Offboarded").await?;
-    assert!(!stage.backups().await?.is_empty(), "it was stored anew");
+    env.wait_for_state("left", "Offboarded").await?;
+    assert!(!env.backups().await?.is_empty(), "it was stored anew");
     Ok(())
 }
 
@@ -91,33 +90,32 @@ fn anonymous(text: &str) -> String {
 /// a backup is said, by the name of the ConfigMap that had it.
 #[tokio::test(flavor = "multi_thread")]
 async fn backups_deleted_half_way_are_named_at_the_end() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let mut env = env().await;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
     for n in 0..32 {
-        stage
-            .role_binding("team-a", &format!("leaver-{n}"), "view", &[user(LEAVER)])
+        env.role_binding("team-a", &format!("leaver-{n}"), "view", &[user(LEAVER)])
             .await?;
     }
-    let (count, once, admin) = (Arc::new(AtomicUsize::new(0)), Once::default(), stage.admin());
-    let between = Between::start(&stage, move |request| {
+    let (count, once, admin) = (Arc::new(AtomicUsize::new(0)), Once::default(), env.admin());
+    let between = Between::start(&env, move |request| {
         let now = request.disarms() && count.fetch_add(1, Ordering::SeqCst) >= 8 && once.first();
         let admin = admin.clone();
         now.then(|| -> BoxFuture<_> { Box::pin(delete_backups(admin)) })
     })
     .await?;
     // What was asked for a moment before the deletion is on its way: eight at a time.
-    stage.breaks_on_purpose(
+    env.breaks_on_purpose(
         ack_offboarding_e2e::observer::Invariant::I1,
         "backups are deleted between the operator's look and its request, which are held apart here",
     );
-    between.start_operator(&mut stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage
+    between.start_operator(&mut env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env
         .wait_for("left", "the missing backup is named", |status| {
             status.completed_at.is_some() && message(status, "BackedUp").contains("offboarding-")
         })
         .await?;
-    sight::record(&stage.offboardings().get("left").await?)?;
+    sight::record(&env.offboardings().get("left").await?)?;
     sees_text!("at the end", anonymous(&sight::describe(&status)));
     let missing = status.backup.clone().unwrap_or_default().missing;
     let named = message(&status, "BackedUp");
@@ -128,7 +126,7 @@ async fn backups_deleted_half_way_are_named_at_the_end() -> anyhow::Result<()> {
     assert_eq!(condition(&status, "BackedUp"), "False/BackupMissing");
     // At most those on their way went without a backup that is there now.
     let mut there = 0;
-    for backup in stage.backups().await? {
+    for backup in env.backups().await? {
         there += crate::support::read_backup(&backup)?.entries.len();
     }
     assert!(

@@ -1,9 +1,9 @@
 //! S15: the operator's barrier bindings as a leaver's.
 
-use crate::support::{UID, assert_gone, give_access, stage};
+use crate::support::{UID, assert_gone, env, give_access};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE},
-    stage::{OperatorOptions, user},
+    env::{OperatorOptions, user},
 };
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
@@ -16,21 +16,21 @@ use serde_json::json;
 /// barrier's annotation, is a binding like any other, and stands for no barrier.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_barrier_is_never_deleted_and_no_other_binding_is_one() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let everywhere = Api::<ClusterRoleBinding>::all(stage.admin());
-    let inside = Api::<RoleBinding>::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    let mut env = env().await;
+    give_access(&env).await?;
+    let everywhere = Api::<ClusterRoleBinding>::all(env.admin());
+    let inside = Api::<RoleBinding>::namespaced(env.admin(), OPERATOR_NAMESPACE);
     let attack = Patch::Merge(json!({"subjects": [user(UID)]}));
     let first = everywhere.patch(BARRIER, &PatchParams::default(), &attack).await?;
     let second = inside.patch(BARRIER, &PatchParams::default(), &attack).await?;
-    stage.role_binding("team-a", BARRIER, "edit", &[user(UID)]).await?;
-    let elsewhere = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    env.role_binding("team-a", BARRIER, "edit", &[user(UID)]).await?;
+    let elsewhere = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     let annotation = Patch::Merge(json!({"metadata": {"annotations": {"ack-offboarding.io/barrier": "1-1"}}}));
     elsewhere.patch(BARRIER, &PatchParams::default(), &annotation).await?;
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     let (first_now, second_now) = (everywhere.get(BARRIER).await?, inside.get(BARRIER).await?);
     assert_eq!((first_now.uid(), second_now.uid()), (first.uid(), second.uid()));
     assert_eq!(first_now.subjects.unwrap_or_default(), []);
@@ -39,5 +39,5 @@ async fn the_barrier_is_never_deleted_and_no_other_binding_is_one() -> anyhow::R
         elsewhere.get_opt(BARRIER).await?.is_none(),
         "the one elsewhere is the leaver's"
     );
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }

@@ -1,10 +1,10 @@
 //! What the attacks share: names, and a proxy that lets something happen right before a request of the operator arrives.
 
-use crate::support::TestStage;
+use crate::support::TestEnv;
 use ack_offboarding_e2e::{
     cluster::BARRIER,
+    env::OperatorOptions,
     proxy::{Proxy, Upstream},
-    stage::OperatorOptions,
 };
 use futures::future::BoxFuture;
 use http::{Method, Uri};
@@ -50,7 +50,7 @@ pub(crate) struct Between {
 impl Between {
     /// `step` is called with each request; what it returns is done before the request goes on, and nothing else goes on meanwhile.
     pub(crate) async fn start(
-        stage: &TestStage,
+        env: &TestEnv,
         step: impl Fn(&Request) -> Option<BoxFuture<'static, anyhow::Result<()>>> + Send + Sync + 'static,
     ) -> anyhow::Result<Between> {
         let (seen, step): (_, Arc<Step>) = (Arc::<Mutex<Vec<Request>>>::default(), Arc::new(step));
@@ -69,17 +69,17 @@ impl Between {
                 all.lock().expect("the lock").push(request);
             })
         };
-        let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
+        let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
         Ok(Between { proxy, seen })
     }
 
     /// Starts the operator behind it.
-    pub(crate) async fn start_operator(&self, stage: &mut TestStage) -> anyhow::Result<()> {
+    pub(crate) async fn start_operator(&self, env: &mut TestEnv) -> anyhow::Result<()> {
         let options = OperatorOptions {
             api_server: Some(self.proxy.url()),
             ..OperatorOptions::default()
         };
-        stage.start_operator(&options).await
+        env.start_operator(&options).await
     }
 
     /// What went through so far.

@@ -2,11 +2,11 @@
 
 use crate::{
     attacks_between::COLLEAGUE,
-    support::{LEAVER, UID, assert_gone, give_access, stage},
+    support::{LEAVER, UID, assert_gone, env, give_access},
 };
 use ack_offboarding_e2e::{
     cluster::eventually,
-    stage::{OperatorOptions, PATIENCE, user},
+    env::{OperatorOptions, PATIENCE, user},
 };
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, Secret},
@@ -54,12 +54,12 @@ where
 /// namespace. The garbage collector only unties them.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_depends_on_a_binding_goes_with_it() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     for namespace in ["victim", "victim-too"] {
-        stage.cluster.ensure_namespace(namespace).await?;
+        env.cluster.ensure_namespace(namespace).await?;
     }
-    let admin = stage.admin();
+    let admin = env.admin();
     let everywhere = Api::<ClusterRoleBinding>::all(admin.clone());
     let inside = Api::<RoleBinding>::namespaced(admin.clone(), "team-a");
     let uid = inside.get("leaver").await?.metadata.uid;
@@ -93,9 +93,9 @@ async fn nothing_that_depends_on_a_binding_goes_with_it() -> anyhow::Result<()> 
     let kept_secret: Secret = serde_json::from_value(json!({"metadata": {"name": "inside"}}))?;
     let kept_secret = kept.create(&PostParams::default(), &kept_secret).await?;
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     eventually("the bindings to be gone", PATIENCE, async || {
         let gone =
             inside.get_opt("leaver").await?.is_none() && everywhere.get_opt("leaver-everywhere").await?.is_none();
@@ -103,8 +103,8 @@ async fn nothing_that_depends_on_a_binding_goes_with_it() -> anyhow::Result<()> 
     })
     .await?;
     // What would go has gone: once when it hears of the owner's end, once more for what that led to.
-    stage.cluster.until_garbage_is_collected().await?;
-    stage.cluster.until_garbage_is_collected().await?;
+    env.cluster.until_garbage_is_collected().await?;
+    env.cluster.until_garbage_is_collected().await?;
 
     stays(&inside, &binding).await?;
     stays(&secrets, &secret).await?;
@@ -114,6 +114,6 @@ async fn nothing_that_depends_on_a_binding_goes_with_it() -> anyhow::Result<()> 
     stays(&namespaces, &namespace).await?;
     stays(&namespaces, &home).await?;
     stays(&kept, &kept_secret).await?;
-    assert_gone(&stage, &status).await?;
-    stage.until_answered(LEAVER, "/api/v1/configmaps", 403).await
+    assert_gone(&env, &status).await?;
+    env.until_answered(LEAVER, "/api/v1/configmaps", 403).await
 }

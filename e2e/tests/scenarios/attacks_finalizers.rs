@@ -1,7 +1,7 @@
 //! S3: a leaver's finalizer on the leaver's own binding.
 
-use crate::support::{LEAVER, UID, assert_conditions, give_access, message, stage};
-use ack_offboarding_e2e::stage::{OperatorOptions, user};
+use crate::support::{LEAVER, UID, assert_conditions, env, give_access, message};
+use ack_offboarding_e2e::env::{OperatorOptions, user};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api,
@@ -15,13 +15,12 @@ const TEAM_A: &str = "/api/v1/namespaces/team-a/configmaps";
 /// nobody, which counts as removed. The status names what still waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_with_a_finalizer_grants_nothing_any_more() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage
-        .role_binding("team-a", "terminating", "edit", &[user(LEAVER)])
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.role_binding("team-a", "terminating", "edit", &[user(LEAVER)])
         .await?;
-    let inside = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
-    let everywhere = Api::<ClusterRoleBinding>::all(stage.admin());
+    let inside = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
+    let everywhere = Api::<ClusterRoleBinding>::all(env.admin());
     let hold = Patch::Merge(json!({"metadata": {"finalizers": ["example.com/never"]}}));
     for name in ["leaver", "terminating"] {
         inside.patch(name, &PatchParams::default(), &hold).await?;
@@ -31,15 +30,15 @@ async fn a_binding_with_a_finalizer_grants_nothing_any_more() -> anyhow::Result<
         .await?;
     inside.delete("terminating", &DeleteParams::default()).await?;
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    stage.until_answered(LEAVER, TEAM_A, 403).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    env.until_answered(LEAVER, TEAM_A, 403).await?;
     assert_conditions(
         &status,
         &[("Offboarded", "True/Verified"), ("Ready", "True/Offboarded")],
     );
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
     let removed = message(&status, "BindingsRemoved");
     // One of them by its name, and how many more.
     for waits in ["example.com/never", "2 more bindings"] {

@@ -4,14 +4,13 @@ use crate::{
     attacks_between::COLLEAGUE,
     sight::sees,
     support::{
-        LEAVER, TestStage, UID, assert_conditions, assert_gone, give_access, message, purges, read_backup, running,
-        stage,
+        LEAVER, TestEnv, UID, assert_conditions, assert_gone, env, give_access, message, purges, read_backup, running,
     },
 };
 use ack_offboarding_e2e::{
     cluster::{eventually, named},
+    env::{OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, user},
     simulator::world::CertificateState,
-    stage::{OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, user},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::{
@@ -34,9 +33,9 @@ fn binding(name: &str, subjects: &[Value]) -> Value {
 }
 
 /// A binding of both kinds under each of these names.
-async fn bind(stage: &TestStage, names: &[String], subject: &Value) -> anyhow::Result<()> {
-    stage.cluster.ensure_namespace("team-a").await?;
-    let (params, admin) = (&PostParams::default(), &stage.admin());
+async fn bind(env: &TestEnv, names: &[String], subject: &Value) -> anyhow::Result<()> {
+    env.cluster.ensure_namespace("team-a").await?;
+    let (params, admin) = (&PostParams::default(), &env.admin());
     stream::iter(names)
         .map(anyhow::Ok)
         .try_for_each_concurrent(8, |name| async move {
@@ -51,12 +50,12 @@ async fn bind(stage: &TestStage, names: &[String], subject: &Value) -> anyhow::R
 }
 
 /// `kind name` of every binding that the attack made and that is there.
-async fn there(stage: &TestStage) -> anyhow::Result<BTreeSet<String>> {
+async fn there(env: &TestEnv) -> anyhow::Result<BTreeSet<String>> {
     let made = ListParams::default().labels("made-by=the-attack");
-    let inside = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+    let inside = Api::<RoleBinding>::namespaced(env.admin(), "team-a")
         .list(&made)
         .await?;
-    let everywhere = Api::<ClusterRoleBinding>::all(stage.admin()).list(&made).await?;
+    let everywhere = Api::<ClusterRoleBinding>::all(env.admin()).list(&made).await?;
     let name = |name: Option<String>| name.unwrap_or_default();
     let inside = inside
         .into_iter()
@@ -71,48 +70,48 @@ async fn there(stage: &TestStage) -> anyhow::Result<BTreeSet<String>> {
 /// brings it back. A colleague's binding, whose name is what is left of the leaver's in a careless URL, stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_of_any_name_is_found_stored_removed_and_restored() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
-    bind(&stage, &["leaver".to_owned()], &user(COLLEAGUE)).await?;
-    let colleagues = there(&stage).await?;
+    let mut env = env().await;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
+    bind(&env, &["leaver".to_owned()], &user(COLLEAGUE)).await?;
+    let colleagues = there(&env).await?;
     let names = named::hostile_names("leaver", "2");
-    bind(&stage, &names, &user(LEAVER)).await?;
-    let all = there(&stage).await?;
+    bind(&env, &names, &user(LEAVER)).await?;
+    let all = there(&env).await?;
     assert_eq!(all.len(), 2 + 2 * names.len());
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    stage.until_answered(LEAVER, "/api/v1/configmaps", 403).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    env.until_answered(LEAVER, "/api/v1/configmaps", 403).await?;
     // What names nobody counts as removed, and goes as fast as the garbage collector unties what depends on it.
     eventually("the emptied bindings to be gone", PATIENCE, async || {
-        Ok((there(&stage).await?.len() <= colleagues.len()).then_some(()))
+        Ok((there(&env).await?.len() <= colleagues.len()).then_some(()))
     })
     .await?;
-    assert_eq!(there(&stage).await?, colleagues, "and nothing else went");
+    assert_eq!(there(&env).await?, colleagues, "and nothing else went");
     assert_eq!(
         status.removed.unwrap_or_default().total,
         u32::try_from(2 * names.len())?
     );
     let mut stored = BTreeSet::new();
-    for backup in stage.backups().await? {
+    for backup in env.backups().await? {
         stored.extend(read_backup(&backup)?.entries.into_iter().map(|entry| entry.key.name));
     }
     assert_eq!(stored, names.into_iter().collect::<BTreeSet<_>>());
 
-    stage.delete("left").await?;
-    for backup in stage.backups().await? {
-        let output = restore(&stage, backup.metadata.name.as_deref().unwrap_or_default())?;
+    env.delete("left").await?;
+    for backup in env.backups().await? {
+        let output = restore(&env, backup.metadata.name.as_deref().unwrap_or_default())?;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    assert_eq!(there(&stage).await?, all);
-    stage.until_answered(LEAVER, "/api/v1/configmaps", 200).await
+    assert_eq!(there(&env).await?, all);
+    env.until_answered(LEAVER, "/api/v1/configmaps", 200).await
 }
 
 /// What docs/restore.md says.
-fn restore(stage: &TestStage, backup: &str) -> anyhow::Result<Output> {
-    let mut get = stage.cluster.kubectl();
+fn restore(env: &TestEnv, backup: &str) -> anyhow::Result<Output> {
+    let mut get = env.cluster.kubectl();
     get.args(["-n", "ack-offboarding-system", "get", "configmap", backup, "-o"])
         .arg(r"jsonpath={.data.deleted\.yaml}");
     let manifest = get.output()?;
@@ -120,20 +119,20 @@ fn restore(stage: &TestStage, backup: &str) -> anyhow::Result<Output> {
         manifest.status.success() && !manifest.stdout.is_empty(),
         "no deleted.yaml"
     );
-    let file = stage.cluster.dir().join("restore.yaml");
+    let file = env.cluster.dir().join("restore.yaml");
     std::fs::write(&file, manifest.stdout)?;
-    Ok(stage.cluster.kubectl().args(["create", "-f"]).arg(&file).output()?)
+    Ok(env.cluster.kubectl().args(["create", "-f"]).arg(&file).output()?)
 }
 
 /// One binding that cannot be changed holds itself, whatever it is called, and the purge, which would take it; no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_cannot_be_handled_holds_only_itself() -> anyhow::Result<()> {
     const FROZEN: &str = "frozen #1?\"\\ \u{fc}";
-    let mut stage = stage().await;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let mut env = env().await;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
     let names = ["leaver#2", "a?b", "a b", "a\"b", "a\\b", "\u{fc}", "a:b"].map(str::to_owned);
-    bind(&stage, &names, &user(LEAVER)).await?;
-    bind(&stage, &[FROZEN.to_owned()], &user(LEAVER)).await?;
+    bind(&env, &names, &user(LEAVER)).await?;
+    bind(&env, &[FROZEN.to_owned()], &user(LEAVER)).await?;
     let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
         "metadata": {"name": "frozen"},
         "spec": {
@@ -148,22 +147,20 @@ async fn a_binding_that_cannot_be_handled_holds_only_itself() -> anyhow::Result<
     let in_force: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
         "metadata": {"name": "frozen"}, "spec": {"policyName": "frozen", "validationActions": ["Deny"]},
     }))?;
-    let inside = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let inside = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     let sentinel = serde_json::from_value(binding("frozen-too", &[user(COLLEAGUE)]))?;
     inside.create(&PostParams::default(), &sentinel).await?;
-    Api::all(stage.admin()).create(&PostParams::default(), &policy).await?;
-    Api::all(stage.admin())
-        .create(&PostParams::default(), &in_force)
-        .await?;
+    Api::all(env.admin()).create(&PostParams::default(), &policy).await?;
+    Api::all(env.admin()).create(&PostParams::default(), &in_force).await?;
     eventually("the policy to be in force", PATIENCE, async || {
         let refused = inside.delete("frozen-too", &DeleteParams::default().dry_run()).await;
         Ok(refused.err())
     })
     .await?;
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env
         .wait_for("left", "what is left is named", |status| {
             condition(status, "Offboarded").starts_with("False/")
                 && message(status, "Offboarded").contains("frozen #1?")
@@ -171,12 +168,12 @@ async fn a_binding_that_cannot_be_handled_holds_only_itself() -> anyhow::Result<
         .await?;
     let left = [format!("RoleBinding {FROZEN}"), "RoleBinding frozen-too".to_owned()];
     eventually("the emptied bindings to be gone", PATIENCE, async || {
-        Ok((there(&stage).await?.len() <= left.len()).then_some(()))
+        Ok((there(&env).await?.len() <= left.len()).then_some(()))
     })
     .await?;
-    assert_eq!(there(&stage).await?, left.into(), "{}", message(&status, "Offboarded"));
-    assert!(purges(&stage).is_empty());
-    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+    assert_eq!(there(&env).await?, left.into(), "{}", message(&status, "Offboarded"));
+    assert!(purges(&env).is_empty());
+    assert_eq!(kubeconfig_state(&env.sim, UID), Some(CertificateState::Unexpired));
     Ok(())
 }
 
@@ -208,20 +205,20 @@ fn in_protobuf(name: &[u8], user: &str) -> Vec<u8> {
 /// removed by its bytes, the operator goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_whose_name_is_no_text_is_named_and_never_called_gone() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     const PATH: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
     let request = http::Request::post(PATH)
         .header("Content-Type", "application/vnd.kubernetes.protobuf")
         .body(in_protobuf(b"leaver\xff", LEAVER))?;
-    let made = stage.admin().request_text(request).await?;
+    let made = env.admin().request_text(request).await?;
     assert!(
         made.contains("\"leaver\u{fffd}\"") || made.contains("leaver\\ufffd"),
         "{made}"
     );
 
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "BindingUnreadable").await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "BindingUnreadable").await?;
     assert_conditions(
         &status,
         &[
@@ -231,11 +228,11 @@ async fn a_binding_whose_name_is_no_text_is_named_and_never_called_gone() -> any
             ("Offboarded", "False/BindingUnreadable"),
         ],
     );
-    assert!(purges(&stage).is_empty());
-    sees!(stage, "left", "while it is there");
+    assert!(purges(&env).is_empty());
+    sees!(env, "left", "while it is there");
 
     let request = http::Request::delete(format!("{PATH}/leaver%ff")).body(Vec::new())?;
-    stage.admin().request_text(request).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.admin().request_text(request).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }

@@ -1,11 +1,11 @@
 //! S5: ACK's purge removes whatever it finds, so what appears right before it must not be lost.
 
-use crate::support::{LEAVER, UID, assert_gone, give_access, purges, read_backup, stage};
+use crate::support::{LEAVER, UID, assert_gone, env, give_access, purges, read_backup};
 use ack_offboarding_e2e::{
     cluster::eventually,
+    env::{OperatorOptions, PATIENCE, user},
     proxy::{Proxy, Upstream},
     simulator::{Fault, FaultKind, Operation},
-    stage::{OperatorOptions, PATIENCE, user},
 };
 use http::{Method, Uri};
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -17,26 +17,26 @@ use std::{sync::Arc, time::Duration};
 /// and removed by the operator. ACK finds nothing to take.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_made_while_ack_is_slow_is_not_acks_to_take() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     let slow = FaultKind::Latency(Duration::from_secs(3));
-    stage.sim.fault(Fault::new(Operation::CsListUserKubeConfigStates, slow));
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.sim.fault(Fault::new(Operation::CsListUserKubeConfigStates, slow));
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     eventually("the bindings to be removed", PATIENCE, async || {
-        Ok(stage.bindings_of(UID).await?.is_empty().then_some(()))
+        Ok(env.bindings_of(UID).await?.is_empty().then_some(()))
     })
     .await?;
     // The next question about the kubeconfig's state is the one before the purge.
     let is_state = |call: &ack_offboarding_e2e::simulator::Call| {
         call.operation == Operation::CsListUserKubeConfigStates && !call.done
     };
-    stage.sim.wait_for_call(is_state, PATIENCE).await?;
-    assert!(purges(&stage).is_empty(), "the purge comes after it");
-    stage.role_binding("team-b", "late", "edit", &[user(LEAVER)]).await?;
+    env.sim.wait_for_call(is_state, PATIENCE).await?;
+    assert!(purges(&env).is_empty(), "the purge comes after it");
+    env.role_binding("team-b", "late", "edit", &[user(LEAVER)]).await?;
 
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
         (removed.deleted, removed.disappeared),
@@ -44,11 +44,11 @@ async fn a_binding_made_while_ack_is_slow_is_not_acks_to_take() -> anyhow::Resul
         "by the operator: {removed:?}"
     );
     let mut stored = Vec::new();
-    for backup in stage.backups().await? {
+    for backup in env.backups().await? {
         stored.extend(read_backup(&backup)?.entries.into_iter().map(|entry| entry.key.name));
     }
     assert!(stored.contains(&"late".to_owned()), "{stored:?}");
-    assert_eq!(purges(&stage).len(), 1);
+    assert_eq!(purges(&env).len(), 1);
     Ok(())
 }
 
@@ -56,10 +56,10 @@ async fn a_binding_made_while_ack_is_slow_is_not_acks_to_take() -> anyhow::Resul
 /// operator names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ack_took_without_a_backup_is_named() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.cluster.ensure_namespace("team-b").await?;
-    let admin = stage.admin();
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.cluster.ensure_namespace("team-b").await?;
+    let admin = env.admin();
     let before = move |method: &Method, _: &Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
         let (is_purge, admin) = (*method == Method::DELETE, admin.clone());
         Box::pin(async move {
@@ -75,18 +75,18 @@ async fn what_ack_took_without_a_backup_is_named() -> anyhow::Result<()> {
             }
         })
     };
-    let cloud = Proxy::stepping_in(Upstream::Http(stage.sim.address()), Arc::new(before)).await?;
+    let cloud = Proxy::stepping_in(Upstream::Http(env.sim.address()), Arc::new(before)).await?;
     let options = OperatorOptions {
         cs: Some(cloud.url()),
         ..OperatorOptions::default()
     };
-    stage.start_operator(&options).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.start_operator(&options).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     let told = format!(
         "{:?} {:?}",
         status.conditions,
-        crate::support::events(&stage, "left").await?
+        crate::support::events(&env, "left").await?
     );
     assert!(told.contains("team-b/too-late"), "{told}");
     Ok(())

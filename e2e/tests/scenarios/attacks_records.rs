@@ -1,11 +1,11 @@
 //! S4: a record that somebody forged. Whoever writes ConfigMaps in the operator's namespace steers nothing, and what a person would
 //! restore from is refused by name when it is not what was there.
 
-use crate::support::{LEAVER, TestStage, UID, assert_untouched, give_access, message, purges, stage};
+use crate::support::{LEAVER, TestEnv, UID, assert_untouched, env, give_access, message, purges};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
+    env::{CLUSTER_ID, OperatorOptions, PATIENCE, condition},
     simulator::Record,
-    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, condition},
 };
 use ack_offboarding_operator::rbac::{
     backup::{self, Entry, Purpose, StoredAction},
@@ -83,7 +83,7 @@ pub(crate) async fn lifted(
 }
 
 /// Creates a ConfigMap in the operator's namespace.
-async fn plant(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<()> {
+async fn plant(env: &TestEnv, map: &ConfigMap) -> anyhow::Result<()> {
     let map = map.clone();
     let create = move |maps: Api<ConfigMap>| -> BoxFuture<_> {
         let map = map.clone();
@@ -92,12 +92,12 @@ async fn plant(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<()> {
             Ok(())
         })
     };
-    lifted(&stage.admin(), create).await
+    lifted(&env.admin(), create).await
 }
 
 /// A record as the operator would write it, of `team-a/leaver` as it is now, for the object `left`.
-async fn forged(stage: &TestStage, decision: &str, plan_digest: &str, created: Timestamp) -> anyhow::Result<ConfigMap> {
-    let object = stage.offboardings().get("left").await?;
+async fn forged(env: &TestEnv, decision: &str, plan_digest: &str, created: Timestamp) -> anyhow::Result<ConfigMap> {
+    let object = env.offboardings().get("left").await?;
     let uid: Uid = UID.parse()?;
     let key = BindingKey {
         kind: BindingKind::RoleBinding,
@@ -105,7 +105,7 @@ async fn forged(stage: &TestStage, decision: &str, plan_digest: &str, created: T
         name: "leaver".to_owned(),
     };
     let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/team-a/rolebindings/leaver";
-    let text = stage
+    let text = env
         .admin()
         .request_text(http::Request::get(path).body(Vec::new())?)
         .await?;
@@ -136,8 +136,8 @@ fn seal(map: &mut ConfigMap) {
 }
 
 /// Waits until the operator has looked at `left` three times more.
-async fn looked_at(stage: &TestStage) -> anyhow::Result<()> {
-    let looks = || stage.operator_log().matches("reconciled object=\"left\"").count();
+async fn looked_at(env: &TestEnv) -> anyhow::Result<()> {
+    let looks = || env.operator_log().matches("reconciled object=\"left\"").count();
     let before = looks();
     eventually("three looks more", PATIENCE, async || {
         Ok((looks() >= before + 3).then_some(()))
@@ -148,24 +148,24 @@ async fn looked_at(stage: &TestStage) -> anyhow::Result<()> {
 /// Approval is Manual and nobody approved. A record that says that it was approved, of this very plan, is not carried out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_record_approves_nothing() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     let digest = status.plan.map(|plan| plan.digest).unwrap_or_default();
     for decision in ["PlanApproved", "Automatic", "OverrideActive", "WaitExpired"] {
-        let map = forged(&stage, decision, &digest, Timestamp::now()).await?;
-        plant(&stage, &map).await?;
-        looked_at(&stage).await?;
-        remove(&stage, &map).await?;
-        assert_untouched(&stage).await?;
+        let map = forged(&env, decision, &digest, Timestamp::now()).await?;
+        plant(&env, &map).await?;
+        looked_at(&env).await?;
+        remove(&env, &map).await?;
+        assert_untouched(&env).await?;
     }
-    stage.wait_for_state("left", "AwaitingApproval").await?;
+    env.wait_for_state("left", "AwaitingApproval").await?;
     Ok(())
 }
 
-async fn remove(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<()> {
+async fn remove(env: &TestEnv, map: &ConfigMap) -> anyhow::Result<()> {
     let name = map.name_any();
     let delete = move |maps: Api<ConfigMap>| -> BoxFuture<_> {
         let name = name.clone();
@@ -174,42 +174,41 @@ async fn remove(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<()> {
             Ok(())
         })
     };
-    lifted(&stage.admin(), delete).await
+    lifted(&env.admin(), delete).await
 }
 
 /// The leaver is at work. A record that says that somebody overrode that removes nothing, and purges nothing, with or without force.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_in_a_forged_record_steers_nothing() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage
-        .sim
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.sim
         .add_record(CLUSTER_ID, Record::by(LEAVER).ago(Duration::from_secs(60)));
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "WaitingForInactivity").await?;
     let digest = status.plan.map(|plan| plan.digest).unwrap_or_default();
-    let map = forged(&stage, "OverrideActive", &digest, Timestamp::now()).await?;
-    plant(&stage, &map).await?;
-    looked_at(&stage).await?;
-    remove(&stage, &map).await?;
-    assert_untouched(&stage).await?;
-    assert!(purges(&stage).is_empty());
-    stage.wait_for_state("left", "WaitingForInactivity").await?;
+    let map = forged(&env, "OverrideActive", &digest, Timestamp::now()).await?;
+    plant(&env, &map).await?;
+    looked_at(&env).await?;
+    remove(&env, &map).await?;
+    assert_untouched(&env).await?;
+    assert!(purges(&env).is_empty());
+    env.wait_for_state("left", "WaitingForInactivity").await?;
     Ok(())
 }
 
 /// Says that this ConfigMap is not what the operator writes, by its name, and touches nothing.
-async fn is_refused(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<String> {
-    plant(stage, map).await?;
+async fn is_refused(env: &TestEnv, map: &ConfigMap) -> anyhow::Result<String> {
+    plant(env, map).await?;
     let name = map.name_any();
-    let status = stage
+    let status = env
         .wait_for("left", "the forged record is named", |status| {
             condition(status, "BackedUp").starts_with("False/") && message(status, "BackedUp").contains(&name)
         })
         .await?;
-    remove(stage, map).await?;
-    assert_untouched(stage).await?;
+    remove(env, map).await?;
+    assert_untouched(env).await?;
     Ok(message(&status, "BackedUp").to_owned())
 }
 
@@ -217,25 +216,25 @@ async fn is_refused(stage: &TestStage, map: &ConfigMap) -> anyhow::Result<String
 /// would shield a binding for years, is refused by name.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_not_the_originals_is_refused_by_name() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    stage.wait_for_state("left", "AwaitingApproval").await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    env.wait_for_state("left", "AwaitingApproval").await?;
 
-    let mut map = forged(&stage, "Automatic", "sha256:0", Timestamp::now()).await?;
+    let mut map = forged(&env, "Automatic", "sha256:0", Timestamp::now()).await?;
     let files = map.data.get_or_insert_default();
     let deleted = files.get_mut("deleted.yaml").expect("a manifest");
     *deleted = deleted.replace("\"edit\"", "\"cluster-admin\"");
     assert!(deleted.contains("cluster-admin"), "{deleted}");
     map.metadata.name = Some(format!("offboarding-{UID}-0123456789abcdef0123"));
     seal(&mut map);
-    let told = is_refused(&stage, &map).await?;
+    let told = is_refused(&env, &map).await?;
     assert!(told.contains("deleted.yaml"), "{told}");
 
     let ahead = Timestamp::now() + SignedDuration::from_hours(24 * 365);
-    let map = forged(&stage, "Automatic", "sha256:0", ahead).await?;
-    let told = is_refused(&stage, &map).await?;
+    let map = forged(&env, "Automatic", "sha256:0", ahead).await?;
+    let told = is_refused(&env, &map).await?;
     assert!(told.contains("future"), "{told}");
     Ok(())
 }
@@ -244,12 +243,12 @@ async fn a_record_that_is_not_the_originals_is_refused_by_name() -> anyhow::Resu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gzip_bomb_costs_no_memory() -> anyhow::Result<()> {
     const UNPACKED: usize = 192 << 20;
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    stage.wait_for_state("left", "AwaitingApproval").await?;
-    let mut map = forged(&stage, "Automatic", "sha256:0", Timestamp::now()).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    env.wait_for_state("left", "AwaitingApproval").await?;
+    let mut map = forged(&env, "Automatic", "sha256:0", Timestamp::now()).await?;
     let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
     for _ in 0..UNPACKED >> 20 {
         bomb.write_all(&[b' '; 1 << 20])?;
@@ -261,16 +260,16 @@ async fn a_gzip_bomb_costs_no_memory() -> anyhow::Result<()> {
     map.metadata.name = Some(format!("offboarding-{UID}-0123456789abcdef0123"));
     seal(&mut map);
 
-    let before = peak(&mut stage)?;
-    is_refused(&stage, &map).await?;
-    let cost = peak(&mut stage)?.saturating_sub(before);
+    let before = peak(&mut env)?;
+    is_refused(&env, &map).await?;
+    let cost = peak(&mut env)?.saturating_sub(before);
     assert!(cost < 32 << 20, "it took {cost} bytes");
     Ok(())
 }
 
 /// The operator's largest resident set so far, in bytes.
-fn peak(stage: &mut TestStage) -> anyhow::Result<usize> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", stage.operator()?.pid()))?;
+fn peak(env: &mut TestEnv) -> anyhow::Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", env.operator()?.pid()))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
     Ok(kib.unwrap_or_default() * 1024)

@@ -1,11 +1,11 @@
 //! Which bindings go, which stay, and what happens when they change under the operator's hands.
 
 use crate::sight::{sees, sees_text};
-use crate::support::{LEAVER, UID, assert_gone, events, give_access, purges, running, stage};
+use crate::support::{LEAVER, UID, assert_gone, env, events, give_access, purges, running};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, eventually},
+    env::{OperatorOptions, PATIENCE, add_user, issue_kubeconfig, kubeconfig_state, user},
     simulator::{Fault, FaultKind, Operation, world::CertificateState},
-    stage::{OperatorOptions, PATIENCE, add_user, issue_kubeconfig, kubeconfig_state, user},
 };
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Api, api::DeleteParams};
@@ -15,24 +15,21 @@ use std::time::Duration;
 /// Takes every subject of the leaver out of it, and leaves the others, the labels and the role as they are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shared_binding_loses_the_leaver_and_keeps_the_others() -> anyhow::Result<()> {
-    let stage = running().await;
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
+    let env = running().await;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
     let colleague = "200000000000000002-1700000000";
     let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "developers"});
     let account = json!({"kind": "ServiceAccount", "name": "builder", "namespace": "team-a"});
     let subjects = [user(UID), user(colleague), group.clone(), user(LEAVER), account.clone()];
-    let before = stage.role_binding("team-a", "shared", "edit", &subjects).await?;
-    assert_eq!(
-        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
-        200
-    );
+    let before = env.role_binding("team-a", "shared", "edit", &subjects).await?;
+    assert_eq!(env.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?, 200);
 
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end");
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end");
 
-    assert_gone(&stage, &status).await?;
-    let after = Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+    assert_gone(&env, &status).await?;
+    let after = Api::<RoleBinding>::namespaced(env.admin(), "team-a")
         .get("shared")
         .await?;
     let left = serde_json::to_value(&after.subjects)?;
@@ -45,13 +42,10 @@ async fn a_shared_binding_loses_the_leaver_and_keeps_the_others() -> anyhow::Res
         (after.metadata.uid, after.metadata.labels),
         (before.metadata.uid, before.metadata.labels)
     );
-    assert_eq!(
-        stage.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?,
-        200
-    );
+    assert_eq!(env.probe(colleague, "/api/v1/namespaces/team-a/configmaps").await?, 200);
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.subjects_removed, removed.total), (0, 1, 1));
-    let shrunk = stage.backups().await?[0].data.clone().unwrap_or_default()["shrunk.yaml"].clone();
+    let shrunk = env.backups().await?[0].data.clone().unwrap_or_default()["shrunk.yaml"].clone();
     let shrunk: Value = serde_json::from_str(&shrunk)?;
     assert_eq!(
         shrunk["items"][0]["subjects"].as_array().map(Vec::len),
@@ -64,28 +58,25 @@ async fn a_shared_binding_loses_the_leaver_and_keeps_the_others() -> anyhow::Res
 /// Leaves them alone: only subjects of kind User are the leaver. Backs them up before the purge, as nobody knows how ACK matches.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_and_a_service_account_named_like_the_uid_stay() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": UID});
     let account = json!({"kind": "ServiceAccount", "name": UID, "namespace": "team-a"});
-    stage
-        .cluster_role_binding("group", "view", std::slice::from_ref(&group))
+    env.cluster_role_binding("group", "view", std::slice::from_ref(&group))
         .await?;
-    stage
-        .role_binding("team-a", "account", "view", std::slice::from_ref(&account))
+    env.role_binding("team-a", "account", "view", std::slice::from_ref(&account))
         .await?;
-    stage
-        .role_binding("team-a", "mixed", "view", &[user(UID), group.clone(), account.clone()])
+    env.role_binding("team-a", "mixed", "view", &[user(UID), group.clone(), account.clone()])
         .await?;
 
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end");
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end");
 
-    assert_gone(&stage, &status).await?;
-    let in_namespace = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    assert_gone(&env, &status).await?;
+    let in_namespace = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     assert!(
-        Api::<ClusterRoleBinding>::all(stage.admin())
+        Api::<ClusterRoleBinding>::all(env.admin())
             .get_opt("group")
             .await?
             .is_some()
@@ -100,7 +91,7 @@ async fn a_group_and_a_service_account_named_like_the_uid_stay() -> anyhow::Resu
         (removed.deleted, removed.subjects_removed, removed.disappeared),
         (2, 1, 0)
     );
-    let kept = stage
+    let kept = env
         .backups()
         .await?
         .into_iter()
@@ -115,43 +106,39 @@ async fn a_group_and_a_service_account_named_like_the_uid_stay() -> anyhow::Resu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_uid_that_is_a_prefix_of_another_is_another() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let longer = format!("{UID}1");
-    issue_kubeconfig(&stage.sim, &longer, CertificateState::Unexpired);
-    stage.cluster_role_binding("longer", "view", &[user(&longer)]).await?;
-    stage
-        .role_binding(
-            "team-a",
-            "longer-stamped",
-            "view",
-            &[user(&format!("{longer}-1700000000"))],
-        )
+    issue_kubeconfig(&env.sim, &longer, CertificateState::Unexpired);
+    env.cluster_role_binding("longer", "view", &[user(&longer)]).await?;
+    env.role_binding(
+        "team-a",
+        "longer-stamped",
+        "view",
+        &[user(&format!("{longer}-1700000000"))],
+    )
+    .await?;
+    env.role_binding("team-a", "shorter", "view", &[user(&UID[..UID.len() - 1])])
         .await?;
-    stage
-        .role_binding("team-a", "shorter", "view", &[user(&UID[..UID.len() - 1])])
-        .await?;
-    stage
-        .role_binding(
-            "team-a",
-            "suffixed",
-            "view",
-            &[user(&format!("{UID}-x")), user(&format!("{UID}-"))],
-        )
-        .await?;
+    env.role_binding(
+        "team-a",
+        "suffixed",
+        "view",
+        &[user(&format!("{UID}-x")), user(&format!("{UID}-"))],
+    )
+    .await?;
 
     let others = [format!("{UID}-x"), format!("{UID}-")];
-    stage
-        .apply("left", json!({"uid": UID, "names": {"ignore": others}}))
+    env.apply("left", json!({"uid": UID, "names": {"ignore": others}}))
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
 
-    assert_gone(&stage, &status).await?;
-    assert_eq!(stage.bindings_of(&longer).await?.len(), 2);
-    assert_eq!(kubeconfig_state(&stage.sim, &longer), Some(CertificateState::Unexpired));
+    assert_gone(&env, &status).await?;
+    assert_eq!(env.bindings_of(&longer).await?.len(), 2);
+    assert_eq!(kubeconfig_state(&env.sim, &longer), Some(CertificateState::Unexpired));
     for name in ["shorter", "suffixed"] {
         assert!(
-            Api::<RoleBinding>::namespaced(stage.admin(), "team-a")
+            Api::<RoleBinding>::namespaced(env.admin(), "team-a")
                 .get_opt(name)
                 .await?
                 .is_some(),
@@ -165,23 +152,22 @@ async fn a_uid_that_is_a_prefix_of_another_is_another() -> anyhow::Result<()> {
 /// Finds it in the read that proves the end, goes back to the plan, backs it up and removes it; only then asks ACK.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_added_during_the_run_goes_before_the_purge() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     // The run is held between plan and verification by a slow lookup of the audit log's histograms.
-    stage.sim.fault(Fault::new(
+    env.sim.fault(Fault::new(
         Operation::SlsGetHistograms,
         FaultKind::Latency(Duration::from_millis(300)),
     ));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage
-        .sim
+    env.apply("left", json!({"uid": UID})).await?;
+    env.sim
         .wait_for_call(|c| c.operation == Operation::SlsGetHistograms, PATIENCE)
         .await?;
-    stage.role_binding("team-b", "late", "edit", &[user(LEAVER)]).await?;
+    env.role_binding("team-b", "late", "edit", &[user(LEAVER)]).await?;
 
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end");
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end");
+    assert_gone(&env, &status).await?;
     assert_eq!(
         status.removed.unwrap_or_default().deleted,
         3,
@@ -192,42 +178,42 @@ async fn a_binding_added_during_the_run_goes_before_the_purge() -> anyhow::Resul
         3,
         "I1: it was backed up as well"
     );
-    assert_eq!(purges(&stage).len(), 1);
+    assert_eq!(purges(&env).len(), 1);
     Ok(())
 }
 
 /// Pages through live lists instead: slower, and as certain.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_barrier_live_lists_prove_the_end() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let params = DeleteParams::default();
-    Api::<ClusterRoleBinding>::all(stage.admin())
+    Api::<ClusterRoleBinding>::all(env.admin())
         .delete(BARRIER, &params)
         .await?;
-    Api::<RoleBinding>::namespaced(stage.admin(), OPERATOR_NAMESPACE)
+    Api::<RoleBinding>::namespaced(env.admin(), OPERATOR_NAMESPACE)
         .delete(BARRIER, &params)
         .await?;
-    give_access(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end");
-    assert_gone(&stage, &status).await?;
-    assert!(stage.operator_log().contains("listing all bindings instead"));
+    give_access(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end");
+    assert_gone(&env, &status).await?;
+    assert!(env.operator_log().contains("listing all bindings instead"));
     Ok(())
 }
 
 /// Tells each step by an event, with the words of its condition.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offboarding_leaves_a_trail_of_events() -> anyhow::Result<()> {
-    let stage = running().await;
-    add_user(&stage.sim, UID, "leaver");
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    let env = running().await;
+    add_user(&env.sim, UID, "leaver");
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
     // They are published without waiting for them, a task for each write of the status: the order is not theirs.
     let told = eventually("an event for each step", PATIENCE, async || {
-        let told = events(&stage, "left").await?;
+        let told = events(&env, "left").await?;
         Ok((told.len() >= 7).then_some(told))
     })
     .await?;
@@ -239,13 +225,13 @@ async fn an_offboarding_leaves_a_trail_of_events() -> anyhow::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_of_the_longest_name_has_events_too() -> anyhow::Result<()> {
-    let stage = running().await;
+    let env = running().await;
     let name = "left.".repeat(50) + "abc";
     assert_eq!(name.len(), 253);
-    stage.apply(&name, json!({"uid": UID})).await?;
-    stage.wait_for_state(&name, "NothingToRemove").await?;
+    env.apply(&name, json!({"uid": UID})).await?;
+    env.wait_for_state(&name, "NothingToRemove").await?;
     eventually("an event of it", PATIENCE, async || {
-        Ok((!events(&stage, &name).await?.is_empty()).then_some(()))
+        Ok((!events(&env, &name).await?.is_empty()).then_some(()))
     })
     .await?;
     Ok(())

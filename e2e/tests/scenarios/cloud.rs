@@ -3,12 +3,12 @@
 use crate::credentials::rrsa;
 use crate::sight::{self, sees, sees_text};
 use crate::support::{
-    TestStage, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, give_access,
-    message, purges, stage,
+    TestEnv, UID, assert_conditions, assert_gone, assert_stalled, assert_untouched, assert_waiting, env, give_access,
+    message, purges,
 };
 use ack_offboarding_e2e::{
+    env::{OperatorOptions, kubeconfig_state, state},
     simulator::{Fault, FaultKind, Hint, Operation, Throttle, world::CertificateState},
-    stage::{OperatorOptions, kubeconfig_state, state},
 };
 use ack_offboarding_operator::api::UserOffboardingStatus;
 use serde_json::{Value, json};
@@ -125,40 +125,35 @@ impl Matrix {
 
     /// One object meets all troubles, one after the other, so that each is left by a look that nobody asked for; when there
     /// is none any more, it comes to its end. Returns what was seen.
-    async fn run(self, stage: &mut TestStage) -> anyhow::Result<String> {
+    async fn run(self, env: &mut TestEnv) -> anyhow::Result<String> {
         let mut text = String::new();
         if self.holds {
-            give_access(stage).await?;
+            give_access(env).await?;
         }
         for (number, (name, says, kind)) in troubles(self.operation).into_iter().enumerate() {
             let harmless = self.operation == Operation::CsCleanClusterUserPermissions && says == "it is empty";
             let forbidden = matches!(kind, FaultKind::Forbidden);
-            stage.sim.fault_instead(Fault::new(self.operation, kind));
+            env.sim.fault_instead(Fault::new(self.operation, kind));
             if number == 0 {
-                stage.start_operator(&self.options).await?;
-                stage.apply("left", self.spec.clone()).await?;
+                env.start_operator(&self.options).await?;
+                env.apply("left", self.spec.clone()).await?;
             }
             if harmless {
                 // ACK promises no body. The fault stays until the end.
-                let status = self.at_the_end(stage).await?;
+                let status = self.at_the_end(env).await?;
                 text.push_str(&format!("# {name}\n{}", brief(&status, self.seen.about)));
                 return Ok(text);
             }
-            let status = self.in_trouble(stage, says, forbidden).await?;
-            sight::record(&stage.offboardings().get("left").await?)?;
+            let status = self.in_trouble(env, says, forbidden).await?;
+            sight::record(&env.offboardings().get("left").await?)?;
             text.push_str(&format!("# {name}\n{}", brief(&status, self.seen.about)));
         }
-        stage.sim.clear_faults();
-        self.at_the_end(stage).await?;
+        env.sim.clear_faults();
+        self.at_the_end(env).await?;
         Ok(text)
     }
 
-    async fn in_trouble(
-        &self,
-        stage: &TestStage,
-        says: &str,
-        forbidden: bool,
-    ) -> anyhow::Result<UserOffboardingStatus> {
+    async fn in_trouble(&self, env: &TestEnv, says: &str, forbidden: bool) -> anyhow::Result<UserOffboardingStatus> {
         let Seen {
             reason,
             reason_if_forbidden,
@@ -176,7 +171,7 @@ impl Matrix {
             let text = message(s, "Ready");
             state(s) == reason && text.contains(operation) && text.contains(says)
         };
-        let status = stage
+        let status = env
             .wait_for("left", &format!("{reason}: {operation}: {says}"), is_told)
             .await?;
         match reason {
@@ -185,31 +180,31 @@ impl Matrix {
         }
         assert_conditions(&status, &[(about, condition)]);
         if self.holds && !bindings_gone {
-            assert_untouched(stage).await?;
+            assert_untouched(env).await?;
         }
         if bindings_gone {
             assert_conditions(
                 &status,
                 &[("BindingsRemoved", "True/Removed"), ("BackedUp", "True/Stored")],
             );
-            assert!(stage.bindings_of(UID).await?.is_empty(), "the bindings go all the same");
-            assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
+            assert!(env.bindings_of(UID).await?.is_empty(), "the bindings go all the same");
+            assert_eq!(kubeconfig_state(&env.sim, UID), Some(CertificateState::Unexpired));
         }
         if self.operation != Operation::CsCleanClusterUserPermissions {
-            assert!(purges(stage).is_empty(), "ACK is not asked");
+            assert!(purges(env).is_empty(), "ACK is not asked");
         }
         Ok(status)
     }
 
-    async fn at_the_end(&self, stage: &TestStage) -> anyhow::Result<UserOffboardingStatus> {
+    async fn at_the_end(&self, env: &TestEnv) -> anyhow::Result<UserOffboardingStatus> {
         if !self.holds {
-            return stage.wait_for_state("left", "NothingToRemove").await;
+            return env.wait_for_state("left", "NothingToRemove").await;
         }
-        let status = stage.wait_for_state("left", "Offboarded").await?;
-        assert_gone(stage, &status).await?;
+        let status = env.wait_for_state("left", "Offboarded").await?;
+        assert_gone(env, &status).await?;
         assert_conditions(&status, &[("KubeconfigPurged", "True/Purged")]);
         if self.operation != Operation::CsCleanClusterUserPermissions {
-            assert_eq!(purges(stage).len(), 1, "one purge");
+            assert_eq!(purges(env).len(), 1, "one purge");
         }
         Ok(status)
     }
@@ -251,79 +246,79 @@ fn brief(status: &UserOffboardingStatus, about: &str) -> String {
 /// Without knowing whose credentials it has, the operator touches nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn sts_does_not_say_who_the_operator_is() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::StsGetCallerIdentity, NOBODY_KNOWN);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// Without credentials nothing can be asked, and nothing is touched; no other credentials are tried.
 #[tokio::test(flavor = "multi_thread")]
 async fn sts_gives_no_credentials_for_the_operators_token() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let (rrsa, _) = rrsa(&stage).await?;
+    let mut env = env().await;
+    let (rrsa, _) = rrsa(&env).await?;
     let mut matrix = Matrix::new(Operation::StsAssumeRoleWithOidc, NOBODY_KNOWN);
     matrix.options.flags.push("--credentials=rrsa".to_owned());
     matrix.options.env = rrsa.env;
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// A user who cannot be looked up is not taken for deleted: nothing is touched until IMS answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn ims_does_not_say_whether_there_is_such_a_user() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::ImsGetUser, NOBODY_KNOWN);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// A UID that may be a role's is not taken for a deleted user's: nothing is touched until RAM answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn ram_does_not_list_the_roles() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::RamListRoles, NOBODY_KNOWN);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// Nothing is touched until it is known whether the user was deleted.
 #[tokio::test(flavor = "multi_thread")]
 async fn ims_does_not_say_who_is_in_the_recycle_bin() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::ImsGetUserInRecycleBin, NOBODY_KNOWN);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// The UID that nobody knows may be mistyped: nothing is said to be done until RAM tells whose the expected name is.
 #[tokio::test(flavor = "multi_thread")]
 async fn ram_does_not_say_whose_the_expected_user_name_is() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let mut matrix = Matrix::new(Operation::RamGetUser, NOBODY_KNOWN);
     matrix.holds = false;
     matrix.spec = json!({"uid": UID, "expectedName": "leaver"});
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// The same for a role.
 #[tokio::test(flavor = "multi_thread")]
 async fn ram_does_not_say_whose_the_expected_role_name_is() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let mut matrix = Matrix::new(Operation::RamGetRole, NOBODY_KNOWN);
     matrix.holds = false;
     matrix.spec = json!({"uid": UID, "expectedName": "shared-role", "identityType": "RamRole"});
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// The bindings go all the same; ACK is not asked to purge what it does not tell the state of.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_say_whether_there_is_a_kubeconfig() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::CsListUserKubeConfigStates, STATE_UNKNOWN);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
@@ -331,54 +326,54 @@ async fn ack_does_not_say_whether_there_is_a_kubeconfig() -> anyhow::Result<()> 
 /// carried out.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_purge_the_kubeconfig() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::CsCleanClusterUserPermissions, NOT_PURGED);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// It is not known whether the leaver is active: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_does_not_say_where_the_audit_log_is() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::CsGetClusterAuditProject, LOG_SILENT);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// Nobody can tell how far back the log reaches: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_tell_about_the_logstore() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::SlsGetLogStore, LOG_SILENT);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// It is not known whether the log can be searched: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_tell_about_the_index() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::SlsGetIndex, LOG_SILENT);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// It is not known whether the log has gaps: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_count_the_records() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::SlsGetHistograms, LOG_SILENT);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
 /// The log cannot be searched, which is no quiet user: the operator waits, and looks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn sls_does_not_search_the_log() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let matrix = Matrix::new(Operation::SlsGetLogsV2, LOG_SILENT);
-    sees_text!("by trouble", matrix.run(&mut stage).await?);
+    sees_text!("by trouble", matrix.run(&mut env).await?);
     Ok(())
 }
 
@@ -386,24 +381,20 @@ async fn sls_does_not_search_the_log() -> anyhow::Result<()> {
 type Oddity = (&'static str, Operation, Value, &'static str, &'static str);
 
 /// One object meets all of these, as in [`Matrix::run`]; while `untouched`, nothing may have happened.
-async fn odd_answers(stage: &mut TestStage, oddities: Vec<Oddity>, untouched: bool) -> anyhow::Result<String> {
+async fn odd_answers(env: &mut TestEnv, oddities: Vec<Oddity>, untouched: bool) -> anyhow::Result<String> {
     let mut text = String::new();
-    give_access(stage).await?;
+    give_access(env).await?;
     for (number, (name, operation, answer, says, reason)) in oddities.into_iter().enumerate() {
-        stage
-            .sim
-            .fault_instead(Fault::new(operation, FaultKind::Answer(answer)));
+        env.sim.fault_instead(Fault::new(operation, FaultKind::Answer(answer)));
         if number == 0 {
-            stage.start_operator(&options()).await?;
-            stage
-                .apply("left", json!({"uid": UID, "expectedName": "leaver"}))
-                .await?;
+            env.start_operator(&options()).await?;
+            env.apply("left", json!({"uid": UID, "expectedName": "leaver"})).await?;
         }
         let is_told = |s: &UserOffboardingStatus| state(s) == reason && message(s, "Ready").contains(says);
-        let status = stage.wait_for("left", &format!("{reason}: {says}"), is_told).await?;
-        assert!(purges(stage).is_empty(), "ACK is not asked");
+        let status = env.wait_for("left", &format!("{reason}: {says}"), is_told).await?;
+        assert!(purges(env).is_empty(), "ACK is not asked");
         if untouched {
-            assert_untouched(stage).await?;
+            assert_untouched(env).await?;
         }
         text.push_str(&format!("# {name}\n{}", brief(&status, "Ready")));
     }
@@ -414,7 +405,7 @@ async fn odd_answers(stage: &mut TestStage, oddities: Vec<Oddity>, untouched: bo
 /// ever. A role that is listed twice does no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn ram_lists_roles_in_pages_that_make_no_sense() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let role = json!({"RoleId": "300000000000000009", "RoleName": "ack-offboarding-operator"});
     let page = |roles: Value, more: Value| {
         let mut page = json!({"IsTruncated": true, "Roles": {"Role": roles}});
@@ -447,17 +438,17 @@ async fn ram_lists_roles_in_pages_that_make_no_sense() -> anyhow::Result<()> {
             "LookupFailed",
         ),
     ];
-    sees_text!("by oddity", odd_answers(&mut stage, oddities, true).await?);
+    sees_text!("by oddity", odd_answers(&mut env, oddities, true).await?);
     let twice = page(json!([role, role]), json!({"IsTruncated": false}));
-    stage.sim.fault_instead(Fault::new(list, FaultKind::Answer(twice)));
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.sim.fault_instead(Fault::new(list, FaultKind::Answer(twice)));
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// A list of kubeconfigs that cannot be whole is no proof that there is none: the bindings go, and the end is not reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn ack_lists_kubeconfigs_in_pages_that_make_no_sense() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let page =
         |states: Value| json!({"page": {"page_number": 1, "page_size": 100, "total_count": 3}, "states": states});
     let list = Operation::CsListUserKubeConfigStates;
@@ -477,17 +468,17 @@ async fn ack_lists_kubeconfigs_in_pages_that_make_no_sense() -> anyhow::Result<(
             "LookupFailed",
         ),
     ];
-    sees_text!("by oddity", odd_answers(&mut stage, oddities, false).await?);
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    sees_text!("by oddity", odd_answers(&mut env, oddities, false).await?);
+    env.sim.clear_faults();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// An answer of another shape, or about somebody else, tells nothing: nothing is touched. What a service says is shown in a
 /// form that does a terminal no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let named = |name: &str| json!({"User": {"UserId": UID, "UserName": name}});
     let (user, bin) = (Operation::ImsGetUser, Operation::ImsGetUserInRecycleBin);
     let oddities = vec![
@@ -549,44 +540,44 @@ async fn an_answer_is_malformed_or_about_somebody_else() -> anyhow::Result<()> {
             "WaitingForInactivity",
         ),
     ];
-    sees_text!("by oddity", odd_answers(&mut stage, oddities, true).await?);
-    let name = stage.status("left").await?.identity.and_then(|i| i.name);
+    sees_text!("by oddity", odd_answers(&mut env, oddities, true).await?);
+    let name = env.status("left").await?.identity.and_then(|i| i.name);
     assert!(name.is_none_or(|name| name.chars().count() < 200), "names are bounded");
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.sim.clear_faults();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Touches nothing, names the key's trouble, and goes on once the key works.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_access_key_is_revoked() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let keys = stage.sim.edit(|w| std::mem::take(&mut w.access_keys));
-    stage.start_operator(&options()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    let keys = env.sim.edit(|w| std::mem::take(&mut w.access_keys));
+    env.start_operator(&options()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "CredentialsRejected").await?;
     assert_stalled(&status, "CredentialsRejected");
     assert!(message(&status, "Ready").contains("InvalidAccessKeyId.NotFound"));
-    sees!(stage, "left", "while the key is revoked");
-    assert_untouched(&stage).await?;
+    sees!(env, "left", "while the key is revoked");
+    assert_untouched(&env).await?;
 
-    stage.sim.edit(|w| w.access_keys = keys);
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.sim.edit(|w| w.access_keys = keys);
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// The services refuse requests of another time: nothing is touched, and the message says to set the clock right.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.start_operator(&options()).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.start_operator(&options()).await?;
     let mut seen = String::new();
     let about_the_clock = |s: &UserOffboardingStatus| message(s, "Ready").contains("Correct the clock");
-    stage.sim.edit(|w| w.clock_ahead_seconds = 1200);
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for("left", "the clock to be named", about_the_clock).await?;
+    env.sim.edit(|w| w.clock_ahead_seconds = 1200);
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for("left", "the clock to be named", about_the_clock).await?;
     assert_stalled(&status, "CredentialsRejected");
     seen.push_str(&format!("# 20 minutes slow\n{}", brief(&status, "IdentityResolved")));
     // SLS says it in words of its own.
@@ -595,51 +586,51 @@ async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
         code: "RequestTimeExpired".to_owned(),
         message: "The request is expired".to_owned(),
     };
-    stage.sim.fault(Fault::new(Operation::SlsGetIndex, late));
-    stage.sim.edit(|w| w.clock_ahead_seconds = 0);
+    env.sim.fault(Fault::new(Operation::SlsGetIndex, late));
+    env.sim.edit(|w| w.clock_ahead_seconds = 0);
     let waits = |s: &UserOffboardingStatus| state(s) == "WaitingForInactivity" && about_the_clock(s);
-    let status = stage.wait_for("left", "SLS to be quoted", waits).await?;
+    let status = env.wait_for("left", "SLS to be quoted", waits).await?;
     seen.push_str(&format!("# only SLS minds\n{}", brief(&status, "Inactive")));
     sees_text!("by clock", seen);
-    assert_untouched(&stage).await?;
+    assert_untouched(&env).await?;
 
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.sim.clear_faults();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Says why the exchange fails, reads the token's file anew each time, and goes on with the token that is put there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let (rrsa, token) = rrsa(&stage).await?;
-    give_access(&stage).await?;
-    let file = stage.cluster.dir().join("rrsa-token");
+    let mut env = env().await;
+    let (rrsa, token) = rrsa(&env).await?;
+    give_access(&env).await?;
+    let file = env.cluster.dir().join("rrsa-token");
     // Its signature is another's.
     let (head, _) = token.rsplit_once('.').expect("a signature");
     std::fs::write(&file, format!("{head}.AAAA"))?;
     let mut options = options();
     options.flags.push("--credentials=rrsa".to_owned());
     options.env = rrsa.env;
-    stage.start_operator(&options).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "CredentialsRejected").await?;
+    env.start_operator(&options).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "CredentialsRejected").await?;
     assert_stalled(&status, "CredentialsRejected");
-    sees!(stage, "left", "with a token that does not serve");
-    assert_untouched(&stage).await?;
+    sees!(env, "left", "with a token that does not serve");
+    assert_untouched(&env).await?;
 
     std::fs::write(&file, &token)?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Renews them and repeats the call: nobody notices. The purge, which is never repeated at once, is asked for again at the
 /// next look.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_credentials_expire_in_the_middle() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let (rrsa, _) = rrsa(&stage).await?;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    let (rrsa, _) = rrsa(&env).await?;
+    give_access(&env).await?;
     let expired = |operation, status, code: &str| {
         let kind = FaultKind::Custom {
             status,
@@ -654,47 +645,45 @@ async fn the_operators_credentials_expire_in_the_middle() -> anyhow::Result<()> 
     ];
     let purge = Operation::CsCleanClusterUserPermissions;
     let always = expired(purge, 400, "InvalidSecurityToken.Expired");
-    once.into_iter()
-        .chain([always])
-        .for_each(|fault| stage.sim.fault(fault));
+    once.into_iter().chain([always]).for_each(|fault| env.sim.fault(fault));
     let mut options = options();
     options.flags.push("--credentials=rrsa".to_owned());
     options.env = rrsa.env;
-    stage.start_operator(&options).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "NotConfirmed").await?;
+    env.start_operator(&options).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "NotConfirmed").await?;
     assert_conditions(&status, &[("KubeconfigPurged", "Unknown/NotConfirmed")]);
     sees_text!("while the purge meets it", brief(&status, "KubeconfigPurged"));
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    let calls = stage.sim.calls();
+    env.sim.clear_faults();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    let calls = env.sim.calls();
     let exchanges = calls
         .iter()
         .filter(|c| c.operation == Operation::StsAssumeRoleWithOidc)
         .count();
     // At first, for the roles, for the index, and for each purge that follows a refused one.
-    assert_eq!(exchanges, 3 + purges(&stage).len() - 1, "each time new ones");
+    assert_eq!(exchanges, 3 + purges(&env).len() - 1, "each time new ones");
     Ok(())
 }
 
 /// Is asked again no sooner than it said, however often the operator would look.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_says_when_to_come_back() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     let hint = Duration::from_secs(2);
     let throttle = Throttle::plain().hint(Hint::TimeLeft(hint.as_millis() as u64));
     let fault = Fault::new(Operation::ImsGetUser, FaultKind::Throttled(throttle));
-    stage.sim.fault(fault);
-    stage.start_operator(&options()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "LookupFailed").await?;
+    env.sim.fault(fault);
+    env.start_operator(&options()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "LookupFailed").await?;
     assert_waiting(&status, "LookupFailed");
-    sees!(stage, "left", "while it waits");
-    stage.sim.clear_faults();
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    let asked: Vec<_> = stage
+    sees!(env, "left", "while it waits");
+    env.sim.clear_faults();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    let asked: Vec<_> = env
         .sim
         .calls()
         .into_iter()
@@ -705,5 +694,5 @@ async fn a_service_says_when_to_come_back() -> anyhow::Result<()> {
         asked.len() >= 2 && asked[1].duration_since(asked[0])? >= hint,
         "{asked:?}"
     );
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }

@@ -1,22 +1,22 @@
 //! The operator's own credentials.
 
-use crate::support::{TestStage, UID, assert_gone, give_access, running, stage};
+use crate::support::{TestEnv, UID, assert_gone, env, give_access, running};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually},
+    env::{ACCESS_KEY, ACCESS_SECRET, ACCOUNT, OperatorOptions, PATIENCE, SECURITY_TOKEN},
     simulator::{
         Fault, FaultKind, Operation,
         world::{OidcProvider, OidcTrust},
     },
-    stage::{ACCESS_KEY, ACCESS_SECRET, ACCOUNT, OperatorOptions, PATIENCE, SECURITY_TOKEN},
 };
 use serde_json::json;
 
 /// Enables RRSA: the operator's options, and the token in its file.
-pub(crate) async fn rrsa(stage: &TestStage) -> anyhow::Result<(OperatorOptions, String)> {
+pub(crate) async fn rrsa(env: &TestEnv) -> anyhow::Result<(OperatorOptions, String)> {
     // What enabling RRSA does: RAM trusts the API server's issuer and keys, and the role trusts one ServiceAccount.
     let arn = format!("acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa");
-    let jwks = stage.cluster.jwks().await?;
-    stage.sim.edit(|w| {
+    let jwks = env.cluster.jwks().await?;
+    env.sim.edit(|w| {
         w.oidc_providers.push(OidcProvider {
             arn: arn.clone(),
             issuer: "https://kubernetes.default.svc".to_owned(),
@@ -28,11 +28,11 @@ pub(crate) async fn rrsa(stage: &TestStage) -> anyhow::Result<(OperatorOptions, 
             subject: format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}"),
         });
     });
-    let token = stage
+    let token = env
         .cluster
         .request_token(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, "sts.aliyuncs.com")
         .await?;
-    let file = stage.cluster.dir().join("rrsa-token");
+    let file = env.cluster.dir().join("rrsa-token");
     std::fs::write(&file, &token)?;
 
     let mut options = OperatorOptions::default().flag("--credentials=rrsa");
@@ -49,15 +49,15 @@ pub(crate) async fn rrsa(stage: &TestStage) -> anyhow::Result<(OperatorOptions, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (options, token) = rrsa(&stage).await?;
-    stage.start_operator(&options).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (options, token) = rrsa(&env).await?;
+    env.start_operator(&options).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
 
-    assert_gone(&stage, &status).await?;
-    let calls = stage.sim.calls();
+    assert_gone(&env, &status).await?;
+    let calls = env.sim.calls();
     assert_eq!(
         calls
             .iter()
@@ -71,8 +71,7 @@ async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -
         "nothing falls back to the keys"
     );
     assert!(
-        !stage
-            .operator_log()
+        !env.operator_log()
             .contains(token.rsplit('.').next().expect("a signature")),
         "the token is in no log"
     );
@@ -80,16 +79,16 @@ async fn rrsa_exchanges_the_service_accounts_token_for_the_roles_credentials() -
 }
 
 /// What the operator answers the kubelet.
-async fn readyz(stage: &TestStage) -> anyhow::Result<(u16, String)> {
-    let answer = reqwest::get(format!("http://{}/readyz", stage.operator_address()?)).await?;
+async fn readyz(env: &TestEnv) -> anyhow::Result<(u16, String)> {
+    let answer = reqwest::get(format!("http://{}/readyz", env.operator_address()?)).await?;
     Ok((answer.status().as_u16(), answer.text().await?))
 }
 
 /// Waits until the operator is ready, or is not; what it says.
-async fn until_ready(stage: &TestStage, ready: bool) -> anyhow::Result<String> {
+async fn until_ready(env: &TestEnv, ready: bool) -> anyhow::Result<String> {
     eventually(&format!("/readyz to say {ready}"), PATIENCE, async || {
         // Until it listens.
-        let Ok((status, text)) = readyz(stage).await else {
+        let Ok((status, text)) = readyz(env).await else {
             return Ok(None);
         };
         let complete = text.contains("[+]index ok");
@@ -102,61 +101,60 @@ async fn until_ready(stage: &TestStage, ready: bool) -> anyhow::Result<String> {
 /// they serve again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_ready_while_its_credentials_serve() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let forget = |stage: &TestStage| stage.sim.edit(|world| std::mem::take(&mut world.access_keys));
-    let keys = forget(&stage);
-    stage.start_operator(&OperatorOptions::default()).await?;
+    let mut env = env().await;
+    let forget = |env: &TestEnv| env.sim.edit(|world| std::mem::take(&mut world.access_keys));
+    let keys = forget(&env);
+    env.start_operator(&OperatorOptions::default()).await?;
     let why = "[-]credentials failed: STS GetCallerIdentity: InvalidAccessKeyId.NotFound (see the log)";
     let said = eventually("/readyz to say why", PATIENCE, async || {
-        let said = until_ready(&stage, false).await?;
+        let said = until_ready(&env, false).await?;
         Ok(said.contains(why).then_some(said))
     })
     .await?;
     for secret in [ACCESS_SECRET, SECURITY_TOKEN, ACCESS_KEY, ACCOUNT] {
         assert!(!said.contains(secret), "anybody may ask: {said}");
     }
-    stage.sim.edit(|world| world.access_keys = keys);
+    env.sim.edit(|world| world.access_keys = keys);
     let all_is_well = "[+]index ok\n[+]credentials ok\n[+]policies ok\n";
-    assert_eq!(until_ready(&stage, true).await?, all_is_well);
+    assert_eq!(until_ready(&env, true).await?, all_is_well);
 
     // And while it works: the next call tells.
-    let keys = forget(&stage);
-    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
-    until_ready(&stage, false).await?;
-    stage.sim.edit(|world| world.access_keys = keys);
-    until_ready(&stage, true).await.map(drop)
+    let keys = forget(&env);
+    env.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    until_ready(&env, false).await?;
+    env.sim.edit(|world| world.access_keys = keys);
+    until_ready(&env, true).await.map(drop)
 }
 
 /// A proxy's page is no word of Alibaba Cloud's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_a_proxy_proves_no_credentials() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    stage
-        .sim
+    let mut env = env().await;
+    env.sim
         .fault(Fault::new(Operation::StsGetCallerIdentity, FaultKind::Html(200)));
-    stage.start_operator(&OperatorOptions::default()).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
     let twice = async || {
-        let calls = stage.sim.calls();
+        let calls = env.sim.calls();
         let asked = calls
             .iter()
             .filter(|c| c.operation == Operation::StsGetCallerIdentity && c.done);
         Ok((asked.count() >= 2).then_some(()))
     };
     eventually("STS to have been asked twice", PATIENCE, twice).await?;
-    let said = until_ready(&stage, false).await?;
+    let said = until_ready(&env, false).await?;
     assert!(said.contains("has not accepted them yet"), "{said}");
-    stage.sim.clear_faults();
-    until_ready(&stage, true).await.map(drop)
+    env.sim.clear_faults();
+    until_ready(&env, true).await.map(drop)
 }
 
 /// Being refused an action is no matter of the credentials.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_action_leaves_a_pod_ready() -> anyhow::Result<()> {
-    let stage = running().await;
-    until_ready(&stage, true).await?;
-    stage.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Forbidden));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Forbidden").await?;
-    assert_eq!(readyz(&stage).await?.0, 200);
+    let env = running().await;
+    until_ready(&env, true).await?;
+    env.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Forbidden));
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Forbidden").await?;
+    assert_eq!(readyz(&env).await?.0, 200);
     Ok(())
 }

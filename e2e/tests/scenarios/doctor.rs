@@ -2,15 +2,15 @@
 
 use crate::{
     credentials::rrsa,
-    support::{TestStage, UID, give_access, stage},
+    support::{TestEnv, UID, env, give_access},
 };
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, eventually},
+    env::{ACCESS_SECRET, ACCOUNT, CLUSTER_ID, OperatorOptions, PATIENCE, SECURITY_TOKEN},
     simulator::{
         Fault, FaultKind, Operation,
         world::{Index, Logstore, World},
     },
-    stage::{ACCESS_SECRET, ACCOUNT, CLUSTER_ID, OperatorOptions, PATIENCE, SECURITY_TOKEN},
 };
 use ack_offboarding_operator::{doctor::cluster::Permission, operator::settings::RunArgs};
 use clap::{Args, FromArgMatches};
@@ -109,8 +109,8 @@ impl fmt::Debug for Said {
     }
 }
 
-async fn doctor(stage: &TestStage, options: &OperatorOptions) -> anyhow::Result<Said> {
-    let mut command = stage.command("doctor", options).await?;
+async fn doctor(env: &TestEnv, options: &OperatorOptions) -> anyhow::Result<Said> {
+    let mut command = env.command("doctor", options).await?;
     command.args(["-o", "json"]);
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let (text, errors) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
@@ -151,16 +151,16 @@ fn assert_found(what: &str, said: &Said, failed: &[&str], words: &[&str]) {
 /// Ends with 0, tells every item, and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_installation_has_nothing_to_mend() -> anyhow::Result<()> {
-    let stage = stage().await;
-    give_access(&stage).await?;
-    let (options, _) = rrsa(&stage).await?;
-    let said = doctor(&stage, &options).await?;
+    let env = env().await;
+    give_access(&env).await?;
+    let (options, _) = rrsa(&env).await?;
+    let said = doctor(&env, &options).await?;
     assert_eq!(said.with("Failed"), Vec::<&str>::new(), "{said:#?}");
     assert_eq!(said.with("Ok"), SOUND);
     assert_eq!(said.with("Untried"), ["RAM action cs:CleanClusterUserPermissions"]);
 
     // Read-only: nothing in the API server's audit log that was not a dry run or a question, and no purge.
-    let log = std::fs::read_to_string(stage.cluster.audit_log())?;
+    let log = std::fs::read_to_string(env.cluster.audit_log())?;
     let mut asked = 0;
     for line in log.lines().filter(|line| line.contains(":ack-offboarding-operator\"")) {
         let event: Value = serde_json::from_str(line)?;
@@ -178,24 +178,22 @@ async fn a_sound_installation_has_nothing_to_mend() -> anyhow::Result<()> {
         asked += 1;
     }
     assert!(asked > 20, "the audit log has what doctor asked: {asked}");
-    let calls = stage.sim.calls();
+    let calls = env.sim.calls();
     assert!(
         calls
             .iter()
             .all(|c| c.operation != Operation::CsCleanClusterUserPermissions)
     );
-    assert_eq!(stage.bindings_of(UID).await?.len(), 2);
+    assert_eq!(env.bindings_of(UID).await?.len(), 2);
     Ok(())
 }
 
 /// The table that people read.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_says_what_to_do() -> anyhow::Result<()> {
-    let stage = stage().await;
-    stage
-        .sim
-        .fault(Fault::new(Operation::RamListRoles, FaultKind::Forbidden));
-    let mut command = stage.command("doctor", &options()).await?;
+    let env = env().await;
+    env.sim.fault(Fault::new(Operation::RamListRoles, FaultKind::Forbidden));
+    let mut command = env.command("doctor", &options()).await?;
     let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(1));
@@ -218,7 +216,7 @@ async fn the_table_says_what_to_do() -> anyhow::Result<()> {
 /// A missing RAM action is found, whichever it is; the list is the policy's.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_ram_action_that_is_missing_is_named() -> anyhow::Result<()> {
-    let stage = stage().await;
+    let env = env().await;
     let actions = [
         (Operation::ImsGetUser, "ims:GetUser"),
         (Operation::RamGetUser, "ram:GetUser"),
@@ -233,8 +231,8 @@ async fn every_ram_action_that_is_missing_is_named() -> anyhow::Result<()> {
         (Operation::SlsGetLogsV2, "log:GetLogStoreLogs"),
     ];
     for (operation, action) in actions {
-        stage.sim.fault_instead(Fault::new(operation, FaultKind::Forbidden));
-        let said = doctor(&stage, &options()).await?;
+        env.sim.fault_instead(Fault::new(operation, FaultKind::Forbidden));
+        let said = doctor(&env, &options()).await?;
         let check = format!("RAM action {action}");
         assert_found(action, &said, &[&check], &[action, "docs/ram-policy.json"]);
     }
@@ -249,10 +247,9 @@ async fn every_ram_action_that_is_missing_is_named() -> anyhow::Result<()> {
     tried.extend(["cs:CleanClusterUserPermissions", "cs:GetUserPermissions"]);
     assert_eq!(tried, granted, "docs/ram-policy.json");
 
-    stage
-        .sim
+    env.sim
         .fault_instead(Fault::new(Operation::CsDescribeUserPermission, FaultKind::Forbidden));
-    let said = doctor(&stage, &options()).await?;
+    let said = doctor(&env, &options()).await?;
     assert_eq!(said.with("Failed"), Vec::<&str>::new(), "nothing else needs it");
     assert!(
         said.about("RBAC administrator in ACK")
@@ -280,8 +277,8 @@ type Broken = (
 /// Whatever is wrong in the cloud.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
-    let stage = stage().await;
-    let sound = stage.sim.read(World::clone);
+    let env = env().await;
+    let sound = env.sim.read(World::clone);
     let broken: &[Broken] = &[
         (
             "the key's secret is another",
@@ -381,15 +378,14 @@ async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
         ),
     ];
     for (what, breaks, failed, words) in broken {
-        stage.sim.edit(breaks);
-        let said = doctor(&stage, &options()).await?;
+        env.sim.edit(breaks);
+        let said = doctor(&env, &options()).await?;
         assert_found(what, &said, failed, words);
-        stage.sim.edit(|world| *world = sound.clone());
+        env.sim.edit(|world| *world = sound.clone());
     }
-    stage
-        .sim
+    env.sim
         .fault_instead(Fault::new(Operation::ImsGetUser, FaultKind::Html(200)));
-    let said = doctor(&stage, &options()).await?;
+    let said = doctor(&env, &options()).await?;
     assert_found(
         "a proxy answers",
         &said,
@@ -402,9 +398,9 @@ async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
 /// RRSA needs a provider, a trust policy and the right token.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_rrsa_is_found() -> anyhow::Result<()> {
-    let stage = stage().await;
-    let (options, _) = rrsa(&stage).await?;
-    let sound = stage.sim.read(World::clone);
+    let env = env().await;
+    let (options, _) = rrsa(&env).await?;
+    let sound = env.sim.read(World::clone);
     let broken: &[Broken] = &[
         (
             "the role trusts another ServiceAccount",
@@ -426,15 +422,15 @@ async fn what_is_broken_in_rrsa_is_found() -> anyhow::Result<()> {
         ),
     ];
     for (what, breaks, failed, words) in broken {
-        stage.sim.edit(breaks);
-        assert_found(what, &doctor(&stage, &options).await?, failed, words);
-        stage.sim.edit(|world| *world = sound.clone());
+        env.sim.edit(breaks);
+        assert_found(what, &doctor(&env, &options).await?, failed, words);
+        env.sim.edit(|world| *world = sound.clone());
     }
     let mut without_file = options.clone();
     without_file
         .env
         .push(("ALIBABA_CLOUD_OIDC_TOKEN_FILE".into(), "/nonexistent".into()));
-    let said = doctor(&stage, &without_file).await?;
+    let said = doctor(&env, &without_file).await?;
     assert_found("no token", &said, &["credentials"], &["/nonexistent", "RRSA"]);
     Ok(())
 }
@@ -442,7 +438,7 @@ async fn what_is_broken_in_rrsa_is_found() -> anyhow::Result<()> {
 /// Settings that cannot be used, or contradict the cluster, or lead nowhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_the_settings_is_found() -> anyhow::Result<()> {
-    let stage = stage().await;
+    let env = env().await;
     let dead = "http://127.0.0.1:1";
     for (flag, failed, words) in [
         ("--region=", "settings", &["region", "cluster.region"][..]),
@@ -465,14 +461,14 @@ async fn what_is_broken_in_the_settings_is_found() -> anyhow::Result<()> {
         };
         let mut options = options();
         options.flags.push(flag.clone());
-        assert_found(&flag, &doctor(&stage, &options).await?, &[failed], words);
+        assert_found(&flag, &doctor(&env, &options).await?, &[failed], words);
     }
 
     let nowhere = OperatorOptions {
         api_server: Some("https://127.0.0.1:1".into()),
         ..options()
     };
-    let said = doctor(&stage, &nowhere).await?;
+    let said = doctor(&env, &nowhere).await?;
     assert_found(
         "no API server",
         &said,
@@ -481,7 +477,7 @@ async fn what_is_broken_in_the_settings_is_found() -> anyhow::Result<()> {
     );
     let mut options = options();
     options.flags.push("--kubeconfig=/nonexistent".into());
-    let said = doctor(&stage, &options).await?;
+    let said = doctor(&env, &options).await?;
     assert_found(
         "no kubeconfig",
         &said,
@@ -493,31 +489,31 @@ async fn what_is_broken_in_the_settings_is_found() -> anyhow::Result<()> {
 
 /// Waits until `doctor` finds what was broken: the API server's authorizer and its admission follow a moment later.
 async fn until_found(
-    stage: &TestStage,
+    env: &TestEnv,
     what: &str,
     options: &OperatorOptions,
     failed: &[&str],
     words: &[&str],
 ) -> anyhow::Result<()> {
-    until_only_found(stage, what, options, failed, words).await?;
-    stage.cluster.install_operator(OPERATOR_NAMESPACE).await
+    until_only_found(env, what, options, failed, words).await?;
+    env.cluster.install_operator(OPERATOR_NAMESPACE).await
 }
 
 async fn until_only_found(
-    stage: &TestStage,
+    env: &TestEnv,
     what: &str,
     options: &OperatorOptions,
     failed: &[&str],
     words: &[&str],
 ) -> anyhow::Result<()> {
     let said = eventually(what, PATIENCE, async || {
-        let said = doctor(stage, options).await?;
+        let said = doctor(env, options).await?;
         Ok((said.with("Failed") == failed).then_some(said))
     });
     match said.await {
         Ok(said) => assert_found(what, &said, failed, words),
         Err(error) => {
-            let said = doctor(stage, options).await?;
+            let said = doctor(env, options).await?;
             return Err(error.context(format!("expected {failed:?}: {said:#?}")));
         }
     }
@@ -527,8 +523,8 @@ async fn until_only_found(
 /// Whatever is missing in the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
-    let stage = stage().await;
-    let (admin, delete) = (stage.admin(), DeleteParams::default());
+    let env = env().await;
+    let (admin, delete) = (env.admin(), DeleteParams::default());
     let restore = "helm upgrade";
 
     let roles: Api<ClusterRole> = Api::all(admin.clone());
@@ -541,7 +537,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         .replace(OPERATOR_SERVICE_ACCOUNT, &PostParams::default(), &role)
         .await?;
     until_found(
-        &stage,
+        &env,
         "no permission to delete",
         &options(),
         &["permission to find and delete bindings"],
@@ -552,7 +548,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     let here: Api<RoleBinding> = Api::namespaced(admin.clone(), OPERATOR_NAMESPACE);
     here.delete(OPERATOR_SERVICE_ACCOUNT, &delete).await?;
     until_found(
-        &stage,
+        &env,
         "no rights in its namespace",
         &options().flag("--leader-elect=true"),
         &["permission to store backups", "permission to hold the Lease"],
@@ -563,10 +559,10 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     Api::<ClusterRoleBinding>::all(admin.clone())
         .delete(BARRIER, &delete)
         .await?;
-    until_found(&stage, "no barrier", &options(), &["barrier"], &[BARRIER, restore]).await?;
+    until_found(&env, "no barrier", &options(), &["barrier"], &[BARRIER, restore]).await?;
     here.delete(BARRIER, &delete).await?;
     until_found(
-        &stage,
+        &env,
         "half a barrier",
         &options(),
         &["barrier"],
@@ -579,7 +575,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
             .delete(policy, &delete)
             .await?;
         until_found(
-            &stage,
+            &env,
             policy,
             &options(),
             &[&format!("admission policy {policy}")],
@@ -594,7 +590,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     let crds: Api<CustomResourceDefinition> = Api::all(admin.clone());
     crds.delete("useroffboardings.ack-offboarding.io", &delete).await?;
     until_found(
-        &stage,
+        &env,
         "no CRD",
         &options(),
         &["CRD"],
@@ -618,7 +614,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     Api::all(admin.clone()).create(&PostParams::default(), &binding).await?;
     // Nothing is installed anew meanwhile: of two policies that refuse the same, the API server names one.
     until_only_found(
-        &stage,
+        &env,
         "no room",
         &options(),
         &["place for backups"],
@@ -638,7 +634,7 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
         )
         .await?;
     until_found(
-        &stage,
+        &env,
         "no account",
         &options(),
         &["cluster and account"],
@@ -646,13 +642,13 @@ async fn what_is_broken_in_the_cluster_is_found() -> anyhow::Result<()> {
     )
     .await?;
 
-    stage.cluster.set_cluster_profile(CLUSTER_ID, ACCOUNT).await?;
+    env.cluster.set_cluster_profile(CLUSTER_ID, ACCOUNT).await?;
     let mut as_administrator = options();
-    let kubeconfig = stage.cluster.admin_kubeconfig();
+    let kubeconfig = env.cluster.admin_kubeconfig();
     as_administrator
         .flags
         .push(format!("--kubeconfig={}", kubeconfig.display()));
-    let said = doctor(&stage, &as_administrator).await?;
+    let said = doctor(&env, &as_administrator).await?;
     assert_found(
         "as somebody else",
         &said,

@@ -4,15 +4,15 @@
 use crate::{
     sight::{self, sees, sees_text},
     support::{
-        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, assert_untouched,
-        give_access, message, purges, read_backup, running_with, stage,
+        LEAVER, TestEnv, UID, approvals, assert_conditions, assert_gone, assert_stalled, assert_untouched, env,
+        give_access, message, purges, read_backup, running_with,
     },
 };
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, eventually},
+    env::{OperatorOptions, PATIENCE, condition, state, user},
     observer::Invariant,
     proxy::{Proxy, Upstream},
-    stage::{OperatorOptions, PATIENCE, condition, state, user},
 };
 use ack_offboarding_operator::{
     api::{UserOffboarding, UserOffboardingStatus},
@@ -89,11 +89,11 @@ struct Between {
 impl Between {
     /// `step` is called with each request; what it returns is done before the request goes on.
     async fn start(
-        stage: &TestStage,
+        env: &TestEnv,
         step: impl Fn(&Asked) -> Option<BoxFuture<'static, anyhow::Result<()>>> + Send + Sync + 'static,
     ) -> anyhow::Result<Between> {
         let (asked, without_backup) = (Arc::<Mutex<Vec<Asked>>>::default(), Arc::<Mutex<Vec<Asked>>>::default());
-        let (all, bad, admin) = (asked.clone(), without_backup.clone(), stage.admin());
+        let (all, bad, admin) = (asked.clone(), without_backup.clone(), env.admin());
         let before = move |method: &Method, uri: &Uri, body: &bytes::Bytes| -> BoxFuture<'static, ()> {
             let request = Asked {
                 method: method.clone(),
@@ -112,7 +112,7 @@ impl Between {
                 all.lock().expect("the lock").push(request);
             })
         };
-        let upstream = Upstream::api_server(&stage.cluster)?;
+        let upstream = Upstream::api_server(&env.cluster)?;
         Ok(Between {
             proxy: Proxy::stepping_in(upstream, Arc::new(before)).await?,
             asked,
@@ -121,13 +121,13 @@ impl Between {
     }
 
     /// Starts the operator behind it.
-    async fn start_operator(&self, stage: &mut TestStage, flags: &[&str]) -> anyhow::Result<()> {
+    async fn start_operator(&self, env: &mut TestEnv, flags: &[&str]) -> anyhow::Result<()> {
         let options = flags.iter().fold(OperatorOptions::default(), |o, flag| o.flag(flag));
         let options = OperatorOptions {
             api_server: Some(self.proxy.url()),
             ..options
         };
-        stage.start_operator(&options).await
+        env.start_operator(&options).await
     }
 
     fn asked(&self) -> Vec<Asked> {
@@ -179,8 +179,8 @@ impl Once {
 }
 
 /// What was stored of the bindings of this name, oldest first.
-async fn stored(stage: &TestStage, name: &str) -> anyhow::Result<Vec<StoredEntry>> {
-    let maps = stage.backups().await?;
+async fn stored(env: &TestEnv, name: &str) -> anyhow::Result<Vec<StoredEntry>> {
+    let maps = env.backups().await?;
     let mut parts = maps.iter().map(read_backup).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.created);
     let entries = parts.into_iter().flat_map(|part| part.entries);
@@ -237,9 +237,9 @@ pub(crate) struct History {
 
 impl History {
     /// From now on.
-    pub(crate) fn begin(stage: &TestStage) -> Self {
+    pub(crate) fn begin(env: &TestEnv) -> Self {
         let seen = Arc::<Mutex<Vec<UserOffboarding>>>::default();
-        let (all, api) = (seen.clone(), stage.offboardings());
+        let (all, api) = (seen.clone(), env.offboardings());
         let task = tokio::spawn(async move {
             let mut events = watcher(api, watcher::Config::default()).boxed();
             while let Some(event) = events.next().await {
@@ -278,23 +278,23 @@ impl Drop for History {
 /// stored again, as it is now, and then removed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_edited_while_it_is_removed_is_backed_up_again() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (once, admin) = (Once::default(), stage.admin());
-    let between = Between::start(&stage, move |asked| {
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (once, admin) = (Once::default(), env.admin());
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let now = asked.is_effect_on("leaver") && once.first();
         now.then(|| -> BoxFuture<_> { Box::pin(async move { annotate(&admin, "by a colleague").await.map(drop) }) })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    sees!(stage, "left", "at the end");
+    between.start_operator(&mut env, &[]).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    sees!(env, "left", "at the end");
 
     between.assert_every_state_was_stored();
-    let stored = stored(&stage, "leaver").await?;
+    let stored = stored(&env, "leaver").await?;
     assert_eq!(
         (stored.len(), objects(&stored)),
         (2, 1),
@@ -311,7 +311,7 @@ async fn a_binding_edited_while_it_is_removed_is_backed_up_again() -> anyhow::Re
     );
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.total), (2, 2), "and counts once");
-    let last = stage
+    let last = env
         .backups()
         .await?
         .into_iter()
@@ -327,10 +327,10 @@ async fn a_binding_edited_while_it_is_removed_is_backed_up_again() -> anyhow::Re
 /// Plans it anew: a binding to which somebody was added since the plan is not deleted any more, but loses the leaver only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_somebody_is_added_to_while_it_is_removed_keeps_them() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (once, admin) = (Once::default(), stage.admin());
-    let between = Between::start(&stage, move |asked| {
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (once, admin) = (Once::default(), env.admin());
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let now = asked.is_effect_on("leaver") && once.first();
         now.then(|| -> BoxFuture<_> {
@@ -344,18 +344,18 @@ async fn a_binding_that_somebody_is_added_to_while_it_is_removed_keeps_them() ->
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    let history = History::begin(&stage);
-    stage.apply("left", json!({"uid": UID})).await?;
+    between.start_operator(&mut env, &[]).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID})).await?;
     let conflict = history.wait_for("a conflict", |s| state(s) == "Conflict").await?;
     sees_text!("when it was changed", sight::describe(&conflict));
 
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
-    let left = in_team_a(&stage.admin()).get("leaver").await?;
+    let left = in_team_a(&env.admin()).get("leaver").await?;
     assert_eq!(serde_json::to_value(left.subjects)?, json!([user(COLLEAGUE)]), "I2");
-    assert_eq!(stage.probe(COLLEAGUE, TEAM_A).await?, 200);
+    assert_eq!(env.probe(COLLEAGUE, TEAM_A).await?, 200);
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.subjects_removed), (1, 1));
     Ok(())
@@ -365,10 +365,10 @@ async fn a_binding_that_somebody_is_added_to_while_it_is_removed_keeps_them() ->
 /// approval of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_replaced_while_it_is_removed_needs_a_new_approval() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (once, admin) = (Once::default(), stage.admin());
-    let between = Between::start(&stage, move |asked| {
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (once, admin) = (Once::default(), env.admin());
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let now = asked.is_effect_on("leaver") && once.first();
         now.then(|| -> BoxFuture<_> {
@@ -385,14 +385,14 @@ async fn a_binding_replaced_while_it_is_removed_needs_a_new_approval() -> anyhow
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    between.start_operator(&mut env, &[]).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     let first = status.plan.expect("a plan").digest;
     let manual = |digests: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(digests)});
-    stage.apply("left", manual(&[&first])).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
-    sees!(stage, "left", "when it was replaced");
+    env.apply("left", manual(&[&first])).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
+    sees!(env, "left", "when it was replaced");
     let plan = status.plan.expect("a plan");
     let planned: Vec<_> = plan
         .bindings
@@ -400,14 +400,14 @@ async fn a_binding_replaced_while_it_is_removed_needs_a_new_approval() -> anyhow
         .map(|b| (b.name.as_str(), b.role_ref.as_str()))
         .collect();
     assert_eq!(planned, [("leaver", "ClusterRole/view")]);
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
-    assert!(purges(&stage).is_empty());
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    assert!(purges(&env).is_empty());
 
-    stage.apply("left", manual(&[&first, &plan.digest])).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    env.apply("left", manual(&[&first, &plan.digest])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
-    assert_eq!(objects(&stored(&stage, "leaver").await?), 2);
+    assert_eq!(objects(&stored(&env, "leaver").await?), 2);
     Ok(())
 }
 
@@ -415,11 +415,11 @@ async fn a_binding_replaced_while_it_is_removed_needs_a_new_approval() -> anyhow
 /// when whoever changes the binding has stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (count, stopped, admin) = (AtomicU32::new(0), Arc::new(AtomicBool::new(false)), stage.admin());
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (count, stopped, admin) = (AtomicU32::new(0), Arc::new(AtomicBool::new(false)), env.admin());
     let stop = stopped.clone();
-    let between = Between::start(&stage, move |asked| {
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let now = asked.is_effect_on("leaver") && !stopped.load(Ordering::SeqCst);
         now.then(|| -> BoxFuture<_> {
@@ -428,14 +428,14 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[AN_HOUR]).await?;
-    let history = History::begin(&stage);
-    stage.apply("left", json!({"uid": UID})).await?;
+    between.start_operator(&mut env, &[AN_HOUR]).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID})).await?;
     let conflict = history.wait_for("a conflict", |s| state(s) == "Conflict").await?;
     assert!(message(&conflict, "Ready").contains("5 times in a row"));
     sees_text!("after the first tries", sight::describe(&conflict));
     let set_aside = |s: &UserOffboardingStatus| message(s, "Ready").contains("in 20 states");
-    let status = stage.wait_for("left", "it is set aside", set_aside).await?;
+    let status = env.wait_for("left", "it is set aside", set_aside).await?;
     assert_conditions(
         &status,
         &[
@@ -445,31 +445,27 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
             ("KubeconfigPurged", "False/BindingsRemain"),
         ],
     );
-    sees!(stage, "left", "after twenty states");
+    sees!(env, "left", "after twenty states");
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         ["RoleBinding team-a/leaver"],
         "the others are gone"
     );
-    assert!(purges(&stage).is_empty());
+    assert!(purges(&env).is_empty());
 
     // Another look makes no other backup.
-    edit_spec(&stage.admin(), json!({"activityCheck": {"windowDays": 8}})).await?;
-    stage.wait_for_state("left", "KeepsChanging").await?;
-    let states = stored(&stage, "leaver").await?;
+    edit_spec(&env.admin(), json!({"activityCheck": {"windowDays": 8}})).await?;
+    env.wait_for_state("left", "KeepsChanging").await?;
+    let states = stored(&env, "leaver").await?;
     assert_eq!((states.len(), objects(&states)), (21, 1));
 
     stop.store(true, Ordering::SeqCst);
-    stage.stop_operator().await?;
-    between.start_operator(&mut stage, &["--recheck-interval=1s"]).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    env.stop_operator().await?;
+    between.start_operator(&mut env, &["--recheck-interval=1s"]).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
-    assert_eq!(
-        stored(&stage, "leaver").await?.len(),
-        21,
-        "and the last try needed none"
-    );
+    assert_eq!(stored(&env, "leaver").await?.len(), 21, "and the last try needed none");
     Ok(())
 }
 
@@ -477,10 +473,10 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
 /// goes without a backup.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    let admin = stage.admin();
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    let admin = env.admin();
     let began = Instant::now();
     let colleague = tokio::spawn(async move {
         let mut edits = 0;
@@ -491,19 +487,19 @@ async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> an
         anyhow::Ok(edits)
     });
     eventually("the first edit", PATIENCE, async || {
-        let notes = in_team_a(&stage.admin()).get("leaver").await?.metadata.annotations;
+        let notes = in_team_a(&env.admin()).get("leaver").await?.metadata.annotations;
         Ok(notes.filter(|n| n.contains_key("example.com/note")))
     })
     .await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     eventually("the end of the edits", MINUTE + PATIENCE, async || {
         Ok(colleague.is_finished().then_some(()))
     })
     .await?;
     let edits = colleague.await??;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    let states = stored(&stage, "leaver").await?.len();
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    let states = stored(&env, "leaver").await?.len();
     assert!(edits > 0);
     // Twenty and those of the last look; then those of one look a second (the recheck interval).
     let most = 26 + 6 * began.elapsed().as_secs() as usize;
@@ -519,74 +515,74 @@ async fn a_binding_that_a_colleague_edits_all_the_time_goes_all_the_same() -> an
 /// would grant access meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn bindings_in_a_namespace_that_is_being_deleted_are_removed() -> anyhow::Result<()> {
-    let stage = running_with(&[]).await;
-    give_access(&stage).await?;
+    let env = running_with(&[]).await;
+    give_access(&env).await?;
     let shared = [user(UID), user(COLLEAGUE)];
-    stage.role_binding("team-a", "shared", "view", &shared).await?;
+    env.role_binding("team-a", "shared", "view", &shared).await?;
     let finalizers = |list: Value| Patch::Merge(json!({"metadata": {"finalizers": list}}));
     let set = async |list: Value| -> anyhow::Result<()> {
         for name in ["leaver", "shared"] {
             let patch = finalizers(list.clone());
-            in_team_a(&stage.admin())
+            in_team_a(&env.admin())
                 .patch(name, &PatchParams::default(), &patch)
                 .await?;
         }
         Ok(())
     };
     set(json!(["example.com/wait"])).await?;
-    let namespaces: Api<Namespace> = Api::all(stage.admin());
+    let namespaces: Api<Namespace> = Api::all(env.admin());
     namespaces.delete("team-a", &DeleteParams::default()).await?;
     eventually(
         "the namespace controller to delete what is in it",
         PATIENCE,
         async || {
-            let binding = in_team_a(&stage.admin()).get("shared").await?;
+            let binding = in_team_a(&env.admin()).get("shared").await?;
             Ok(binding.metadata.deletion_timestamp.map(drop))
         },
     )
     .await?;
 
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "while they wait for a finalizer");
-    assert_gone(&stage, &status).await?;
-    let left = in_team_a(&stage.admin()).get("shared").await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "while they wait for a finalizer");
+    assert_gone(&env, &status).await?;
+    let left = in_team_a(&env.admin()).get("shared").await?;
     assert_eq!(serde_json::to_value(left.subjects)?, json!([user(COLLEAGUE)]), "I2");
-    assert_eq!(stored(&stage, "leaver").await?.len(), 1, "it was backed up as well");
+    assert_eq!(stored(&env, "leaver").await?.len(), 1, "it was backed up as well");
     set(json!(null)).await
 }
 
 /// After the third time, stops and names who restores it. Once it is gone from Git, goes on by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_flux_restores_at_once_is_named_and_left() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     let labels = json!({"labels": {
         "kustomize.toolkit.fluxcd.io/name": "rbac", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
     }});
-    in_team_a(&stage.admin())
+    in_team_a(&env.admin())
         .patch(
             "leaver",
             &PatchParams::default(),
             &Patch::Merge(json!({"metadata": labels.clone()})),
         )
         .await?;
-    let (stopped, admin) = (Arc::new(AtomicBool::new(false)), stage.admin());
+    let (stopped, admin) = (Arc::new(AtomicBool::new(false)), env.admin());
     let stop = stopped.clone();
     // Each time that the operator asks whether all is gone, it is there again.
-    let between = Between::start(&stage, move |asked| {
+    let between = Between::start(&env, move |asked| {
         let (admin, labels) = (admin.clone(), labels.clone());
         let verifies = asked.method == Method::PATCH && asked.path().ends_with(BARRIER);
         let now = verifies && !stopped.load(Ordering::SeqCst);
         now.then(|| -> BoxFuture<_> { Box::pin(async move { restore(&admin, &labels).await }) })
     })
     .await?;
-    between.start_operator(&mut stage, &[AN_HOUR]).await?;
-    let history = History::begin(&stage);
-    stage.apply("left", json!({"uid": UID})).await?;
+    between.start_operator(&mut env, &[AN_HOUR]).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID})).await?;
     let appeared = history.wait_for("its return", |s| state(s) == "Conflict").await?;
     sees_text!("when it is there again", sight::describe(&appeared));
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
     assert_conditions(
         &status,
@@ -595,41 +591,38 @@ async fn a_binding_that_flux_restores_at_once_is_named_and_left() -> anyhow::Res
             ("KubeconfigPurged", "False/BindingsRemain"),
         ],
     );
-    sees!(stage, "left", "after the third time");
-    assert!(purges(&stage).is_empty());
+    sees!(env, "left", "after the third time");
+    assert!(purges(&env).is_empty());
 
     // Another look makes no other backup.
-    edit_spec(&stage.admin(), json!({"activityCheck": {"windowDays": 8}})).await?;
-    stage.wait_for_state("left", "RestoredByManager").await?;
-    let states = stored(&stage, "leaver").await?;
+    edit_spec(&env.admin(), json!({"activityCheck": {"windowDays": 8}})).await?;
+    env.wait_for_state("left", "RestoredByManager").await?;
+    let states = stored(&env, "leaver").await?;
     assert_eq!((states.len(), objects(&states)), (3, 3));
 
     // The person removes it from Git, and Flux prunes it.
     stop.store(true, Ordering::SeqCst);
-    in_team_a(&stage.admin())
+    in_team_a(&env.admin())
         .delete("leaver", &DeleteParams::default())
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
     Ok(())
 }
 
 /// Lets time pass for the record: the backups were made so long before. As nobody may change one, each is lost and put back.
-async fn age_backups(stage: &TestStage, by: SignedDuration) -> anyhow::Result<()> {
+async fn age_backups(env: &TestEnv, by: SignedDuration) -> anyhow::Result<()> {
     const CREATED: &str = "ack-offboarding.io/created-at";
-    let api: Api<ConfigMap> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
-    for mut map in stage.backups().await? {
+    let api: Api<ConfigMap> = Api::namespaced(env.admin(), OPERATOR_NAMESPACE);
+    for mut map in env.backups().await? {
         let created: Timestamp = map.annotations()[CREATED].parse()?;
         let created = created.checked_sub(by)?.to_string();
         map.annotations_mut().insert(CREATED.to_owned(), created);
         map.metadata.uid = None;
         map.metadata.resource_version = None;
         map.metadata.managed_fields = None;
-        stage
-            .cluster
-            .lose_config_map(OPERATOR_NAMESPACE, &map.name_any())
-            .await?;
+        env.cluster.lose_config_map(OPERATOR_NAMESPACE, &map.name_any()).await?;
         api.create(&PostParams::default(), &map).await?;
     }
     Ok(())
@@ -639,49 +632,48 @@ async fn age_backups(stage: &TestStage, by: SignedDuration) -> anyhow::Result<()
 /// it. What else appears is removed; this one is left, and tried once more after an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_argo_cd_restores_every_few_hours_is_named_and_left() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     let hour = OperatorOptions::default().flag(AN_HOUR);
-    stage.start_operator(&hour).await?;
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    env.start_operator(&hour).await?;
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    env.wait_for_state("left", "Offboarded").await?;
     let tracked = json!({"annotations": {
         "argocd.argoproj.io/tracking-id": "access:rbac.authorization.k8s.io/RoleBinding:team-a/leaver",
     }});
     for returns in 1..=2 {
-        age_backups(&stage, SignedDuration::from_hours(6)).await?;
-        restore(&stage.admin(), &tracked).await?;
+        age_backups(&env, SignedDuration::from_hours(6)).await?;
+        restore(&env.admin(), &tracked).await?;
         let again = |s: &UserOffboardingStatus| {
             state(s) == "Offboarded" && s.removed.as_ref().is_some_and(|r| r.deleted == 2 + returns)
         };
-        stage.wait_for("left", "it is removed again", again).await?;
+        env.wait_for("left", "it is removed again", again).await?;
     }
-    stage.stop_operator().await?;
-    restore(&stage.admin(), &tracked).await?;
-    stage.start_operator(&hour).await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    env.stop_operator().await?;
+    restore(&env.admin(), &tracked).await?;
+    env.start_operator(&hour).await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
-    sees!(stage, "left", "after the third time");
+    sees!(env, "left", "after the third time");
     assert_eq!(condition(&status, "AccessReturned"), "True/BindingFound");
 
     // It does not shield another.
-    stage.role_binding("team-b", "another", "view", &[user(UID)]).await?;
+    env.role_binding("team-b", "another", "view", &[user(UID)]).await?;
     let gone = |s: &UserOffboardingStatus| {
         state(s) == "RestoredByManager" && s.removed.as_ref().is_some_and(|r| r.deleted == 5)
     };
-    stage.wait_for("left", "the other is removed", gone).await?;
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
-    assert_eq!(stored(&stage, "leaver").await?.len(), 3, "no backup of what is left");
+    env.wait_for("left", "the other is removed", gone).await?;
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    assert_eq!(stored(&env, "leaver").await?.len(), 3, "no backup of what is left");
 
     // An hour later, nothing restores it any more, and nobody has told the operator.
-    stage.stop_operator().await?;
-    age_backups(&stage, SignedDuration::from_hours(1)).await?;
-    stage.start_operator(&hour).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    assert_eq!(stored(&stage, "leaver").await?.len(), 4);
+    env.stop_operator().await?;
+    age_backups(&env, SignedDuration::from_hours(1)).await?;
+    env.start_operator(&hour).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    assert_eq!(stored(&env, "leaver").await?.len(), 4);
     Ok(())
 }
 
@@ -689,26 +681,26 @@ async fn a_binding_that_argo_cd_restores_every_few_hours_is_named_and_left() -> 
 /// binding any more, that is the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_something_unknown_restores_is_tried_once_more_later() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (stopped, admin) = (Arc::new(AtomicBool::new(false)), stage.admin());
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (stopped, admin) = (Arc::new(AtomicBool::new(false)), env.admin());
     let stop = stopped.clone();
-    let between = Between::start(&stage, move |asked| {
+    let between = Between::start(&env, move |asked| {
         let admin = admin.clone();
         let verifies = asked.method == Method::PATCH && asked.path().ends_with(BARRIER);
         let now = verifies && !stopped.load(Ordering::SeqCst);
         now.then(|| -> BoxFuture<_> { Box::pin(async move { restore(&admin, &json!({})).await }) })
     })
     .await?;
-    between.start_operator(&mut stage, &["--recheck-interval=3s"]).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
-    sees!(stage, "left", "after the third time");
+    between.start_operator(&mut env, &["--recheck-interval=3s"]).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
+    sees!(env, "left", "after the third time");
     assert_stalled(&status, "RestoredByManager");
 
     stop.store(true, Ordering::SeqCst);
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
     Ok(())
 }
@@ -716,9 +708,9 @@ async fn a_binding_that_something_unknown_restores_is_tried_once_more_later() ->
 /// The leaver is taken out of every one; the one that it may not delete stays, names nobody, and is named.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     // An administrator who grants `delete` a namespace at a time, and has forgotten team-b.
-    let everywhere: Api<ClusterRole> = Api::all(stage.admin());
+    let everywhere: Api<ClusterRole> = Api::all(env.admin());
     let shipped = everywhere.get("ack-offboarding-operator").await?;
     let bindings = |resources: Value, verbs: Value| json!({"apiGroups": ["rbac.authorization.k8s.io"], "resources": resources, "verbs": verbs});
     let mut rules = serde_json::to_value(&shipped.rules)?;
@@ -735,9 +727,9 @@ async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others()
             &Patch::Merge(json!({"rules": rules})),
         )
         .await?;
-    give_access(&stage).await?;
-    stage.role_binding("team-b", "forgotten", "view", &[user(UID)]).await?;
-    let admin = stage.admin();
+    give_access(&env).await?;
+    env.role_binding("team-b", "forgotten", "view", &[user(UID)]).await?;
+    let admin = env.admin();
     let grant = async |namespace: &str| -> anyhow::Result<()> {
         let role: Role = serde_json::from_value(json!({
             "metadata": {"name": "offboarding"}, "rules": [bindings(json!(["rolebindings"]), json!(["delete"]))],
@@ -758,7 +750,7 @@ async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others()
     // Where it proves that the admission policy refuses what it must.
     grant(OPERATOR_NAMESPACE).await?;
     let may = async |namespace: &str, expected: bool| -> anyhow::Result<()> {
-        let operator = stage
+        let operator = env
             .cluster
             .service_account_client(OPERATOR_NAMESPACE, "ack-offboarding-operator")
             .await?;
@@ -773,13 +765,13 @@ async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others()
     };
     may("team-a", true).await?;
     may("team-b", false).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "while it may not");
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "while it may not");
     let said = message(&status, "BindingsRemoved");
     assert!(said.contains("RoleBinding team-b/forgotten has no subjects"), "{said}");
-    assert_gone(&stage, &status).await?;
+    assert_gone(&env, &status).await?;
     let removed = status.removed.unwrap_or_default();
     assert_eq!((removed.deleted, removed.disarmed), (2, 1));
     Ok(())
@@ -788,11 +780,11 @@ async fn a_binding_that_the_operator_may_not_delete_does_not_shield_the_others()
 /// Removes nothing more. What was backed up stays; an object created anew begins anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_deleted_in_the_middle_of_a_run_stops_it() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (once, offboardings) = (Once::default(), stage.offboardings());
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (once, offboardings) = (Once::default(), env.offboardings());
     // The backup is written, and is being read back.
-    let between = Between::start(&stage, move |asked| {
+    let between = Between::start(&env, move |asked| {
         let offboardings = offboardings.clone();
         let backup = asked.path().contains("/configmaps/offboarding-") && !asked.path().contains("-cleared-");
         let reads_back = asked.method == Method::GET && backup;
@@ -804,32 +796,32 @@ async fn an_object_deleted_in_the_middle_of_a_run_stops_it() -> anyhow::Result<(
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    let first = stage.apply("left", json!({"uid": UID})).await?;
-    let log = stage.operator()?.log().to_owned();
+    between.start_operator(&mut env, &[]).await?;
+    let first = env.apply("left", json!({"uid": UID})).await?;
+    let log = env.operator()?.log().to_owned();
     eventually("the end of the run", PATIENCE, async || {
         Ok(std::fs::read_to_string(&log)?
             .contains("reconciled object=\"left\"")
             .then_some(()))
     })
     .await?;
-    assert!(stage.offboardings().get_opt("left").await?.is_none());
+    assert!(env.offboardings().get_opt("left").await?.is_none());
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"]
     );
     assert!(!between.asked().iter().any(Asked::is_effect), "nothing was even tried");
-    assert!(purges(&stage).is_empty());
-    let of_first = stage.backups().await?;
+    assert!(purges(&env).is_empty());
+    let of_first = env.backups().await?;
     assert_eq!(of_first.len(), 1);
 
-    let second = stage.apply("left", json!({"uid": UID})).await?;
+    let second = env.apply("left", json!({"uid": UID})).await?;
     assert_ne!(first.uid(), second.uid());
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    sees!(stage, "left", "when it is created anew");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    sees!(env, "left", "when it is created anew");
     between.assert_every_state_was_stored();
-    let backups = stage.backups().await?;
+    let backups = env.backups().await?;
     assert_eq!(backups.len(), 2, "each has its own");
     assert!(backups.contains(&of_first[0]), "I7");
     Ok(())
@@ -839,10 +831,10 @@ async fn an_object_deleted_in_the_middle_of_a_run_stops_it() -> anyhow::Result<(
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_replaced_while_its_status_is_written_gets_none_of_the_old_one() -> anyhow::Result<()> {
     const OTHER: &str = "200000000000000003";
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    let (once, offboardings) = (Once::default(), stage.offboardings());
-    let between = Between::start(&stage, move |asked| {
+    let mut env = env().await;
+    give_access(&env).await?;
+    let (once, offboardings) = (Once::default(), env.offboardings());
+    let between = Between::start(&env, move |asked| {
         let offboardings = offboardings.clone();
         let writes = asked.method == Method::PATCH && asked.path().ends_with("/useroffboardings/left/status");
         (writes && once.first()).then(|| -> BoxFuture<_> {
@@ -858,9 +850,9 @@ async fn an_object_replaced_while_its_status_is_written_gets_none_of_the_old_one
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    let history = History::begin(&stage);
-    let old = stage.apply("left", json!({"uid": UID})).await?;
+    between.start_operator(&mut env, &[]).await?;
+    let history = History::begin(&env);
+    let old = env.apply("left", json!({"uid": UID})).await?;
     let done = history.wait_for("the end", |s| state(s) == "DryRunComplete").await?;
     sees_text!("of the new object", sight::describe(&done));
     let of_new: Vec<_> = history.all().into_iter().filter(|o| o.uid() != old.uid()).collect();
@@ -874,7 +866,7 @@ async fn an_object_replaced_while_its_status_is_written_gets_none_of_the_old_one
         .into_iter()
         .filter(|a| a.body["metadata"]["uid"] == json!(old.uid()));
     assert!(old_writes.count() > 0, "the write that was held was the old object's");
-    assert_untouched(&stage).await
+    assert_untouched(&env).await
 }
 
 /// What was asked between the first effects and the last: the look at the record, with which each new look begins.
@@ -898,15 +890,15 @@ const MANY: usize = 22;
 const AT_A_TIME: usize = 8;
 
 /// A stage with many bindings, behind a proxy that edits the spec when the first of them is about to be removed.
-async fn edited_at_the_first_effect(spec: Value) -> anyhow::Result<(TestStage, Between)> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+async fn edited_at_the_first_effect(spec: Value) -> anyhow::Result<(TestEnv, Between)> {
+    let mut env = env().await;
+    give_access(&env).await?;
     for n in 2..MANY {
         let name = format!("more-{n}");
-        stage.role_binding("team-b", &name, "view", &[user(UID)]).await?;
+        env.role_binding("team-b", &name, "view", &[user(UID)]).await?;
     }
-    let (edited, admin) = (Arc::new(tokio::sync::OnceCell::new()), stage.admin());
-    let between = Between::start(&stage, move |asked| {
+    let (edited, admin) = (Arc::new(tokio::sync::OnceCell::new()), env.admin());
+    let between = Between::start(&env, move |asked| {
         let (admin, spec, edited) = (admin.clone(), spec.clone(), edited.clone());
         // None of those on their way arrives before the edit.
         asked.is_effect().then(|| -> BoxFuture<_> {
@@ -918,9 +910,9 @@ async fn edited_at_the_first_effect(spec: Value) -> anyhow::Result<(TestStage, B
         })
     })
     .await?;
-    between.start_operator(&mut stage, &[]).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    Ok((stage, between))
+    between.start_operator(&mut env, &[]).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    Ok((env, between))
 }
 
 /// What is seen, but for how many are left: that depends on which of the eight at a time was faster.
@@ -931,50 +923,50 @@ fn how_many(status: &UserOffboardingStatus) -> String {
 }
 
 /// What was on its way when the spec was edited is all that was done.
-async fn assert_stopped(stage: &TestStage, between: &Between) -> anyhow::Result<usize> {
+async fn assert_stopped(env: &TestEnv, between: &Between) -> anyhow::Result<usize> {
     let effects = between.asked().into_iter().filter(Asked::is_effect).count();
     assert!((1..=AT_A_TIME).contains(&effects), "{effects} effects");
-    assert_eq!(stage.bindings_of(UID).await?.len(), MANY - effects);
+    assert_eq!(env.bindings_of(UID).await?.len(), MANY - effects);
     Ok(effects)
 }
 
 /// Stops after the requests that are on their way, and goes on where it was when it may.
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_in_the_middle_of_a_run_it_stops_at_once() -> anyhow::Result<()> {
-    let (stage, between) = edited_at_the_first_effect(json!({"suspend": true})).await?;
-    let status = stage.wait_for("left", "Suspended", |s| state(s) == "Suspended").await?;
+    let (env, between) = edited_at_the_first_effect(json!({"suspend": true})).await?;
+    let status = env.wait_for("left", "Suspended", |s| state(s) == "Suspended").await?;
     sees_text!("while it is suspended", how_many(&status));
-    let effects = assert_stopped(&stage, &between).await?;
-    assert!(purges(&stage).is_empty());
+    let effects = assert_stopped(&env, &between).await?;
+    assert!(purges(&env).is_empty());
     assert_eq!(
         status.removed.unwrap_or_default().total as usize,
         effects,
         "and counts what is done"
     );
 
-    edit_spec(&stage.admin(), json!({"suspend": false})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    edit_spec(&env.admin(), json!({"suspend": false})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
     assert_eq!(status.removed.unwrap_or_default().deleted as usize, MANY);
-    assert_eq!(stage.backups().await?.len(), 1, "one backup of all of them");
+    assert_eq!(env.backups().await?.len(), 1, "one backup of all of them");
     Ok(())
 }
 
 /// Stops as well, and shows what is left to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn made_a_dry_run_in_the_middle_of_a_run_it_changes_nothing_more() -> anyhow::Result<()> {
-    let (stage, between) = edited_at_the_first_effect(json!({"mode": "DryRun"})).await?;
-    let status = stage
+    let (env, between) = edited_at_the_first_effect(json!({"mode": "DryRun"})).await?;
+    let status = env
         .wait_for("left", "DryRunComplete", |s| state(s) == "DryRunComplete")
         .await?;
     sees_text!("as a dry run", how_many(&status));
     assert_conditions(&status, &[("Offboarded", "False/DryRunComplete")]);
-    assert_stopped(&stage, &between).await?;
+    assert_stopped(&env, &between).await?;
 
-    edit_spec(&stage.admin(), json!({"mode": "Execute"})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    edit_spec(&env.admin(), json!({"mode": "Execute"})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     between.assert_every_state_was_stored();
     Ok(())
 }
@@ -984,14 +976,14 @@ async fn made_a_dry_run_in_the_middle_of_a_run_it_changes_nothing_more() -> anyh
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_spec_in_the_middle_of_a_run_counts_before_the_next_effect() -> anyhow::Result<()> {
     let edit = json!({"approval": "Manual", "activityCheck": {"windowDays": 30}, "kubeconfig": "Keep"});
-    let (mut stage, between) = edited_at_the_first_effect(edit).await?;
-    stage.breaks_on_purpose(
+    let (mut env, between) = edited_at_the_first_effect(edit).await?;
+    env.breaks_on_purpose(
         Invariant::I9,
         "what passed the checks goes on, though an approval is demanded later",
     );
     let ended = |s: &UserOffboardingStatus| state(s) == "Offboarded" && s.observed_generation == Some(2);
-    let status = stage.wait_for("left", "the end", ended).await?;
-    sees!(stage, "left", "at the end");
+    let status = env.wait_for("left", "the end", ended).await?;
+    sees!(env, "left", "at the end");
     assert!(looks_between_effects(&between) >= 1, "it looked anew");
     assert_conditions(
         &status,
@@ -1001,8 +993,8 @@ async fn an_edit_of_the_spec_in_the_middle_of_a_run_counts_before_the_next_effec
             ("KubeconfigPurged", "True/Kept"),
         ],
     );
-    assert!(purges(&stage).is_empty(), "the new spec keeps the kubeconfig");
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    assert!(purges(&env).is_empty(), "the new spec keeps the kubeconfig");
+    assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
     between.assert_every_state_was_stored();
     Ok(())
 }

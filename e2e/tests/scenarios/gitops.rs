@@ -2,7 +2,7 @@
 
 use crate::{
     sight::record,
-    support::{UID, stage},
+    support::{UID, env},
 };
 use ack_offboarding_e2e::states;
 use ack_offboarding_operator::api::{ConditionType, conditions};
@@ -12,8 +12,8 @@ use std::{collections::BTreeSet, path::Path};
 /// Says by its generations that nobody has looked yet: without conditions, kstatus would call it done.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_before_the_first_visit_looks_unvisited() -> anyhow::Result<()> {
-    let stage = stage().await;
-    let object = stage.apply("left", json!({"uid": UID})).await?;
+    let env = env().await;
+    let object = env.apply("left", json!({"uid": UID})).await?;
     record(&object)?;
     let status = object.status.expect("a default");
     assert_eq!(status.observed_generation, Some(-1));

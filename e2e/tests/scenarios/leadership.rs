@@ -1,11 +1,11 @@
 //! Several operators, of which one works at a time; and how one ends.
 
-use crate::support::{TestStage, UID, assert_gone, assert_stored_before_removed, give_access, stage};
+use crate::support::{TestEnv, UID, assert_gone, assert_stored_before_removed, env, give_access};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, Process, Signal, eventually},
+    env::{OperatorOptions, PATIENCE, listens_at, user},
     proxy::{Proxy, Upstream},
     simulator::{Fault, FaultKind, Operation},
-    stage::{OperatorOptions, PATIENCE, listens_at, user},
 };
 use http::Method;
 use k8s_openapi::{
@@ -33,28 +33,28 @@ struct Replica {
 }
 
 impl Replica {
-    async fn start(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
-        Replica::with(stage, name, lease, |_| {}).await
+    async fn start(env: &mut TestEnv, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
+        Replica::with(env, name, lease, |_| {}).await
     }
 
     /// One whose credentials Alibaba Cloud does not accept.
-    async fn without_credentials(stage: &mut TestStage, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
+    async fn without_credentials(env: &mut TestEnv, name: &'static str, lease: &str) -> anyhow::Result<Replica> {
         let secret = ("ALIBABA_CLOUD_ACCESS_KEY_SECRET".to_owned(), "another".to_owned());
-        Replica::with(stage, name, lease, |options| options.env.push(secret)).await
+        Replica::with(env, name, lease, |options| options.env.push(secret)).await
     }
 
     /// One that asks another URL for the API server.
     async fn behind(
-        stage: &mut TestStage,
+        env: &mut TestEnv,
         name: &'static str,
         lease: &str,
         api_server: Option<String>,
     ) -> anyhow::Result<Replica> {
-        Replica::with(stage, name, lease, |options| options.api_server = api_server).await
+        Replica::with(env, name, lease, |options| options.api_server = api_server).await
     }
 
     async fn with(
-        stage: &mut TestStage,
+        env: &mut TestEnv,
         name: &'static str,
         lease: &str,
         change: impl FnOnce(&mut OperatorOptions),
@@ -64,7 +64,7 @@ impl Replica {
             .flag(&format!("--lease-duration={lease}"));
         options.env.push(("HOSTNAME".to_owned(), name.to_owned()));
         change(&mut options);
-        let process = stage.another_operator(&options).await?;
+        let process = env.another_operator(&options).await?;
         Ok(Replica { process, name })
     }
 
@@ -96,12 +96,12 @@ impl Replica {
     }
 }
 
-fn leases(stage: &TestStage) -> Api<Lease> {
-    Api::namespaced(stage.admin(), OPERATOR_NAMESPACE)
+fn leases(env: &TestEnv) -> Api<Lease> {
+    Api::namespaced(env.admin(), OPERATOR_NAMESPACE)
 }
 
-async fn holder(stage: &TestStage) -> anyhow::Result<String> {
-    let lease = leases(stage).get(LEASE).await?;
+async fn holder(env: &TestEnv) -> anyhow::Result<String> {
+    let lease = leases(env).get(LEASE).await?;
     let holder = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
     Ok(holder.split('_').next().unwrap_or_default().to_owned())
 }
@@ -129,7 +129,7 @@ impl Requests {
     }
 
     /// A proxy that notes them, and lets nothing through while `cut`.
-    async fn proxy(&self, stage: &TestStage, cut: Arc<AtomicBool>) -> anyhow::Result<Proxy> {
+    async fn proxy(&self, env: &TestEnv, cut: Arc<AtomicBool>) -> anyhow::Result<Proxy> {
         let noted = self.0.clone();
         let before =
             move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
@@ -142,16 +142,16 @@ impl Requests {
                     false => Box::pin(async {}),
                 }
             };
-        Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await
+        Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let mut replicas = Vec::new();
     for name in ["a", "b", "c"] {
-        replicas.push(Replica::start(&mut stage, name, "5s").await?);
+        replicas.push(Replica::start(&mut env, name, "5s").await?);
     }
     for round in 0..2 {
         eventually("all of them to know who leads", PATIENCE, async || {
@@ -159,7 +159,7 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
             Ok(replicas.iter().all(know).then_some(()))
         })
         .await?;
-        let leader = holder(&stage).await?;
+        let leader = holder(&env).await?;
         for replica in &replicas {
             assert_eq!(
                 replica.said(LEADS).is_some(),
@@ -176,21 +176,20 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
         let position = replicas.iter().position(|r| r.name == leader).expect("the leader");
         replicas.remove(position).process.kill();
         let uid = format!("25908395708943769{round}");
-        stage
-            .role_binding("team-a", &format!("leaver-{round}"), "view", &[user(&uid)])
+        env.role_binding("team-a", &format!("leaver-{round}"), "view", &[user(&uid)])
             .await?;
         let name = format!("left-{round}");
-        stage.apply(&name, json!({"uid": uid})).await?;
-        stage.wait_for_state(&name, "Offboarded").await?;
-        assert_eq!(stage.bindings_of(&uid).await?, Vec::<String>::new());
+        env.apply(&name, json!({"uid": uid})).await?;
+        env.wait_for_state(&name, "Offboarded").await?;
+        assert_eq!(env.bindings_of(&uid).await?, Vec::<String>::new());
     }
-    let transitions = leases(&stage)
+    let transitions = leases(&env)
         .get(LEASE)
         .await?
         .spec
         .and_then(|spec| spec.lease_transitions);
     assert_eq!(transitions, Some(3));
-    assert_stored_before_removed(&stage).await
+    assert_stored_before_removed(&env).await
 }
 
 /// A run is frozen between two effects, and thaws when another process has finished it.
@@ -198,16 +197,16 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
 /// is killed while another is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let broken = Replica::without_credentials(&mut stage, "broken", "10s").await?;
+    let mut env = env().await;
+    let broken = Replica::without_credentials(&mut env, "broken", "10s").await?;
     broken.says("it lets other processes lead").await?;
-    let mut first = Replica::start(&mut stage, "first", "10s").await?;
+    let mut first = Replica::start(&mut env, "first", "10s").await?;
     first.says(LEADS).await?;
-    let mut second = Replica::start(&mut stage, "second", "10s").await?;
+    let mut second = Replica::start(&mut env, "second", "10s").await?;
     second.says(STANDS_BY).await?;
     first.process.kill();
     second.says(LEADS).await?;
-    assert_eq!(holder(&stage).await?, "second");
+    assert_eq!(holder(&env).await?, "second");
     assert_eq!(broken.said(LEADS), None);
     assert_eq!(
         (broken.answers("/healthz").await?, broken.answers("/readyz").await?),
@@ -216,45 +215,43 @@ async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Re
     // Alone, it leads: to say in the status what is wrong.
     second.process.kill();
     broken.says(LEADS).await?;
-    stage.apply("left", json!({"uid": "259083957089437690"})).await?;
-    stage.wait_for_state("left", "CredentialsRejected").await.map(drop)
+    env.apply("left", json!({"uid": "259083957089437690"})).await?;
+    env.wait_for_state("left", "CredentialsRejected").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let requests = Requests::default();
-    let proxy = requests.proxy(&stage, Arc::default()).await?;
+    let proxy = requests.proxy(&env, Arc::default()).await?;
     for n in 0..200 {
-        stage
-            .role_binding("team-a", &format!("leaver-{n}"), "view", &[user(UID)])
+        env.role_binding("team-a", &format!("leaver-{n}"), "view", &[user(UID)])
             .await?;
     }
-    give_access(&stage).await?;
-    let frozen = Replica::behind(&mut stage, "frozen", "5s", Some(proxy.url())).await?;
+    give_access(&env).await?;
+    let frozen = Replica::behind(&mut env, "frozen", "5s", Some(proxy.url())).await?;
     frozen.says(LEADS).await?;
-    let other = Replica::start(&mut stage, "other", "5s").await?;
+    let other = Replica::start(&mut env, "other", "5s").await?;
     other.says(STANDS_BY).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     eventually("the run to be half-way", PATIENCE, async || {
-        let left = stage.bindings_of(UID).await?.len();
+        let left = env.bindings_of(UID).await?.len();
         Ok((left < 180).then_some(()))
     })
     .await?;
     frozen.process.signal(Signal::STOP)?;
-    assert!(!stage.bindings_of(UID).await?.is_empty(), "it was frozen half-way");
+    assert!(!env.bindings_of(UID).await?.is_empty(), "it was frozen half-way");
     other.says(LEADS).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
 
     // What it would change now is somebody else's. The garbage collector takes a while over two hundred.
-    let bindings = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let bindings = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     eventually("the old one to be gone", PATIENCE, async || {
         Ok(bindings.get_opt("leaver-7").await?.is_none().then_some(()))
     })
     .await?;
-    stage
-        .role_binding("team-a", "leaver-7", "view", &[user("200000000000000002")])
+    env.role_binding("team-a", "leaver-7", "view", &[user("200000000000000002")])
         .await?;
     let (changes, asked) = (requests.changes(), requests.leases());
     frozen.process.signal(Signal::CONT)?;
@@ -264,20 +261,20 @@ async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> an
     })
     .await?;
     assert_eq!(requests.changes(), changes, "the stale one changed nothing");
-    assert_eq!(holder(&stage).await?, "other");
-    let status = stage.status("left").await?;
-    assert_gone(&stage, &status).await?;
-    assert_stored_before_removed(&stage).await
+    assert_eq!(holder(&env).await?, "other");
+    let status = env.status("left").await?;
+    assert_gone(&env, &status).await?;
+    assert_stored_before_removed(&env).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(false)));
-    let proxy = requests.proxy(&stage, cut.clone()).await?;
-    let lonely = Replica::behind(&mut stage, "lonely", "6s", Some(proxy.url())).await?;
+    let proxy = requests.proxy(&env, cut.clone()).await?;
+    let lonely = Replica::behind(&mut env, "lonely", "6s", Some(proxy.url())).await?;
     lonely.says(LEADS).await?;
-    let other = Replica::start(&mut stage, "other", "6s").await?;
+    let other = Replica::start(&mut env, "other", "6s").await?;
     other.says(STANDS_BY).await?;
     cut.store(true, Ordering::SeqCst);
     let started = other.says(LEADS).await?;
@@ -285,17 +282,17 @@ async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() 
         .said("this process is now on standby")
         .expect("it noticed by itself");
     assert!(stopped < started, "{stopped} is before {started}");
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
 
     // When it can reach it again, it is a standby like any other, and takes over when its turn comes.
     cut.store(false, Ordering::SeqCst);
     lonely.says(STANDS_BY).await?;
     drop(other);
     eventually("the lonely one to lead again", PATIENCE, async || {
-        Ok((holder(&stage).await? == "lonely").then_some(()))
+        Ok((holder(&env).await? == "lonely").then_some(()))
     })
     .await
 }
@@ -304,7 +301,7 @@ async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_whose_times_are_minutes_off_is_taken_over_after_its_duration() -> anyhow::Result<()> {
     for off in [SignedDuration::from_mins(-10), SignedDuration::from_mins(10)] {
-        let mut stage = stage().await;
+        let mut env = env().await;
         let time = json!(Timestamp::now() + off);
         let spec = json!({
             "holderIdentity": "somebody", "leaseDurationSeconds": 7, "renewTime": time, "acquireTime": time, "leaseTransitions": 4,
@@ -317,14 +314,14 @@ async fn a_lease_whose_times_are_minutes_off_is_taken_over_after_its_duration() 
             metadata,
             spec: serde_json::from_value(spec)?,
         };
-        leases(&stage).create(&PostParams::default(), &lease).await?;
-        let replica = Replica::start(&mut stage, "a", "5s").await?;
+        leases(&env).create(&PostParams::default(), &lease).await?;
+        let replica = Replica::start(&mut env, "a", "5s").await?;
         let seen = replica.says(STANDS_BY).await?;
         let led = replica.says(LEADS).await?;
         let waited = led.duration_since(seen);
         // Seen before it is said: by a moment.
         assert!(waited > SignedDuration::from_millis(6_500), "{waited:#}");
-        let spec = leases(&stage).get(LEASE).await?.spec.expect("a spec");
+        let spec = leases(&env).get(LEASE).await?.spec.expect("a spec");
         assert_eq!(spec.lease_transitions, Some(5));
         let renewed = spec.renew_time.expect("a time").0;
         assert!(renewed.duration_since(Timestamp::now()).abs() < SignedDuration::from_mins(1));
@@ -335,10 +332,10 @@ async fn a_lease_whose_times_are_minutes_off_is_taken_over_after_its_duration() 
 /// Somebody writes to the Lease between the leader's read and its write, at every other renewal: it is tried again in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let writes = Arc::new(AtomicUsize::new(0));
     let before = {
-        let (writes, leases) = (writes.clone(), leases(&stage));
+        let (writes, leases) = (writes.clone(), leases(&env));
         move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
             if *method != Method::PUT || !uri.path().contains("/leases/") {
                 return Box::pin(async {});
@@ -354,8 +351,8 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
             })
         }
     };
-    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
-    let replica = Replica::behind(&mut stage, "a", "10s", Some(proxy.url())).await?;
+    let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
+    let replica = Replica::behind(&mut env, "a", "10s", Some(proxy.url())).await?;
     replica.says(LEADS).await?;
     eventually("four conflicts, and what follows them", PATIENCE, async || {
         Ok((writes.load(Ordering::SeqCst) > 8).then_some(()))
@@ -363,7 +360,7 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
     .await?;
     assert_eq!(replica.log().matches(LEADS).count(), 1);
     assert_eq!(replica.said("this process is now on standby"), None);
-    assert_eq!(holder(&stage).await?, "a");
+    assert_eq!(holder(&env).await?, "a");
     Ok(())
 }
 
@@ -372,14 +369,14 @@ async fn an_edit_of_the_lease_does_not_depose_the_leader() -> anyhow::Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_loses_the_race_for_the_lease_stands_by() -> anyhow::Result<()> {
     for given_back in [false, true] {
-        let mut stage = stage().await;
+        let mut env = env().await;
         let lease = |spec: serde_json::Value| json!({"metadata": {"name": LEASE}, "spec": spec});
         if given_back {
             let free = serde_json::from_value(lease(json!({"holderIdentity": "", "leaseDurationSeconds": 1})))?;
-            leases(&stage).create(&PostParams::default(), &free).await?;
+            leases(&env).create(&PostParams::default(), &free).await?;
         }
         let before = {
-            let leases = leases(&stage);
+            let leases = leases(&env);
             let faster = lease(json!({"holderIdentity": "faster", "leaseDurationSeconds": 600}));
             move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
                 if *method == Method::GET || !uri.path().contains("/leases") {
@@ -402,11 +399,11 @@ async fn one_that_loses_the_race_for_the_lease_stands_by() -> anyhow::Result<()>
                 })
             }
         };
-        let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
-        let replica = Replica::behind(&mut stage, "a", "10s", Some(proxy.url())).await?;
+        let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
+        let replica = Replica::behind(&mut env, "a", "10s", Some(proxy.url())).await?;
         replica.says(STANDS_BY).await?;
         assert_eq!(replica.said(LEADS), None);
-        assert_eq!(holder(&stage).await?, "faster");
+        assert_eq!(holder(&env).await?, "faster");
     }
     Ok(())
 }
@@ -414,11 +411,10 @@ async fn one_that_loses_the_race_for_the_lease_stands_by() -> anyhow::Result<()>
 /// The effect in hand is finished, no other is started, and the Lease is given back: the next one need not wait for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_other() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     for n in 0..18 {
-        stage
-            .role_binding("team-b", &format!("more-{n}"), "view", &[user(UID)])
+        env.role_binding("team-b", &format!("more-{n}"), "view", &[user(UID)])
             .await?;
     }
     let (arrived, go_on) = (
@@ -437,19 +433,19 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
             Box::pin(async move { go_on.acquire().await.expect("it is open").forget() })
         }
     };
-    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
-    let mut first = Replica::behind(&mut stage, "first", "10s", Some(proxy.url())).await?;
+    let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
+    let mut first = Replica::behind(&mut env, "first", "10s", Some(proxy.url())).await?;
     first.says(LEADS).await?;
-    let second = Replica::start(&mut stage, "second", "10s").await?;
+    let second = Replica::start(&mut env, "second", "10s").await?;
     second.says(STANDS_BY).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     // Eight at a time.
     arrived.acquire_many(8).await?.forget();
     first.process.signal(Signal::TERM)?;
     first.says("received a signal to stop").await?;
     // It waits for the effect in hand, and keeps the Lease meanwhile.
     let renewed = async || {
-        let lease = leases(&stage).get(LEASE).await?;
+        let lease = leases(&env).get(LEASE).await?;
         anyhow::Ok(lease.spec.and_then(|spec| spec.renew_time).map(|time| time.0))
     };
     for _ in 0..2 {
@@ -458,61 +454,61 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
             Ok((renewed().await? != last).then_some(()))
         })
         .await?;
-        assert_eq!(holder(&stage).await?, "first");
+        assert_eq!(holder(&env).await?, "first");
     }
     assert_eq!(first.process.try_wait()?, None);
-    assert_eq!(stage.bindings_of(UID).await?.len(), 20);
+    assert_eq!(env.bindings_of(UID).await?.len(), 20);
     go_on.add_permits(100);
     let ended = first.process.wait(PATIENCE).await?;
     assert!(ended.success(), "{ended}");
     assert_eq!(arrived.available_permits(), 0, "no other was started");
-    assert_eq!(stage.bindings_of(UID).await?.len(), 12, "those in hand were finished");
+    assert_eq!(env.bindings_of(UID).await?.len(), 12, "those in hand were finished");
     assert_eq!(first.log().matches("released the Lease").count(), 1);
 
     second.says(LEADS).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     assert_eq!(status.removed.map(|removed| removed.deleted), Some(20));
-    assert_stored_before_removed(&stage).await
+    assert_stored_before_removed(&env).await
 }
 
 /// The first list of objects is not answered: that holds up no shutdown either.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_told_to_stop_before_its_first_list_is_answered_ends() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let before = |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
         match *method == Method::GET && uri.path().ends_with("/useroffboardings") {
             true => Box::pin(futures::future::pending()),
             false => Box::pin(async {}),
         }
     };
-    let proxy = Proxy::stepping_in(Upstream::api_server(&stage.cluster)?, Arc::new(before)).await?;
+    let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
     let options = OperatorOptions {
         api_server: Some(proxy.url()),
         ..OperatorOptions::default()
     };
-    stage.start_operator(&options).await?;
+    env.start_operator(&options).await?;
     let lists = "useroffboardings?&limit=500";
     eventually("the list to be asked for", PATIENCE, async || {
-        Ok(stage.operator_log().contains(lists).then_some(()))
+        Ok(env.operator_log().contains(lists).then_some(()))
     })
     .await?;
-    stage.stop_operator().await
+    env.stop_operator().await
 }
 
 /// A cloud that does not answer does not hold up a shutdown; and the next one need not wait for the Lease's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
-    stage.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Hang));
-    let mut replica = Replica::start(&mut stage, "a", "5m").await?;
+    let mut env = env().await;
+    give_access(&env).await?;
+    env.sim.fault(Fault::new(Operation::ImsGetUser, FaultKind::Hang));
+    let mut replica = Replica::start(&mut env, "a", "5m").await?;
     replica.says(LEADS).await?;
-    let second = Replica::start(&mut stage, "second", "5m").await?;
+    let second = Replica::start(&mut env, "second", "5m").await?;
     second.says(STANDS_BY).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     eventually("the question", PATIENCE, async || {
-        let asked = stage
+        let asked = env
             .sim
             .calls()
             .iter()
@@ -533,17 +529,17 @@ async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
 /// Alive, but not ready: it does not know who is bound where.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_without_a_complete_index_is_not_ready() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(true)));
-    let proxy = requests.proxy(&stage, cut.clone()).await?;
-    let replica = Replica::behind(&mut stage, "a", "5s", Some(proxy.url())).await?;
+    let proxy = requests.proxy(&env, cut.clone()).await?;
+    let replica = Replica::behind(&mut env, "a", "5s", Some(proxy.url())).await?;
     assert_eq!(
         (replica.answers("/healthz").await?, replica.answers("/readyz").await?),
         (200, 503)
     );
     assert_eq!(replica.said(LEADS), None);
     drop((replica, proxy));
-    let replica = Replica::start(&mut stage, "b", "5s").await?;
+    let replica = Replica::start(&mut env, "b", "5s").await?;
     eventually("it to be ready", PATIENCE, async || {
         Ok((replica.answers("/readyz").await? == 200).then_some(()))
     })

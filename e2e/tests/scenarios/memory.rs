@@ -3,12 +3,12 @@
 //! It is the tests' build that is measured: its code is larger than the release's and its data the same, so what holds here holds
 //! there, and nothing is built twice.
 
-use crate::support::{TestStage, UID, stage};
+use crate::support::{TestEnv, UID, env};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, eventually},
+    env::{OperatorOptions, condition, user},
     proxy::{Judge, Proxy, Upstream, Verdict},
     scale::process,
-    stage::{OperatorOptions, condition, user},
 };
 use futures::{StreamExt, TryStreamExt};
 use http::{Method, Uri};
@@ -32,8 +32,8 @@ const LONG: Duration = Duration::from_secs(180);
 const BODY: usize = 600_000;
 
 /// So many RoleBindings, each with so many subjects that nobody else names.
-async fn crowd(stage: &TestStage, count: usize, each: usize) -> anyhow::Result<()> {
-    let api: Api<RoleBinding> = Api::namespaced(stage.admin(), "default");
+async fn crowd(env: &TestEnv, count: usize, each: usize) -> anyhow::Result<()> {
+    let api: Api<RoleBinding> = Api::namespaced(env.admin(), "default");
     let create = |n: usize| {
         let api = api.clone();
         async move {
@@ -56,8 +56,8 @@ async fn crowd(stage: &TestStage, count: usize, each: usize) -> anyhow::Result<(
 }
 
 /// So many RoleBindings of 0.6 MB, half of it subjects, with `first` among them.
-async fn fill(stage: &TestStage, count: usize, first: &Value) -> anyhow::Result<()> {
-    let api: Api<RoleBinding> = Api::namespaced(stage.admin(), "default");
+async fn fill(env: &TestEnv, count: usize, first: &Value) -> anyhow::Result<()> {
+    let api: Api<RoleBinding> = Api::namespaced(env.admin(), "default");
     let people = (0..BODY / 2 / 80).map(|n| user(&format!("person-{n:012}")));
     let subjects: Vec<_> = std::iter::once(first.clone()).chain(people).collect();
     let create = |n: usize| {
@@ -79,53 +79,53 @@ async fn fill(stage: &TestStage, count: usize, first: &Value) -> anyhow::Result<
 }
 
 /// Starts the operator, and waits until it has read all bindings: what was not read yet takes no memory.
-async fn start(stage: &mut TestStage) -> anyhow::Result<()> {
-    stage.start_operator(&OperatorOptions::default()).await?;
+async fn start(env: &mut TestEnv) -> anyhow::Result<()> {
+    env.start_operator(&OperatorOptions::default()).await?;
     eventually("the index", LONG, async || {
-        Ok(stage.operator_log().contains("the index is complete").then_some(()))
+        Ok(env.operator_log().contains("the index is complete").then_some(()))
     })
     .await
 }
 
-async fn until_offboarded(stage: &TestStage) -> anyhow::Result<()> {
+async fn until_offboarded(env: &TestEnv) -> anyhow::Result<()> {
     eventually("the offboarding", LONG, async || {
-        let status = stage.status("left").await?;
+        let status = env.status("left").await?;
         Ok(condition(&status, "Offboarded").starts_with("True/").then_some(()))
     })
     .await
 }
 
-fn peak(stage: &mut TestStage) -> anyhow::Result<u64> {
-    Ok(process::of(stage.operator()?.pid())?.peak.mib())
+fn peak(env: &mut TestEnv) -> anyhow::Result<u64> {
+    Ok(process::of(env.operator()?.pid())?.peak.mib())
 }
 
 /// Two hundred bindings of 0.6 MB that name nobody with a UID: neither the first list nor one in the barrier's place holds them.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    fill(&stage, 200, &user("somebody")).await?;
-    start(&mut stage).await?;
-    let at_start = peak(&mut stage)?;
+    let mut env = env().await;
+    fill(&env, 200, &user("somebody")).await?;
+    start(&mut env).await?;
+    let at_start = peak(&mut env)?;
     eprintln!("the peak after the first list: {at_start} MiB");
     assert!(at_start < 96, "{at_start} MiB to start");
 
-    Api::<ClusterRoleBinding>::all(stage.admin())
+    Api::<ClusterRoleBinding>::all(env.admin())
         .delete(BARRIER, &DeleteParams::default())
         .await?;
-    stage.apply("left", json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID})).await?;
     eventually("a list in the barrier's place", LONG, async || {
-        Ok(stage
+        Ok(env
             .operator_log()
             .contains("listing all bindings instead")
             .then_some(()))
     })
     .await?;
     eventually("a look", LONG, async || {
-        let status = stage.status("left").await?;
+        let status = env.status("left").await?;
         Ok((!status.conditions.is_empty()).then_some(()))
     })
     .await?;
-    let listed = peak(&mut stage)?;
+    let listed = peak(&mut env)?;
     eprintln!("the peak after lists in the barrier's place: {listed} MiB");
     assert!(listed < 96, "{listed} MiB to list in the barrier's place");
     Ok(())
@@ -134,16 +134,16 @@ async fn large_bindings_of_others_are_listed_one_at_a_time() -> anyhow::Result<(
 /// Forty bindings of 0.6 MB that name the leaver beside thousands of others: each is read, stored and disarmed in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    fill(&stage, 40, &user(UID)).await?;
-    start(&mut stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    until_offboarded(&stage).await?;
+    let mut env = env().await;
+    fill(&env, 40, &user(UID)).await?;
+    start(&mut env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    until_offboarded(&env).await?;
     assert!(
-        stage.bindings_of(UID).await?.is_empty(),
+        env.bindings_of(UID).await?.is_empty(),
         "all bindings are without the leaver"
     );
-    let peak = peak(&mut stage)?;
+    let peak = peak(&mut env)?;
     eprintln!("the peak after the removal: {peak} MiB");
     assert!(peak < 64, "{peak} MiB to remove them");
     Ok(())
@@ -152,17 +152,17 @@ async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Res
 /// Seven hundred thousand UIDs in a hundred bindings: what is kept of each is a hash. One of them is found by it, and taken out.
 #[tokio::test(flavor = "multi_thread")]
 async fn bindings_that_name_thousands_of_uids_take_little_room() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    crowd(&stage, 100, 7_000).await?;
-    start(&mut stage).await?;
-    let at_start = peak(&mut stage)?;
+    let mut env = env().await;
+    crowd(&env, 100, 7_000).await?;
+    start(&mut env).await?;
+    let at_start = peak(&mut env)?;
     eprintln!("the peak after the first list: {at_start} MiB");
     assert!(at_start < 48, "{at_start} MiB for 700,000 UIDs");
     let uid = (100_000_000 + 40 * 7_000).to_string();
-    stage.apply("left", json!({"uid": uid})).await?;
-    until_offboarded(&stage).await?;
-    assert!(stage.bindings_of(&uid).await?.is_empty());
-    let after = peak(&mut stage)?;
+    env.apply("left", json!({"uid": uid})).await?;
+    until_offboarded(&env).await?;
+    assert!(env.bindings_of(&uid).await?.is_empty());
+    let after = peak(&mut env)?;
     eprintln!("the peak after the removal: {after} MiB");
     assert!(after < 64, "{after} MiB to take one out");
     Ok(())
@@ -172,10 +172,10 @@ async fn bindings_that_name_thousands_of_uids_take_little_room() -> anyhow::Resu
 /// the largest object that etcd takes comes as an event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    fill(&stage, 100, &user("somebody")).await?;
+    let mut env = env().await;
+    fill(&env, 100, &user("somebody")).await?;
     let expired = Arc::new(AtomicUsize::new(0));
-    let upstream = Upstream::api_server(&stage.cluster)?;
+    let upstream = Upstream::api_server(&env.cluster)?;
     let proxy = {
         let expired = expired.clone();
         let judge: Judge = Arc::new(move |method: &Method, uri: &Uri, _| {
@@ -192,27 +192,27 @@ async fn a_list_after_an_expired_watch_and_a_large_event_take_little_room() -> a
         api_server: Some(proxy.url()),
         ..OperatorOptions::default()
     };
-    stage.start_operator(&options).await?;
+    env.start_operator(&options).await?;
     eventually("a second list", LONG, async || {
-        let lists = stage
+        let lists = env
             .operator_log()
             .matches("the index contains a full list kind=\"RoleBinding\"")
             .count();
         Ok((lists == 2).then_some(()))
     })
     .await?;
-    let listed = peak(&mut stage)?;
+    let listed = peak(&mut env)?;
     eprintln!("the peak after the second list: {listed} MiB");
     assert!(listed < 96, "{listed} MiB to list twice");
 
     let subjects: Vec<_> = std::iter::once(user(UID))
         .chain((0..11_000).map(|n| user(&format!("person-{n:012}"))))
         .collect();
-    stage.role_binding("default", "largest", "view", &subjects).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    until_offboarded(&stage).await?;
-    assert!(stage.bindings_of(UID).await?.is_empty(), "the event was taken in");
-    let after = peak(&mut stage)?;
+    env.role_binding("default", "largest", "view", &subjects).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    until_offboarded(&env).await?;
+    assert!(env.bindings_of(UID).await?.is_empty(), "the event was taken in");
+    let after = peak(&mut env)?;
     eprintln!("the peak after the event, and the removal: {after} MiB");
     assert!(after < 96, "{after} MiB");
     Ok(())

@@ -1,10 +1,10 @@
 //! What Prometheus is told.
 
-use crate::support::{TestStage, UID, give_access, running, stage};
+use crate::support::{TestEnv, UID, env, give_access, running};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, Process, ScratchDir, eventually},
+    env::{OperatorOptions, PATIENCE},
     simulator::{Fault, FaultKind, Operation},
-    stage::{OperatorOptions, PATIENCE},
 };
 use ack_offboarding_operator::api::Reason;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -46,12 +46,11 @@ fn families(metrics: &str) -> BTreeSet<String> {
 }
 
 /// An offboarding in whose course RAM fails once.
-async fn offboard_with_a_retry(stage: &TestStage) -> anyhow::Result<()> {
-    stage
-        .sim
+async fn offboard_with_a_retry(env: &TestEnv) -> anyhow::Result<()> {
+    env.sim
         .fault(Fault::new(Operation::RamListRoles, FaultKind::ServerError(503)).times(1));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await.map(drop)
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await.map(drop)
 }
 
 /// The queries of the chart's dashboard.
@@ -73,14 +72,14 @@ async fn each_query_of_the_dashboard_returns_series() -> anyhow::Result<()> {
         eprintln!("NOT TESTED: there is no prometheus on the PATH.");
         return Ok(());
     }
-    let stage = running().await;
-    give_access(&stage).await?;
-    offboard_with_a_retry(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
+    offboard_with_a_retry(&env).await?;
     let folder = ScratchDir::new("prometheus")?;
     let config = format!(
         "global: {{scrape_interval: 1s}}\n\
          scrape_configs: [{{job_name: operator, static_configs: [{{targets: [{:?}]}}]}}]\n",
-        stage.operator_address()?
+        env.operator_address()?
     );
     std::fs::write(folder.path().join("prometheus.yml"), config)?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -121,14 +120,13 @@ async fn each_query_of_the_dashboard_returns_series() -> anyhow::Result<()> {
 /// Counts what was done, and tells the state of each object.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_offboarding_is_counted() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    offboard_with_a_retry(&stage).await?;
-    stage
-        .apply("mistyped", json!({"uid": "200000000000000001", "approval": "Manual"}))
+    let env = running().await;
+    give_access(&env).await?;
+    offboard_with_a_retry(&env).await?;
+    env.apply("mistyped", json!({"uid": "200000000000000001", "approval": "Manual"}))
         .await?;
     let metrics = eventually("the objects in the metrics", PATIENCE, async || {
-        let metrics = stage.metrics().await?;
+        let metrics = env.metrics().await?;
         let both = value(&metrics, "ack_offboarding_objects{state=\"Offboarded\"}") == 1.0
             && value(&metrics, "ack_offboarding_objects{state=\"NothingToRemove\"}") == 1.0;
         Ok(both.then_some(metrics))
@@ -170,52 +168,52 @@ async fn an_offboarding_is_counted() -> anyhow::Result<()> {
 /// Measures how far the index is behind, with nothing to offboard; where that cannot be known, it says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lag_of_an_idle_operators_index_is_measured() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    let lag = async |stage: &TestStage| {
+    let mut env = env().await;
+    let lag = async |env: &TestEnv| {
         // Until it listens.
-        let metrics = stage.metrics().await.unwrap_or_default();
+        let metrics = env.metrics().await.unwrap_or_default();
         let sample = "ack_offboarding_index_lag_seconds ";
         let line = metrics.lines().find_map(|line| line.strip_prefix(sample));
         line.and_then(|value| value.parse::<f64>().ok())
     };
-    stage.start_operator(&OperatorOptions::default()).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
     let measured = eventually("a lag", PATIENCE, async || {
-        Ok(lag(&stage).await.filter(|lag| !lag.is_nan()))
+        Ok(lag(&env).await.filter(|lag| !lag.is_nan()))
     });
     let measured = measured.await?;
     assert!(measured > 0.0 && measured <= 1.0, "{measured}");
 
     // Nothing can be written without the barrier, and so nothing be measured.
-    stage.stop_operator().await?;
-    let barrier = Api::<ClusterRoleBinding>::all(stage.admin());
+    env.stop_operator().await?;
+    let barrier = Api::<ClusterRoleBinding>::all(env.admin());
     barrier.delete(BARRIER, &DeleteParams::default()).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
     let tried = async || {
-        Ok(stage
+        Ok(env
             .operator_log()
             .contains("the lag of the index is unknown")
             .then_some(()))
     };
     eventually("the lag to be looked for", PATIENCE, tried).await?;
-    assert!(lag(&stage).await.is_some_and(f64::is_nan));
+    assert!(lag(&env).await.is_some_and(f64::is_nan));
     Ok(())
 }
 
 /// Says as little of a thousand objects as of one: no label holds a UID, a name or a message.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_with_a_thousand_objects_is_small() -> anyhow::Result<()> {
-    let stage = running().await;
+    let env = running().await;
     let spec = |number: u32| json!({"uid": format!("3000000000000{number:05}"), "suspend": true});
     stream::iter(0..1000)
         .map(|number| {
-            let stage = &stage;
-            async move { stage.apply(&format!("leaver-{number}"), spec(number)).await.map(drop) }
+            let env = &env;
+            async move { env.apply(&format!("leaver-{number}"), spec(number)).await.map(drop) }
         })
         .buffer_unordered(16)
         .try_collect::<Vec<()>>()
         .await?;
     let metrics = eventually("all objects in the metrics", PATIENCE, async || {
-        let metrics = stage.metrics().await?;
+        let metrics = env.metrics().await?;
         let states = metrics
             .lines()
             .filter(|line| line.starts_with("ack_offboarding_objects{"));

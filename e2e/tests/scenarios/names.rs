@@ -2,7 +2,7 @@
 
 use crate::sight::sees;
 use crate::support::{UID, assert_conditions, assert_gone, assert_stalled, give_access, message, purges, running};
-use ack_offboarding_e2e::stage::user;
+use ack_offboarding_e2e::env::user;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use serde_json::json;
@@ -13,17 +13,14 @@ const TWICE: &str = "259083957089437690-1700000000-2";
 /// Removes what is certainly the leaver's, names the others, and asks ACK for nothing until the spec has decided on each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage
-        .role_binding("team-b", "letters", "edit", &[user(LETTERS)])
+    let env = running().await;
+    give_access(&env).await?;
+    env.role_binding("team-b", "letters", "edit", &[user(LETTERS)]).await?;
+    env.role_binding("team-b", "twice", "edit", &[user(TWICE), user("200100000000000002")])
         .await?;
-    stage
-        .role_binding("team-b", "twice", "edit", &[user(TWICE), user("200100000000000002")])
-        .await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "UndecidedNames").await?;
-    sees!(stage, "left", "while nobody has decided");
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "UndecidedNames").await?;
+    sees!(env, "left", "while nobody has decided");
     assert_stalled(&status, "UndecidedNames");
     assert_conditions(
         &status,
@@ -34,38 +31,37 @@ async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
     );
     assert_eq!(status.undecided_names, [LETTERS, TWICE]);
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         Vec::<String>::new(),
         "what is certain is removed"
     );
     let secrets = "/api/v1/namespaces/team-b/secrets";
     // Not asked for under that name: if it is the leaver's, that would be activity.
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-b");
     assert!(api.get("letters").await?.subjects.is_some(), "what is not stays");
-    assert!(purges(&stage).is_empty());
+    assert!(purges(&env).is_empty());
 
-    stage
-        .apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
+    env.apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
         .await?;
     let half = |s: &ack_offboarding_operator::api::UserOffboardingStatus| s.undecided_names == [TWICE];
-    let status = stage.wait_for("left", "one is decided", half).await?;
+    let status = env.wait_for("left", "one is decided", half).await?;
     assert_stalled(&status, "UndecidedNames");
-    stage.until_answered(LETTERS, secrets, 403).await?;
-    assert!(purges(&stage).is_empty(), "one is enough");
+    env.until_answered(LETTERS, secrets, 403).await?;
+    assert!(purges(&env).is_empty(), "one is enough");
 
     let names = json!({"include": [LETTERS], "ignore": [TWICE]});
-    stage.apply("left", json!({"uid": UID, "names": names})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "when each is decided on");
+    env.apply("left", json!({"uid": UID, "names": names})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "when each is decided on");
     assert!(status.undecided_names.is_empty());
-    assert_gone(&stage, &status).await?;
-    assert_eq!(stage.probe(TWICE, secrets).await?, 200, "it was decided that it stays");
+    assert_gone(&env, &status).await?;
+    assert_eq!(env.probe(TWICE, secrets).await?, 200, "it was decided that it stays");
     let removed = status.removed.unwrap_or_default();
     assert_eq!(
         (removed.deleted, removed.subjects_removed, removed.disappeared),
         (3, 0, 0)
     );
-    assert_eq!(purges(&stage).len(), 1);
+    assert_eq!(purges(&env).len(), 1);
     Ok(())
 }
 
@@ -73,22 +69,20 @@ async fn a_name_with_another_suffix_waits_for_a_person() -> anyhow::Result<()> {
 /// takes the leaver out; every other binding is removed. Whoever made it cannot hold up more than it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_the_policy_gives_up_on_holds_only_itself() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let mut subjects = vec![user(UID), user(LETTERS)];
     subjects.extend((0..2_000).map(|n| user(&format!("{UID}-a{n}"))));
-    stage
-        .cluster_role_binding("crowded $(reboot)'", "view", &subjects)
+    env.cluster_role_binding("crowded $(reboot)'", "view", &subjects)
         .await?;
-    stage
-        .apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
+    env.apply("left", json!({"uid": UID, "names": {"include": [LETTERS]}}))
         .await?;
-    let status = stage.wait_for_state("left", "PolicyLimitExceeded").await?;
-    sees!(stage, "left", "while a person must take the leaver out");
+    let status = env.wait_for_state("left", "PolicyLimitExceeded").await?;
+    sees!(env, "left", "while a person must take the leaver out");
     assert_stalled(&status, "PolicyLimitExceeded");
-    assert!(purges(&stage).is_empty());
+    assert!(purges(&env).is_empty());
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         ["ClusterRoleBinding crowded $(reboot)'"],
         "the others are removed"
     );
@@ -99,29 +93,28 @@ async fn a_binding_that_the_policy_gives_up_on_holds_only_itself() -> anyhow::Re
         // The README does not list it.
         return Ok(());
     }
-    let ran = stage.cluster.shell(command)?.output()?;
+    let ran = env.cluster.shell(command)?.output()?;
     assert!(ran.status.success(), "{command}: {ran:?}");
-    let status = stage.wait_for_state("left", "UndecidedNames").await?;
+    let status = env.wait_for_state("left", "UndecidedNames").await?;
     assert_stalled(&status, "UndecidedNames");
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
+    assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
     Ok(())
 }
 
 /// After the end, such a name is no news that can be left: it may be the leaver's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_with_another_suffix_appears_after_the_end() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage.wait_for_state("left", "Offboarded").await?;
-    stage.cluster_role_binding("letters", "view", &[user(LETTERS)]).await?;
-    let status = stage.wait_for_state("left", "UndecidedNames").await?;
-    sees!(stage, "left", "while nobody has decided");
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "Offboarded").await?;
+    env.cluster_role_binding("letters", "view", &[user(LETTERS)]).await?;
+    let status = env.wait_for_state("left", "UndecidedNames").await?;
+    sees!(env, "left", "while nobody has decided");
     assert_conditions(&status, &[("Offboarded", "False/UndecidedNames")]);
     assert!(message(&status, "Ready").contains(LETTERS));
-    stage
-        .apply("left", json!({"uid": UID, "names": {"ignore": [LETTERS]}}))
+    env.apply("left", json!({"uid": UID, "names": {"ignore": [LETTERS]}}))
         .await?;
-    stage.wait_for_state("left", "Offboarded").await?;
+    env.wait_for_state("left", "Offboarded").await?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! The operator has no right that it does not need.
 
-use crate::support::{LEAVER, TestStage, UID, assert_gone, give_access, stage};
+use crate::support::{LEAVER, TestEnv, UID, assert_gone, env, give_access};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
-    stage::{OperatorOptions, PATIENCE, user},
+    env::{OperatorOptions, PATIENCE, user},
 };
 use k8s_openapi::api::{
     authorization::v1::ResourceAttributes,
@@ -24,10 +24,10 @@ const SEEN_WITHIN: Duration = Duration::from_secs(20);
 type Done = [String; 6];
 
 /// What the operator has asked the API server for, successfully, by the audit log.
-fn what_it_did(stage: &TestStage) -> anyhow::Result<BTreeSet<Done>> {
+fn what_it_did(env: &TestEnv) -> anyhow::Result<BTreeSet<Done>> {
     let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
     let mut done = BTreeSet::new();
-    for line in std::fs::read_to_string(stage.cluster.audit_log())?.lines() {
+    for line in std::fs::read_to_string(env.cluster.audit_log())?.lines() {
         let event: Value = serde_json::from_str(line)?;
         let text = |pointer: &str| {
             event
@@ -208,32 +208,29 @@ async fn grants(admin: &Client) -> anyhow::Result<Vec<Grant>> {
 /// Every right of the chart is taken away in turn, and something that the operator did in an ordinary run is refused then.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    give_access(&stage).await?;
+    let mut env = env().await;
+    give_access(&env).await?;
     let (leaver, colleague) = (user(LEAVER), user("200000000000000002"));
-    stage
-        .cluster_role_binding("shared", "edit", &[leaver.clone(), colleague.clone()])
+    env.cluster_role_binding("shared", "edit", &[leaver.clone(), colleague.clone()])
         .await?;
-    stage
-        .role_binding("team-b", "shared", "edit", &[leaver, colleague])
+    env.role_binding("team-b", "shared", "edit", &[leaver, colleague])
         .await?;
-    stage
-        .start_operator(&OperatorOptions::default().flag("--leader-elect=true"))
+    env.start_operator(&OperatorOptions::default().flag("--leader-elect=true"))
         .await?;
-    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
-    stage.wait_for_state("left", "Suspended").await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
+    env.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    env.wait_for_state("left", "Suspended").await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
     eventually("the operator to renew its Lease", PATIENCE, async || {
         let renewed = |[verb, _, resource, ..]: &Done| verb == "update" && resource == "leases";
-        Ok(what_it_did(&stage)?.iter().any(renewed).then_some(()))
+        Ok(what_it_did(&env)?.iter().any(renewed).then_some(()))
     })
     .await?;
-    let mut done = what_it_did(&stage)?;
-    stage.stop_operator().await?;
+    let mut done = what_it_did(&env)?;
+    env.stop_operator().await?;
     // The audit policy leaves events out.
-    let events = Api::<Event>::namespaced(stage.admin(), "default")
+    let events = Api::<Event>::namespaced(env.admin(), "default")
         .list(&ListParams::default())
         .await?;
     assert!(
@@ -243,9 +240,9 @@ async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
     );
     done.insert(["create", "events.k8s.io", "events", "", "default", ""].map(str::to_owned));
 
-    let admin = stage.admin();
+    let admin = env.admin();
     let role = json!({"metadata": {"name": "reads"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]});
-    let binding = stage
+    let binding = env
         .role_binding(
             "team-c",
             "of-a-clusterrole",
@@ -264,7 +261,7 @@ async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
         .create(&PostParams::default(), &of_a_role)
         .await?;
 
-    let operator = stage
+    let operator = env
         .cluster
         .service_account_client(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
         .await?;

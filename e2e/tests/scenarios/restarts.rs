@@ -1,16 +1,16 @@
 //! Killed at any point and restarted, the operator reaches the same final state (I6).
 
 use crate::sight::{describe, sees, sees_text};
-use crate::support::{TestStage, approvals, assert_stored_before_removed, read_backup, stage};
+use crate::support::{TestEnv, approvals, assert_stored_before_removed, env, read_backup};
 use ack_offboarding_e2e::{
     cluster::eventually,
+    env::{CLUSTER_ID, OperatorOptions, PATIENCE, issue_kubeconfig, kubeconfig_state, state, user},
     observer::Invariant,
     proxy::{Judge, Proxy, Upstream, Verdict},
     simulator::{
         Operation, Record,
         world::{CertificateState, Guard},
     },
-    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, issue_kubeconfig, kubeconfig_state, state, user},
 };
 use ack_offboarding_operator::api::UserOffboardingStatus;
 use anyhow::Context;
@@ -82,32 +82,28 @@ struct End {
     bindings: Vec<String>,
 }
 
-async fn give_access(stage: &TestStage, n: u32, uid: &str) -> anyhow::Result<()> {
-    issue_kubeconfig(&stage.sim, uid, CertificateState::Unexpired);
+async fn give_access(env: &TestEnv, n: u32, uid: &str) -> anyhow::Result<()> {
+    issue_kubeconfig(&env.sim, uid, CertificateState::Unexpired);
     let colleague = user("200000000000000002");
-    stage
-        .cluster_role_binding(&format!("everywhere-{n}"), "view", &[user(uid)])
+    env.cluster_role_binding(&format!("everywhere-{n}"), "view", &[user(uid)])
         .await?;
-    stage
-        .role_binding(
-            "team-a",
-            &format!("own-{n}"),
-            "edit",
-            &[user(&format!("{uid}-1700000000"))],
-        )
-        .await?;
-    stage
-        .role_binding("team-b", &format!("shared-{n}"), "edit", &[user(uid), colleague])
+    env.role_binding(
+        "team-a",
+        &format!("own-{n}"),
+        "edit",
+        &[user(&format!("{uid}-1700000000"))],
+    )
+    .await?;
+    env.role_binding("team-b", &format!("shared-{n}"), "edit", &[user(uid), colleague])
         .await?;
     let group = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": uid});
-    stage
-        .role_binding("team-b", &format!("group-{n}"), "view", &[group])
+    env.role_binding("team-b", &format!("group-{n}"), "view", &[group])
         .await?;
     Ok(())
 }
 
-async fn end(stage: &TestStage, n: u32, uid: &str, status: UserOffboardingStatus) -> anyhow::Result<End> {
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
+async fn end(env: &TestEnv, n: u32, uid: &str, status: UserOffboardingStatus) -> anyhow::Result<End> {
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-b");
     let shared = api.get_opt(&format!("shared-{n}")).await?;
     let of_this = |map: &&ConfigMap| {
         map.metadata
@@ -116,7 +112,7 @@ async fn end(stage: &TestStage, n: u32, uid: &str, status: UserOffboardingStatus
             .and_then(|l| l.get("ack-offboarding.io/ram-uid"))
             .is_some_and(|l| l == uid)
     };
-    let backups = stage.backups().await?;
+    let backups = env.backups().await?;
     let parts: Vec<_> = backups
         .iter()
         .filter(of_this)
@@ -138,8 +134,8 @@ async fn end(stage: &TestStage, n: u32, uid: &str, status: UserOffboardingStatus
             .map(|e| format!("{:?} {}", e.action, name(&e.key.name)))
             .collect(),
         left_in_shared: serde_json::to_value(shared.map(|b| b.subjects))?,
-        certificate: kubeconfig_state(&stage.sim, uid),
-        bindings: stage.bindings_of(uid).await?,
+        certificate: kubeconfig_state(&env.sim, uid),
+        bindings: env.bindings_of(uid).await?,
     })
 }
 
@@ -151,9 +147,9 @@ enum Access {
 }
 
 /// Whether a backup was made of the access of `uid`.
-async fn has_backup(stage: &TestStage, uid: &str) -> anyhow::Result<bool> {
+async fn has_backup(env: &TestEnv, uid: &str) -> anyhow::Result<bool> {
     let label = |map: &ConfigMap| map.metadata.labels.as_ref()?.get("ack-offboarding.io/ram-uid").cloned();
-    Ok(stage
+    Ok(env
         .backups()
         .await?
         .iter()
@@ -161,16 +157,15 @@ async fn has_backup(stage: &TestStage, uid: &str) -> anyhow::Result<bool> {
 }
 
 /// Approves the plan of an object that waits for it, but only before its run has begun.
-async fn approve(stage: &TestStage, name: &str, uid: &str) -> anyhow::Result<()> {
-    let status = stage.status(name).await?;
-    if state(&status) == "AwaitingApproval" && !has_backup(stage, uid).await? {
+async fn approve(env: &TestEnv, name: &str, uid: &str) -> anyhow::Result<()> {
+    let status = env.status(name).await?;
+    if state(&status) == "AwaitingApproval" && !has_backup(env, uid).await? {
         let approved = [status.plan.expect("a plan").digest];
-        stage
-            .apply(
-                name,
-                json!({"uid": uid, "approval": "Manual", "approvals": approvals(&approved)}),
-            )
-            .await?;
+        env.apply(
+            name,
+            json!({"uid": uid, "approval": "Manual", "approvals": approvals(&approved)}),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -178,21 +173,21 @@ async fn approve(stage: &TestStage, name: &str, uid: &str) -> anyhow::Result<()>
 /// Runs the offboarding again and again, and kills the operator after its 1st, 2nd, ... effect, until there is no n-th.
 /// Returns how many it was killed at, after comparing each end with that of a run that was not interrupted.
 async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Result<(u32, String)> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     // The answer to a change whose client is killed is in no audit log: the observer takes the binding for unchanged.
     for invariant in [Invariant::I1, Invariant::I5] {
-        stage.breaks_on_purpose(
+        env.breaks_on_purpose(
             invariant,
             "clients are killed in the midst of their requests; this test looks by itself",
         );
     }
     let killer = Arc::new(Killer::default());
-    let api_server = Proxy::start(Upstream::api_server(&stage.cluster)?, killer.judge()).await?;
-    let cloud = Proxy::start(Upstream::Http(stage.sim.address()), killer.judge()).await?;
+    let api_server = Proxy::start(Upstream::api_server(&env.cluster)?, killer.judge()).await?;
+    let cloud = Proxy::start(Upstream::Http(env.sim.address()), killer.judge()).await?;
     let mut options = OperatorOptions::default();
     (options.api_server, options.cs) = (Some(api_server.url()), Some(cloud.url()));
     // What the leaver does in mid-run must not stop the operator; what ACK makes of it is another matter.
-    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    env.sim.edit(|w| w.purge.guard = Guard::Nothing);
 
     let mut expected: Option<End> = None;
     let mut killed = 0;
@@ -201,44 +196,43 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
         let uid = format!("{}", 400_000_000_000_000_000_u64 + u64::from(n));
         let name = format!("left-{n}");
         match access {
-            Access::Bindings => give_access(&stage, n, &uid).await?,
-            Access::KubeconfigOnly => issue_kubeconfig(&stage.sim, &uid, CertificateState::Unexpired),
+            Access::Bindings => give_access(&env, n, &uid).await?,
+            Access::KubeconfigOnly => issue_kubeconfig(&env.sim, &uid, CertificateState::Unexpired),
         }
         killer.arm(n);
-        stage.start_operator(&options).await?;
+        env.start_operator(&options).await?;
         killer
             .pid
-            .store(i32::try_from(stage.operator()?.pid())?, Ordering::SeqCst);
-        stage.apply(&name, json!({"uid": uid, "approval": approval})).await?;
+            .store(i32::try_from(env.operator()?.pid())?, Ordering::SeqCst);
+        env.apply(&name, json!({"uid": uid, "approval": approval})).await?;
         eventually("the end, or the kill", PATIENCE, async || {
-            approve(&stage, &name, &uid).await?;
-            Ok((killer.has_killed() || state(&stage.status(&name).await?) == "Offboarded").then_some(()))
+            approve(&env, &name, &uid).await?;
+            Ok((killer.has_killed() || state(&env.status(&name).await?) == "Offboarded").then_some(()))
         })
         .await?;
         let was_killed = killer.has_killed();
         if was_killed {
             killed += 1;
-            stage.kill_operator();
+            env.kill_operator();
             killer.arm(0);
-            if has_backup(&stage, &uid).await? {
+            if has_backup(&env, &uid).await? {
                 // The run has begun: the leaver's own requests must not stop it half-way.
-                stage
-                    .sim
+                env.sim
                     .add_record(CLUSTER_ID, Record::by(&uid).ago(Duration::from_secs(60)));
             }
-            stage.start_operator(&options).await?;
+            env.start_operator(&options).await?;
         }
         eventually("the end", PATIENCE, async || {
-            approve(&stage, &name, &uid).await?;
-            Ok((state(&stage.status(&name).await?) == "Offboarded").then_some(()))
+            approve(&env, &name, &uid).await?;
+            Ok((state(&env.status(&name).await?) == "Offboarded").then_some(()))
         })
         .await
         .with_context(|| format!("killed after effect {n}"))?;
-        let status = stage.status(&name).await?;
+        let status = env.status(&name).await?;
         // Each run has a UID of its own.
         seen = describe(&status).replace(&uid, "400000000000000000");
-        stage.kill_operator();
-        let end = end(&stage, n, &uid, status).await?;
+        env.kill_operator();
+        let end = end(&env, n, &uid, status).await?;
         match &expected {
             None => expected = Some(end),
             Some(expected) => assert_eq!(&end, expected, "I6: killed after effect {n}"),
@@ -247,9 +241,8 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
             break;
         }
         // Its watch must not wake the next operator.
-        stage.delete(&name).await?;
-        stage
-            .sim
+        env.delete(&name).await?;
+        env.sim
             .edit(|w| w.cluster_mut(CLUSTER_ID).map(|c| c.certificates.remove(&uid)));
     }
     let expected = expected.expect("run 0");
@@ -260,7 +253,7 @@ async fn kill_after_each_effect(access: Access, approval: &str) -> anyhow::Resul
                 json!({"deleted": 2, "disarmed": 0, "subjectsRemoved": 1, "disappeared": 0, "total": 3})
             );
             assert_eq!((expected.backups, expected.planned), (2, 3));
-            assert_stored_before_removed(&stage).await?;
+            assert_stored_before_removed(&env).await?;
         }
         Access::KubeconfigOnly => {
             assert_eq!(
@@ -303,22 +296,22 @@ async fn killed_after_each_effect_of_a_purge_alone_it_reaches_the_same_end() -> 
 /// Nothing but whether its own credentials serve: the status says that it is done, and the index that it still is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_after_the_end_asks_the_cloud_for_nothing() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    stage.start_operator(&OperatorOptions::default()).await?;
-    give_access(&stage, 0, "400000000000000000").await?;
-    stage.apply("left", json!({"uid": "400000000000000000"})).await?;
-    let before = stage.wait_for_state("left", "Offboarded").await?;
-    stage.stop_operator().await?;
-    let asked = |stage: &TestStage| {
-        let calls = stage.sim.calls().into_iter();
+    let mut env = env().await;
+    env.start_operator(&OperatorOptions::default()).await?;
+    give_access(&env, 0, "400000000000000000").await?;
+    env.apply("left", json!({"uid": "400000000000000000"})).await?;
+    let before = env.wait_for_state("left", "Offboarded").await?;
+    env.stop_operator().await?;
+    let asked = |env: &TestEnv| {
+        let calls = env.sim.calls().into_iter();
         calls
             .filter(|call| call.operation != Operation::StsGetCallerIdentity)
             .count()
     };
-    let calls = asked(&stage);
+    let calls = asked(&env);
 
-    stage.start_operator(&OperatorOptions::default()).await?;
-    let log = stage.operator()?.log().to_owned();
+    env.start_operator(&OperatorOptions::default()).await?;
+    let log = env.operator()?.log().to_owned();
     eventually(
         "the restarted operator to have looked at the object",
         PATIENCE,
@@ -329,8 +322,8 @@ async fn a_restart_after_the_end_asks_the_cloud_for_nothing() -> anyhow::Result<
         },
     )
     .await?;
-    assert_eq!(asked(&stage), calls);
-    assert_eq!(stage.status("left").await?, before, "and the status stays as it was");
-    sees!(stage, "left", "after the restart");
+    assert_eq!(asked(&env), calls);
+    assert_eq!(env.status("left").await?, before, "and the status stays as it was");
+    sees!(env, "left", "after the restart");
     Ok(())
 }

@@ -4,13 +4,13 @@ use crate::{
     edits::History,
     sight::{sees, sees_text},
     support::{
-        LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_stalled, freeze_team_a, give_access,
+        LEAVER, TestEnv, UID, approvals, assert_conditions, assert_gone, assert_stalled, freeze_team_a, give_access,
         message, purges, running, running_with, unfreeze_team_a,
     },
 };
 use ack_offboarding_e2e::{
     cluster::OPERATOR_NAMESPACE,
-    stage::{condition, user},
+    env::{condition, user},
 };
 use ack_offboarding_operator::{
     api::{UserOffboarding, UserOffboardingStatus},
@@ -48,12 +48,12 @@ fn team_a(client: &Client) -> Api<RoleBinding> {
 impl Restorer {
     /// Restores the binding `name` with these subjects whenever it vanishes, after this time; and whenever it lacks one of them, if that is said.
     async fn begin(
-        stage: &TestStage,
+        env: &TestEnv,
         name: &'static str,
         subjects: Value,
         (after, patches): (Duration, bool),
     ) -> anyhow::Result<Self> {
-        let api = team_a(&stage.admin());
+        let api = team_a(&env.admin());
         let binding: RoleBinding = serde_json::from_value(json!({
             "metadata": {"name": name},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
@@ -111,45 +111,41 @@ fn was_ever_offboarded(history: &History) -> bool {
 /// moment is the access called gone. Once it stays away, that takes ten seconds more, in which it could come back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_is_restored_within_milliseconds_is_never_called_gone() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=20s"]).await;
-    give_access(&stage).await?;
-    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), (Duration::ZERO, false)).await?;
-    let history = History::begin(&stage);
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    let env = running_with(&["--recheck-interval=20s"]).await;
+    give_access(&env).await?;
+    let restorer = Restorer::begin(&env, "leaver", json!([user(LEAVER)]), (Duration::ZERO, false)).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
     sees_text!("after the third time", ready(&status));
     assert!(message(&status, "Ready").contains("acme-gitops"));
     assert!(!was_ever_offboarded(&history), "kubectl wait would have passed");
 
     drop(restorer);
-    team_a(&stage.admin())
-        .delete("leaver", &DeleteParams::default())
-        .await?;
-    let status = stage.wait_for_state("left", "InProgress").await?;
+    team_a(&env.admin()).delete("leaver", &DeleteParams::default()).await?;
+    let status = env.wait_for_state("left", "InProgress").await?;
     assert_conditions(
         &status,
         &[("BindingsRemoved", "True/Removed"), ("Offboarded", "False/InProgress")],
     );
-    sees!(stage, "left", "when it has gone");
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    sees!(env, "left", "when it has gone");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// The same object, in which the leaver is again within milliseconds: the third time counts as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_in_a_shared_binding_that_is_restored_within_milliseconds_is_named() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1h"]).await;
+    let env = running_with(&["--recheck-interval=1h"]).await;
     let subjects = json!([user("259083957089437777"), user(LEAVER)]);
-    stage
-        .role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(LEAVER)])
+    env.role_binding("team-a", "shared", "edit", &[user("259083957089437777"), user(LEAVER)])
         .await?;
-    let _restorer = Restorer::begin(&stage, "shared", subjects, (Duration::ZERO, true)).await?;
+    let _restorer = Restorer::begin(&env, "shared", subjects, (Duration::ZERO, true)).await?;
     // Without a kubeconfig, the first end takes a single look, which may be faster than the restorer.
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
     sees_text!("after the third time", ready(&status));
     assert!(message(&status, "Ready").contains("acme-gitops"));
@@ -160,15 +156,14 @@ async fn a_place_in_a_shared_binding_that_is_restored_within_milliseconds_is_nam
 /// three of them never sees the access called gone again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_is_restored_after_seconds_is_called_gone_once_only() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1h"]).await;
-    give_access(&stage).await?;
+    let env = running_with(&["--recheck-interval=1h"]).await;
+    give_access(&env).await?;
     let own = (Duration::from_secs(3), false);
-    let _restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), own).await?;
-    let history = History::begin(&stage);
-    stage
-        .apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
+    let _restorer = Restorer::begin(&env, "leaver", json!([user(LEAVER)]), own).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID, "enforcement": "Continuous"}))
         .await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
     let ends: BTreeSet<String> = history
         .all()
@@ -184,12 +179,12 @@ async fn a_binding_that_is_restored_after_seconds_is_called_gone_once_only() -> 
 /// The same object, whose subjects are put back between the operator's two moves: it is never deleted, and the third time counts as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_is_filled_again_before_it_is_deleted_is_named() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1h"]).await;
-    give_access(&stage).await?;
-    let restorer = Restorer::begin(&stage, "leaver", json!([user(LEAVER)]), (Duration::ZERO, true)).await?;
-    let history = History::begin(&stage);
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "RestoredByManager").await?;
+    let env = running_with(&["--recheck-interval=1h"]).await;
+    give_access(&env).await?;
+    let restorer = Restorer::begin(&env, "leaver", json!([user(LEAVER)]), (Duration::ZERO, true)).await?;
+    let history = History::begin(&env);
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "RestoredByManager").await?;
     assert_stalled(&status, "RestoredByManager");
     assert!(message(&status, "Ready").contains("acme-gitops"));
     assert!(!was_ever_offboarded(&history));
@@ -201,19 +196,19 @@ async fn a_binding_that_is_filled_again_before_it_is_deleted_is_named() -> anyho
 /// hold something here.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_made_again_after_the_end_names_the_backups_of_the_first() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await?;
-    let (backups, asked) = (stage.backups().await?, purges(&stage).len());
-    let first = stage.offboardings().get("left").await?.uid().unwrap_or_default();
-    stage.delete("left").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await?;
+    let (backups, asked) = (env.backups().await?, purges(&env).len());
+    let first = env.offboardings().get("left").await?.uid().unwrap_or_default();
+    env.delete("left").await?;
     // RAM has deleted the user for good meanwhile.
-    stage.sim.edit(|world| world.users.retain(|user| user.user_id != UID));
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "NothingToRemove").await?;
-    sees!(stage, "left", "of the second object");
+    env.sim.edit(|world| world.users.retain(|user| user.user_id != UID));
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "NothingToRemove").await?;
+    sees!(env, "left", "of the second object");
     assert_conditions(
         &status,
         &[
@@ -228,8 +223,8 @@ async fn an_object_that_is_made_again_after_the_end_names_the_backups_of_the_fir
         told.contains(&first[..8]) && told.contains(&backups[0].name_any()),
         "{told}"
     );
-    assert_eq!(stage.backups().await?, backups);
-    assert_eq!(purges(&stage).len(), asked, "nothing was asked of ACK");
+    assert_eq!(env.backups().await?, backups);
+    assert_eq!(purges(&env).len(), asked, "nothing was asked of ACK");
     Ok(())
 }
 
@@ -237,7 +232,7 @@ async fn an_object_that_is_made_again_after_the_end_names_the_backups_of_the_fir
 /// decide nothing here, though the old status said that all was done: what the UID holds in this cluster goes through all steps.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result<()> {
-    let stage = running().await;
+    let env = running().await;
     let (uid, old) = (UID.parse()?, "0f1e2d3c-0000-4000-8000-000000000001");
     let key = BindingKey {
         kind: BindingKind::RoleBinding,
@@ -267,7 +262,7 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
     };
     let then = Timestamp::now().checked_sub(SignedDuration::from_hours(48))?;
     let map = backup::config_map(&purpose, &[entry], OPERATOR_NAMESPACE, then)?;
-    let maps: Api<ConfigMap> = Api::namespaced(stage.admin(), OPERATOR_NAMESPACE);
+    let maps: Api<ConfigMap> = Api::namespaced(env.admin(), OPERATOR_NAMESPACE);
     maps.create(&PostParams::default(), &map).await?;
 
     let restored = |name: &str| -> anyhow::Result<UserOffboarding> {
@@ -281,60 +276,58 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
                 "removed": {"deleted": 1, "disarmed": 0, "subjectsRemoved": 0, "disappeared": 0, "total": 1}},
         }))?)
     };
-    stage
-        .offboardings()
+    env.offboardings()
         .create(&PostParams::default(), &restored("left")?)
         .await?;
-    let status = stage.wait_for_state("left", "NothingToRemove").await?;
-    sees!(stage, "left", "in a cluster where the UID holds nothing");
+    let status = env.wait_for_state("left", "NothingToRemove").await?;
+    sees!(env, "left", "in a cluster where the UID holds nothing");
     assert_eq!(status.removed.unwrap_or_default().total, 0);
     let told = message(&status, "Ready");
     assert!(
         told.contains("in cluster c-of-before") && told.contains(&map.name_any()),
         "{told}"
     );
-    stage.delete("left").await?;
+    env.delete("left").await?;
 
-    give_access(&stage).await?;
-    stage
-        .offboardings()
+    give_access(&env).await?;
+    env.offboardings()
         .create(&PostParams::default(), &restored("left")?)
         .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     assert_eq!(
         status.removed.unwrap_or_default().total,
         2,
         "what was here, and nothing of before"
     );
-    sees!(stage, "left", "in a cluster where it holds something");
-    assert_gone(&stage, &status).await
+    sees!(env, "left", "in a cluster where it holds something");
+    assert_gone(&env, &status).await
 }
 
 /// Git replaces the object half-way: the new one removes what is left, as its own, and names what the first one stored. An approval of the first
 /// one's plan does not serve for what is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_replaced_half_way_finishes_what_is_left() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    freeze_team_a(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
+    freeze_team_a(&env).await?;
     let spec = |digests: &[String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(digests)});
-    stage.apply("left", spec(&[])).await?;
+    env.apply("left", spec(&[])).await?;
     let digest =
         |status: &UserOffboardingStatus| status.plan.as_ref().map(|plan| plan.digest.clone()).unwrap_or_default();
-    let first = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    stage.apply("left", spec(std::slice::from_ref(&first))).await?;
-    let status = stage.wait_for_state("left", "Forbidden").await?;
+    let first = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
+    env.apply("left", spec(std::slice::from_ref(&first))).await?;
+    let status = env.wait_for_state("left", "Forbidden").await?;
     assert_eq!(status.removed.unwrap_or_default().total, 1);
-    stage.delete("left").await?;
-    stage.apply("left", spec(std::slice::from_ref(&first))).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    env.delete("left").await?;
+    env.apply("left", spec(std::slice::from_ref(&first))).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     assert_ne!(digest(&status), first);
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
-    unfreeze_team_a(&stage).await?;
-    stage.apply("left", spec(&[digest(&status)])).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end of the second object");
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    unfreeze_team_a(&env).await?;
+    env.apply("left", spec(&[digest(&status)])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end of the second object");
     assert_eq!(status.removed.unwrap_or_default().total, 1, "its own part only");
     assert!(message(&status, "Ready").contains("another UserOffboarding (left, uid "));
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }

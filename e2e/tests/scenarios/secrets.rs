@@ -1,23 +1,23 @@
 //! No secret, token or signature in a log, an event, a status or a backup; also when the cloud misbehaves.
 
-use crate::support::{UID, events, give_access, stage};
+use crate::support::{UID, env, events, give_access};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
+    env::{ACCESS_SECRET, OperatorOptions, SECURITY_TOKEN},
     simulator::{Fault, FaultKind, Operation},
-    stage::{ACCESS_SECRET, OperatorOptions, SECURITY_TOKEN},
 };
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_reaches_a_log_an_event_a_status_or_a_backup() -> anyhow::Result<()> {
-    let mut stage = stage().await;
+    let mut env = env().await;
     let mut options = OperatorOptions::default();
     // All that this program and kube can say of a request.
     options
         .env
         .push(("RUST_LOG".into(), "trace,h2=info,rustls=info".into()));
-    stage.start_operator(&options).await?;
-    give_access(&stage).await?;
+    env.start_operator(&options).await?;
+    give_access(&env).await?;
     // A service that disagrees with a signature echoes what was signed, the token among it.
     let echo = FaultKind::Custom {
         status: 400,
@@ -35,12 +35,12 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_backup() -> anyhow::Resu
         (Operation::CsCleanClusterUserPermissions, FaultKind::ServerError(500)),
     ];
     for (operation, kind) in faults {
-        stage.sim.fault(Fault::new(operation, kind).times(1));
+        env.sim.fault(Fault::new(operation, kind).times(1));
     }
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
 
-    let kubeconfig = stage
+    let kubeconfig = env
         .cluster
         .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
         .await?;
@@ -53,10 +53,10 @@ async fn no_secret_reaches_a_log_an_event_a_status_or_a_backup() -> anyhow::Resu
         .replace('+', "%2B")
         .replace('=', "%3D");
     let places = [
-        ("log", stage.operator_log()),
-        ("events", events(&stage, "left").await?.join("\n")),
+        ("log", env.operator_log()),
+        ("events", events(&env, "left").await?.join("\n")),
         ("status", serde_json::to_string(&status)?),
-        ("backups", serde_json::to_string(&stage.backups().await?)?),
+        ("backups", serde_json::to_string(&env.backups().await?)?),
     ];
     assert!(places[0].1.contains("GetCallerIdentity"), "the log is read");
     for (place, text) in places {

@@ -1,9 +1,9 @@
 //! What the operator says when it cannot start: one clear error, which names flag and variable.
 
-use crate::support::{TestStage, stage};
+use crate::support::{TestEnv, env};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
-    stage::{CLUSTER_ID, operator_binary},
+    env::{CLUSTER_ID, operator_binary},
 };
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, api::DeleteParams};
@@ -23,9 +23,8 @@ fn said(flags: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-async fn kubeconfig(stage: &TestStage) -> anyhow::Result<PathBuf> {
-    stage
-        .cluster
+async fn kubeconfig(env: &TestEnv) -> anyhow::Result<PathBuf> {
+    env.cluster
         .service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
         .await
 }
@@ -38,8 +37,8 @@ async fn what_is_missing_is_named_with_flag_and_variable() -> anyhow::Result<()>
         "{text}"
     );
 
-    let stage = stage().await;
-    let kubeconfig = kubeconfig(&stage).await?;
+    let env = env().await;
+    let kubeconfig = kubeconfig(&env).await?;
     let kubeconfig = kubeconfig.to_str().expect("a path");
     let text = said(&["--kubeconfig", kubeconfig])?;
     assert!(
@@ -60,7 +59,7 @@ async fn what_is_missing_is_named_with_flag_and_variable() -> anyhow::Result<()>
         assert!(text.contains(part), "{part}: {text}");
     }
 
-    let profiles: Api<ConfigMap> = Api::namespaced(stage.admin(), "kube-system");
+    let profiles: Api<ConfigMap> = Api::namespaced(env.admin(), "kube-system");
     profiles.delete("ack-cluster-profile", &DeleteParams::default()).await?;
     // An empty value, as a chart renders it, is none.
     let text = said(&["--kubeconfig", kubeconfig, "--region", "cn-hangzhou", "--cluster-id="])?;
@@ -88,8 +87,8 @@ async fn what_is_missing_is_named_with_flag_and_variable() -> anyhow::Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_http_is_for_loopback_only() -> anyhow::Result<()> {
-    let stage = stage().await;
-    let kubeconfig = kubeconfig(&stage).await?;
+    let env = env().await;
+    let kubeconfig = kubeconfig(&env).await?;
     let kubeconfig = kubeconfig.to_str().expect("a path");
     let text = said(&[
         "--kubeconfig",

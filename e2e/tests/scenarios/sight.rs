@@ -1,6 +1,6 @@
 //! What a person sees at some moment of a scenario, as a text that was read once and is compared ever after.
 //!
-//! `sees!(stage, "left", "while it waits")` compares conditions and messages with the snapshot of this test and moment,
+//! `sees!(env, "left", "while it waits")` compares conditions and messages with the snapshot of this test and moment,
 //! in the folder `snapshots`. `docs/situations.md` is made of the tests' names, their doc comments, and these snapshots:
 //! each test with one is a row there, each reason must be in one. New texts are accepted with `INSTA_UPDATE=always`, or
 //! `cargo insta review`; then `cargo situations > docs/situations.md`.
@@ -33,8 +33,8 @@ const VARYING: &[(&str, &str)] = &[
 
 /// Compares what `kubectl describe` shows of an object now with the snapshot of this test and moment.
 macro_rules! sees {
-    ($stage:expr, $name:expr, $moment:expr) => {{
-        let object = $stage.offboardings().get($name).await?;
+    ($env:expr, $name:expr, $moment:expr) => {{
+        let object = $env.offboardings().get($name).await?;
         $crate::sight::record(&object)?;
         let seen = $crate::sight::describe(&object.status.unwrap_or_default());
         $crate::sight::sees_text!($moment, seen)

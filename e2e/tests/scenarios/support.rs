@@ -2,8 +2,8 @@
 
 use ack_offboarding_e2e::{
     cluster::{BARRIER, Options, eventually, pool},
+    env::{CLUSTER_ID, Env, OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, user},
     simulator::{Call, Operation, world::CertificateState},
-    stage::{CLUSTER_ID, OperatorOptions, PATIENCE, Stage, condition, issue_kubeconfig, kubeconfig_state, user},
 };
 use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
 use k8s_openapi::{
@@ -39,41 +39,40 @@ pub(crate) fn approvals(digests: &[impl serde::Serialize]) -> Value {
 }
 
 /// A stage on a cluster of the pool.
-pub(crate) type TestStage = Stage<pool::Lease>;
+pub(crate) type TestEnv = Env<pool::Lease>;
 
 /// A stage without the operator.
-pub(crate) async fn stage() -> TestStage {
+pub(crate) async fn env() -> TestEnv {
     let cluster = pool::acquire(Options::default()).await.expect("a cluster");
-    Stage::set(cluster).await.expect("a stage")
+    Env::set(cluster).await.expect("a stage")
 }
 
 /// A stage with the operator running.
-pub(crate) async fn running() -> TestStage {
+pub(crate) async fn running() -> TestEnv {
     running_with(&[]).await
 }
 
 /// A stage with the operator running, with further flags.
-pub(crate) async fn running_with(flags: &[&str]) -> TestStage {
-    let mut stage = stage().await;
+pub(crate) async fn running_with(flags: &[&str]) -> TestEnv {
+    let mut env = env().await;
     let options = flags
         .iter()
         .fold(OperatorOptions::default(), |options, flag| options.flag(flag));
-    stage.start_operator(&options).await.expect("the operator");
-    stage
+    env.start_operator(&options).await.expect("the operator");
+    env
 }
 
 /// Gives UID what a leaver has: a kubeconfig, a cluster-wide binding and one in a namespace.
-pub(crate) async fn give_access(stage: &TestStage) -> anyhow::Result<()> {
-    issue_kubeconfig(&stage.sim, UID, CertificateState::Unexpired);
-    stage
-        .cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
+pub(crate) async fn give_access(env: &TestEnv) -> anyhow::Result<()> {
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
+    env.cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
         .await?;
-    stage.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
+    env.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
     Ok(())
 }
 
 /// Has an admission policy refuse every change and every deletion of a RoleBinding in team-a, where UID has the one of [`give_access`].
-pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
+pub(crate) async fn freeze_team_a(env: &TestEnv) -> anyhow::Result<()> {
     let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
         "metadata": {"name": "keep-team-a"},
         "spec": {
@@ -89,9 +88,9 @@ pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
         "metadata": {"name": "keep-team-a"}, "spec": {"policyName": "keep-team-a", "validationActions": ["Deny"]},
     }))?;
     let params = PostParams::default();
-    Api::all(stage.admin()).create(&params, &policy).await?;
-    Api::all(stage.admin()).create(&params, &binding).await?;
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    Api::all(env.admin()).create(&params, &policy).await?;
+    Api::all(env.admin()).create(&params, &binding).await?;
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     eventually("the policy to be in force", PATIENCE, async || {
         Ok(api.delete("leaver", &DeleteParams::default().dry_run()).await.err())
     })
@@ -100,12 +99,12 @@ pub(crate) async fn freeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
 }
 
 /// Takes the policy of [`freeze_team_a`] away.
-pub(crate) async fn unfreeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
+pub(crate) async fn unfreeze_team_a(env: &TestEnv) -> anyhow::Result<()> {
     let params = DeleteParams::default();
-    Api::<ValidatingAdmissionPolicyBinding>::all(stage.admin())
+    Api::<ValidatingAdmissionPolicyBinding>::all(env.admin())
         .delete("keep-team-a", &params)
         .await?;
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     eventually("the policy to be gone", PATIENCE, async || {
         Ok(api
             .delete("leaver", &DeleteParams::default().dry_run())
@@ -117,15 +116,10 @@ pub(crate) async fn unfreeze_team_a(stage: &TestStage) -> anyhow::Result<()> {
 }
 
 /// A policy of the cluster that changes what this rule matches by a JSON patch before it is stored, in one namespace or in all.
-pub(crate) async fn mutate(
-    stage: &TestStage,
-    rule: &Value,
-    patch: &str,
-    namespace: Option<&str>,
-) -> anyhow::Result<()> {
+pub(crate) async fn mutate(env: &TestEnv, rule: &Value, patch: &str, namespace: Option<&str>) -> anyhow::Result<()> {
     let api = |kind| {
         let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-        Api::<DynamicObject>::all_with(stage.admin(), &ApiResource::from_gvk(&gvk))
+        Api::<DynamicObject>::all_with(env.admin(), &ApiResource::from_gvk(&gvk))
     };
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy", "metadata": {"name": "mutator"},
@@ -154,7 +148,7 @@ pub(crate) async fn mutate(
 }
 
 /// A policy of the cluster that refuses what this rule matches.
-pub(crate) async fn refuse(stage: &TestStage, rule: &Value, message: &str) -> anyhow::Result<()> {
+pub(crate) async fn refuse(env: &TestEnv, rule: &Value, message: &str) -> anyhow::Result<()> {
     let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
         "metadata": {"name": "refuser"},
         "spec": {
@@ -166,58 +160,56 @@ pub(crate) async fn refuse(stage: &TestStage, rule: &Value, message: &str) -> an
         "metadata": {"name": "refuser"}, "spec": {"policyName": "refuser", "validationActions": ["Deny"]},
     }))?;
     let params = PostParams::default();
-    Api::all(stage.admin()).create(&params, &policy).await?;
-    Api::all(stage.admin()).create(&params, &binding).await?;
+    Api::all(env.admin()).create(&params, &policy).await?;
+    Api::all(env.admin()).create(&params, &binding).await?;
     Ok(())
 }
 
 /// Takes the policy of [`refuse`] away.
-pub(crate) async fn refuse_no_more(stage: &TestStage) -> anyhow::Result<()> {
-    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(stage.admin());
+pub(crate) async fn refuse_no_more(env: &TestEnv) -> anyhow::Result<()> {
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(env.admin());
     bindings.delete("refuser", &DeleteParams::default()).await?;
     Ok(())
 }
 
 /// A real certificate makes a real request, which arrives through the real audit log.
-pub(crate) async fn make_a_request(stage: &TestStage) -> anyhow::Result<()> {
-    assert_eq!(stage.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 200);
-    stage
-        .sim
+pub(crate) async fn make_a_request(env: &TestEnv) -> anyhow::Result<()> {
+    assert_eq!(env.probe(LEAVER, "/api/v1/namespaces/team-a/configmaps").await?, 200);
+    env.sim
         .wait_for_record(CLUSTER_ID, |r| r.get("user.username") == Some(LEAVER), PATIENCE)
         .await?;
     // Well inside the window, whatever the clocks and the index do.
-    stage
-        .sim
+    env.sim
         .age_records(CLUSTER_ID, |_| true, std::time::Duration::from_secs(60));
     Ok(())
 }
 
 /// The purges that reached ACK.
-pub(crate) fn purges(stage: &TestStage) -> Vec<Call> {
-    let calls = stage.sim.calls().into_iter();
+pub(crate) fn purges(env: &TestEnv) -> Vec<Call> {
+    let calls = env.sim.calls().into_iter();
     calls
         .filter(|c| c.operation == Operation::CsCleanClusterUserPermissions)
         .collect()
 }
 
 /// The access of [`give_access`] is as it was, and nobody tried to change it.
-pub(crate) async fn assert_untouched(stage: &TestStage) -> anyhow::Result<()> {
+pub(crate) async fn assert_untouched(env: &TestEnv) -> anyhow::Result<()> {
     assert_eq!(
-        stage.bindings_of(UID).await?,
+        env.bindings_of(UID).await?,
         ["ClusterRoleBinding leaver-everywhere", "RoleBinding team-a/leaver"]
     );
-    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Unexpired));
-    assert!(purges(stage).is_empty(), "nobody asked ACK for a purge");
-    assert!(stage.backups().await?.is_empty(), "nothing was begun");
+    assert_eq!(kubeconfig_state(&env.sim, UID), Some(CertificateState::Unexpired));
+    assert!(purges(env).is_empty(), "nobody asked ACK for a purge");
+    assert!(env.backups().await?.is_empty(), "nothing was begun");
     Ok(())
 }
 
 /// I1, as the API server's audit log tells: before the operator changed or deleted a binding, it had stored it.
-pub(crate) async fn assert_stored_before_removed(stage: &TestStage) -> anyhow::Result<()> {
-    let log = std::fs::read_to_string(stage.cluster.audit_log())?;
+pub(crate) async fn assert_stored_before_removed(env: &TestEnv) -> anyhow::Result<()> {
+    let log = std::fs::read_to_string(env.cluster.audit_log())?;
     let mut stored = BTreeSet::new();
     let mut removed = 0;
-    let backups = stage.backups().await?;
+    let backups = env.backups().await?;
     for line in log.lines() {
         let event: Value = serde_json::from_str(line)?;
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -255,7 +247,7 @@ pub(crate) async fn assert_stored_before_removed(stage: &TestStage) -> anyhow::R
 }
 
 /// The access of UID is gone, from the cluster and from ACK, and a backup of it is there.
-pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatus) -> anyhow::Result<()> {
+pub(crate) async fn assert_gone(env: &TestEnv, status: &UserOffboardingStatus) -> anyhow::Result<()> {
     assert_conditions(
         status,
         &[
@@ -264,13 +256,12 @@ pub(crate) async fn assert_gone(stage: &TestStage, status: &UserOffboardingStatu
             ("BackedUp", "True/Stored"),
         ],
     );
-    assert_eq!(stage.bindings_of(UID).await?, Vec::<String>::new());
-    assert_eq!(kubeconfig_state(&stage.sim, UID), Some(CertificateState::Removed));
-    stage
-        .until_answered(LEAVER, "/api/v1/namespaces/team-a/configmaps", 403)
+    assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
+    assert_eq!(kubeconfig_state(&env.sim, UID), Some(CertificateState::Removed));
+    env.until_answered(LEAVER, "/api/v1/namespaces/team-a/configmaps", 403)
         .await?;
-    assert!(!stage.backups().await?.is_empty());
-    assert_stored_before_removed(stage).await
+    assert!(!env.backups().await?.is_empty());
+    assert_stored_before_removed(env).await
 }
 
 /// Asserts conditions, each as `Status/Reason`, and the rules of kstatus.
@@ -327,8 +318,8 @@ pub(crate) fn message<'a>(status: &'a UserOffboardingStatus, type_: &str) -> &'a
 }
 
 /// The events about a UserOffboarding, each as `Type Reason: note`.
-pub(crate) async fn events(stage: &TestStage, name: &str) -> anyhow::Result<Vec<String>> {
-    let list = Api::<Event>::namespaced(stage.admin(), "default")
+pub(crate) async fn events(env: &TestEnv, name: &str) -> anyhow::Result<Vec<String>> {
+    let list = Api::<Event>::namespaced(env.admin(), "default")
         .list(&ListParams::default())
         .await?;
     let about = |e: &Event| e.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some(name);
@@ -340,10 +331,10 @@ pub(crate) async fn events(stage: &TestStage, name: &str) -> anyhow::Result<Vec<
 }
 
 /// Waits for an event that begins like this.
-pub(crate) async fn wait_for_event(stage: &TestStage, name: &str, start: &str) -> anyhow::Result<String> {
+pub(crate) async fn wait_for_event(env: &TestEnv, name: &str, start: &str) -> anyhow::Result<String> {
     let what = format!("an event {start:?} about {name}");
-    ack_offboarding_e2e::cluster::eventually(&what, ack_offboarding_e2e::stage::PATIENCE, async || {
-        Ok(events(stage, name).await?.into_iter().find(|e| e.starts_with(start)))
+    ack_offboarding_e2e::cluster::eventually(&what, ack_offboarding_e2e::env::PATIENCE, async || {
+        Ok(events(env, name).await?.into_iter().find(|e| e.starts_with(start)))
     })
     .await
 }

@@ -2,13 +2,13 @@
 
 use crate::sight::{sees, sees_text};
 use crate::support::{
-    LEAVER, TestStage, UID, approvals, assert_conditions, assert_gone, assert_untouched, assert_waiting, freeze_team_a,
-    give_access, make_a_request, message, purges, running, running_with, stage, unfreeze_team_a,
+    LEAVER, TestEnv, UID, approvals, assert_conditions, assert_gone, assert_untouched, assert_waiting, env,
+    freeze_team_a, give_access, make_a_request, message, purges, running, running_with, unfreeze_team_a,
 };
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
+    env::{OperatorOptions, PATIENCE, add_user, user},
     simulator::{Call, Fault, FaultKind, Operation, world::Guard},
-    stage::{OperatorOptions, PATIENCE, add_user, user},
 };
 use ack_offboarding_operator::api::{UserOffboarding, UserOffboardingStatus};
 use k8s_openapi::{
@@ -23,26 +23,26 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A run that has removed one of two bindings, and is refused the other.
-async fn stuck_in_the_middle(stage: &TestStage, spec: Value) -> anyhow::Result<()> {
+async fn stuck_in_the_middle(env: &TestEnv, spec: Value) -> anyhow::Result<()> {
     // The leaver makes requests in the middle; ACK's own guard would hold the purge because of them.
-    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
-    freeze_team_a(stage).await?;
-    stage.apply("left", spec).await?;
-    stage.wait_for_state("left", "Forbidden").await?;
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
+    env.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    freeze_team_a(env).await?;
+    env.apply("left", spec).await?;
+    env.wait_for_state("left", "Forbidden").await?;
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/leaver"]);
     Ok(())
 }
 
 /// Nothing was touched, with one binding more than [`give_access`] made.
-async fn assert_untouched_but(stage: &TestStage, more: &str) -> anyhow::Result<()> {
+async fn assert_untouched_but(env: &TestEnv, more: &str) -> anyhow::Result<()> {
     let mut expected = vec![
         "ClusterRoleBinding leaver-everywhere",
         "RoleBinding team-a/leaver",
         more,
     ];
     expected.sort_unstable();
-    assert_eq!(stage.bindings_of(UID).await?, expected);
-    assert!(purges(stage).is_empty() && stage.backups().await?.is_empty());
+    assert_eq!(env.bindings_of(UID).await?, expected);
+    assert!(purges(env).is_empty() && env.backups().await?.is_empty());
     Ok(())
 }
 
@@ -53,50 +53,48 @@ fn digest(status: &UserOffboardingStatus) -> String {
 /// Does nothing until the digest of this cluster's own plan is in the list, whole; other clusters' digests may stand beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_waits_for_its_whole_digest() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let other = format!("sha256:{}", "0".repeat(64));
-    stage
-        .apply(
-            "left",
-            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other])}),
-        )
-        .await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    env.apply(
+        "left",
+        json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other])}),
+    )
+    .await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     assert_waiting(&status, "AwaitingApproval");
     assert_conditions(
         &status,
         &[("Approved", "False/AwaitingApproval"), ("Inactive", "True/NoActivity")],
     );
-    sees!(stage, "left", "while another digest is approved");
+    sees!(env, "left", "while another digest is approved");
     let digest = status.plan.as_ref().expect("a plan").digest.clone();
     assert!(
         message(&status, "Approved").contains(&digest),
         "what to approve is said"
     );
-    assert_untouched(&stage).await?;
+    assert_untouched(&env).await?;
 
-    stage
-        .apply(
-            "left",
-            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other, &digest])}),
-        )
-        .await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.apply(
+        "left",
+        json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&other, &digest])}),
+    )
+    .await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     assert_conditions(&status, &[("Approved", "True/PlanApproved")]);
-    sees!(stage, "left", "once its own is there too");
-    assert_gone(&stage, &status).await
+    sees!(env, "left", "once its own is there too");
+    assert_gone(&env, &status).await
 }
 
 /// Nothing: the API server refuses it, with a sentence that says what a digest looks like.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_a_digest_is_no_approval() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     let part = &digest(&status)[..20];
-    let refused = stage
+    let refused = env
         .apply(
             "left",
             json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[part])}),
@@ -107,172 +105,168 @@ async fn a_part_of_a_digest_is_no_approval() -> anyhow::Result<()> {
         panic!("{error:?}")
     };
     sees_text!("when it is applied", refused.message.replace(part, "sha256:PART"));
-    assert_untouched(&stage).await
+    assert_untouched(&env).await
 }
 
 /// Shows the new plan with its new digest, and waits: what was approved is not what would be done now.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_changed_before_it_was_approved_needs_its_new_digest() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let read = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
-    stage
-        .wait_for("left", "the new plan", |s| {
-            s.plan.as_ref().is_some_and(|p| p.total == 3)
-        })
-        .await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let read = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
+    env.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    env.wait_for("left", "the new plan", |s| {
+        s.plan.as_ref().is_some_and(|p| p.total == 3)
+    })
+    .await?;
 
     let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
-    stage.apply("left", spec(&[&read])).await?;
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
-    sees!(stage, "left", "when the digest that was read is approved");
+    env.apply("left", spec(&[&read])).await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
+    sees!(env, "left", "when the digest that was read is approved");
     let newer = digest(&status);
     assert_ne!(read, newer);
-    assert_eq!(stage.bindings_of(UID).await?.len(), 3, "nothing was touched");
-    assert!(stage.backups().await?.is_empty());
+    assert_eq!(env.bindings_of(UID).await?.len(), 3, "nothing was touched");
+    assert!(env.backups().await?.is_empty());
 
-    stage.apply("left", spec(&[&read, &newer])).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.apply("left", spec(&[&read, &newer])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Notices before the first effect that the plan is another one, and waits for its digest.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_changed_after_it_was_approved_is_not_carried_out() -> anyhow::Result<()> {
-    let mut stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    stage.stop_operator().await?;
+    let mut env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
+    env.stop_operator().await?;
     let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
-    stage.apply("left", spec(&[&approved])).await?;
-    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", spec(&[&approved])).await?;
+    env.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
 
-    let status = stage.wait_for_state("left", "AwaitingApproval").await?;
+    let status = env.wait_for_state("left", "AwaitingApproval").await?;
     assert_waiting(&status, "AwaitingApproval");
-    sees!(stage, "left", "while the new plan waits");
+    sees!(env, "left", "while the new plan waits");
     assert_eq!(status.plan.as_ref().map(|p| p.total), Some(3));
-    assert_eq!(stage.bindings_of(UID).await?.len(), 3, "nothing was touched");
-    assert!(stage.backups().await?.is_empty());
+    assert_eq!(env.bindings_of(UID).await?.len(), 3, "nothing was touched");
+    assert!(env.backups().await?.is_empty());
 
-    stage.apply("left", spec(&[&approved, &digest(&status)])).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.apply("left", spec(&[&approved, &digest(&status)])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Finishes what was approved, without a second approval; the backups hold the digest.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_run_that_is_interrupted_half_way_is_finished() -> anyhow::Result<()> {
-    let mut stage = running().await;
-    give_access(&stage).await?;
-    freeze_team_a(&stage).await?;
-    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
-    stage
-        .apply(
-            "left",
-            json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&approved])}),
-        )
-        .await?;
-    stage.wait_for_state("left", "Forbidden").await?;
-    stage.kill_operator();
-    unfreeze_team_a(&stage).await?;
-    stage.start_operator(&OperatorOptions::default()).await?;
+    let mut env = running().await;
+    give_access(&env).await?;
+    freeze_team_a(&env).await?;
+    env.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
+    env.apply(
+        "left",
+        json!({"uid": UID, "approval": "Manual", "approvals": approvals(&[&approved])}),
+    )
+    .await?;
+    env.wait_for_state("left", "Forbidden").await?;
+    env.kill_operator();
+    unfreeze_team_a(&env).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
 
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "at the end");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "at the end");
     assert_conditions(&status, &[("Approved", "True/PlanApproved")]);
     assert_eq!(
         digest(&status),
         approved,
         "the plan that is shown is the one that was approved"
     );
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }
 
 /// Removes what was approved, and asks for approval of the plan with the new binding; ACK is not asked before that.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_the_approved_plan_did_not_hold_needs_a_new_approval() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    freeze_team_a(&stage).await?;
-    stage.sim.edit(|w| w.purge.guard = Guard::Nothing);
-    stage.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
-    let approved = digest(&stage.wait_for_state("left", "AwaitingApproval").await?);
+    let env = running().await;
+    give_access(&env).await?;
+    freeze_team_a(&env).await?;
+    env.sim.edit(|w| w.purge.guard = Guard::Nothing);
+    env.apply("left", json!({"uid": UID, "approval": "Manual"})).await?;
+    let approved = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
     let spec = |plans: &[&String]| json!({"uid": UID, "approval": "Manual", "approvals": approvals(plans)});
-    stage.apply("left", spec(&[&approved])).await?;
-    stage.wait_for_state("left", "Forbidden").await?;
-    stage.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
-    unfreeze_team_a(&stage).await?;
+    env.apply("left", spec(&[&approved])).await?;
+    env.wait_for_state("left", "Forbidden").await?;
+    env.role_binding("team-b", "new", "edit", &[user(LEAVER)]).await?;
+    unfreeze_team_a(&env).await?;
 
     let of_one = |s: &UserOffboardingStatus| {
-        ack_offboarding_e2e::stage::state(s) == "AwaitingApproval" && s.plan.as_ref().is_some_and(|p| p.total == 1)
+        ack_offboarding_e2e::env::state(s) == "AwaitingApproval" && s.plan.as_ref().is_some_and(|p| p.total == 1)
     };
-    let status = stage
-        .wait_for("left", "a plan of the new binding alone", of_one)
-        .await?;
-    sees!(stage, "left", "while the new binding is there");
-    assert_eq!(stage.bindings_of(UID).await?, ["RoleBinding team-b/new"]);
-    assert!(purges(&stage).is_empty());
+    let status = env.wait_for("left", "a plan of the new binding alone", of_one).await?;
+    sees!(env, "left", "while the new binding is there");
+    assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-b/new"]);
+    assert!(purges(&env).is_empty());
 
-    stage.apply("left", spec(&[&approved, &digest(&status)])).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
+    env.apply("left", spec(&[&approved, &digest(&status)])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
     assert_eq!(status.removed.unwrap_or_default().deleted, 3);
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }
 
 /// Nothing, until it is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_before_it_begins() -> anyhow::Result<()> {
     // An edit wakes it, and not the clock.
-    let stage = running_with(&["--recheck-interval=1d"]).await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
-    let status = stage.wait_for_state("left", "Suspended").await?;
+    let env = running_with(&["--recheck-interval=1d"]).await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    let status = env.wait_for_state("left", "Suspended").await?;
     assert_waiting(&status, "Suspended");
-    sees!(stage, "left", "while it is suspended");
-    assert_untouched(&stage).await?;
+    sees!(env, "left", "while it is suspended");
+    assert_untouched(&env).await?;
 
-    stage.apply("left", json!({"uid": UID, "suspend": false})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.apply("left", json!({"uid": UID, "suspend": false})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Stops before the next effect: what was done stays done and counted, nothing more is. Finishes when it is resumed.
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_in_the_middle() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stuck_in_the_middle(&stage, json!({"uid": UID})).await?;
-    stage.apply("left", json!({"uid": UID, "suspend": true})).await?;
-    let status = stage.wait_for_state("left", "Suspended").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    stuck_in_the_middle(&env, json!({"uid": UID})).await?;
+    env.apply("left", json!({"uid": UID, "suspend": true})).await?;
+    let status = env.wait_for_state("left", "Suspended").await?;
     assert_waiting(&status, "Suspended");
-    sees!(stage, "left", "while it is suspended");
-    unfreeze_team_a(&stage).await?;
+    sees!(env, "left", "while it is suspended");
+    unfreeze_team_a(&env).await?;
     // Somebody else deletes what is left, which wakes the operator: it counts, and does no more.
-    let api = Api::<RoleBinding>::namespaced(stage.admin(), "team-a");
+    let api = Api::<RoleBinding>::namespaced(env.admin(), "team-a");
     api.delete("leaver", &DeleteParams::default()).await?;
     let counted = |s: &UserOffboardingStatus| s.removed.unwrap_or_default().deleted == 2;
-    let status = stage.wait_for("left", "both are counted", counted).await?;
+    let status = env.wait_for("left", "both are counted", counted).await?;
     assert_waiting(&status, "Suspended");
-    assert!(purges(&stage).is_empty());
+    assert!(purges(&env).is_empty());
 
-    stage.apply("left", json!({"uid": UID})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.apply("left", json!({"uid": UID})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Shows what would be removed, whatever the activity, and is done.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_changes_nothing_and_shows_the_plan() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
-    let status = stage.wait_for_state("left", "DryRunComplete").await?;
+    let env = running().await;
+    give_access(&env).await?;
+    env.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let status = env.wait_for_state("left", "DryRunComplete").await?;
     assert_conditions(
         &status,
         &[
@@ -283,7 +277,7 @@ async fn a_dry_run_changes_nothing_and_shows_the_plan() -> anyhow::Result<()> {
             ("BackedUp", "Unknown/Pending"),
         ],
     );
-    sees!(stage, "left", "at the end of the dry run");
+    sees!(env, "left", "at the end of the dry run");
     let plan = status.plan.expect("a plan");
     assert_eq!(
         (
@@ -293,129 +287,117 @@ async fn a_dry_run_changes_nothing_and_shows_the_plan() -> anyhow::Result<()> {
         ),
         (2, "leaver-everywhere", "leaver")
     );
-    assert_untouched(&stage).await?;
+    assert_untouched(&env).await?;
 
-    stage.apply("left", json!({"uid": UID, "mode": "Execute"})).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    env.apply("left", json!({"uid": UID, "mode": "Execute"})).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Shows the plan, and that a run would wait; is done all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_of_an_active_user() -> anyhow::Result<()> {
-    let stage = running().await;
-    add_user(&stage.sim, UID, "leaver");
-    give_access(&stage).await?;
-    make_a_request(&stage).await?;
-    stage.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
-    let status = stage.wait_for_state("left", "DryRunComplete").await?;
-    sees!(stage, "left", "at the end of the dry run");
+    let env = running().await;
+    add_user(&env.sim, UID, "leaver");
+    give_access(&env).await?;
+    make_a_request(&env).await?;
+    env.apply("left", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let status = env.wait_for_state("left", "DryRunComplete").await?;
+    sees!(env, "left", "at the end of the dry run");
     assert_conditions(
         &status,
         &[("Inactive", "False/ActiveInWindow"), ("Ready", "True/DryRunComplete")],
     );
     assert_eq!(status.plan.as_ref().map(|p| p.total), Some(2));
-    assert_untouched(&stage).await
+    assert_untouched(&env).await
 }
 
 /// Waits as long as the spec says, and goes ahead then, though somebody is active: else one request a week keeps a leaver in.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_longest_wait_is_over() -> anyhow::Result<()> {
-    let stage = running().await;
-    add_user(&stage.sim, UID, "leaver");
-    give_access(&stage).await?;
-    make_a_request(&stage).await?;
+    let env = running().await;
+    add_user(&env.sim, UID, "leaver");
+    give_access(&env).await?;
+    make_a_request(&env).await?;
     let spec = json!({"uid": UID, "activityCheck": {"waitAtMostDays": 1}});
-    stage.apply("left", spec).await?;
-    let status = stage.wait_for_state("left", "WaitingForInactivity").await?;
+    env.apply("left", spec).await?;
+    let status = env.wait_for_state("left", "WaitingForInactivity").await?;
     assert!(
         message(&status, "Ready").contains("(waitAtMostDays)"),
         "the end of the wait is said"
     );
-    sees!(stage, "left", "while it waits");
-    assert_untouched(&stage).await?;
+    sees!(env, "left", "while it waits");
+    assert_untouched(&env).await?;
 
     // A day later.
     let since = Timestamp::now() - SignedDuration::from_hours(25);
     let patch = Patch::Merge(json!({"status": {"waitingSince": since.to_string()}}));
-    let api: Api<UserOffboarding> = stage.offboardings();
+    let api: Api<UserOffboarding> = env.offboardings();
     api.patch_status("left", &PatchParams::default(), &patch).await?;
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    sees!(stage, "left", "when a day is over");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    sees!(env, "left", "when a day is over");
     assert_conditions(
         &status,
         &[("Inactive", "False/ActiveInWindow"), ("Approved", "True/WaitExpired")],
     );
     assert_eq!(
-        purges(&stage)[0].parameter("force"),
+        purges(&env)[0].parameter("force"),
         "true",
         "ACK's own guard would hold it for ever"
     );
-    assert_gone(&stage, &status).await
+    assert_gone(&env, &status).await
 }
 
 /// Says that it is at work, and what it is about to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_takes_its_time() -> anyhow::Result<()> {
-    let stage = running().await;
-    give_access(&stage).await?;
+    let env = running().await;
+    give_access(&env).await?;
     let slow = FaultKind::Latency(Duration::from_secs(3));
-    stage
-        .sim
+    env.sim
         .fault(Fault::new(Operation::CsCleanClusterUserPermissions, slow));
-    stage.apply("left", json!({"uid": UID})).await?;
-    stage
-        .sim
+    env.apply("left", json!({"uid": UID})).await?;
+    env.sim
         .wait_for_call(|c| c.operation == Operation::CsCleanClusterUserPermissions, PATIENCE)
         .await?;
-    let status = stage.wait_for_state("left", "InProgress").await?;
+    let status = env.wait_for_state("left", "InProgress").await?;
     assert_waiting(&status, "InProgress");
-    sees!(stage, "left", "while ACK takes its time");
-    let status = stage.wait_for_state("left", "Offboarded").await?;
-    assert_gone(&stage, &status).await
+    sees!(env, "left", "while ACK takes its time");
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }
 
 /// Looks at once, whatever it waits for: the index wakes it, and not the clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_binding_that_appears_while_it_waits() -> anyhow::Result<()> {
-    let stage = running_with(&["--recheck-interval=1d"]).await;
-    give_access(&stage).await?;
+    let env = running_with(&["--recheck-interval=1d"]).await;
+    give_access(&env).await?;
     let other = "259083957089437777";
-    stage
-        .role_binding("team-a", "of-another", "edit", &[user(other)])
-        .await?;
-    stage.apply("tried", json!({"uid": UID, "mode": "DryRun"})).await?;
-    stage
-        .apply("asked", json!({"uid": other, "approval": "Manual"}))
-        .await?;
-    stage.wait_for_state("tried", "DryRunComplete").await?;
-    stage.wait_for_state("asked", "AwaitingApproval").await?;
+    env.role_binding("team-a", "of-another", "edit", &[user(other)]).await?;
+    env.apply("tried", json!({"uid": UID, "mode": "DryRun"})).await?;
+    env.apply("asked", json!({"uid": other, "approval": "Manual"})).await?;
+    env.wait_for_state("tried", "DryRunComplete").await?;
+    env.wait_for_state("asked", "AwaitingApproval").await?;
 
-    stage
-        .role_binding("team-b", "new", "edit", &[user(LEAVER), user(other)])
+    env.role_binding("team-b", "new", "edit", &[user(LEAVER), user(other)])
         .await?;
     let planned = |total| move |s: &UserOffboardingStatus| s.plan.as_ref().is_some_and(|p| p.total == total);
-    stage
-        .wait_for("tried", "a plan with the new binding", planned(3))
-        .await?;
-    stage
-        .wait_for("asked", "a plan with the new binding", planned(2))
-        .await?;
-    sees!(stage, "asked", "in the one that waits for approval");
-    assert_untouched_but(&stage, "RoleBinding team-b/new").await
+    env.wait_for("tried", "a plan with the new binding", planned(3)).await?;
+    env.wait_for("asked", "a plan with the new binding", planned(2)).await?;
+    sees!(env, "asked", "in the one that waits for approval");
+    assert_untouched_but(&env, "RoleBinding team-b/new").await
 }
 
 /// A look that finds what the look before it found does not write the status: neither its result nor anything on the way there. (One that
 /// asks the audit log says when it did.)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_that_finds_nothing_new_writes_nothing() -> anyhow::Result<()> {
-    let mut stage = stage().await;
-    stage
-        .cluster
+    let mut env = env().await;
+    env.cluster
         .install_operator_without_subject_removal(OPERATOR_NAMESPACE)
         .await?;
     let options = OperatorOptions::default().flag("--remove-subjects=false");
-    stage.start_operator(&options).await?;
+    env.start_operator(&options).await?;
     let with_finalizer = user("300000000000000002");
     let held = [
         ("shared", json!({"uid": "300000000000000001"}), "SharedBindingsKept"),
@@ -426,31 +408,29 @@ async fn a_look_that_finds_nothing_new_writes_nothing() -> anyhow::Result<()> {
             "NameMismatch",
         ),
     ];
-    add_user(&stage.sim, "300000000000000005", "somebody-else");
+    add_user(&env.sim, "300000000000000005", "somebody-else");
     for (name, spec, _) in &held {
         let leaver = user(spec["uid"].as_str().unwrap_or_default());
-        stage
-            .role_binding("team-a", name, "view", std::slice::from_ref(&leaver))
+        env.role_binding("team-a", name, "view", std::slice::from_ref(&leaver))
             .await?;
-        stage
-            .role_binding("team-b", name, "view", &[leaver, user("200000000000000002")])
+        env.role_binding("team-b", name, "view", &[leaver, user("200000000000000002")])
             .await?;
     }
     // The second has nothing that is shared, but a binding that stays for a while.
-    let bindings = Api::<RoleBinding>::namespaced(stage.admin(), "team-b");
+    let bindings = Api::<RoleBinding>::namespaced(env.admin(), "team-b");
     let alone = Patch::Merge(json!({
         "metadata": {"finalizers": ["example.com/wait"]},
         "subjects": [with_finalizer],
     }));
     bindings.patch("finalizer", &PatchParams::default(), &alone).await?;
     for (name, spec, expected) in &held {
-        stage.apply(name, spec.clone()).await?;
-        stage.wait_for_state(name, expected).await?;
+        env.apply(name, spec.clone()).await?;
+        env.wait_for_state(name, expected).await?;
     }
     let uid = |spec: &Value| spec["uid"].as_str().unwrap_or_default().to_owned();
     let looks = |uid: &str| {
         let asked = |c: &&Call| c.operation == Operation::CsListUserKubeConfigStates && c.parameter("uid") == uid;
-        stage.sim.calls().iter().filter(asked).count()
+        env.sim.calls().iter().filter(asked).count()
     };
     let three_more_looks = async || {
         let begun: Vec<_> = held.iter().map(|(_, spec, _)| looks(&uid(spec))).collect();
@@ -463,7 +443,7 @@ async fn a_look_that_finds_nothing_new_writes_nothing() -> anyhow::Result<()> {
         })
         .await
     };
-    let list = async || stage.offboardings().list(&ListParams::default()).await;
+    let list = async || env.offboardings().list(&ListParams::default()).await;
     // The first of these may still have told something new.
     three_more_looks().await?;
     let before = list().await?;

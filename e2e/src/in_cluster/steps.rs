@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects, eventually, service_account_token},
+    env::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, settled, state, user},
     node::archive,
     refusals,
     screen::Screen,
     simulator::{Record, Simulator, world::CertificateState},
-    stage::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, settled, state, user},
 };
 
 /// How long something may take that takes seconds.
@@ -40,7 +40,7 @@ const NAMESPACE: &str = "team-a";
 /// So many that the leader can be killed in their midst.
 const MANY: usize = 1000;
 
-/// What the acts share.
+/// What the steps share.
 struct Play<'a> {
     target: &'a Target,
     admin: Client,
@@ -66,7 +66,7 @@ impl Leaver {
     }
 }
 
-/// All acts.
+/// All steps.
 pub(super) async fn play(
     target: &Target,
     image: &Path,

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::DemoStage;
 use crate::{
+    env::{CLUSTER_ID, add_user, issue_kubeconfig, user},
     simulator::world::CertificateState,
-    stage::{CLUSTER_ID, add_user, issue_kubeconfig, user},
 };
 
 /// Somebody with a RAM UID and a client certificate of this cluster.
@@ -94,32 +94,27 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes the people known, and binds them.
-pub(super) async fn seed(stage: &DemoStage) -> anyhow::Result<()> {
-    add_user(&stage.sim, COLLEAGUE.uid, COLLEAGUE.name);
-    add_user(&stage.sim, STILL_ACTIVE.uid, STILL_ACTIVE.name);
+pub(super) async fn seed(env: &DemoStage) -> anyhow::Result<()> {
+    add_user(&env.sim, COLLEAGUE.uid, COLLEAGUE.name);
+    add_user(&env.sim, STILL_ACTIVE.uid, STILL_ACTIVE.name);
     for person in [LEAVER, COLLEAGUE, STILL_ACTIVE] {
-        issue_kubeconfig(&stage.sim, person.uid, CertificateState::Unexpired);
+        issue_kubeconfig(&env.sim, person.uid, CertificateState::Unexpired);
     }
     let leaver = user(LEAVER.certificate);
     // By the UID alone as well: both are found.
-    stage
-        .cluster_role_binding("leaver-everywhere", "view", &[user(LEAVER.uid), leaver.clone()])
+    env.cluster_role_binding("leaver-everywhere", "view", &[user(LEAVER.uid), leaver.clone()])
         .await?;
-    stage
-        .role_binding("shop", "leaver-edits", "edit", std::slice::from_ref(&leaver))
+    env.role_binding("shop", "leaver-edits", "edit", std::slice::from_ref(&leaver))
         .await?;
-    stage
-        .role_binding("billing", "leaver-administers", "admin", std::slice::from_ref(&leaver))
+    env.role_binding("billing", "leaver-administers", "admin", std::slice::from_ref(&leaver))
         .await?;
-    stage
-        .role_binding("platform", "on-call", "edit", &[leaver, user(COLLEAGUE.certificate)])
+    env.role_binding("platform", "on-call", "edit", &[leaver, user(COLLEAGUE.certificate)])
         .await?;
-    stage
-        .role_binding("shop", "active-views", "view", &[user(STILL_ACTIVE.certificate)])
+    env.role_binding("shop", "active-views", "view", &[user(STILL_ACTIVE.certificate)])
         .await?;
     let secret: Secret =
         serde_json::from_value(json!({"metadata": {"name": "example"}, "stringData": {"key": "value"}}))?;
-    Api::namespaced(stage.admin(), "shop")
+    Api::namespaced(env.admin(), "shop")
         .create(&PostParams::default(), &secret)
         .await
         .context("a Secret in shop")?;
@@ -128,31 +123,29 @@ pub(super) async fn seed(stage: &DemoStage) -> anyhow::Result<()> {
 
 /// Makes the leaver's requests in the audit log a month old: the demo has just used the certificate to show that it works.
 /// Returns how many there were.
-pub(super) async fn make_quiet(stage: &DemoStage) -> anyhow::Result<usize> {
+pub(super) async fn make_quiet(env: &DemoStage) -> anyhow::Result<usize> {
     let by_leaver = |record: &crate::simulator::Record| record.get("user.username") == Some(LEAVER.certificate);
     // One more request, which can be told from all others: when its record is there, so are those before it.
     let marker = format!("{}?limit=7", GRANTS[0].path);
-    stage.probe(LEAVER.certificate, &marker).await?;
+    env.probe(LEAVER.certificate, &marker).await?;
     let is_marker = |record: &crate::simulator::Record| record.get("requestURI") == Some(&marker);
-    stage
-        .sim
+    env.sim
         .wait_for_record(CLUSTER_ID, is_marker, DEADLINE)
         .await
         .context("the leaver's last request")?;
-    Ok(stage.sim.age_records(CLUSTER_ID, by_leaver, LONG_AGO))
+    Ok(env.sim.age_records(CLUSTER_ID, by_leaver, LONG_AGO))
 }
 
 /// Has the one who is still active make a request, with a real certificate, and waits until it is in the audit log; there it
 /// is made an hour old. Returns the answer's status.
-pub(super) async fn be_active(stage: &DemoStage) -> anyhow::Result<u16> {
-    let status = stage.probe(STILL_ACTIVE.certificate, ACTIVE_PATH).await?;
+pub(super) async fn be_active(env: &DemoStage) -> anyhow::Result<u16> {
+    let status = env.probe(STILL_ACTIVE.certificate, ACTIVE_PATH).await?;
     let theirs = |record: &crate::simulator::Record| record.get("user.username") == Some(STILL_ACTIVE.certificate);
-    stage
-        .sim
+    env.sim
         .wait_for_record(CLUSTER_ID, theirs, DEADLINE)
         .await
         .context("a request of still-active")?;
-    stage.sim.age_records(CLUSTER_ID, theirs, AN_HOUR);
+    env.sim.age_records(CLUSTER_ID, theirs, AN_HOUR);
     Ok(status)
 }
 

@@ -1,4 +1,4 @@
-//! What happens, in order; what comes after the end is in [`super::comeback`].
+//! What happens, in order; what comes after the end is in [`super::restore`].
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use kube::Client;
 
 use super::{
     DemoStage,
-    board::{self, Board},
-    cast::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
-    comeback::{remove_again, restore},
+    fixtures::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
     kubectl::kubectl,
     probes::ask_all,
+    progress::{self, Progress},
     report::{self, Report},
+    restore::{remove_again, restore},
     start_operator,
 };
 use crate::{
+    env::{CLUSTER_ID, kubeconfig_state, settled},
     follow::Updates,
     screen::Screen,
-    stage::{CLUSTER_ID, kubeconfig_state, settled},
 };
 
 /// How long the operator may take for what takes it less than a second.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// All acts.
-pub(super) async fn play(stage: &mut DemoStage, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
-    let leaver = stage.cluster.user_client(LEAVER.certificate, &[])?;
-    before(stage, screen, report, &leaver).await?;
-    start_operator(stage, screen).await?;
-    let mut updates = Updates::begin(stage.offboardings()).await?;
+/// All steps.
+pub(super) async fn play(env: &mut DemoStage, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
+    let leaver = env.cluster.user_client(LEAVER.certificate, &[])?;
+    before(env, screen, report, &leaver).await?;
+    start_operator(env, screen).await?;
+    let mut updates = Updates::begin(env.offboardings()).await?;
     let names = [LEAVER.name, STILL_ACTIVE.name, MISTYPED];
-    let mut board = Board::new(&names, screen.fits(board::width(names.len())));
-    offboarding(stage, screen, report, &mut board, &mut updates).await?;
-    after(stage, screen, report, &board, &leaver).await?;
-    restore(stage, screen, report, &mut board, &mut updates, &leaver).await?;
-    remove_again(stage, screen, &mut board, &mut updates, &leaver).await
+    let mut progress = Progress::new(&names, screen.fits(progress::width(names.len())));
+    offboarding(env, screen, report, &mut progress, &mut updates).await?;
+    after(env, screen, report, &progress, &leaver).await?;
+    restore(env, screen, report, &mut progress, &mut updates, &leaver).await?;
+    remove_again(env, screen, &mut progress, &mut updates, &leaver).await
 }
 
 /// Who is there, and that their access works.
-async fn before(stage: &DemoStage, screen: &mut Screen, report: &mut Report, leaver: &Client) -> anyhow::Result<()> {
+async fn before(env: &DemoStage, screen: &mut Screen, report: &mut Report, leaver: &Client) -> anyhow::Result<()> {
     screen.heading("Before: deleting a RAM user ends nothing in the cluster");
-    cast::seed(stage).await?;
+    fixtures::seed(env).await?;
     screen.line(&format!(
         "leaver        UID {}, deleted from RAM a while ago, with these left:",
         LEAVER.uid
@@ -62,16 +62,11 @@ async fn before(stage: &DemoStage, screen: &mut Screen, report: &mut Report, lea
     ));
     let statuses = ask_all(screen, leaver, 200, |_| true).await?;
     report.leaver_before = report::all(&statuses, 200);
-    let colleague = settled(
-        &stage.cluster.user_client(COLLEAGUE.certificate, &[])?,
-        SHARED_PATH,
-        200,
-    )
-    .await?;
+    let colleague = settled(&env.cluster.user_client(COLLEAGUE.certificate, &[])?, SHARED_PATH, 200).await?;
     screen.check("colleague: list secrets in platform", &colleague.to_string(), "200");
-    let active = cast::be_active(stage).await?;
+    let active = fixtures::be_active(env).await?;
     screen.check("still-active: list pods in shop", &active.to_string(), "200");
-    let count = cast::make_quiet(stage).await?;
+    let count = fixtures::make_quiet(env).await?;
     screen.quote(&format!(
         "These requests went through the API server's audit log into the simulated log service. There, the {count} of the \
          leaver are now made a month old, as the demo wants a quiet one, and that of still-active an hour old."
@@ -81,43 +76,43 @@ async fn before(stage: &DemoStage, screen: &mut Screen, report: &mut Report, lea
 
 /// The manifests are applied, and the operator does what it should.
 async fn offboarding(
-    stage: &DemoStage,
+    env: &DemoStage,
     screen: &mut Screen,
     report: &mut Report,
-    board: &mut Board,
+    progress: &mut Progress,
     updates: &mut Updates,
 ) -> anyhow::Result<()> {
     screen.heading("Offboarding: three manifests, of which only the first should be carried out");
-    for manifest in cast::write_manifests(&stage.cluster.dir().join("manifests"))? {
+    for manifest in fixtures::write_manifests(&env.cluster.dir().join("manifests"))? {
         screen.block(&manifest);
         screen.line("");
     }
     screen.command("kubectl apply -f manifests/");
-    screen.block(&kubectl(&stage.cluster, &["apply", "-f", "manifests/"], "").await?);
-    let offboarded = |board: &Board| {
-        board
+    screen.block(&kubectl(&env.cluster, &["apply", "-f", "manifests/"], "").await?);
+    let offboarded = |progress: &Progress| {
+        progress
             .condition(LEAVER.name, ConditionType::Offboarded)
             .starts_with("True/")
     };
     let mut done_at = None;
-    let outcome = board.follow(updates, DEADLINE, |board, at| {
-        if offboarded(board) {
+    let outcome = progress.follow(updates, DEADLINE, |progress, at| {
+        if offboarded(progress) {
             done_at.get_or_insert(at);
         }
-        done_at.is_some() && decided(board.state(STILL_ACTIVE.name)) && decided(board.state(MISTYPED))
+        done_at.is_some() && decided(progress.state(STILL_ACTIVE.name)) && decided(progress.state(MISTYPED))
     });
     let outcome = outcome.await;
-    report.offboarded = offboarded(board);
-    let known = |name: &str| board.status(name).map(|_| board.state(name).to_owned());
+    report.offboarded = offboarded(progress);
+    let known = |name: &str| progress.status(name).map(|_| progress.state(name).to_owned());
     report.active_leaver_state = known(STILL_ACTIVE.name);
     report.mismatch_state = known(MISTYPED);
     outcome?;
-    let created = created_at(stage).await?;
+    let created = created_at(env).await?;
     let took = done_at.map(|at: Timestamp| at.duration_since(created).as_millis());
     report.apply_to_offboarded_ms = took.and_then(|ms| u64::try_from(ms).ok());
     screen.line("");
     screen.command("kubectl get useroffboardings");
-    screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
+    screen.block(&kubectl(&env.cluster, &["get", "useroffboardings"], "").await?);
     Ok(())
 }
 
@@ -127,12 +122,12 @@ fn decided(state: &str) -> bool {
 }
 
 /// When the API server answered the request that created the leaver's object, as its audit log says.
-async fn created_at(stage: &DemoStage) -> anyhow::Result<Timestamp> {
+async fn created_at(env: &DemoStage) -> anyhow::Result<Timestamp> {
     let creation = |record: &crate::simulator::Record| {
         let is = |field: &str, value: &str| record.get(field) == Some(value);
         is("verb", "create") && is("objectRef.resource", "useroffboardings") && is("objectRef.name", LEAVER.name)
     };
-    let record = stage
+    let record = env
         .sim
         .wait_for_record(CLUSTER_ID, creation, DEADLINE)
         .await
@@ -143,24 +138,19 @@ async fn created_at(stage: &DemoStage) -> anyhow::Result<Timestamp> {
 
 /// What is left of everybody's access, and what the operator says about those whom it left alone.
 async fn after(
-    stage: &DemoStage,
+    env: &DemoStage,
     screen: &mut Screen,
     report: &mut Report,
-    board: &Board,
+    progress: &Progress,
     leaver: &Client,
 ) -> anyhow::Result<()> {
     screen.heading("After: proved with the same certificates");
     let statuses = ask_all(screen, leaver, 403, |_| true).await?;
     report.leaver_after = report::all(&statuses, 403);
-    let colleague = settled(
-        &stage.cluster.user_client(COLLEAGUE.certificate, &[])?,
-        SHARED_PATH,
-        200,
-    )
-    .await?;
+    let colleague = settled(&env.cluster.user_client(COLLEAGUE.certificate, &[])?, SHARED_PATH, 200).await?;
     report.colleague_after = Some(colleague);
     screen.check("colleague: list secrets in platform", &colleague.to_string(), "200");
-    let kubeconfig = kubeconfig_state(&stage.sim, LEAVER.uid).map(|state| format!("{state:?}"));
+    let kubeconfig = kubeconfig_state(&env.sim, LEAVER.uid).map(|state| format!("{state:?}"));
     screen.check(
         "leaver: state of the kubeconfig in ACK",
         &kubeconfig.unwrap_or_default(),
@@ -168,8 +158,8 @@ async fn after(
     );
     screen.line("(In ACK, the purge would have revoked the certificate too. Here it is RBAC alone that refuses it.)");
     let active = settled(
-        &stage.cluster.user_client(STILL_ACTIVE.certificate, &[])?,
-        cast::ACTIVE_PATH,
+        &env.cluster.user_client(STILL_ACTIVE.certificate, &[])?,
+        fixtures::ACTIVE_PATH,
         200,
     )
     .await?;
@@ -180,8 +170,8 @@ async fn after(
         (STILL_ACTIVE.name, "WaitingForInactivity"),
         (MISTYPED, "NameMismatch"),
     ] {
-        screen.check(&format!("state of {name}"), board.state(name), wanted);
-        let ready = board
+        screen.check(&format!("state of {name}"), progress.state(name), wanted);
+        let ready = progress
             .status(name)
             .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
         screen.quote(ready.map_or("", |ready| &ready.message));

@@ -8,10 +8,10 @@ use kube::Client;
 
 use super::{
     DemoStage,
-    board::Board,
-    cast::{GRANTS, LEAVER},
+    fixtures::{GRANTS, LEAVER},
     kubectl::kubectl,
     probes::ask_all,
+    progress::Progress,
     report::{self, Report},
 };
 use crate::{follow::Updates, screen::Screen};
@@ -20,15 +20,15 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What was deleted can be had back with kubectl alone, and the operator notices.
 pub(super) async fn restore(
-    stage: &DemoStage,
+    env: &DemoStage,
     screen: &mut Screen,
     report: &mut Report,
-    board: &mut Board,
+    progress: &mut Progress,
     updates: &mut Updates,
     leaver: &Client,
 ) -> anyhow::Result<()> {
     screen.heading("Return: the backup is a ConfigMap, and kubectl restores it");
-    let backup = board
+    let backup = progress
         .status(LEAVER.name)
         .and_then(|status| status.backup.as_ref())
         .context("no backup in the status")?;
@@ -46,29 +46,31 @@ pub(super) async fn restore(
         "-o",
         r"jsonpath={.data.deleted\.yaml}",
     ];
-    let deleted = kubectl(&stage.cluster, &get, "").await?;
-    let created = kubectl(&stage.cluster, &["create", "-f", "-"], &deleted).await?;
+    let deleted = kubectl(&env.cluster, &get, "").await?;
+    let created = kubectl(&env.cluster, &["create", "-f", "-"], &deleted).await?;
     screen.block(&created);
     let statuses = ask_all(screen, leaver, 200, |grant| !grant.shared).await?;
-    let found = stage.bindings_of(LEAVER.uid).await?;
+    let found = env.bindings_of(LEAVER.uid).await?;
     let back = GRANTS
         .iter()
         .filter(|grant| !grant.shared)
         .all(|grant| found.iter().any(|binding| binding == grant.binding));
     screen.check("the deleted bindings are back", &back.to_string(), "true");
     report.restored = back && report::all(&statuses, 200) == Some(200);
-    let returned = |board: &Board| {
-        board
+    let returned = |progress: &Progress| {
+        progress
             .condition(LEAVER.name, ConditionType::AccessReturned)
             .starts_with("True/")
     };
-    board.follow(updates, DEADLINE, |board, _| returned(board)).await?;
+    progress
+        .follow(updates, DEADLINE, |progress, _| returned(progress))
+        .await?;
     screen.check(
         "leaver: AccessReturned",
-        &board.condition(LEAVER.name, ConditionType::AccessReturned),
+        &progress.condition(LEAVER.name, ConditionType::AccessReturned),
         "True/BindingFound",
     );
-    let message = board
+    let message = progress
         .status(LEAVER.name)
         .and_then(|status| status.conditions.iter().find(|c| c.type_ == "Ready"));
     screen.quote(message.map_or("", |ready| &ready.message));
@@ -77,9 +79,9 @@ pub(super) async fn restore(
 
 /// Under `enforcement: Continuous`, access that returns is removed again.
 pub(super) async fn remove_again(
-    stage: &DemoStage,
+    env: &DemoStage,
     screen: &mut Screen,
-    board: &mut Board,
+    progress: &mut Progress,
     updates: &mut Updates,
     leaver: &Client,
 ) -> anyhow::Result<()> {
@@ -93,22 +95,24 @@ pub(super) async fn remove_again(
     ));
     screen.block(
         &kubectl(
-            &stage.cluster,
+            &env.cluster,
             &["patch", "useroffboarding", LEAVER.name, "--type", "merge", "-p", patch],
             "",
         )
         .await?,
     );
-    board
-        .follow(updates, DEADLINE, |board, _| board.state(LEAVER.name) == "Offboarded")
+    progress
+        .follow(updates, DEADLINE, |progress, _| {
+            progress.state(LEAVER.name) == "Offboarded"
+        })
         .await?;
     screen.check(
         "leaver: Approved",
-        &board.condition(LEAVER.name, ConditionType::Approved),
+        &progress.condition(LEAVER.name, ConditionType::Approved),
         "True/OverrideActive",
     );
     ask_all(screen, leaver, 403, |_| true).await?;
     screen.command("kubectl get useroffboardings");
-    screen.block(&kubectl(&stage.cluster, &["get", "useroffboardings"], "").await?);
+    screen.block(&kubectl(&env.cluster, &["get", "useroffboardings"], "").await?);
     Ok(())
 }

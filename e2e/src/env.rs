@@ -108,7 +108,7 @@ fn name_of(flag: &str) -> &str {
 ///
 /// When it is dropped, an [observer](crate::observer) says which invariants the operator broke, and the test fails. The demo's and the
 /// benchmarks' clusters, which have no garbage collector, are not observed.
-pub struct Stage<C: Deref<Target = Cluster>> {
+pub struct Env<C: Deref<Target = Cluster>> {
     // Dropped in this order: the operator first, the cluster last.
     operator: Option<Process>,
     /// The simulated cloud.
@@ -122,7 +122,7 @@ pub struct Stage<C: Deref<Target = Cluster>> {
     excused: BTreeMap<Invariant, String>,
 }
 
-impl<C: Deref<Target = Cluster>> Drop for Stage<C> {
+impl<C: Deref<Target = Cluster>> Drop for Env<C> {
     fn drop(&mut self) {
         self.kill_operator();
         if !self.cluster.options().controller_manager {
@@ -141,7 +141,7 @@ impl<C: Deref<Target = Cluster>> Drop for Stage<C> {
     }
 }
 
-impl<C: Deref<Target = Cluster>> Stage<C> {
+impl<C: Deref<Target = Cluster>> Env<C> {
     /// Sets the stage, without the operator: its CRD and permissions, the cluster's profile, and the cloud.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl<C: Deref<Target = Cluster>> Stage<C> {
         sim.attach_cluster(CLUSTER_ID, &cluster.admin_kubeconfig());
         sim.follow_audit_log(CLUSTER_ID, &cluster.audit_log());
         let admin = cluster.admin();
-        Ok(Stage {
+        Ok(Env {
             operator: None,
             sim,
             cluster,

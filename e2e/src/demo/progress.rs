@@ -8,9 +8,9 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::{
+    env::{condition, state},
     follow::Updates,
     screen::say,
-    stage::{condition, state},
 };
 
 /// In the order in which a run comes to them. `Reconciling` is left out: it says what `Ready` and `Stalled` say.
@@ -28,7 +28,7 @@ const SHOWN: [ConditionType; 10] = [
 ];
 
 /// The latest status of each object.
-pub(super) struct Board {
+pub(super) struct Progress {
     begun: Timestamp,
     columns: Vec<&'static str>,
     latest: BTreeMap<String, UserOffboardingStatus>,
@@ -36,11 +36,11 @@ pub(super) struct Board {
     drawn: usize,
 }
 
-impl Board {
-    /// An empty board for these objects. With `redraw`, it is a table for a terminal that is wide enough for it.
+impl Progress {
+    /// An empty view for these objects. With `redraw`, it is a table for a terminal that is wide enough for it.
     pub(super) fn new(columns: &[&'static str], redraw: bool) -> Self {
         let columns = columns.to_vec();
-        Board {
+        Progress {
             begun: Timestamp::now(),
             columns,
             latest: BTreeMap::new(),
@@ -73,7 +73,7 @@ impl Board {
         &mut self,
         updates: &mut Updates,
         deadline: Duration,
-        mut is_done: impl FnMut(&Board, Timestamp) -> bool,
+        mut is_done: impl FnMut(&Progress, Timestamp) -> bool,
     ) -> anyhow::Result<()> {
         // Other lines may have come since it was drawn last.
         self.drawn = 0;
@@ -177,10 +177,10 @@ mod tests {
 
     #[test]
     fn the_table_keeps_its_size_so_that_it_can_be_drawn_over() {
-        let mut board = Board::new(&["a", "b", "c"], true);
-        let empty = board.lines();
-        board.latest.insert("a".to_owned(), UserOffboardingStatus::default());
-        assert_eq!(empty.len(), board.lines().len());
+        let mut progress = Progress::new(&["a", "b", "c"], true);
+        let empty = progress.lines();
+        progress.latest.insert("a".to_owned(), UserOffboardingStatus::default());
+        assert_eq!(empty.len(), progress.lines().len());
         assert!(empty.iter().all(|line| line.len() + 3 <= width(3)), "{empty:#?}");
     }
 
