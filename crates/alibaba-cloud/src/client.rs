@@ -21,8 +21,8 @@ use super::{
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
     observer::{CallObserver, Try},
-    settings::Timeouts,
     sign::{acs3::Acs3Signer, sls4::Sls4Signer},
+    timeouts::Timeouts,
     transport::{Answer, NoAnswer, Transport},
 };
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::error::{
+use super::service::{
     ErrorKind::{self, *},
     Service::{self, *},
 };

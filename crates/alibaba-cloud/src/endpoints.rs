@@ -5,16 +5,7 @@ use std::{fmt, net::Ipv4Addr, net::Ipv6Addr, str::FromStr};
 use http::{Uri, uri::Authority};
 
 use super::hosts;
-
-/// From which network the cloud is reached; chooses the preset of host names.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Network {
-    /// The public endpoints.
-    #[default]
-    Public,
-    /// The endpoints inside a VPC, which need no route to the internet.
-    Vpc,
-}
+pub use super::hosts::Network;
 
 impl FromStr for Network {
     type Err = InvalidEndpoint;

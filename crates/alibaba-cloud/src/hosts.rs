@@ -3,7 +3,15 @@
 //! Source: the endpoint table of the official CLI's metadata, the official SDKs, ack-ram-tool, and the endpoint pages. A host that is in none of them
 //! is not guessed: the central host is used, which serves all regions but is reached through the internet only. `--*-endpoint` overrides each.
 
-use super::endpoints::Network;
+/// From which network the cloud is reached; chooses the preset of host names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The public endpoints.
+    #[default]
+    Public,
+    /// The endpoints inside a VPC, which need no route to the internet.
+    Vpc,
+}
 
 /// STS serves every region here.
 const STS_CENTRAL: &str = "sts.aliyuncs.com";

@@ -10,7 +10,7 @@ use super::{
     answer::{self, DecodeError, WIRE_LIMIT},
     endpoints::is_loopback,
     error::ErrorKind,
-    settings::SettingsError,
+    invalid::SettingsError,
 };
 
 /// The shared HTTP clients.

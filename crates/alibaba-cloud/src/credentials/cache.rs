@@ -13,7 +13,7 @@ use reqsign_aliyun_oss::Credential;
 use reqsign_core::{Context, time::Timestamp};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::Provider;
+use super::provider::Provider;
 use crate::{
     classify::redact,
     error::{ApiError, ErrorKind, Service},
@@ -235,7 +235,7 @@ mod tests {
 
     use reqsign_core::ProvideCredential;
 
-    use super::{super::Nothing, *};
+    use super::{super::provider::Nothing, *};
 
     /// Counts how often it is asked, and gives numbered credentials that last an hour; or none.
     #[derive(Clone, Debug, Default)]

@@ -8,7 +8,6 @@ use percent_encoding::percent_decode_str;
 use reqsign_core::{Error, FileRead, HttpSend, Result};
 use serde_json::Value;
 
-use super::ASSUME_ROLE;
 use crate::{
     answer::{self, Complaint},
     call::no_json,
@@ -18,6 +17,9 @@ use crate::{
     sign::acs3::nonce,
     transport::{Answer, Transport},
 };
+
+/// The operation that exchanges a ServiceAccount's token for a role's credentials.
+pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
 
 /// The largest credentials file that is read.
 const FILE_LIMIT: u64 = 1 << 20;

@@ -6,26 +6,25 @@
 mod cache;
 mod exchange;
 mod profile;
-
-use std::str::FromStr;
+mod provider;
+mod source;
 
 use reqsign_aliyun_oss::{
-    AssumeRoleWithOidcCredentialProvider, ConfigFileCredentialProvider, Credential, EcsRamRoleCredentialProvider,
+    AssumeRoleWithOidcCredentialProvider, ConfigFileCredentialProvider, EcsRamRoleCredentialProvider,
     EnvCredentialProvider,
 };
-use reqsign_core::{Context, ProvideCredentialDyn};
+use reqsign_core::Context;
 
 pub(crate) use cache::Credentials;
+pub use exchange::ASSUME_ROLE;
 use exchange::{Exchange, Files};
+use profile::PROFILE;
+use provider::{Nothing, Provider};
+pub use source::CredentialsSource;
 
 use super::{
-    endpoints::Endpoint,
-    settings::{Environment, SettingsError, Timeouts},
-    transport::Transport,
+    endpoints::Endpoint, environment::Environment, invalid::SettingsError, timeouts::Timeouts, transport::Transport,
 };
-
-/// The operation that exchanges a ServiceAccount's token for a role's credentials.
-pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
 
 /// The "operation" of an error about credentials that no service was asked for.
 pub const LOCAL: &str = "credentials";
@@ -36,85 +35,6 @@ const TOKEN_FILE: &str = "ALIBABA_CLOUD_OIDC_TOKEN_FILE";
 const SESSION_NAME: &str = "ALIBABA_CLOUD_ROLE_SESSION_NAME";
 const KEY_ID: &str = "ALIBABA_CLOUD_ACCESS_KEY_ID";
 const KEY_SECRET: &str = "ALIBABA_CLOUD_ACCESS_KEY_SECRET";
-const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
-
-/// Where credentials come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum CredentialsSource {
-    /// [`Rrsa`](Self::Rrsa) if its three variables are there, else [`Env`](Self::Env) if its are, else an error.
-    /// Decided once, at start.
-    #[default]
-    Auto,
-    /// RAM Roles for Service Accounts: the pod's OIDC token is exchanged at STS for a role's temporary credentials.
-    /// Takes `ALIBABA_CLOUD_ROLE_ARN`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN` and `ALIBABA_CLOUD_OIDC_TOKEN_FILE`, as ACK's
-    /// pod identity webhook sets them; the token file is read anew each time. STS is where the endpoint settings say,
-    /// whatever `ALIBABA_CLOUD_STS_ENDPOINT` says.
-    Rrsa,
-    /// `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, if temporary,
-    /// `ALIBABA_CLOUD_SECURITY_TOKEN`.
-    Env,
-    /// A profile of the Alibaba Cloud CLI (`~/.aliyun/config.json` or `ALIBABA_CLOUD_CONFIG_FILE`) that holds keys:
-    /// modes `AK` and `StsToken`.
-    Profile {
-        /// Its name; else `ALIBABA_CLOUD_PROFILE`, else the file's current one.
-        name: Option<String>,
-    },
-    /// The RAM role of the ECS instance (the node!), from the metadata service.
-    EcsRole {
-        /// Its name; else `ALIBABA_CLOUD_ECS_METADATA`, else the metadata service says.
-        name: Option<String>,
-    },
-}
-
-impl FromStr for CredentialsSource {
-    type Err = SettingsError;
-
-    /// `Auto`, `Rrsa`, `Env`, `Profile`, `Profile:<name>`, `EcsRole` or `EcsRole:<name>`, in any case but the name's.
-    fn from_str(text: &str) -> Result<Self, SettingsError> {
-        let (kind, name) = match text.split_once(':') {
-            Some((kind, name)) if !name.is_empty() => (kind, Some(name.to_owned())),
-            _ => (text, None),
-        };
-        match (kind.to_ascii_lowercase().as_str(), name) {
-            ("auto", None) => Ok(Self::Auto),
-            ("rrsa", None) => Ok(Self::Rrsa),
-            ("env", None) => Ok(Self::Env),
-            ("profile", name) => Ok(Self::Profile { name }),
-            ("ecsrole", name) => Ok(Self::EcsRole { name }),
-            _ => Err(SettingsError::Credentials(format!(
-                "{text:?} is not one of Auto, Rrsa, Env, Profile[:<name>], EcsRole[:<name>]"
-            ))),
-        }
-    }
-}
-
-/// One chosen source, ready to be asked.
-struct Provider {
-    /// For people: what was asked, in an error.
-    operation: &'static str,
-    target: String,
-    /// Why the source has nothing, when it has nothing.
-    nothing: Nothing,
-    /// Whether the source only ever gives temporary credentials.
-    temporary: bool,
-    provider: Box<dyn ProvideCredentialDyn<Credential = Credential>>,
-}
-
-/// Why a source has no credentials.
-enum Nothing {
-    Known(&'static str),
-    /// The file of the CLI says, for this profile.
-    Profile(Option<String>),
-}
-
-impl Provider {
-    async fn why_nothing(&self, context: &Context) -> String {
-        match &self.nothing {
-            Nothing::Known(why) => (*why).to_owned(),
-            Nothing::Profile(name) => profile::why_none(context, name.as_deref()).await,
-        }
-    }
-}
 
 /// Chooses the source, and checks that what it needs is there.
 pub(crate) fn connect(

@@ -3,7 +3,8 @@
 use reqsign_core::Context;
 use serde::Deserialize;
 
-use super::PROFILE;
+/// The variable that names the profile.
+pub(super) const PROFILE: &str = "ALIBABA_CLOUD_PROFILE";
 
 /// The modes whose profiles hold keys.
 const WITH_KEYS: [&str; 2] = ["AK", "StsToken"];
@@ -63,7 +64,7 @@ pub(super) async fn why_none(context: &Context, name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::{super::exchange::Files, *};
-    use crate::settings::Environment;
+    use crate::environment::Environment;
 
     async fn why(name: Option<&str>, file: &std::path::Path) -> String {
         let path = file.to_str().unwrap().to_owned();
