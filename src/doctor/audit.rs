@@ -1,6 +1,6 @@
 //! The audit log: is it on, indexed, and long enough for a window of the default length?
 
-use super::{cloud::or_try_again, report::Check};
+use super::report::{Check, or_try_again};
 use crate::{
     api::{ActivityCheck, Reason},
     offboarding::{

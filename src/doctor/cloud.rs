@@ -20,15 +20,6 @@ const PURGE_ACTION: &str = "cs:CleanClusterUserPermissions";
 /// The action that only this check needs.
 const GRANTS_ACTION: &str = "cs:GetUserPermissions";
 
-/// What to do when there is nothing to correct.
-const TRY_AGAIN: &str = "Try again: the service did not answer as expected. If this persists, give the request ID to Alibaba \
- Cloud's support.";
-
-/// The advice about a failed call, which is empty where there is nothing to do but wait.
-pub(super) fn or_try_again(advice: &'static str) -> &'static str {
-    if advice.is_empty() { TRY_AGAIN } else { advice }
-}
-
 const CREDENTIALS: &str = "credentials";
 const CLOCK: &str = "clock";
 const ACCOUNT: &str = "account of the credentials";
@@ -157,7 +148,7 @@ impl Down<'_> {
         if self.has(error.service) {
             return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
         }
-        Check::failed(check, error, or_try_again(outcome::advice(error)))
+        Check::failed(check, error, super::report::or_try_again(outcome::advice(error)))
     }
 
     /// An action was tried; that there is no such user or role is an answer too.

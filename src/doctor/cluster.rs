@@ -4,11 +4,9 @@ use super::report::{Check, Outcome};
 use crate::{
     api::UserOffboarding,
     api_message::api_message,
-    operator::{
-        policies::{self, Policy, Seen},
-        settings::{PROFILE, RunArgs},
-    },
-    rbac::barrier::NONCE_ANNOTATION,
+    offboarding::policies::{self, Policy, Seen},
+    operator::settings::{PROFILE, RunArgs},
+    rbac::barrier_bindings::NONCE_ANNOTATION,
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::{

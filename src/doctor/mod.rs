@@ -15,12 +15,12 @@ pub mod cluster;
 pub mod report;
 
 use crate::{
-    offboarding::context::Context,
-    operator::{
-        clients,
+    offboarding::{
+        context::Context,
         policies::{Policies, Prover},
-        settings::{RunArgs, Settings},
+        settings::Settings,
     },
+    operator::{clients, settings::RunArgs},
     rbac::{permit::Leadership, watch::BindingIndex},
 };
 use alibaba_cloud::{Cloud, CloudSettings, Timeouts};

@@ -142,6 +142,15 @@ impl fmt::Display for Report {
     }
 }
 
+/// What to do when there is nothing to correct.
+const TRY_AGAIN: &str = "Try again: the service did not answer as expected. If this persists, give the request ID to Alibaba \
+ Cloud's support.";
+
+/// The advice about a failed call, which is empty where there is nothing to do but wait.
+pub(super) fn or_try_again(advice: &'static str) -> &'static str {
+    if advice.is_empty() { TRY_AGAIN } else { advice }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

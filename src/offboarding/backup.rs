@@ -15,7 +15,7 @@ use crate::{
     api_message::api_message,
     rbac::{
         BindingKey, LiveBinding, Match,
-        backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge, Unreadable},
+        backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge},
         by_hand, effects,
         subject::Leaver,
     },
@@ -59,7 +59,7 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Journal, plan: 
     let removable = plan
         .items
         .iter()
-        .filter(|item| super::remove::is_to_change(ctx, item))
+        .filter(|item| plan::is_to_change(ctx.settings.remove_subjects, item))
         .cloned()
         .collect();
     store_items(ctx, task, record, removable).await
@@ -354,17 +354,6 @@ pub fn verify_failed(config_map: &str, what: &str) -> Blocked {
         "ConfigMap {config_map} does not contain the backup that was written to it: {what}. The operator removes nothing without \
          a backup. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \
          described in docs/operations.md. The operator then backs up the remaining bindings again; it checks every hour."
-    );
-    Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
-}
-
-/// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
-/// known then.
-pub fn unreadable(error: &Unreadable) -> Blocked {
-    let message = format!(
-        "{error}. It has the labels of a backup of this UserOffboarding, and the operator does nothing more while it cannot read \
-         the record of what was done. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
-         a copy, and remove it as described in docs/operations.md. The operator checks again every hour."
     );
     Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

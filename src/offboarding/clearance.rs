@@ -4,19 +4,19 @@
 //! immutable ConfigMap, and counts only if its sha256 is the one in the status. Conditions and backups decide nothing.
 
 use super::{
+    cleared::{Cleared, digest},
     context::Context,
     decide::Clearance,
     observe::Facts,
-    outcome::{self, Blocked, Interrupted, Requeue},
+    outcome::{Blocked, Interrupted, Requeue},
     plan::Plan,
     report::Report,
 };
 use crate::{
-    api::{ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Reason, UserOffboardingStatus},
+    api::{ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Reason},
     rbac::backup,
 };
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use std::{collections::BTreeSet, time::Duration};
 
 /// How many items pass the checks at a time: their list must fit in a ConfigMap.
@@ -39,68 +39,6 @@ pub fn within(mut plan: Plan) -> (Plan, Option<Blocked>) {
 /// When the next pass begins.
 const NEXT_PASS: Duration = Duration::from_secs(1);
 
-/// The items that passed the checks of the current run.
-#[derive(Clone, Debug, Default)]
-pub struct Cleared {
-    run: Option<ClearanceStatus>,
-    items: BTreeSet<String>,
-}
-
-impl Cleared {
-    /// The current run, if one is under way.
-    pub fn run(&self) -> Option<&ClearanceStatus> {
-        self.run.as_ref()
-    }
-
-    /// Whether an item, by its fingerprint, passed the checks of the current run.
-    pub fn covers(&self, fingerprint: &str) -> bool {
-        self.items.contains(fingerprint)
-    }
-
-    /// Whether every item of the plan passed them.
-    pub fn covers_all(&self, plan: &Plan) -> bool {
-        plan.fingerprints().all(|item| self.covers(item))
-    }
-
-    /// A run whose items are known, for tests.
-    #[cfg(test)]
-    pub fn of(run: ClearanceStatus, items: impl IntoIterator<Item = String>) -> Self {
-        Cleared {
-            run: Some(run),
-            items: items.into_iter().collect(),
-        }
-    }
-}
-
-/// Reads what the status and the list that it names tell. A list that is missing, or is another one, clears nothing.
-///
-/// # Errors
-/// When the API server does not answer.
-pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
-    let Some(run) = status.clearance.clone() else {
-        return Ok(Cleared::default());
-    };
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let map = api.get_opt(&run.list).await;
-    let map = map.map_err(|e| outcome::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
-    let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
-    let items = list.filter(|list| digest(list) == run.items_digest);
-    if items.is_none() {
-        tracing::warn!(
-            config_map = run.list,
-            "the list of cleared items is missing or was changed: the operator checks everything again"
-        );
-    }
-    Ok(Cleared {
-        items: items.iter().flat_map(|list| list.lines()).map(str::to_owned).collect(),
-        run: Some(run),
-    })
-}
-
-fn digest(list: &str) -> String {
-    format!("sha256:{}", backup::sha256(list.as_bytes()))
-}
-
 /// Writes down what passed the checks, before the first change: the list, then the status. `planned` is all that there is to do, and
 /// `plan` the part of it that passed.
 ///
@@ -118,11 +56,11 @@ pub async fn write(
     ctx.prover.demand().await?;
     let decision = clearance.decision();
     let known = facts.cleared.run().is_some_and(|run| run.decision == decision);
-    if known && facts.cleared.covers_all(plan) {
+    if known && facts.cleared.covers_all(plan.fingerprints()) {
         return Ok(());
     }
     // What is no longer planned is gone, or another: neither needs to have passed.
-    let mut items: BTreeSet<String> = facts.cleared.items.intersection(planned).cloned().collect();
+    let mut items: BTreeSet<String> = facts.cleared.items().intersection(planned).cloned().collect();
     items.extend(plan.fingerprints().map(str::to_owned));
     let lines: Vec<&str> = items.iter().map(String::as_str).collect();
     let list = lines.join("\n");
@@ -155,7 +93,7 @@ pub async fn write(
         "cleared"
     );
     report.cleared(run.clone());
-    facts.cleared = Cleared { run: Some(run), items };
+    facts.cleared = Cleared::new(run, items);
     report.write(ctx).await
 }
 

@@ -10,19 +10,12 @@ use crate::{
     },
 };
 use alibaba_cloud::Uid;
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
 /// How long ACK's answer about an identity is waited for: a removal may be next.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an answer of ACK is used again, a refusal included.
-const GOOD_FOR: Duration = Duration::from_secs(600);
-
 /// What a plan means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consequences {
@@ -56,7 +49,7 @@ impl Consequences {
 pub async fn of(ctx: &Context, facts: &Facts, plan: &Plan) -> Consequences {
     Consequences {
         last_cluster_admin: takes_last_admin(plan, facts.leaver.key(), |each| ctx.index.for_each(each)),
-        cluster_creator: facts.status.cluster_creator == Some(true) || ctx.creators.is_creator(ctx, &facts.uid).await,
+        cluster_creator: facts.status.cluster_creator == Some(true) || is_creator(ctx, &facts.uid).await,
     }
 }
 
@@ -82,34 +75,23 @@ fn takes_last_admin(plan: &Plan, leaver: UidKey, bindings: impl FnOnce(&mut dyn 
     !others
 }
 
-/// What ACK said a while ago of who created the cluster.
-#[derive(Debug, Default)]
-pub struct Creators(Mutex<HashMap<UidKey, (Instant, bool)>>);
-
-impl Creators {
-    /// Whether ACK says that the identity created the cluster. An answer that is not given, for want of `cs:GetUserPermissions` say, is no.
-    async fn is_creator(&self, ctx: &Context, uid: &Uid) -> bool {
-        let key = crate::rbac::subject::key(uid);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
-        if let Some((at, is)) = known
-            && at.elapsed() < GOOD_FOR
-        {
-            return is;
-        }
-        let asked = tokio::time::timeout(PATIENCE, ctx.cloud.ack.describe_user_permission(uid)).await;
-        let is = match asked {
-            Ok(Ok(grants)) => grants.iter().any(|grant| grant.is_owner_of(&ctx.settings.cluster_id)),
-            Ok(Err(error)) => {
-                tracing::debug!(%uid, %error, "ACK does not say who created the cluster");
-                false
-            }
-            Err(_) => false,
-        };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, (at, _)| at.elapsed() < GOOD_FOR);
-        all.insert(key, (Instant::now(), is));
-        is
+/// Whether ACK says that the identity created the cluster. An answer that is not given, for want of `cs:GetUserPermissions` say, is no.
+async fn is_creator(ctx: &Context, uid: &Uid) -> bool {
+    let key = crate::rbac::subject::key(uid);
+    if let Some(known) = ctx.creators.get(key) {
+        return known;
     }
+    let asked = tokio::time::timeout(PATIENCE, ctx.cloud.ack.describe_user_permission(uid)).await;
+    let is = match asked {
+        Ok(Ok(grants)) => grants.iter().any(|grant| grant.is_owner_of(&ctx.settings.cluster_id)),
+        Ok(Err(error)) => {
+            tracing::debug!(%uid, %error, "ACK does not say who created the cluster");
+            false
+        }
+        Err(_) => false,
+    };
+    ctx.creators.put(key, is);
+    is
 }
 
 #[cfg(test)]

@@ -3,20 +3,17 @@
 //! Nothing here is needed for correctness after a restart: the durable record is in the backups and in the status.
 
 use super::{
-    activity::{
-        LogstoreRef, RecentAnswers,
-        coverage::{Day, Own},
-    },
-    consequences::Creators,
+    activity::{day::Own, recent::RecentAnswers},
+    memory::{Creators, Runs, SettledDays, lock},
     outcome::{self, Blocked, Interrupted, QueryError, Requeue},
     peers::Asked,
-    runs::Runs,
+    policies::Prover,
+    settings::Settings,
     watched::Watched,
 };
 use crate::{
     api::{Reason, UserOffboarding},
     observer::Observer,
-    operator::{policies::Prover, settings::Settings},
     rbac::{
         BindingKey, LiveBinding,
         barrier::Barrier,
@@ -32,7 +29,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::sync::broadcast;
@@ -503,41 +500,6 @@ impl<T: Clone> Cached<T> {
         *kept = Some((Instant::now(), value.clone()));
         Ok(value)
     }
-}
-
-/// What is known of closed days, by logstore and day.
-#[derive(Debug, Default)]
-pub struct SettledDays(Mutex<HashMap<(LogstoreRef, i64), Day>>);
-
-/// Days of logstores that are kept: a year of one, or the longest window of two.
-const SETTLED_DAYS: usize = 366;
-
-impl SettledDays {
-    /// What is known of a day.
-    pub fn get(&self, place: &LogstoreRef, day: i64) -> Option<Day> {
-        lock(&self.0).get(&(place.clone(), day)).cloned()
-    }
-
-    /// Forgets the days that begin in `starts`.
-    pub fn forget(&self, place: &LogstoreRef, starts: std::ops::Range<i64>) {
-        lock(&self.0).retain(|(of, day), _| of != place || !starts.contains(day));
-    }
-
-    /// Keeps what was found out about a day; the oldest day makes room.
-    pub fn put(&self, place: &LogstoreRef, day: i64, known: Day) {
-        let mut days = lock(&self.0);
-        days.insert((place.clone(), day), known);
-        if days.len() > SETTLED_DAYS
-            && let Some(oldest) = days.keys().min_by_key(|(_, day)| *day).cloned()
-        {
-            days.remove(&oldest);
-        }
-    }
-}
-
-/// A panic while one of these locks is held would be a bug; what they guard stays usable all the same.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[cfg(test)]

@@ -286,7 +286,7 @@ fn suspended(case: GateInput<'_>) -> Option<Blocked> {
 /// Whether the audit log is to be asked: for whatever has not passed the checks of the current run.
 pub fn must_ask_for_activity(facts: &Facts, plan: &Plan) -> bool {
     let nothing_to_ask_for = facts.spec.suspend || facts.holds_nothing() || kubeconfig_alone_unknown(facts);
-    !nothing_to_ask_for && !facts.cleared.covers_all(plan)
+    !nothing_to_ask_for && !facts.cleared.covers_all(plan.fingerprints())
 }
 
 /// Whether this is a dry run.
@@ -386,7 +386,7 @@ fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
 
 fn awaiting_approval(case: GateInput<'_>) -> Option<Blocked> {
     let GateInput { facts, plan, .. } = case;
-    if has_nothing_to_do(facts) || facts.cleared.covers_all(plan) {
+    if has_nothing_to_do(facts) || facts.cleared.covers_all(plan.fingerprints()) {
         return None;
     }
     let the_plan = match facts.in_progress() {

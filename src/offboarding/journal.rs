@@ -2,17 +2,20 @@
 
 use super::{
     context::Context,
-    observe::{Facts, NAMES_AT_MOST},
-    outcome::Interrupted,
+    outcome::{Blocked, Interrupted},
 };
+use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 use crate::rbac::{
     LiveBinding,
-    backup::{self, Stored, StoredAction, StoredEntry, StoredPart},
+    backup::{self, Stored, StoredAction, StoredEntry, StoredPart, Unreadable},
     binding::NAMES_KEPT,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{Api, ResourceExt, api::ListParams};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
+pub const NAMES_AT_MOST: usize = 10_000;
 
 /// The backups made for one UserOffboarding, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +59,7 @@ pub async fn read(ctx: &Context, object_uid: &str) -> Result<Journal, Interrupte
         };
         match backup::read(&map, Timestamp::now()) {
             Ok(part) => record.add(part),
-            Err(error) => return Err(super::backup::unreadable(&error).into()),
+            Err(error) => return Err(unreadable(&error).into()),
         }
     }
     record
@@ -198,9 +201,13 @@ impl Journal {
     }
 }
 
-/// The names under which the identity is bound, or was, or may be: for the search of the audit log.
-pub fn names_in_use(facts: &Facts) -> BTreeSet<&str> {
-    let bound = facts.bindings.iter().flat_map(|b| &b.names).map(String::as_str);
-    let undecided = facts.undecided.iter().map(|(_, name)| name.as_str());
-    bound.chain(undecided).chain(facts.record.names()).collect()
+/// The hold for a ConfigMap with the labels of this object's backup that is none, or not whole: what was done is not
+/// known then.
+fn unreadable(error: &Unreadable) -> Blocked {
+    let message = format!(
+        "{error}. It has the labels of a backup of this UserOffboarding, and the operator does nothing more while it cannot read \
+         the record of what was done. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
+         a copy, and remove it as described in docs/operations.md. The operator checks again every hour."
+    );
+    Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }

@@ -1,10 +1,10 @@
 //! Step 1: what is there. Gathers facts, and judges none of them.
 
 use super::{
-    clearance::{self, Cleared},
+    cleared::{self, Cleared},
     context::Context,
     identity::{self, Identity},
-    journal::{self, Journal},
+    journal::{self, Journal, NAMES_AT_MOST},
     outcome::{self, Interrupted, QueryError},
     peers::{Asked, Peer},
 };
@@ -23,7 +23,7 @@ use alibaba_cloud::{
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 /// How many bindings are read at a time.
 pub const PARALLEL_READS: usize = 8;
@@ -80,6 +80,13 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The names under which the identity is bound, or was, or may be: for the search of the audit log.
+    pub fn names_in_use(&self) -> BTreeSet<&str> {
+        let bound = self.bindings.iter().flat_map(|b| &b.names).map(String::as_str);
+        let undecided = self.undecided.iter().map(|(_, name)| name.as_str());
+        bound.chain(undecided).chain(self.record.names()).collect()
+    }
+
     /// Whether ACK holds a kubeconfig that the spec wants purged, as far as ACK could be asked.
     pub fn kubeconfig_left(&self) -> bool {
         self.spec.kubeconfig == KubeconfigPolicy::Purge && self.kubeconfig.as_ref().is_ok_and(|state| is_left(*state))
@@ -193,7 +200,7 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
         kubeconfig_state(ctx, uid),
         bindings(ctx, &leaver),
         journal::read(ctx, &object_uid),
-        clearance::read(ctx, &status),
+        cleared::read(ctx, &status),
     );
     let Found {
         bindings,
@@ -326,9 +333,6 @@ impl Found {
         self.bindings.push(binding);
     }
 }
-
-/// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
-pub const NAMES_AT_MOST: usize = 10_000;
 
 /// The bindings that name the leaver, by a read that is known to be current.
 ///

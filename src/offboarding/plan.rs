@@ -170,6 +170,17 @@ pub fn bindings(count: usize) -> String {
     format!("{count} binding{}", if count == 1 { "" } else { "s" })
 }
 
+/// Whether the operator is allowed to do what the plan says of a binding.
+pub fn may_remove(remove_subjects: bool, item: &Item) -> bool {
+    item.action == BindingAction::Delete || remove_subjects
+}
+
+/// Whether the operator is about to change a binding: not if it may not; and in one move, one that was deleted already can only be
+/// waited for.
+pub fn is_to_change(remove_subjects: bool, item: &Item) -> bool {
+    may_remove(remove_subjects, item) && (remove_subjects || !item.binding.terminating)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

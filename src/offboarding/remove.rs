@@ -8,13 +8,14 @@ use super::{
     observe,
     outcome::{Blocked, Interrupted, Requeue},
     plan::{self, Item, Plan, more_bindings},
+    policies,
     report::Report,
+    shells::Waiting,
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
-    operator::policies,
     rbac::{
-        BindingKey, LiveBinding,
+        BindingKey,
         backup::{Stored, TooLarge, still_there},
         by_hand,
         effects::{self, Disarmed, Effect, ReadError, Remains, Shrunk},
@@ -82,9 +83,6 @@ struct Unremoved {
     managers: Vec<(BindingKey, Manager)>,
 }
 
-/// A binding that no longer names anybody and is still there, and why.
-pub type Waiting = (BindingKey, String);
-
 /// Removes what is stored, and says in the status how far it is if that takes long. One that is refused does not keep
 /// the others from going. Gives what no longer names anybody and waits for its finalizers.
 ///
@@ -98,7 +96,10 @@ pub async fn remove(
     plan: &Plan,
     backup: backup::Backup,
 ) -> Result<(), Interrupted> {
-    let kept = plan.items.iter().filter(|item| !may_remove(ctx, item));
+    let kept = plan
+        .items
+        .iter()
+        .filter(|item| !plan::may_remove(ctx.settings.remove_subjects, item));
     let mut left = Unremoved {
         shared: kept.map(|item| item.binding.key.clone()).collect(),
         too_large: backup.too_large,
@@ -168,17 +169,6 @@ fn managed(item: &Item) -> Option<(BindingKey, Manager)> {
     Some((item.binding.key.clone(), item.binding.managed_by.clone()?))
 }
 
-/// Whether the operator is allowed to do what the plan says of a binding.
-pub fn may_remove(ctx: &Context, item: &Item) -> bool {
-    item.action == BindingAction::Delete || ctx.settings.remove_subjects
-}
-
-/// Whether the operator is about to change a binding: not if it may not; and in one move, one that was deleted already can only be
-/// waited for.
-pub fn is_to_change(ctx: &Context, item: &Item) -> bool {
-    may_remove(ctx, item) && (ctx.settings.remove_subjects || !item.binding.terminating)
-}
-
 /// Bindings that an earlier run emptied, and was killed before it deleted them: nothing names the UID any more that would lead
 /// to them but the record. Somebody may have filled one with others meanwhile: it stays.
 async fn finish_shells(
@@ -208,38 +198,6 @@ async fn finish_shells(
         }
     }
     stopped.map_or(Ok(()), Err)
-}
-
-/// How many bindings of the record no longer name anybody, and are still there for another reason than that the garbage collector has
-/// not come to them yet.
-///
-/// # Errors
-/// When the API server does not answer.
-pub async fn shells(
-    ctx: &Context,
-    leaver: &Leaver,
-    record: &Journal,
-    object_uid: &str,
-    found: &[LiveBinding],
-) -> Result<u32, Interrupted> {
-    let unknown = record
-        .to_delete()
-        .into_iter()
-        .filter(|stored| !ctx.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid()));
-    let reads = futures::stream::iter(unknown).map(|stored| async move {
-        let remains = effects::remains(&ctx.client, &stored, leaver).await;
-        (stored, remains)
-    });
-    let mut reads = std::pin::pin!(reads.buffer_unordered(PARALLEL));
-    let mut shells = 0;
-    while let Some((stored, remains)) = reads.next().await {
-        match remains.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? {
-            Remains::Shell(disarmed) if disarmed.waits_for.as_ref().is_none_or(|list| !list.is_empty()) => shells += 1,
-            Remains::Gone | Remains::Shell(_) => ctx.note_gone(object_uid, stored.uid()),
-            Remains::Filled => {}
-        }
-    }
-    Ok(shells)
 }
 
 async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Interrupted> {

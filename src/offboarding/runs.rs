@@ -2,6 +2,7 @@
 
 use super::{
     context::Context,
+    memory::Runs,
     observe::Facts,
     outcome::{self, Blocked, Interrupted, Requeue},
 };
@@ -9,36 +10,9 @@ use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
     offboarding::watched::Watched,
 };
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt};
-use std::{collections::BTreeMap, time::Duration};
-
-/// What counts.
-const LATELY: SignedDuration = SignedDuration::from_hours(1);
-
-/// When runs began lately, by the object's `metadata.uid`.
-#[derive(Debug, Default)]
-pub struct Runs(BTreeMap<String, Timestamp>);
-
-impl Runs {
-    /// Lets a run begin at `now`, unless that would be more than `limit` in an hour: then, when the next may begin. An object whose run began
-    /// lately takes no more of the limit.
-    ///
-    /// # Errors
-    /// The time at which the next run may begin.
-    fn begin(&mut self, object_uid: &str, now: Timestamp, limit: usize) -> Result<(), Timestamp> {
-        self.0.retain(|_, began| now.duration_since(*began) < LATELY);
-        if self.0.contains_key(object_uid) {
-            return Ok(());
-        }
-        if self.0.len() >= limit {
-            let oldest = self.0.values().min().copied().unwrap_or(now);
-            return Err(oldest.checked_add(LATELY).unwrap_or(now));
-        }
-        self.0.insert(object_uid.to_owned(), now);
-        Ok(())
-    }
-}
+use std::time::Duration;
 
 /// Asked before the first change of a run.
 ///
@@ -76,23 +50,5 @@ async fn begun(ctx: &Context) -> Result<Runs, Interrupted> {
     let began = objects
         .iter()
         .filter_map(|object| Some((object.uid()?, object.started_at()?)));
-    Ok(Runs(began.collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_begin_in_any_hour_and_no_more() {
-        let at = |minutes: i64| Timestamp::from_second(1_000_000_000 + 60 * minutes).unwrap();
-        let mut runs = Runs::default();
-        assert_eq!(runs.begin("a", at(0), 2), Ok(()));
-        assert_eq!(runs.begin("b", at(10), 2), Ok(()));
-        assert_eq!(runs.begin("a", at(20), 2), Ok(()), "it began already");
-        assert_eq!(runs.begin("c", at(59), 2), Err(at(60)));
-        assert_eq!(runs.begin("c", at(60), 2), Ok(()));
-        assert_eq!(runs.begin("d", at(60), 2), Err(at(70)));
-        assert_eq!(runs.begin("d", at(60), 0), Err(at(70)), "and with 0 nobody does");
-    }
+    Ok(began.collect())
 }

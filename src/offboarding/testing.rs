@@ -1,6 +1,6 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{clearance::Cleared, identity::Identity, journal::Journal, observe::Facts, peers::Asked};
+use super::{cleared::Cleared, identity::Identity, journal::Journal, observe::Facts, peers::Asked};
 use crate::{
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
     rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},

@@ -5,14 +5,19 @@ use super::{
     health::{self, Readiness},
     lease::Elector,
     metrics::Metrics,
-    policies::{Proof, Prover, QUICK_FOR},
     settings::{RunArgs, SettingsError},
     state_metrics::StateMetrics,
 };
 use crate::{
     api::UserOffboarding,
     observer::Outcome,
-    offboarding::{self, context::Context, outcome::Blocked, watched::Watched},
+    offboarding::{
+        self,
+        context::Context,
+        outcome::Blocked,
+        policies::{Proof, Prover, QUICK_FOR},
+        watched::Watched,
+    },
     rbac::{
         barrier::Barrier,
         permit::Leadership,

@@ -5,12 +5,11 @@
 //! Anybody in the cluster can reach the port, so what strangers can make it cost is bounded: connections are few and short, their
 //! buffers small, and when there are too many, the oldest that has not asked anything makes room for the newest.
 
-use super::{
-    metrics,
-    policies::{Failure, Proof},
-    state_metrics::StateMetrics,
+use super::{metrics, state_metrics::StateMetrics};
+use crate::{
+    offboarding::policies::{Failure, Proof},
+    rbac::watch::BindingIndex,
 };
-use crate::rbac::watch::BindingIndex;
 use alibaba_cloud::CredentialsState;
 use axum::{
     Router,

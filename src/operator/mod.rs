@@ -6,7 +6,6 @@ pub mod controller;
 pub mod health;
 pub mod lease;
 pub mod metrics;
-pub mod policies;
 #[cfg(test)]
 mod reference;
 pub mod settings;

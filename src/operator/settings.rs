@@ -1,7 +1,7 @@
 //! Settings: flags and environment variables, completed by what the cluster knows about itself.
 
-use super::policies::Policies;
-use crate::rbac::barrier::BarrierNames;
+use crate::offboarding::{policies::Policies, settings::Settings};
+use crate::rbac::barrier_bindings::BarrierNames;
 use alibaba_cloud::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts, Uid};
 use clap::Args;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
@@ -179,37 +179,6 @@ pub struct RunArgs {
     /// thirds of that.
     #[arg(long, env = "ACK_OFFBOARDING_LEASE_DURATION", value_name = "TIME", default_value = "15s", value_parser = lease_duration)]
     pub lease_duration: Duration,
-}
-
-/// Settings as the flow needs them: complete.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The ACK cluster.
-    pub cluster_id: String,
-    /// The account that it belongs to.
-    pub account_id: String,
-    /// The operator's namespace.
-    pub namespace: String,
-    /// The two barrier bindings.
-    pub barrier: BarrierNames,
-    /// UIDs that are never offboarded.
-    pub protected_uids: Vec<String>,
-    /// Whether subjects may be removed from shared bindings.
-    pub remove_subjects: bool,
-    /// How many ConfigMaps are written as backups of one object in 24 hours.
-    pub backups_per_day: u16,
-    /// The most calls to Alibaba Cloud in a minute.
-    pub cloud_calls_per_minute: u32,
-    /// How many offboardings may begin to remove access in an hour.
-    pub new_runs_per_hour: u16,
-    /// How often something that waits is looked at again.
-    pub recheck_interval: Duration,
-    /// How often ACK is asked after the end.
-    pub poll_interval: Duration,
-    /// The first wait after a failure.
-    pub backoff_first: Duration,
-    /// The longest wait after a failure.
-    pub backoff_longest: Duration,
 }
 
 /// Settings are missing or cannot be read.

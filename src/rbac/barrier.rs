@@ -6,6 +6,7 @@
 //! installed, or does not come within a second, live lists take its place.
 
 use super::{
+    barrier_bindings::{BarrierNames, NONCE_ANNOTATION},
     binding::{BindingKey, BindingKind},
     index::Half,
     subject::{Match, UidKey},
@@ -27,45 +28,8 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// The annotation that carries the nonce.
-pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
-
 /// How long the barrier may take before live lists take its place.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Where the two barrier bindings are.
-#[derive(Clone, Debug)]
-pub struct BarrierNames {
-    /// The ClusterRoleBinding.
-    pub cluster_role_binding: String,
-    /// The RoleBinding.
-    pub role_binding: String,
-    /// The namespace of the RoleBinding.
-    pub namespace: String,
-}
-
-impl BarrierNames {
-    /// Whether this is one of the two bindings: whatever subjects it bears, it is not deleted.
-    pub fn is_barrier(&self, key: &BindingKey) -> bool {
-        self.keys().contains(key)
-    }
-
-    /// The two bindings.
-    pub fn keys(&self) -> [BindingKey; 2] {
-        [
-            BindingKey {
-                kind: BindingKind::ClusterRoleBinding,
-                namespace: None,
-                name: self.cluster_role_binding.clone(),
-            },
-            BindingKey {
-                kind: BindingKind::RoleBinding,
-                namespace: Some(self.namespace.clone()),
-                name: self.role_binding.clone(),
-            },
-        ]
-    }
-}
 
 /// Answers that hold for the moment of the question, not for some moment before it.
 pub struct Barrier {

@@ -4,6 +4,7 @@
 pub mod appearances;
 pub mod backup;
 pub mod barrier;
+pub mod barrier_bindings;
 pub mod binding;
 pub mod by_hand;
 pub mod crowd;

@@ -142,7 +142,7 @@ impl<'de> Deserialize<'de> for SlimBinding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rbac::{barrier::NONCE_ANNOTATION, subject::RBAC_GROUP};
+    use crate::rbac::{barrier_bindings::NONCE_ANNOTATION, subject::RBAC_GROUP};
 
     #[test]
     fn only_the_key_the_uids_and_the_nonce_are_kept() {

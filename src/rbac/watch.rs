@@ -4,7 +4,7 @@
 
 use super::{
     appearances::{Appearances, Noting},
-    barrier::BarrierNames,
+    barrier_bindings::BarrierNames,
     binding::{BindingKey, BindingKind},
     index::{Borne, Half},
     list::{self, Listed},

@@ -1,6 +1,6 @@
 //! One record of the audit log: is it a request *of* the identity?
 
-use super::{Window, last};
+use super::window::{Window, last};
 use crate::rbac::subject::{self, UidKey};
 use alibaba_cloud::{Uid, sls::Row};
 use k8s_openapi::jiff::Timestamp;

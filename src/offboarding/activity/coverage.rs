@@ -7,11 +7,10 @@
 //! search by user name finds, proves nothing: the collector may not parse them.
 
 use super::{
-    DAY, Inconclusive, LogstoreRef, Window,
     audit_event::{AUTHORIZATION, IMPERSONATED, USERNAME},
-    days,
-    histogram::{self, FINE, Gap, HOUR, PARALLEL},
-    timestamp,
+    day::{Day, Gap, Own},
+    histogram::{self, FINE, HOUR, PARALLEL},
+    window::{DAY, Inconclusive, LogstoreRef, Window, days, missing_or, timestamp},
 };
 use crate::{api::Reason, offboarding::context::Context};
 use alibaba_cloud::sls::Index;
@@ -27,41 +26,6 @@ const SETTLED: i64 = HOUR;
 const CONTROL: &str = "user.username: system*";
 /// Where that is missing: requests with any user name.
 const ANYBODY: &str = "user.username: *";
-
-/// What is known of a day of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Day {
-    /// Where no request is found by user name.
-    silences: Vec<Gap>,
-    /// Whether a request of the control plane is.
-    control: bool,
-    /// Whether one of the operator itself is, from the day after its installation on.
-    own: bool,
-}
-
-/// The operator's own requests, of which the log must hold some as well: it asks the API server all the time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
-    /// The search that finds them: an exact name, as that of the identity is.
-    query: String,
-    /// The start of the day after the operator's installation. Of before, the log need not have any.
-    since: i64,
-}
-
-impl Own {
-    /// Of a ServiceAccount that was installed at this second. Nobody else's requests are known to come all the time.
-    fn of(user: &str, installed_at: i64) -> Option<Self> {
-        user.starts_with("system:serviceaccount:").then(|| Own {
-            query: format!("{USERNAME}: \"{user}\""),
-            since: (installed_at.div_euclid(DAY) + 1) * DAY,
-        })
-    }
-
-    /// Whether the log of the day that begins at `start` must hold some.
-    fn owes(&self, start: i64) -> bool {
-        start >= self.since
-    }
-}
 
 /// What a logstore can tell of a window.
 #[derive(Debug)]
@@ -310,23 +274,6 @@ async fn gap(
             ),
         ),
     })
-}
-
-pub(super) fn missing_or(place: &LogstoreRef, error: alibaba_cloud::error::ApiError) -> Inconclusive {
-    let LogstoreRef { project, logstore } = place;
-    // Any other 404 says nothing about the logstore.
-    let missing = match error.code.as_deref() {
-        Some("ProjectNotExist") => Some(format!(
-            "SLS has no project {project}, which ACK names for the cluster's audit log"
-        )),
-        Some("LogStoreNotExist") => Some(format!("SLS has no logstore {logstore} in project {project}")),
-        _ => None,
-    };
-    if let Some(missing) = missing {
-        let advice = "Turn cluster auditing off and on again in the ACK console. The check then needs a whole window of the new log";
-        return Inconclusive::new(Reason::LogstoreMissing, format!("{missing}. {advice}."));
-    }
-    error.into()
 }
 
 /// The days of the window, by their starts.

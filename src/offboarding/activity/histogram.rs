@@ -1,6 +1,9 @@
 //! Counts over time: what SLS says of how many records match, and what of that is believed.
 
-use super::{Inconclusive, LogstoreRef, coverage::missing_or, timestamp};
+use super::{
+    day::Gap,
+    window::{Inconclusive, LogstoreRef, missing_or, timestamp},
+};
 use crate::{api::Reason, offboarding::context::Context};
 use alibaba_cloud::sls::{Bucket, Histograms, Progress};
 use futures::{StreamExt, TryStreamExt};
@@ -10,9 +13,6 @@ pub(super) const HOUR: i64 = 3_600;
 pub(super) const FINE: i64 = HOUR / 2;
 /// Histograms asked at a time.
 pub(super) const PARALLEL: usize = 4;
-
-/// A stretch without a single matching record, in unix seconds: from (included) to (excluded).
-pub type Gap = (i64, i64);
 
 /// What matches in a stretch of time.
 #[derive(Clone, Debug, PartialEq, Eq)]

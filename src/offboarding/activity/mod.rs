@@ -5,23 +5,29 @@
 //! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
 //! one that is active, [`usage`] lists for people; it decides nothing.
 
+mod answer;
 pub mod audit_event;
 pub mod coverage;
+pub mod day;
 pub mod histogram;
-mod recent;
+pub mod recent;
 pub mod search;
 pub mod usage;
+pub mod window;
 
-use super::{context::Context, journal::names_in_use, observe::Facts, outcome::QueryError};
+use super::{context::Context, identity::Identity, observe::Facts};
 use crate::{
-    api::{ActivityState, ActivityStatus, IdentityState, IdentityStatus, Reason, UsageStatus},
+    api::{ActivityState, IdentityState, IdentityStatus, Reason, UsageStatus},
     rbac::subject,
 };
-use alibaba_cloud::error::{ApiError, ErrorKind};
+pub use answer::Activity;
 use audit_event::{Hit, Whose};
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
+use recent::Question;
 pub use recent::RecentAnswers;
 use std::collections::BTreeSet;
+use window::DAY;
+pub use window::{Inconclusive, LogstoreRef, Window, days, last};
 
 /// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
 /// record. What it has indexed of those seconds counts all the same: a request is proof.
@@ -29,104 +35,6 @@ const INDEXING_LAG: i64 = 5;
 
 /// How far records may be ahead of the operator's clock: SLS refuses whoever is further off.
 const CLOCK_SKEW: i64 = 15 * 60;
-
-const DAY: i64 = 86_400;
-
-/// What the audit log says of the window.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Activity {
-    /// Inactive, Active or Unknown.
-    pub state: ActivityState,
-    /// The reason of `Inactive`.
-    pub reason: Reason,
-    /// What was seen, as a sentence.
-    pub message: String,
-    /// The latest request found.
-    pub hit: Option<Hit>,
-    /// When the log was asked.
-    pub checked_at: Timestamp,
-    /// The length of the window in days.
-    pub window_days: u16,
-    /// Which project and logstore were asked.
-    pub place: Option<LogstoreRef>,
-    /// A question that was not answered, where that is the reason.
-    pub trouble: Option<QueryError>,
-    /// What uses the identity.
-    pub usage: UsageStatus,
-}
-
-/// Where the audit log is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LogstoreRef {
-    /// The SLS project.
-    pub project: String,
-    /// The logstore.
-    pub logstore: String,
-}
-
-/// The window, in unix seconds: from (included) to (excluded).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Its start.
-    pub from: i64,
-    /// Its end.
-    pub to: i64,
-}
-
-impl Window {
-    /// Its length in whole days.
-    pub fn days(self) -> u16 {
-        u16::try_from((self.to - self.from) / DAY).unwrap_or(u16::MAX)
-    }
-}
-
-/// Why the log proves nothing.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Inconclusive {
-    /// The reason of `Inactive=Unknown`.
-    pub reason: Reason,
-    /// What was seen, and what to do about it.
-    pub message: String,
-    /// The question that was not answered, if that is it.
-    pub trouble: Option<QueryError>,
-}
-
-impl Inconclusive {
-    /// A doubt with its explanation.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Inconclusive {
-            reason,
-            message: message.into(),
-            trouble: None,
-        }
-    }
-}
-
-impl From<ApiError> for Inconclusive {
-    fn from(error: ApiError) -> Self {
-        let unindexed = error.is_unindexed_field();
-        let over_budget = error.kind == ErrorKind::Budget;
-        let trouble = QueryError::from(error);
-        let (reason, advice) = match (unindexed, over_budget) {
-            (true, _) => (
-                Reason::FieldNotIndexed,
-                "Add this field to the logstore's index in the SLS console. The check then needs another whole window.",
-            ),
-            (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
-            _ => (Reason::QueryFailed, trouble.advice),
-        };
-        let space = if advice.is_empty() { "" } else { " " };
-        let message = format!(
-            "the operator cannot read the audit log. {}.{space}{advice}",
-            trouble.message
-        );
-        Inconclusive {
-            reason,
-            message,
-            trouble: Some(trouble),
-        }
-    }
-}
 
 /// The window of so many days that ends now.
 pub fn window(days: u16) -> Window {
@@ -144,12 +52,21 @@ fn window_until(now: Timestamp, days: u16) -> Window {
 /// Asks the audit log whether the identity made a request in the window. An answer that lets nothing begin may be some seconds
 /// old: see [`RecentAnswers`].
 pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
-    if let Some(known) = ctx.recent_answers.get(facts) {
+    if let Some(known) = ctx.recent_answers.get(&subject::key(&facts.uid), &question(facts)) {
         return known;
     }
     let activity = ask_anew(ctx, facts).await;
-    ctx.recent_answers.keep(facts, &activity);
+    ctx.recent_answers
+        .keep(subject::key(&facts.uid), question(facts), &activity);
     activity
+}
+
+fn question(facts: &Facts) -> Question {
+    Question {
+        window_days: facts.spec.activity_check.window_days,
+        names: facts.spec.names.clone(),
+        identity: facts.identity.as_ref().ok().map(Identity::to_status),
+    }
 }
 
 async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
@@ -241,14 +158,9 @@ async fn ask(
 
 /// Every name under which the identity is known to be bound, or that the spec says is its own, or may be.
 fn names(facts: &Facts) -> BTreeSet<&str> {
-    let mut names = names_in_use(facts);
+    let mut names = facts.names_in_use();
     names.extend(facts.spec.names.include.iter().map(String::as_str));
     names
-}
-
-/// A second as it is shown.
-fn timestamp(second: i64) -> String {
-    Timestamp::from_second(second).map_or_else(|_| second.to_string(), |t| t.to_string())
 }
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
@@ -277,38 +189,6 @@ fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
             " RAM no longer knows the identity, nor when it was deleted. If that was before this request, {who}. Treat this as an \
              incident."
         ),
-    }
-}
-
-/// `day`, `7 days`: what comes after "the last".
-pub fn last(count: u16) -> String {
-    match count {
-        1 => "day".to_owned(),
-        _ => days(count),
-    }
-}
-
-/// `1 day`, `7 days`.
-pub fn days(count: u16) -> String {
-    format!("{count} day{}", if count == 1 { "" } else { "s" })
-}
-
-impl Activity {
-    /// How it is reported.
-    pub fn to_status(&self) -> ActivityStatus {
-        let hit = self.hit.as_ref();
-        ActivityStatus {
-            state: self.state,
-            window_days: self.window_days,
-            checked_at: Time(self.checked_at),
-            last_seen: hit.map(|h| Time(h.time)),
-            last_audit_id: hit.and_then(|h| h.audit_id.clone()),
-            verb: hit.and_then(|h| h.verb.clone()),
-            source_ip: hit.and_then(|h| h.source_ip.clone()),
-            user_agent: hit.and_then(|h| h.user_agent.clone()),
-            project: self.place.as_ref().map(|p| p.project.clone()),
-            logstore: self.place.as_ref().map(|p| p.logstore.clone()),
-        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! What the audit log said a moment ago: an object that is edited many times a second is no reason to ask as often.
 
-use super::{Activity, Facts};
+use super::answer::Activity;
 use crate::{
-    api::{ActivityState, Names},
-    offboarding::identity::Identity,
-    rbac::subject::{self, UidKey},
+    api::{ActivityState, IdentityStatus, Names},
+    rbac::subject::UidKey,
 };
 use std::{
     collections::HashMap,
@@ -29,41 +28,31 @@ struct Recent {
 
 /// What an answer depends on, besides the UID.
 #[derive(Debug, PartialEq)]
-struct Question {
-    window_days: u16,
-    names: Names,
-    identity: Option<Identity>,
-}
-
-impl Question {
-    fn of(facts: &Facts) -> Self {
-        Question {
-            window_days: facts.spec.activity_check.window_days,
-            names: facts.spec.names.clone(),
-            identity: facts.identity.as_ref().ok().cloned(),
-        }
-    }
+pub(super) struct Question {
+    pub(super) window_days: u16,
+    pub(super) names: Names,
+    pub(super) identity: Option<IdentityStatus>,
 }
 
 impl RecentAnswers {
     /// The answer to the same question, if it is recent.
-    pub(super) fn get(&self, facts: &Facts) -> Option<Activity> {
+    pub(super) fn get(&self, uid: &UidKey, question: &Question) -> Option<Activity> {
         let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.get(&subject::key(&facts.uid))?;
-        (known.at.elapsed() < GOOD_FOR && known.question == Question::of(facts)).then(|| known.answer.clone())
+        let known = recent.get(uid)?;
+        (known.at.elapsed() < GOOD_FOR && known.question == *question).then(|| known.answer.clone())
     }
 
     /// Keeps an answer, unless something may begin by it. Older ones are forgotten.
-    pub(super) fn keep(&self, facts: &Facts, answer: &Activity) {
+    pub(super) fn keep(&self, uid: UidKey, question: Question, answer: &Activity) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|_, known| known.at.elapsed() < GOOD_FOR);
         if answer.state != ActivityState::Inactive {
             let known = Recent {
                 at: Instant::now(),
-                question: Question::of(facts),
+                question,
                 answer: answer.clone(),
             };
-            recent.insert(subject::key(&facts.uid), known);
+            recent.insert(uid, known);
         }
     }
 }

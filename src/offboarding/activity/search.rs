@@ -15,9 +15,9 @@
 //! Every search is counted by a histogram of the same query, which must not count more than the search returns.
 
 use super::{
-    Inconclusive, LogstoreRef, Window,
     audit_event::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
     histogram,
+    window::{Inconclusive, LogstoreRef, Window},
 };
 use crate::{api::Reason, offboarding::context::Context};
 use alibaba_cloud::Uid;

@@ -6,7 +6,7 @@ use crate::{
     api::{BindingAction, CertState, ClearanceStatus, KubeconfigStatus, PlanApproval},
     offboarding::{
         activity::{Inconclusive, audit_event::Hit},
-        clearance::Cleared,
+        cleared::Cleared,
         outcome::QueryError,
         plan, testing,
     },
@@ -119,7 +119,7 @@ fn cleared(facts: &Facts, decision: Decision) -> Cleared {
         items_digest: String::new(),
         list: String::new(),
     };
-    Cleared::of(run, plan.fingerprints().map(str::to_owned))
+    Cleared::new(run, plan.fingerprints().map(str::to_owned))
 }
 
 #[test]

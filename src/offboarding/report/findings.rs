@@ -14,8 +14,8 @@ use crate::{
         identity::Identity,
         observe::{Facts, is_left},
         outcome::{Blocked, Done},
+        plan::is_to_change,
         plan::{Item, Plan},
-        remove::is_to_change,
     },
 };
 
@@ -172,7 +172,7 @@ impl Report {
             self.status.plan = Some(plan.to_status());
         }
         // What is kept is not stored, at no look.
-        let to_store = |item: &&Item| is_to_change(ctx, item);
+        let to_store = |item: &&Item| is_to_change(ctx.settings.remove_subjects, item);
         let is_stored = |item: &Item| facts.record.proof(&item.binding, item.stored_action()).is_some();
         if !plan.items.iter().filter(to_store).all(is_stored) {
             self.no_longer(

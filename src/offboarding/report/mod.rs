@@ -9,7 +9,7 @@ use super::{
     context::Context,
     events,
     outcome::{Blocked, Done, Interrupted},
-    remove::Waiting,
+    shells::Waiting,
 };
 use crate::{
     api::{

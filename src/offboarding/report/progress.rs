@@ -14,7 +14,7 @@ use crate::{
         outcome::{Blocked, Interrupted, Requeue},
         plan::{Plan, bindings, more_bindings},
         purge::{Purge, RESTORABLE_FOR},
-        remove::{self, Waiting},
+        shells::{self, Waiting},
     },
     rbac::appearances::Appearances,
 };
@@ -401,7 +401,7 @@ impl Report {
             let lookalikes = observe::lookalikes(ctx, &facts.leaver).await?;
             let gone = facts.record.counts(&found.bindings, &lookalikes);
             let disarmed =
-                remove::shells(ctx, &facts.leaver, &facts.record, &facts.object_uid, &found.bindings).await?;
+                shells::shells(ctx, &facts.leaver, &facts.record, &facts.object_uid, &found.bindings).await?;
             let before = counts;
             counts.disarmed = disarmed;
             counts.deleted = gone.deleted.saturating_sub(disarmed);

@@ -1,8 +1,8 @@
 //! Reads backups back, and refuses what is not whole.
 
-use super::{
-    FORMAT, INDEX, Index, IndexEntry, StoredEntry, StoredPart, Unreadable, content_digest, manifests, object_label,
-    sha256, uid_label,
+use super::format::{
+    FORMAT, INDEX, Index, IndexEntry, StoredEntry, StoredPart, UNPACK_LIMIT, Unreadable, content_digest, manifests,
+    object_label, sha256, uid_label,
 };
 use crate::{
     api::GROUP,
@@ -19,9 +19,6 @@ use k8s_openapi::{
 };
 use serde::Deserialize;
 use std::{borrow::Cow, io::Read};
-
-/// No file of a part unpacks to more than this; a binding whose text is longer is not stored.
-pub(super) const UNPACK_LIMIT: usize = 3 * 1024 * 1024;
 
 /// Whether a ConfigMap that was read holds exactly what was written: data, and that it cannot be changed.
 pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {

@@ -1,6 +1,9 @@
 //! Stores a part, and gives the proof that it is stored.
 
-use super::{StoredAction, StoredEntry, StoredPart, Unreadable, is_same, read};
+use super::{
+    format::{StoredAction, StoredEntry, StoredPart, Unreadable},
+    read::{is_same, read},
+};
 use crate::{
     rbac::binding::{BindingKey, LiveBinding},
     rbac::permit::Permit,

@@ -1,8 +1,13 @@
 //! What is written, and that it reads back.
 
-use super::*;
-use crate::rbac::{binding::BindingKind, subject::Leaver};
-use serde_json::Value;
+use super::{format::*, *};
+use crate::api::GROUP;
+use crate::rbac::{
+    binding::{BindingKey, BindingKind, LiveBinding},
+    subject::Leaver,
+};
+use k8s_openapi::{ByteString, api::core::v1::ConfigMap, jiff::Timestamp};
+use serde_json::{Value, json};
 
 fn purpose() -> Purpose {
     Purpose {

@@ -5,13 +5,9 @@
 //! own two barrier bindings and a reserved name; and it reads each policy and its binding, and compares them with the ones that it
 //! was built with. A refusal by RBAC, by a webhook or by another policy proves nothing.
 
+use super::outcome::{Blocked, Requeue};
 use crate::rbac::permit::Leadership;
-use crate::{
-    api::Reason,
-    api_message::api_message,
-    offboarding::outcome::{Blocked, Requeue},
-    rbac::barrier::BarrierNames,
-};
+use crate::{api::Reason, api_message::api_message, rbac::barrier_bindings::BarrierNames};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
     core::v1::ConfigMap,
