@@ -104,7 +104,10 @@ fn name_of(flag: &str) -> &str {
     flag.split('=').next().unwrap_or_default()
 }
 
-/// A stage. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
+/// One with a cluster of its own, as the demo and the benchmarks have it.
+pub type OwnEnv = Env<Box<Cluster>>;
+
+/// A stack of a cluster, a cloud and an operator. `C` holds the cluster: a lease of the pool in tests, a cluster of its own in the demo.
 ///
 /// When it is dropped, an [observer](crate::observer) says which invariants the operator broke, and the test fails. The demo's and the
 /// benchmarks' clusters, which have no garbage collector, are not observed.

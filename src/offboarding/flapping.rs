@@ -49,7 +49,7 @@ enum Why {
     Changes(usize),
 }
 
-/// Takes what is restless out of the plan; and the hold that names it, for when the rest is done.
+/// Takes what is flapping out of the plan; and what names it, for when the rest is done.
 pub fn defer_flapping(
     plan: Plan,
     leaver: &Leaver,

@@ -19,7 +19,6 @@ use crate::{
         watched::Watched,
     },
     rbac::{
-        barrier::Barrier,
         permit::Leadership,
         subject,
         watch::{BindingIndex, Change},
@@ -283,7 +282,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         });
     tokio::select! {
         () = working => {}
-        () = measure_lag(&measured.barrier) => {}
+        () = measure_lag(&measured) => {}
         // No effect is in hand any more, and what still runs may do nothing: it is dropped. The controller's own graceful shutdown
         // never ends if it begins before the first list of objects is answered.
         () = leadership.ended() => {}
@@ -293,12 +292,15 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
 }
 
 /// Measures the index's lag each minute.
-async fn measure_lag(barrier: &Barrier) {
+async fn measure_lag(ctx: &Context) {
     let mut minutes = tokio::time::interval(MEASURE_LAG_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
-        barrier.probe().await;
+        // Not after a while in which the process stood still: another one may lead by now.
+        if ctx.leadership.until().is_some() {
+            ctx.barrier.probe().await;
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{
-    Options, POD_API_SERVER_PORT, aggregation,
+    aggregation,
     kubeconfig::{self, Credentials},
+    options::{Options, POD_API_SERVER_PORT},
     pki::{self, Authority, Identity},
     process::Process,
     readiness::{self, Ended},
@@ -62,7 +63,7 @@ pub(super) async fn start(
         };
         let config = kubeconfig::kubeconfig(&plane.url, &authority.pem(), Credentials::Certificate(&plane.admin));
         let client = kubeconfig::client(&plane.url, authority.der(), &config)?;
-        match readiness::until_ready(&mut plane, &client).await {
+        match readiness::until_ready(&mut plane.etcd, &mut plane.apiserver, &client).await {
             Ok(()) => {}
             Err(Ended::PortTaken) if options.pods.is_none() => {
                 (etcd, admin) = (plane.etcd, plane.admin);
@@ -84,7 +85,7 @@ pub(super) async fn start(
                 controllers,
                 options.one_account,
             )?);
-            readiness::until_controllers_run(&mut plane, &client).await?;
+            readiness::until_controllers_run(plane.controller_manager.as_mut(), &client).await?;
         } else {
             aggregation::fill(&client).await?;
         }

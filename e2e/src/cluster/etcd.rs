@@ -19,22 +19,36 @@ impl Cluster {
     /// When etcd does not answer, or refuses.
     pub async fn lose_config_map(&self, namespace: &str, name: &str) -> anyhow::Result<()> {
         let key = BASE64_STANDARD.encode(format!("/registry/configmaps/{namespace}/{name}"));
+        self.ask_etcd("deleterange", &json!({ "key": key })).await
+    }
+
+    /// Puts a ClusterRoleBinding into etcd as it stands, with what the API server fills in otherwise: when it was made, say.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or refuses.
+    pub async fn put_cluster_role_binding(&self, name: &str, object: &serde_json::Value) -> anyhow::Result<()> {
+        let key = BASE64_STANDARD.encode(format!("/registry/clusterrolebindings/{name}"));
+        let value = BASE64_STANDARD.encode(object.to_string());
+        self.ask_etcd("put", &json!({ "key": key, "value": value })).await
+    }
+
+    async fn ask_etcd(&self, what: &str, question: &serde_json::Value) -> anyhow::Result<()> {
         let stream = UnixStream::connect(self.dir().join("etcd.sock"))
             .await
             .context("cannot connect to etcd")?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let request = Request::post("/v3/kv/deleterange")
+        let request = Request::post(format!("/v3/kv/{what}"))
             .header(header::HOST, "etcd")
             .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(json!({ "key": key }).to_string())))?;
+            .body(Full::new(Bytes::from(question.to_string())))?;
         let answer = sender.send_request(request).await.context("etcd does not answer")?;
         let status = answer.status();
         let text = answer.into_body().collect().await?.to_bytes();
         connection.abort();
         anyhow::ensure!(
             status.is_success(),
-            "etcd does not delete {namespace}/{name}: {status} {}",
+            "etcd refuses {what}: {status} {}",
             String::from_utf8_lossy(&text)
         );
         Ok(())

@@ -24,6 +24,7 @@ mod kubeconfig;
 mod manifests;
 pub mod named;
 mod operator_rbac;
+mod options;
 mod pki;
 pub mod pool;
 mod process;
@@ -33,7 +34,6 @@ mod reset;
 mod wait;
 
 use std::{
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
@@ -49,6 +49,7 @@ pub use self::{
     kubeconfig::install_crypto_provider,
     manifests::apply_objects,
     operator_rbac::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, POLICIES, is_allowed},
+    options::{Options, POD_API_SERVER_PORT},
     process::{Process, Signal},
     reaper::ScratchDir,
     wait::eventually,
@@ -61,22 +62,6 @@ pub(crate) use self::{
 
 /// Eight hours: longer than any test or demo.
 const TOKEN_SECONDS: i64 = 8 * 3600;
-
-/// What a cluster consists of beyond etcd and kube-apiserver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Run kube-controller-manager: garbage collection by owner reference, the deletion of namespaces, resource quotas.
-    pub controller_manager: bool,
-    /// All controllers use the controller manager's own account, which may do everything then, in place of an account each. Some clusters are
-    /// set up so, and ACK's are not known.
-    pub one_account: bool,
-    /// Serve pods as well, which reach the API server at this address of this machine, on [`POD_API_SERVER_PORT`]: all controllers
-    /// run, and kube-scheduler. The node is [`Node`](crate::node::Node)'s.
-    pub pods: Option<Ipv4Addr>,
-}
-
-/// Where the API server listens, on every address, if it serves pods.
-pub const POD_API_SERVER_PORT: u16 = 6443;
 
 /// A running cluster. Dropping it kills its processes and removes its files.
 ///

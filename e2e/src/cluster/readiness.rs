@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
 
-use super::{control_plane::ControlPlane, process::Process, wait::eventually};
+use super::{process::Process, wait::eventually};
 
 /// Generous, as a test machine may be busy compiling; 5 s is usual.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -21,12 +21,12 @@ pub(super) enum Ended {
 }
 
 /// Waits for `/readyz`, and for the namespaces that the API server makes a moment later.
-pub(super) async fn until_ready(plane: &mut ControlPlane, client: &Client) -> Result<(), Ended> {
+pub(super) async fn until_ready(etcd: &mut Process, apiserver: &mut Process, client: &Client) -> Result<(), Ended> {
     let mut port_taken = false;
     let ready = eventually("a ready kube-apiserver", DEADLINE, async || {
-        still_runs("etcd", &mut plane.etcd)?;
-        still_runs("kube-apiserver", &mut plane.apiserver).inspect_err(|_| {
-            port_taken = plane.apiserver.log_tail(20_000).contains("address already in use");
+        still_runs("etcd", etcd)?;
+        still_runs("kube-apiserver", apiserver).inspect_err(|_| {
+            port_taken = apiserver.log_tail(20_000).contains("address already in use");
         })?;
         Ok(is_ready(client).await.then_some(()))
     })
@@ -35,8 +35,8 @@ pub(super) async fn until_ready(plane: &mut ControlPlane, client: &Client) -> Re
         true => Ended::PortTaken,
         false => Ended::Failed(error.context(format!(
             "the control plane did not come up; kube-apiserver's last words:\n{}\netcd's:\n{}",
-            plane.apiserver.log_tail(3000),
-            plane.etcd.log_tail(1000)
+            apiserver.log_tail(3000),
+            etcd.log_tail(1000)
         ))),
     })
 }
@@ -59,8 +59,8 @@ pub(super) async fn is_ready(client: &Client) -> bool {
 }
 
 /// Waits until the controllers have done something.
-pub(super) async fn until_controllers_run(plane: &mut ControlPlane, client: &Client) -> anyhow::Result<()> {
-    let Some(manager) = &mut plane.controller_manager else {
+pub(super) async fn until_controllers_run(manager: Option<&mut Process>, client: &Client) -> anyhow::Result<()> {
+    let Some(manager) = manager else {
         return Ok(());
     };
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};
 use serde_json::json;
 
-use super::DemoStage;
+use crate::env::OwnEnv;
 use crate::{
     env::{CLUSTER_ID, add_user, issue_kubeconfig, user},
     simulator::world::CertificateState,
@@ -94,7 +94,7 @@ const AN_HOUR: Duration = Duration::from_secs(3600);
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Makes the people known, and binds them.
-pub(super) async fn seed(env: &DemoStage) -> anyhow::Result<()> {
+pub(super) async fn seed(env: &OwnEnv) -> anyhow::Result<()> {
     add_user(&env.sim, COLLEAGUE.uid, COLLEAGUE.name);
     add_user(&env.sim, STILL_ACTIVE.uid, STILL_ACTIVE.name);
     for person in [LEAVER, COLLEAGUE, STILL_ACTIVE] {
@@ -123,7 +123,7 @@ pub(super) async fn seed(env: &DemoStage) -> anyhow::Result<()> {
 
 /// Makes the leaver's requests in the audit log a month old: the demo has just used the certificate to show that it works.
 /// Returns how many there were.
-pub(super) async fn make_quiet(env: &DemoStage) -> anyhow::Result<usize> {
+pub(super) async fn make_quiet(env: &OwnEnv) -> anyhow::Result<usize> {
     let by_leaver = |record: &crate::simulator::Record| record.get("user.username") == Some(LEAVER.certificate);
     // One more request, which can be told from all others: when its record is there, so are those before it.
     let marker = format!("{}?limit=7", GRANTS[0].path);
@@ -138,7 +138,7 @@ pub(super) async fn make_quiet(env: &DemoStage) -> anyhow::Result<usize> {
 
 /// Has the one who is still active make a request, with a real certificate, and waits until it is in the audit log; there it
 /// is made an hour old. Returns the answer's status.
-pub(super) async fn be_active(env: &DemoStage) -> anyhow::Result<u16> {
+pub(super) async fn be_active(env: &OwnEnv) -> anyhow::Result<u16> {
     let status = env.probe(STILL_ACTIVE.certificate, ACTIVE_PATH).await?;
     let theirs = |record: &crate::simulator::Record| record.get("user.username") == Some(STILL_ACTIVE.certificate);
     env.sim

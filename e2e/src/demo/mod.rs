@@ -10,6 +10,7 @@
 
 mod fixtures;
 mod kubectl;
+mod operator;
 mod probes;
 mod progress;
 mod report;
@@ -27,13 +28,11 @@ use clap::Parser;
 use self::report::Report;
 use crate::{
     cluster::{self, Cluster},
-    env::{Env, OperatorOptions, operator_binary},
+    env::{Env, OwnEnv, operator_binary},
     screen::{self, Screen},
 };
 
 /// A stage with a cluster of its own.
-type DemoStage = Env<Box<Cluster>>;
-
 /// Shows on this machine what the operator does: a real API server with a simulated Alibaba Cloud, and nothing left behind.
 #[derive(Debug, Parser)]
 pub struct Options {
@@ -73,7 +72,7 @@ pub async fn play(options: &Options) -> anyhow::Result<bool> {
 }
 
 /// Starts the cluster and the cloud, and builds the operator; each says what it does.
-async fn set(screen: &Screen) -> anyhow::Result<DemoStage> {
+async fn set(screen: &Screen) -> anyhow::Result<OwnEnv> {
     screen.heading("The stage");
     let step = screen.step(
         "Building the operator",
@@ -98,20 +97,6 @@ async fn set(screen: &Screen) -> anyhow::Result<DemoStage> {
     Ok(env)
 }
 
-/// Starts the operator as Kubernetes would: with its own ServiceAccount's token. It looks again each second instead of each hour.
-async fn start_operator(env: &mut DemoStage, screen: &Screen) -> anyhow::Result<()> {
-    let step = screen.step("Starting the operator", "a second");
-    env.start_operator(&OperatorOptions::default()).await?;
-    let up = cluster::eventually("the operator's index", Duration::from_secs(60), async || {
-        let ended = env.operator()?.try_wait()?;
-        anyhow::ensure!(ended.is_none(), "the operator ended: {}", env.operator_log());
-        Ok(env.operator_log().contains("the index is complete").then_some(()))
-    });
-    up.await?;
-    step.done(screen, "its index of all bindings is complete");
-    Ok(())
-}
-
 fn summary(screen: &Screen, report: &Report, took: Duration) {
     screen.heading("Summary");
     screen.tally();
@@ -128,7 +113,7 @@ fn summary(screen: &Screen, report: &Report, took: Duration) {
 }
 
 /// Waits for Ctrl-C, after saying what can be done until then.
-async fn keep(env: &DemoStage, screen: &Screen) -> anyhow::Result<()> {
+async fn keep(env: &OwnEnv, screen: &Screen) -> anyhow::Result<()> {
     let dir = env.cluster.dir();
     let bin = dir.join("bin");
     std::fs::create_dir_all(&bin).context("a folder for kubectl")?;

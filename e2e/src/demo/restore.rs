@@ -7,20 +7,19 @@ use anyhow::Context;
 use kube::Client;
 
 use super::{
-    DemoStage,
     fixtures::{GRANTS, LEAVER},
     kubectl::kubectl,
     probes::ask_all,
     progress::Progress,
     report::{self, Report},
 };
-use crate::{follow::Updates, screen::Screen};
+use crate::{env::OwnEnv, follow::Updates, screen::Screen};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What was deleted can be had back with kubectl alone, and the operator notices.
 pub(super) async fn restore(
-    env: &DemoStage,
+    env: &OwnEnv,
     screen: &mut Screen,
     report: &mut Report,
     progress: &mut Progress,
@@ -79,7 +78,7 @@ pub(super) async fn restore(
 
 /// Under `enforcement: Continuous`, access that returns is removed again.
 pub(super) async fn remove_again(
-    env: &DemoStage,
+    env: &OwnEnv,
     screen: &mut Screen,
     progress: &mut Progress,
     updates: &mut Updates,

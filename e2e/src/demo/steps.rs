@@ -8,16 +8,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use super::{
-    DemoStage,
     fixtures::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
     kubectl::kubectl,
+    operator::start_operator,
     probes::ask_all,
     progress::{self, Progress},
     report::{self, Report},
     restore::{remove_again, restore},
-    start_operator,
 };
 use crate::{
+    env::OwnEnv,
     env::{CLUSTER_ID, kubeconfig_state, settled},
     follow::Updates,
     screen::Screen,
@@ -27,7 +27,7 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// All steps.
-pub(super) async fn play(env: &mut DemoStage, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn play(env: &mut OwnEnv, screen: &mut Screen, report: &mut Report) -> anyhow::Result<()> {
     let leaver = env.cluster.user_client(LEAVER.certificate, &[])?;
     before(env, screen, report, &leaver).await?;
     start_operator(env, screen).await?;
@@ -41,7 +41,7 @@ pub(super) async fn play(env: &mut DemoStage, screen: &mut Screen, report: &mut 
 }
 
 /// Who is there, and that their access works.
-async fn before(env: &DemoStage, screen: &mut Screen, report: &mut Report, leaver: &Client) -> anyhow::Result<()> {
+async fn before(env: &OwnEnv, screen: &mut Screen, report: &mut Report, leaver: &Client) -> anyhow::Result<()> {
     screen.heading("Before: deleting a RAM user ends nothing in the cluster");
     fixtures::seed(env).await?;
     screen.line(&format!(
@@ -76,7 +76,7 @@ async fn before(env: &DemoStage, screen: &mut Screen, report: &mut Report, leave
 
 /// The manifests are applied, and the operator does what it should.
 async fn offboarding(
-    env: &DemoStage,
+    env: &OwnEnv,
     screen: &mut Screen,
     report: &mut Report,
     progress: &mut Progress,
@@ -122,7 +122,7 @@ fn decided(state: &str) -> bool {
 }
 
 /// When the API server answered the request that created the leaver's object, as its audit log says.
-async fn created_at(env: &DemoStage) -> anyhow::Result<Timestamp> {
+async fn created_at(env: &OwnEnv) -> anyhow::Result<Timestamp> {
     let creation = |record: &crate::simulator::Record| {
         let is = |field: &str, value: &str| record.get(field) == Some(value);
         is("verb", "create") && is("objectRef.resource", "useroffboardings") && is("objectRef.name", LEAVER.name)
@@ -138,7 +138,7 @@ async fn created_at(env: &DemoStage) -> anyhow::Result<Timestamp> {
 
 /// What is left of everybody's access, and what the operator says about those whom it left alone.
 async fn after(
-    env: &DemoStage,
+    env: &OwnEnv,
     screen: &mut Screen,
     report: &mut Report,
     progress: &Progress,

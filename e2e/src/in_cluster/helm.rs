@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::Context;
 
-use super::target::Target;
 use crate::cluster::OPERATOR_NAMESPACE;
 
 /// The release's name.
@@ -54,14 +53,14 @@ pub(super) async fn package(dir: &Path, version: Option<&str>) -> anyhow::Result
 }
 
 /// Runs a command of Helm on the release, such as `install`, with `arguments` after the release's name.
-pub(super) async fn run(target: &Target, verb: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) async fn run(kubeconfig: &Path, verb: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = helm();
     command
         .arg(verb)
         .arg(RELEASE)
         .args(arguments)
         .args(["--namespace", OPERATOR_NAMESPACE])
-        .env("KUBECONFIG", target.kubeconfig());
+        .env("KUBECONFIG", kubeconfig);
     output(command).await
 }
 

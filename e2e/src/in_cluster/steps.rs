@@ -128,7 +128,7 @@ impl Play<'_> {
             .command(&format!("helm install {} {}", helm::RELEASE, arguments[1..].join(" ")));
         arguments.extend(["--wait", "--timeout", "1m"]);
         let step = self.screen.step("Installing", "15 s");
-        let said = helm::run(self.target, "install", &arguments).await?;
+        let said = helm::run(self.target.kubeconfig(), "install", &arguments).await?;
         step.done(self.screen, "installed");
         self.screen.block(&said);
         let pods = eventually("two ready pods", PATIENCE, async || {
@@ -292,7 +292,7 @@ impl Play<'_> {
         ];
         self.screen
             .command(&format!("helm upgrade {} {}", helm::RELEASE, arguments[1..4].join(" ")));
-        let upgrade = helm::run(self.target, "upgrade", &arguments);
+        let upgrade = helm::run(self.target.kubeconfig(), "upgrade", &arguments);
         // Somebody leaves every half a second until the upgrade is over, and at least one does after it.
         let work = async {
             let mut left = prepared.into_iter();
@@ -348,7 +348,7 @@ impl Play<'_> {
             &before.len().to_string(),
         );
         self.screen.command(&format!("helm test {}", helm::RELEASE));
-        let said = helm::run(self.target, "test", &["--logs"]).await?;
+        let said = helm::run(self.target.kubeconfig(), "test", &["--logs"]).await?;
         self.screen
             .check("it succeeded", &said.contains("Succeeded").to_string(), "true");
         self.doctor(&said)
@@ -381,7 +381,12 @@ impl Play<'_> {
         let role = format!("credentials.rrsa.roleArn={}-of-nobody", cloud::role_arn());
         self.screen
             .command(&format!("helm upgrade {} --reuse-values --set {role}", helm::RELEASE));
-        helm::run(self.target, "upgrade", &[&package, "--reuse-values", "--set", &role]).await?;
+        helm::run(
+            self.target.kubeconfig(),
+            "upgrade",
+            &[&package, "--reuse-values", "--set", &role],
+        )
+        .await?;
         let pods: Api<Pod> = Api::namespaced(self.admin.clone(), OPERATOR_NAMESPACE);
         let said = eventually("the new pod to say what is wrong", PATIENCE, async || {
             let all = self.installation.pods().await?;
@@ -411,7 +416,7 @@ impl Play<'_> {
         self.screen
             .check("exactly the pods from before are ready", &still.to_string(), "true");
         self.screen.command(&format!("helm rollback {}", helm::RELEASE));
-        helm::run(self.target, "rollback", &["--wait", "--timeout", "3m"]).await?;
+        helm::run(self.target.kubeconfig(), "rollback", &["--wait", "--timeout", "3m"]).await?;
         let still = self.ready_uids().await? == before;
         self.screen
             .check("they are those that go on", &still.to_string(), "true");
@@ -428,7 +433,7 @@ impl Play<'_> {
     async fn uninstall(&mut self) -> anyhow::Result<()> {
         self.screen.heading("helm uninstall");
         let (objects, backups) = (self.object_uids().await?.len(), self.backups().await?.len());
-        helm::run(self.target, "uninstall", &["--wait", "--timeout", "3m"]).await?;
+        helm::run(self.target.kubeconfig(), "uninstall", &["--wait", "--timeout", "3m"]).await?;
         eventually("no pod", PATIENCE, async || {
             Ok(self.installation.pods().await?.is_empty().then_some(()))
         })

@@ -1,6 +1,6 @@
 //! What the audit log tells of bindings, backups and offboardings: each state that they were in, and who brought it about.
 
-use super::{Watched, event::Event};
+use super::{event::Event, invariant::Invariant, watched::Watched};
 use base64::Engine;
 use flate2::read::GzDecoder;
 use k8s_openapi::jiff::Timestamp;
@@ -109,7 +109,7 @@ pub(super) struct History {
     /// Deletions of bindings by the operator that were refused: namespace and name.
     pub refused: Vec<(String, String)>,
     /// Anything of the operator that is neither a change of a binding nor a new object: what, in words.
-    pub strange: Vec<(super::Invariant, String)>,
+    pub strange: Vec<(Invariant, String)>,
     /// What the collector removed, with the uids of its owners.
     pub collected: Vec<(String, Vec<String>)>,
     /// ConfigMaps that the operator made: when, how many bytes, the uid label.
@@ -182,7 +182,7 @@ impl History {
     }
 
     fn note_strange(&mut self, event: &Event, watched: &Watched) {
-        use super::Invariant::{I7, I8};
+        use super::invariant::Invariant::{I7, I8};
         let deletes = event.verb.starts_with("delete");
         if event.resource == "configmaps" && event.verb != "create" {
             self.strange

@@ -1,8 +1,9 @@
 //! The invariants, as they can be read from outside.
 
 use super::{
-    Asked, Breach, Invariant, Question, Watched,
     history::{Act, Binding, BindingState, Doing, History, Offboarding, OffboardingState, text},
+    invariant::{Breach, Invariant},
+    watched::{Asked, Question, Watched},
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::Value;

@@ -8,7 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::{ScaleEnv, seed};
+use super::seed;
+use crate::env::OwnEnv;
 use crate::{
     env::{condition, issue_kubeconfig, kubeconfig_state},
     follow::Updates,
@@ -21,12 +22,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const BINDINGS: u32 = 3;
 
 /// Gives each leaver a kubeconfig, so that the purge is part of what is measured.
-pub(super) fn issue_kubeconfigs(env: &ScaleEnv, count: u32) {
+pub(super) fn issue_kubeconfigs(env: &OwnEnv, count: u32) {
     (0..count).for_each(|n| issue_kubeconfig(&env.sim, &seed::leaver(n), CertificateState::Unexpired));
 }
 
 /// Offboards so many leavers. Returns the times from the API server's answer to the watch event with `Offboarded=True`.
-pub(super) async fn offboard(env: &ScaleEnv, count: u32) -> anyhow::Result<Vec<Duration>> {
+pub(super) async fn offboard(env: &OwnEnv, count: u32) -> anyhow::Result<Vec<Duration>> {
     let mut updates = Updates::begin(env.offboardings()).await?;
     let mut times = Vec::new();
     for n in 0..count {

@@ -13,7 +13,8 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{ScaleEnv, leavers, seed};
+use super::{leavers, seed};
+use crate::env::OwnEnv;
 use crate::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT},
     follow::Updates,
@@ -58,7 +59,7 @@ impl Many {
 }
 
 /// Offboards the one who holds many, then lets a bare client do the same to another one's.
-pub(super) async fn measure(env: &ScaleEnv, count: u32) -> anyhow::Result<Many> {
+pub(super) async fn measure(env: &OwnEnv, count: u32) -> anyhow::Result<Many> {
     let before = requests(env)?;
     let mut updates = Updates::begin(env.offboardings()).await?;
     env.apply(NAME, json!({"uid": seed::holds_many(0), "kubeconfig": "Keep"}))
@@ -123,7 +124,7 @@ async fn still_there(client: &Client) -> anyhow::Result<(usize, usize)> {
 }
 
 /// What the operator has asked for until now, by the API server's audit log.
-fn requests(env: &ScaleEnv) -> anyhow::Result<Requests> {
+fn requests(env: &OwnEnv) -> anyhow::Result<Requests> {
     let log = std::fs::read_to_string(env.cluster.audit_log())?;
     let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
     let mut kinds: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -147,7 +148,7 @@ fn requests(env: &ScaleEnv) -> anyhow::Result<Requests> {
 }
 
 /// The same reads, creates, PATCHes and DELETEs, as many at a time, with nothing computed in between.
-async fn bare(env: &ScaleEnv, count: u32, asked: Requests) -> anyhow::Result<Duration> {
+async fn bare(env: &OwnEnv, count: u32, asked: Requests) -> anyhow::Result<Duration> {
     let client = env.admin();
     let backups = Api::<ConfigMap>::namespaced(client.clone(), OPERATOR_NAMESPACE);
     let mut maps: Vec<ConfigMap> = backups.list(&ListParams::default()).await?.items;

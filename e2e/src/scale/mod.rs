@@ -28,8 +28,6 @@ use crate::{
 };
 
 /// A stage with a cluster of its own.
-type ScaleEnv = Env<Box<Cluster>>;
-
 /// Measures the operator at scale: a real API server, a simulated Alibaba Cloud, the release build with its default settings.
 #[derive(Debug, Parser)]
 pub struct Options {

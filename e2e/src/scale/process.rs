@@ -6,8 +6,8 @@ use anyhow::Context;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::ScaleEnv;
 use crate::cluster::eventually;
+use crate::env::OwnEnv;
 
 const SYNC_DEADLINE: Duration = Duration::from_secs(300);
 /// Memory counts as settled once it has stayed within a quarter of a MiB for so long.
@@ -35,7 +35,7 @@ pub struct Memory {
 }
 
 /// From the start of the operator's process to its log line that the index is complete.
-pub(super) async fn until_synced(env: &mut ScaleEnv) -> anyhow::Result<Duration> {
+pub(super) async fn until_synced(env: &mut OwnEnv) -> anyhow::Result<Duration> {
     let started = env.operator_started().context("the operator was not started")?;
     let ready = eventually("the operator's index", SYNC_DEADLINE, async || {
         let ended = env.operator()?.try_wait()?;
@@ -50,7 +50,7 @@ pub(super) async fn until_synced(env: &mut ScaleEnv) -> anyhow::Result<Duration>
 }
 
 /// The operator's memory now.
-pub(super) fn memory(env: &mut ScaleEnv) -> anyhow::Result<Memory> {
+pub(super) fn memory(env: &mut OwnEnv) -> anyhow::Result<Memory> {
     of(env.operator()?.pid())
 }
 
@@ -65,7 +65,7 @@ pub fn of(pid: u32) -> anyhow::Result<Memory> {
 }
 
 /// The operator's memory once it does not change any more.
-pub(super) async fn settled_rss(env: &mut ScaleEnv) -> anyhow::Result<Kib> {
+pub(super) async fn settled_rss(env: &mut OwnEnv) -> anyhow::Result<Kib> {
     let end = Instant::now() + SETTLE_DEADLINE;
     let (mut reference, mut since) = (memory(env)?.rss, Instant::now());
     while since.elapsed() < SETTLED_FOR {

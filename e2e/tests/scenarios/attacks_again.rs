@@ -30,7 +30,7 @@ use std::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_binding_that_changes_under_the_operators_hands_is_removed() -> anyhow::Result<()> {
     let mut env = env().await;
-    let people = (0..13_000).map(|n| user(&format!("person-{n:06}")));
+    let people = (0..15_000).map(|n| user(&format!("person-{n:06}")));
     let subjects: Vec<Value> = std::iter::once(user(UID)).chain(people).collect();
     env.role_binding("team-a", "large", "view", &subjects).await?;
     let (edits, admin) = (Arc::new(AtomicUsize::new(0)), env.admin());

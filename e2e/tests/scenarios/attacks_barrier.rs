@@ -39,5 +39,11 @@ async fn the_barrier_is_never_deleted_and_no_other_binding_is_one() -> anyhow::R
         elsewhere.get_opt(BARRIER).await?.is_none(),
         "the one elsewhere is the leaver's"
     );
+    let removed = status.removed.unwrap_or_default();
+    assert_eq!(
+        (removed.deleted, removed.subjects_removed, removed.disarmed),
+        (3, 2, 0),
+        "the barrier loses a subject, and nobody tried to delete it: {removed:?}"
+    );
     assert_gone(&env, &status).await
 }

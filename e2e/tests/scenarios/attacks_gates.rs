@@ -44,3 +44,40 @@ async fn a_binding_granted_during_a_refused_purge_passes_the_checks_itself() -> 
     assert!(env.backups().await?.is_empty(), "nothing was begun");
     Ok(())
 }
+
+/// A kubeconfig that ACK issues while the bindings are removed was in no look of the run: it passes the checks itself, or is not purged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kubeconfig_issued_during_the_removal_passes_the_checks_itself() -> anyhow::Result<()> {
+    use crate::attacks_between::{Between, Once};
+    use futures::FutureExt;
+    let mut env = env().await;
+    env.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
+    let (once, reached, goes_on) = (
+        Once::default(),
+        <std::sync::Arc<tokio::sync::Notify>>::default(),
+        <std::sync::Arc<tokio::sync::Notify>>::default(),
+    );
+    let (at_it, waits) = (reached.clone(), goes_on.clone());
+    let between = Between::start(&env, move |request| {
+        let (at_it, waits) = (at_it.clone(), waits.clone());
+        (request.deletes() && once.first()).then(|| {
+            async move {
+                at_it.notify_one();
+                waits.notified().await;
+                Ok(())
+            }
+            .boxed()
+        })
+    })
+    .await?;
+    between.start_operator(&mut env).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    reached.notified().await;
+    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
+    env.sim
+        .add_record(CLUSTER_ID, Record::by(LEAVER).ago(Duration::from_secs(60)));
+    goes_on.notify_one();
+    env.wait_for_state("left", "WaitingForInactivity").await?;
+    assert!(purges(&env).is_empty(), "nobody has checked the kubeconfig");
+    Ok(())
+}

@@ -1,17 +1,26 @@
 //! S5: ACK's purge removes whatever it finds, so what appears right before it must not be lost.
 
-use crate::support::{LEAVER, UID, assert_gone, env, give_access, purges, read_backup};
+use crate::support::{LEAVER, UID, assert_gone, env, give_access, message, purges, read_backup};
 use ack_offboarding_e2e::{
-    cluster::eventually,
+    cluster::{BARRIER, eventually},
     env::{OperatorOptions, PATIENCE, user},
     proxy::{Proxy, Upstream},
     simulator::{Fault, FaultKind, Operation},
 };
 use http::{Method, Uri};
-use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::{Api, api::PostParams};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use serde_json::json;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// ACK takes its time over each question: a binding that is made after the others are gone, while ACK is still thinking, is backed up
 /// and removed by the operator. ACK finds nothing to take.
@@ -90,4 +99,41 @@ async fn what_ack_took_without_a_backup_is_named() -> anyhow::Result<()> {
     );
     assert!(told.contains("team-b/too-late"), "{told}");
     Ok(())
+}
+
+/// The API server takes its time: a proof that took longer than two seconds is none, and ACK is not asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_that_took_too_long_is_none() -> anyhow::Result<()> {
+    let mut env = env().await;
+    give_access(&env).await?;
+    // Lists stand in for the barrier, and are slow.
+    Api::<ClusterRoleBinding>::all(env.admin())
+        .delete(BARRIER, &DeleteParams::default())
+        .await?;
+    let slow = Arc::new(AtomicBool::new(true));
+    let is_slow = slow.clone();
+    let before = move |method: &Method, uri: &Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
+        let goes_on = |query: &str| query.contains("watch=true") || query.contains("continue=");
+        let begins = *method == Method::GET && !uri.query().is_some_and(goes_on);
+        let lists = begins && uri.path().ends_with("/clusterrolebindings");
+        let waits = lists && is_slow.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if waits {
+                tokio::time::sleep(Duration::from_millis(2_500)).await;
+            }
+        })
+    };
+    let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
+    let options = OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    };
+    env.start_operator(&options).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    let too_long = |status: &_| message(status, "Ready").contains("longer than two seconds");
+    env.wait_for("left", "the proof that took too long", too_long).await?;
+    assert!(purges(&env).is_empty());
+    slow.store(false, Ordering::SeqCst);
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
 }

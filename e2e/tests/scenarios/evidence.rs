@@ -499,3 +499,32 @@ async fn the_limit_of_calls_is_reached_in_the_midst_of_a_look() -> anyhow::Resul
     );
     Ok(())
 }
+
+/// Waits: the operator was installed three days ago, and of two whole days since the log has none of its requests, which are exact names
+/// like the identity's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_without_the_operators_own_requests_proves_nothing() -> anyhow::Result<()> {
+    use ack_offboarding_e2e::{cluster::BARRIER, env::OperatorOptions};
+    let mut env = env().await;
+    add_user(&env.sim, UID, "leaver");
+    give_access(&env).await?;
+    let api = kube::Api::<k8s_openapi::api::rbac::v1::ClusterRoleBinding>::all(env.admin());
+    let mut barrier = serde_json::to_value(api.get(BARRIER).await?)?;
+    let installed = Timestamp::from_second(now() - 3 * DAY)?;
+    barrier["metadata"]["creationTimestamp"] = json!(installed.to_string());
+    barrier["metadata"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("resourceVersion");
+    env.cluster.put_cluster_role_binding(BARRIER, &barrier).await?;
+    env.start_operator(&OperatorOptions::default()).await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    unknown(&env, "NotSearchable", "the operator's own ServiceAccount").await?;
+
+    for days in 0..4 {
+        let own = "system:serviceaccount:ack-offboarding-system:ack-offboarding-operator";
+        let ago = Duration::from_secs(days * DAY as u64);
+        env.sim.add_record(CLUSTER_ID, Record::by(own).ago(ago));
+    }
+    goes_on(&env).await
+}

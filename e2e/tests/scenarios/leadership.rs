@@ -112,11 +112,12 @@ struct Requests(Arc<Mutex<Vec<(Method, String)>>>);
 
 impl Requests {
     /// What changes something, the Lease and events aside.
-    fn changes(&self) -> usize {
+    fn changes(&self) -> Vec<(Method, String)> {
         let all = self.0.lock().expect("the lock");
         all.iter()
             .filter(|(method, path)| *method != Method::GET && !path.contains("/leases") && !path.contains("/events"))
-            .count()
+            .cloned()
+            .collect()
     }
 
     fn leases(&self) -> usize {

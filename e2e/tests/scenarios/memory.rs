@@ -7,9 +7,10 @@ use crate::support::{TestEnv, UID, env};
 use ack_offboarding_e2e::{
     cluster::{BARRIER, eventually},
     env::{OperatorOptions, condition, user},
-    proxy::{Judge, Proxy, Upstream, Verdict},
+    proxy::{Before, Judge, Proxy, Upstream, Verdict},
     scale::process,
 };
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use http::{Method, Uri};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
@@ -57,14 +58,19 @@ async fn crowd(env: &TestEnv, count: usize, each: usize) -> anyhow::Result<()> {
 
 /// So many RoleBindings of 0.6 MB, half of it subjects, with `first` among them.
 async fn fill(env: &TestEnv, count: usize, first: &Value) -> anyhow::Result<()> {
+    fill_with(env, count, first, BODY).await
+}
+
+/// The same, each of `body` bytes.
+async fn fill_with(env: &TestEnv, count: usize, first: &Value, body: usize) -> anyhow::Result<()> {
     let api: Api<RoleBinding> = Api::namespaced(env.admin(), "default");
-    let people = (0..BODY / 2 / 80).map(|n| user(&format!("person-{n:012}")));
+    let people = (0..body / 2 / 80).map(|n| user(&format!("person-{n:012}")));
     let subjects: Vec<_> = std::iter::once(first.clone()).chain(people).collect();
     let create = |n: usize| {
         let (api, subjects) = (api.clone(), &subjects);
         async move {
             let binding: RoleBinding = serde_json::from_value(json!({
-                "metadata": {"name": format!("large-{n:03}"), "annotations": {"note": "x".repeat(BODY / 2 - 40_000)}},
+                "metadata": {"name": format!("large-{n:03}"), "annotations": {"note": "x".repeat((body / 2).saturating_sub(40_000).min(200_000))}},
                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
                 "subjects": subjects,
             }))?;
@@ -146,6 +152,44 @@ async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Res
     let peak = peak(&mut env)?;
     eprintln!("the peak after the removal: {peak} MiB");
     assert!(peak < 64, "{peak} MiB to remove them");
+    Ok(())
+}
+
+/// Of bindings that take more than half of the room each, one is in memory at a time: one backup is stored, and then the next is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn bindings_of_more_than_a_megabyte_are_stored_one_after_the_other() -> anyhow::Result<()> {
+    let mut env = env().await;
+    fill_with(&env, 10, &user(UID), 1_600_000).await?;
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let before: Before = {
+        let (open, most) = (open.clone(), most.clone());
+        Arc::new(move |method: &Method, uri: &Uri, body: &Bytes| {
+            // The list of what passed the checks is small.
+            let stores = *method == Method::POST && uri.path().ends_with("/configmaps") && body.len() > 10_000;
+            let (open, most) = (open.clone(), most.clone());
+            Box::pin(async move {
+                if stores {
+                    most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    // Whoever else wants to store one comes meanwhile.
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    open.fetch_sub(1, Ordering::SeqCst);
+                }
+            })
+        })
+    };
+    let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, before).await?;
+    env.start_operator(&OperatorOptions {
+        api_server: Some(proxy.url()),
+        ..OperatorOptions::default()
+    })
+    .await?;
+    env.apply("left", json!({"uid": UID})).await?;
+    until_offboarded(&env).await?;
+    assert_eq!(
+        most.load(Ordering::SeqCst),
+        1,
+        "so many backups were on their way at once"
+    );
     Ok(())
 }
 

@@ -208,6 +208,7 @@ async fn an_operator_that_starts_before_its_policies_waits_for_them() -> anyhow:
     })
     .await?;
     env.apply("left", json!({"uid": UID})).await?;
+    env.wait_for_state("left", "PoliciesNotInForce").await?;
     assert_untouched(&env).await?;
     put_back(&env, POLICIES[1]).await?;
     let status = env.wait_for_state("left", "Offboarded").await?;

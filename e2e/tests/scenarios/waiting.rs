@@ -466,3 +466,21 @@ async fn a_look_that_finds_nothing_new_writes_nothing() -> anyhow::Result<()> {
         .await?;
     Ok(())
 }
+
+/// Who approved a plan that keeps the kubeconfig has not approved its purge.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_keeps_the_kubeconfig_approves_no_purge() -> anyhow::Result<()> {
+    let env = running().await;
+    give_access(&env).await?;
+    let spec = |kubeconfig: &str, digests: &[&String]| json!({"uid": UID, "approval": "Manual", "kubeconfig": kubeconfig, "approvals": approvals(digests)});
+    env.apply("left", spec("Keep", &[])).await?;
+    let kept = digest(&env.wait_for_state("left", "AwaitingApproval").await?);
+    env.apply("left", spec("Purge", &[&kept])).await?;
+    let other = |s: &UserOffboardingStatus| s.plan.as_ref().is_some_and(|plan| plan.digest != kept);
+    let status = env.wait_for("left", "a plan of its own", other).await?;
+    assert_waiting(&status, "AwaitingApproval");
+    assert_untouched(&env).await?;
+    env.apply("left", spec("Purge", &[&digest(&status)])).await?;
+    let status = env.wait_for_state("left", "Offboarded").await?;
+    assert_gone(&env, &status).await
+}

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::query::{Pattern, Query};
 use super::words::{Entry, Words, cut};
-use super::{Pattern, Query};
 use crate::simulator::world::{Index, Record};
 
 /// A wildcard is tried on so many words. [source: SLS, "fuzzy search"]

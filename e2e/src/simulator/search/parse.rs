@@ -1,7 +1,7 @@
 //! From text to a query. Precedence: `not` before `and` (also implied between terms) before `or`.
 
+use super::query::{Pattern, Query, QueryError};
 use super::words::cut;
-use super::{Pattern, Query, QueryError};
 
 /// A query may have so many conditions. [source: SLS, "search syntax"]
 const MAX_CONDITIONS: usize = 30;

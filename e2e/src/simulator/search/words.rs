@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::simulator::world::Record;
+use crate::simulator::world::record::Record;
 
 /// The delimiters that an index has unless it is told otherwise, as GetIndex shows them.
 pub(crate) const DELIMITERS: [char; 22] = [

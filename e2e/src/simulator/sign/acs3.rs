@@ -1,6 +1,7 @@
 //! ACS3-HMAC-SHA256. [source: "V3 request structure and signature"]
 
-use super::{Incoming, Refusal, canonical_query, hmac, sha256_hex};
+use super::canonical::{canonical_query, hmac, sha256_hex};
+use crate::simulator::message::{Incoming, Refusal};
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 

@@ -2,7 +2,8 @@
 
 use k8s_openapi::jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use super::{Incoming, Refusal, canonical_query, hmac, sha256_hex};
+use super::canonical::{canonical_query, hmac, sha256_hex};
+use crate::simulator::message::{Incoming, Refusal};
 
 const ALGORITHM: &str = "SLS4-HMAC-SHA256";
 

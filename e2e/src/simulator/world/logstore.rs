@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Records};
+use super::{record::Record, records::Records};
 use crate::simulator::now;
 
 /// An SLS logstore that holds a cluster's audit log.

@@ -6,7 +6,7 @@ mod identity;
 mod logstore;
 mod policy;
 mod purge;
-mod record;
+pub(crate) mod record;
 mod records;
 
 pub use cluster::{Certificate, CertificateState, Cluster, RecycledKubeconfig};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Record;
-use crate::simulator::search::{Entry, Words};
+use super::record::Record;
+use crate::simulator::search::words::{Entry, Words};
 
 /// The records of a logstore. They are tokenised as they come, so that a search over ten thousand takes milliseconds.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! From text to tokens.
 
-use super::SqlError;
+use super::answer::SqlError;
 
 /// A token, and where it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]

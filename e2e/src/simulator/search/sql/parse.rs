@@ -1,7 +1,7 @@
 //! From tokens to a statement. Precedence: `NOT` before `AND` before `OR`.
 
+use super::answer::{DEFAULT_ROWS, MAX_ROWS, SqlError};
 use super::lex::{Kind, Token, tokens};
-use super::{DEFAULT_ROWS, MAX_ROWS, SqlError};
 
 /// A statement as it was written.
 #[derive(Debug)]

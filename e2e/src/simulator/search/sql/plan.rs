@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::SqlError;
+use super::answer::SqlError;
 use super::parse::{Column, Condition, Function, Item, Operand, Selected, Statement};
 use crate::simulator::world::Index;
 

@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::answer::{Analysis, Datum, Row};
 use super::parse::{Column, Condition, Function, Item, Operand};
 use super::plan::{Plan, Type};
-use super::{Analysis, Datum, Row};
 
 pub(super) fn run(plan: &Plan, rows: &[Row<'_>]) -> Analysis {
     let holds = |row: &&Row<'_>| {

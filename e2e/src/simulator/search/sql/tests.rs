@@ -1,6 +1,7 @@
 //! Statements over a handful of records, as tables.
 
 use super::*;
+use crate::simulator::world::Record;
 
 const UID: &str = "259083957089437690";
 
