@@ -159,7 +159,7 @@ async fn large_bindings_of_the_leaver_are_removed_one_at_a_time() -> anyhow::Res
 #[tokio::test(flavor = "multi_thread")]
 async fn bindings_of_more_than_a_megabyte_are_stored_one_after_the_other() -> anyhow::Result<()> {
     let mut env = env().await;
-    fill_with(&env, 10, &user(UID), 1_600_000).await?;
+    fill_with(&env, 10, &user(UID), 2_000_000).await?;
     let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let before: Before = {
         let (open, most) = (open.clone(), most.clone());
