@@ -1,4 +1,6 @@
-//! Thin clients of the Alibaba Cloud APIs that the operator calls: STS, IMS, RAM, CS and SLS. Knows no Kubernetes.
+#![doc = include_str!("../README.md")]
+//!
+//! # How it is built
 //!
 //! ```text
 //! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
