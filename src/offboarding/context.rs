@@ -4,7 +4,7 @@
 
 use super::{
     activity::{day::Own, recent::RecentAnswers},
-    memory::{Creators, Runs, SettledDays, lock},
+    memory::{Creators, Runs, Seen, SettledDays, lock},
     outcome::{self, Blocked, Interrupted, QueryError, Requeue},
     peers::Asked,
     policies::Prover,
@@ -25,6 +25,7 @@ use crate::{
 };
 use alibaba_cloud::{Cloud, Uid, ram::Role, sts::CallerIdentity};
 use futures::Stream;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -76,9 +77,11 @@ pub struct Context {
     reads: tokio::sync::Semaphore,
     /// When runs began lately; `None` until the first is about to begin.
     pub runs: tokio::sync::Mutex<Option<Runs>>,
-    gone: Mutex<HashMap<String, HashSet<String>>>,
+    gone: Mutex<HashMap<String, Seen>>,
     /// By object, the hashes of the stored states that this process removed.
-    carried_out: Mutex<HashMap<String, HashSet<u64>>>,
+    carried_out: Mutex<HashMap<String, Seen>>,
+    /// By object, when this process removed something last.
+    removed_at: Mutex<HashMap<String, Timestamp>>,
     paces: Mutex<HashMap<String, Pace>>,
 }
 
@@ -166,6 +169,7 @@ impl Context {
             runs: tokio::sync::Mutex::default(),
             gone: Mutex::default(),
             carried_out: Mutex::default(),
+            removed_at: Mutex::default(),
             paces: Mutex::default(),
         }
     }
@@ -182,14 +186,14 @@ impl Context {
         lock(&self.gone)
             .entry(object_uid.to_owned())
             .or_default()
-            .insert(binding_uid.to_owned());
+            .note(state_hash(binding_uid, ""));
     }
 
     /// Whether a binding of the object's record is known to be gone.
     pub fn is_gone(&self, object_uid: &str, binding_uid: &str) -> bool {
         lock(&self.gone)
             .get(object_uid)
-            .is_some_and(|gone| gone.contains(binding_uid))
+            .is_some_and(|gone| gone.has(state_hash(binding_uid, "")))
     }
 
     /// Notes that exactly this state of a binding was removed for the object.
@@ -197,14 +201,15 @@ impl Context {
         lock(&self.carried_out)
             .entry(object_uid.to_owned())
             .or_default()
-            .insert(state_hash(binding_uid, resource_version));
+            .note(state_hash(binding_uid, resource_version));
+        lock(&self.removed_at).insert(object_uid.to_owned(), Timestamp::now());
     }
 
     /// Whether this process is known to have removed exactly this state of a binding for the object.
     pub fn was_carried_out(&self, object_uid: &str, binding_uid: &str, resource_version: &str) -> bool {
         lock(&self.carried_out)
             .get(object_uid)
-            .is_some_and(|known| known.contains(&state_hash(binding_uid, resource_version)))
+            .is_some_and(|known| known.has(state_hash(binding_uid, resource_version)))
     }
 
     /// How long to wait before the object may be looked at again; `None` if it may be now. Whoever edits a binding of it
@@ -309,6 +314,8 @@ impl Context {
         let api: Api<UserOffboarding> = Api::all(self.client.clone());
         self.has_no_other(&api, asked).await?;
         let own = api.get_metadata_opt(&asked.name).await?;
+        // That may have taken a while.
+        self.has_no_other(&api, asked).await?;
         // Last, when the answer is in: this is what must be true at the moment of the effect.
         match own.is_some_and(|own| asked.has(&own.metadata)) {
             true => self.permit(),
@@ -423,12 +430,31 @@ impl Context {
         lock(&self.next_polls).insert(object_uid.to_owned(), Instant::now() + self.settings.poll_interval);
     }
 
+    /// Forgets all objects but these, by `metadata.uid`: the deletion of one need not be seen.
+    pub fn forget_all_but(&self, alive: &HashSet<String>) {
+        fn keep<T>(map: &Mutex<HashMap<String, T>>, alive: &HashSet<String>) {
+            lock(map).retain(|uid, _| alive.contains(uid));
+        }
+        keep(&self.failures, alive);
+        keep(&self.next_polls, alive);
+        keep(&self.gone, alive);
+        keep(&self.carried_out, alive);
+        keep(&self.removed_at, alive);
+        keep(&self.paces, alive);
+    }
+
+    /// When this process removed something for the object last.
+    pub fn removed_at(&self, object_uid: &str) -> Option<Timestamp> {
+        lock(&self.removed_at).get(object_uid).copied()
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, object_uid: &str) {
         lock(&self.failures).remove(object_uid);
         lock(&self.next_polls).remove(object_uid);
         lock(&self.gone).remove(object_uid);
         lock(&self.carried_out).remove(object_uid);
+        lock(&self.removed_at).remove(object_uid);
         lock(&self.paces).remove(object_uid);
     }
 }

@@ -188,7 +188,7 @@ fn access_returned(facts: &Facts) -> Option<Blocked> {
         Some((binding, manager)) if manager.owns => {
             let how = match binding.is_only_leavers() {
                 true => format!("{}, then delete it if it is still there", manager.advice.binding),
-                false => manager.advice.subject.to_owned(),
+                false => format!("{}, or, if it is not there, by hand", manager.advice.subject),
             };
             (format!(" {}", manager.relation()), how)
         }

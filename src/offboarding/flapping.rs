@@ -145,8 +145,13 @@ fn removals<'a>(
 }
 
 /// The hold before the end where a removal was undone lately: whatever undid it may do so again within seconds, and the end is called
-/// only when it has had the time. `removed_now` says whether this look removed anything.
-pub fn settling(record: &Journal, carried_out: CarriedOut<'_>, removed_now: bool, now: Timestamp) -> Option<Blocked> {
+/// only when it has had the time. `removed_at` is when this process removed something last.
+pub fn settling(
+    record: &Journal,
+    carried_out: CarriedOut<'_>,
+    removed_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Blocked> {
     let mut by_key: BTreeMap<&BindingKey, Vec<(Timestamp, &StoredEntry)>> = BTreeMap::new();
     for (time, entry) in lately(record, now) {
         by_key.entry(&entry.key).or_default().push((time, entry));
@@ -158,10 +163,9 @@ pub fn settling(record: &Journal, carried_out: CarriedOut<'_>, removed_now: bool
         undone.extend(last.filter(|_| removals > 1).map(|last| (key, removals, last)));
     }
     let (key, times, _) = *undone.first()?;
-    let last = match removed_now {
-        true => now,
-        false => undone.iter().map(|(_, _, last)| *last).max()?,
-    };
+    // What was stored was removed later: how much, this process knows unless it has been restarted. A clock may have been ahead.
+    let stored = undone.iter().map(|(_, _, last)| *last).max()?;
+    let last = removed_at.map_or(stored, |at| at.max(stored)).min(now);
     let next = last.checked_add(PAUSE).ok().filter(|next| *next > now)?;
     let others = match undone.len() - 1 {
         0 => String::new(),
@@ -211,14 +215,26 @@ fn blocked(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usiz
                 ),
             };
             let manager = item.binding.managed_by.as_ref();
-            let by = manager.map_or("something that leaves no mark on it", |m| m.name.as_str());
+            let by = match manager {
+                Some(m) if m.owns => format!(
+                    "it is marked as belonging to {}{}, which most likely {restores}",
+                    m.name,
+                    m.written_by()
+                ),
+                Some(m) => format!("{} {restores}", m.name),
+                None => format!("something that leaves no mark on it {restores}"),
+            };
             let how = match manager {
+                Some(m) if m.owns => format!(
+                    "{}. If it is not there, find out in the audit log {who}",
+                    if deletes { m.advice.binding } else { m.advice.subject }
+                ),
                 Some(manager) if deletes => manager.advice.binding.to_owned(),
                 Some(manager) => manager.advice.subject.to_owned(),
                 None => format!("Find out what (the audit log says {who}), and remove it there"),
             };
             let message = format!(
-                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by} {restores}. {how}. The operator \
+                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by}. {how}. The operator \
                  continues when that is done, and tries once more at {next}.{others}"
             );
             Blocked::recheck(Reason::RestoredByManager, message)

@@ -42,6 +42,32 @@ impl Runs {
     }
 }
 
+/// What was seen in the last day, eight bytes each: there may be thousands, and whoever makes them does not decide how many are kept for ever.
+#[derive(Debug, Default)]
+pub struct Seen {
+    at: HashMap<u64, Instant>,
+    look_through_at: usize,
+}
+
+/// How long something that was seen is remembered.
+const SEEN_FOR: Duration = Duration::from_secs(86_400);
+
+impl Seen {
+    /// Notes it.
+    pub(super) fn note(&mut self, what: u64) {
+        if self.at.len() >= self.look_through_at.max(1024) {
+            self.at.retain(|_, at| at.elapsed() < SEEN_FOR);
+            self.look_through_at = 2 * self.at.len();
+        }
+        self.at.insert(what, Instant::now());
+    }
+
+    /// Whether it was seen in the last day.
+    pub(super) fn has(&self, what: u64) -> bool {
+        self.at.get(&what).is_some_and(|at| at.elapsed() < SEEN_FOR)
+    }
+}
+
 /// What is known of closed days, by logstore and day.
 #[derive(Debug, Default)]
 pub struct SettledDays(Mutex<HashMap<(LogstoreRef, i64), Day>>);

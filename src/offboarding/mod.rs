@@ -178,8 +178,8 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
     confirm::confirm(ctx, report, facts, purge).await?;
     report.check_backups(ctx, &facts.record, &facts.object_uid).await?;
     let carried_out = |entry: &StoredEntry| ctx.was_carried_out(&facts.object_uid, &entry.uid, &entry.resource_version);
-    let removed_now = !plan.items.is_empty();
-    if let Some(blocked) = flapping::settling(&facts.record, &carried_out, removed_now, Timestamp::now()) {
+    let removed_at = ctx.removed_at(&facts.object_uid);
+    if let Some(blocked) = flapping::settling(&facts.record, &carried_out, removed_at, Timestamp::now()) {
         return Err(blocked.into());
     }
     let elsewhere = elsewhere::find(ctx, facts).await;

@@ -428,7 +428,10 @@ impl Unremoved {
             };
             let or = match owner(key) {
                 None => "remove the binding by hand".to_owned(),
-                Some(owner) => format!("remove the binding where it comes from ({})", owner.name),
+                Some(owner) => format!(
+                    "remove the binding: where it comes from, if that is {} as it is marked, else by hand",
+                    owner.name
+                ),
             };
             let message = format!(
                 "The API server refused to let the operator remove {key}{more}: {}. The bindings that it may remove are removed. \
@@ -457,7 +460,7 @@ impl Unremoved {
             let how = match owner(key) {
                 None => "To remove the leaver by hand, run this command".to_owned(),
                 Some(owner) => format!(
-                    "It belongs to {}. {}. If the leaver is still in it afterwards, run this command",
+                    "It is marked as belonging to {}. {}. If the leaver is still in it afterwards, run this command",
                     owner.name, owner.advice.subject
                 ),
             };
@@ -500,7 +503,10 @@ impl Unremoved {
         let [key, ..] = self.shared.as_slice() else { return None };
         let how = match owner(key) {
             None => "Take the UID out of the subjects by hand".to_owned(),
-            Some(owner) => format!("{}, which belongs to {}", owner.advice.subject, owner.name),
+            Some(owner) => format!(
+                "The first is marked as belonging to {}. {}, or, if it is not there, by hand",
+                owner.name, owner.advice.subject
+            ),
         };
         let which = match self.shared.len() {
             1 => format!("{key} is a shared binding and still names the UID"),

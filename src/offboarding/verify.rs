@@ -12,7 +12,10 @@ use crate::{
 };
 use alibaba_cloud::Uid;
 use futures::StreamExt;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 /// How long the proof is good for: ACK's purge must follow it at once.
 const GOOD_FOR: Duration = Duration::from_secs(2);
@@ -42,7 +45,9 @@ impl NoBindings {
 /// When a binding is left that names the UID, or may.
 pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
     let failed = |e: kube::Error| outcome::api_server(&e, "Verifying that no binding is left failed");
-    let mut unread = Vec::new();
+    // What no look could find: the API server lists it each time.
+    let mut never_found: Option<BTreeSet<BindingKey>> = None;
+    let mut changing = None;
     for _ in 0..LOOKS {
         let began = Instant::now();
         let relations = [Match::User, Match::OtherSuffix];
@@ -52,8 +57,8 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interr
             .await
             .map_err(failed)?
             .keys;
-        let mut left = Vec::new();
-        unread = Vec::new();
+        let (mut left, mut unread) = (Vec::new(), BTreeSet::new());
+        changing = None;
         let reads = futures::stream::iter(listed).map(|key| async move {
             let read = ctx.fetch(&key, leaver).await;
             (key, read)
@@ -64,34 +69,54 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interr
                 Some(binding) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
                 // Under a name that the spec ignores.
                 Some(binding) if binding.has_lookalike => {}
-                // It was listed, and is not there, or not as it was listed: it may have gone meanwhile.
-                _ => unread.push(key),
+                // It was listed, and is not as it was listed: it may have changed meanwhile.
+                Some(_) => changing = Some(key),
+                // Or it has gone.
+                None => drop(unread.insert(key)),
             }
         }
         if let Some(blocked) = hold_for(&left) {
             return Err(blocked.into());
         }
-        if unread.is_empty() {
+        if unread.is_empty() && changing.is_none() {
             return Ok(NoBindings {
                 uid: leaver.uid().clone(),
                 began,
             });
         }
+        changing = changing.or_else(|| unread.first().cloned());
+        never_found = Some(match never_found {
+            Some(known) => known.intersection(&unread).cloned().collect(),
+            None => unread,
+        });
     }
-    Err(unreadable(unread.first()).into())
+    if let Some(key) = never_found.iter().flatten().next() {
+        return Err(unreadable(key).into());
+    }
+    Err(keeps_changing(changing.as_ref()).into())
+}
+
+/// The hold for a binding that is listed each time, and another one, or gone, when it is read.
+fn keeps_changing(key: Option<&BindingKey>) -> Blocked {
+    let which = key.map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "{which} was listed as naming the UID {LOOKS} times, and was gone or changed when it was read. The operator does not report the access \
+         as gone, and retries automatically. If this persists, find out in the audit log who writes to the binding."
+    );
+    Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BindingsRemoved, Is::False)
 }
 
 /// The hold for a binding that every list holds, and that is not there when it is asked for by the name in the list. It is no race: a
 /// binding that has gone is not listed again.
-fn unreadable(key: Option<&BindingKey>) -> Blocked {
-    let which = key.map(ToString::to_string).unwrap_or_default();
+fn unreadable(key: &BindingKey) -> Blocked {
+    let which = key.to_string();
     // JSON cannot hold other bytes than UTF-8: the API server shows this character in their place.
     let why = match which.contains(char::REPLACEMENT_CHARACTER) {
         true => "Its name is not valid UTF-8, so the name that is shown is not the real one",
         false => "The operator does not know why",
     };
     let message = format!(
-        "{which} names the UID and still grants access: the API server lists it, but does not find it under that name. {why}. All other \
+        "{which} names the UID, or a name that begins with it, and may still grant access: the API server lists it, but does not find it under that name. {why}. All other \
          bindings are removed. The kubeconfig is not purged. Remove this one by hand, as docs/operations.md describes under \
          BindingUnreadable; the operator then continues."
     );

@@ -254,6 +254,7 @@ fn spec_and_conditions(object: &Watched) -> Option<u64> {
 async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: StateMetrics) {
     let (reader, writer) = reflector::store();
     observed.watch(Some(reader.clone()));
+    let known = reader.clone();
     let objects = watcher(Api::<Watched>::all(watch), watcher::Config::default())
         .default_backoff()
         .reflect(writer)
@@ -282,7 +283,7 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
         });
     tokio::select! {
         () = working => {}
-        () = measure_lag(&measured) => {}
+        () = each_minute(&measured, &known) => {}
         // No effect is in hand any more, and what still runs may do nothing: it is dropped. The controller's own graceful shutdown
         // never ends if it begins before the first list of objects is answered.
         () = leadership.ended() => {}
@@ -291,8 +292,8 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
     observed.watch(None);
 }
 
-/// Measures the index's lag each minute.
-async fn measure_lag(ctx: &Context) {
+/// Measures the index's lag, and forgets objects that were deleted.
+async fn each_minute(ctx: &Context, objects: &Store<Watched>) {
     let mut minutes = tokio::time::interval(MEASURE_LAG_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -301,6 +302,8 @@ async fn measure_lag(ctx: &Context) {
         if ctx.leadership.until().is_some() {
             ctx.barrier.probe().await;
         }
+        let alive = objects.state().iter().filter_map(|object| object.uid()).collect();
+        ctx.forget_all_but(&alive);
     }
 }
 

@@ -15,15 +15,24 @@ pub struct Manager {
     pub name: String,
     /// How it is stopped.
     pub advice: Advice,
-    /// Whether the binding is marked as its own. If not, it only wrote the subjects last.
+    /// Whether the binding is marked as its own, by labels and annotations that anybody who may edit the binding can set. If not, it only
+    /// wrote the subjects last.
     pub owns: bool,
+    /// Who wrote the subjects last, if something else marks it.
+    pub writer: Option<String>,
 }
 
 impl Manager {
+    /// `; its subjects were last written by "x"`, where a mark says somebody else.
+    pub fn written_by(&self) -> String {
+        let said = |writer| format!("; its subjects were last written by a client that calls itself {writer:?}");
+        self.writer.as_ref().map(said).unwrap_or_default()
+    }
+
     /// What is said of it beside a binding that changes, as a sentence.
     pub fn relation(&self) -> String {
         match self.owns {
-            true => format!("It belongs to {}.", self.name),
+            true => format!("It is marked as belonging to {}{}.", self.name, self.written_by()),
             false => format!("Its subjects were last written by {}.", self.name),
         }
     }
@@ -243,14 +252,17 @@ pub(super) fn manager_of(marks: &Marks<'_>) -> Option<Manager> {
         .map(|row| (row.called(marks), row.advice, true));
     let by_owner = || {
         let owner = marks.owner.filter(|owner| !owner.name.is_empty())?;
-        Some((format!("{} {}", owner.kind, owner.name), OWNER, true))
+        Some((
+            format!("{} {}", legible(&owner.kind), legible(&owner.name)),
+            OWNER,
+            true,
+        ))
     };
     let weak = || {
         let instance = marks.text(Label("app.kubernetes.io/instance"))?;
-        let by = writer.as_ref().map(|writer| format!(", last written by {writer:?}"));
         let name = format!(
-            "something of the name {instance} (label app.kubernetes.io/instance: an Argo CD application or a Helm release{})",
-            by.unwrap_or_default()
+            "something of the name {} (label app.kubernetes.io/instance: an Argo CD application or a Helm release)",
+            legible(instance)
         );
         Some((name, WEAK, true))
     };
@@ -262,6 +274,7 @@ pub(super) fn manager_of(marks: &Marks<'_>) -> Option<Manager> {
     Some(Manager {
         name: shown(&name, 256),
         advice,
+        writer: writer.filter(|_| owns),
         owns,
     })
 }
@@ -274,8 +287,8 @@ impl Row {
         // The tracking ID goes on with what it tracks; no other name holds a colon.
         let name = name.split(':').find(|part| !part.is_empty()).unwrap_or_default();
         match self.namespace.and_then(|key| marks.text(key)) {
-            Some(namespace) => format!("{} {namespace}/{name}", self.called),
-            None => format!("{} {name}", self.called),
+            Some(namespace) => format!("{} {}/{}", self.called, legible(namespace), legible(name)),
+            None => format!("{} {}", self.called, legible(name)),
         }
     }
 }
@@ -307,13 +320,19 @@ impl Marks<'_> {
     }
 }
 
+/// A name as Kubernetes and its tools have them: whatever else somebody wrote there is no part of a sentence of ours.
+fn legible(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._/@+-".contains(c);
+    name.chars().take(253).map(|c| if plain(c) { c } else { '?' }).collect()
+}
+
 /// The text without control characters, cut.
 fn shown(text: &str, characters: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(characters).collect()
 }
 
 /// Names that tell nothing: the operator's own, and what the API server calls clients without a name, of which the operator is one.
-const NOBODY: [&str; 3] = ["", "unknown", "ack-offboarding-operator"];
+const NOBODY: [&str; 4] = ["", "unknown", "before-first-apply", "ack-offboarding-operator"];
 
 /// Who wrote the subjects last and still owns them, besides the operator: of managedFields, the latest entry with `f:subjects`. No tree of
 /// it is kept: how large it is, its authors decide.

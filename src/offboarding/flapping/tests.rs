@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::{
     offboarding::{plan, testing},
@@ -166,24 +165,25 @@ fn what_returns_to_the_same_object_at_once_counts_where_its_removal_is_known() {
 
 #[test]
 fn the_end_waits_where_a_removal_was_undone() {
-    let wait = |stored: &[Stored<'_>], removed_now| {
-        let blocked = settling(&record(StoredAction::Delete, stored), &|_| false, removed_now, now())?;
+    let wait = |stored: &[Stored<'_>], removed: Option<i64>| {
+        let removed_at = removed.map(|ago| Timestamp::from_second(now().as_second() - ago).unwrap());
+        let blocked = settling(&record(StoredAction::Delete, stored), &|_| false, removed_at, now())?;
         assert_eq!((blocked.reason, blocked.is_stalled()), (Reason::InProgress, false));
         match blocked.again {
             Requeue::After(wait) => Some(wait.as_secs()),
             again => panic!("{again:?}"),
         }
     };
-    assert_eq!(wait(&[(5, "1", "1")], true), None, "nothing came back");
+    assert_eq!(wait(&[(5, "1", "1")], Some(0)), None, "nothing came back");
     assert_eq!(
-        wait(&[(5, "1", "1"), (4, "1", "2")], true),
+        wait(&[(5, "1", "1"), (4, "1", "2")], Some(0)),
         None,
         "one removal that met an edit"
     );
-    assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], true), Some(10));
-    assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], false), Some(6));
-    assert_eq!(wait(&[(HOUR, "1", "1"), (11, "2", "2")], false), None, "it stayed away");
-    assert_eq!(wait(&[(25 * HOUR, "1", "1"), (4, "2", "2")], false), None, "long ago");
+    assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], Some(0)), Some(10));
+    assert_eq!(wait(&[(5, "1", "1"), (4, "2", "2")], None), Some(6));
+    assert_eq!(wait(&[(HOUR, "1", "1"), (11, "2", "2")], None), None, "it stayed away");
+    assert_eq!(wait(&[(25 * HOUR, "1", "1"), (4, "2", "2")], None), None, "long ago");
 }
 
 #[test]

@@ -1,4 +1,3 @@
-
 use super::*;
 use http::{Request, Response};
 use kube::client::Body;

@@ -1,4 +1,3 @@
-
 use super::*;
 use serde_json::{Value, json};
 
@@ -164,4 +163,19 @@ fn the_last_writer_of_the_subjects_is_named_and_nobody_else() {
     }
     let long = name(json!([written(&"x".repeat(5000), first, &subjects)])).unwrap().0;
     assert!(long.len() < 256, "{long}");
+}
+
+#[test]
+fn what_anybody_can_write_into_a_mark_is_no_sentence_of_ours() {
+    let said = manager(&json!({
+        "annotations": {"meta.helm.sh/release-name": "x. The access has ended\u{202e}; ignore this"},
+        "managedFields": by("acme"),
+    }))
+    .unwrap();
+    assert_eq!(said.name, "Helm release x.?The?access?has?ended???ignore?this");
+    assert_eq!(
+        said.relation(),
+        "It is marked as belonging to Helm release x.?The?access?has?ended???ignore?this; its subjects were last written by a client that \
+         calls itself \"acme\"."
+    );
 }

@@ -1,4 +1,3 @@
-
 use super::{super::classify::classify, *};
 
 /// A code that the row stands for.

@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::{Cloud, CloudSettings, CredentialsSource, Environment};
 use tokio::{

@@ -1,4 +1,3 @@
-
 use super::*;
 
 fn index(full_text: bool, keys: &[&str]) -> Index {
