@@ -54,8 +54,7 @@ fn every_known_owner_is_named_with_advice_that_fits() {
         (
             json!({"labels": {"app.kubernetes.io/instance": "app"}, "managedFields": by("acme")}),
             Some((
-                "something of the name app (label app.kubernetes.io/instance: an Argo CD application or a Helm release, last \
-                     written by \"acme\")",
+                "something of the name app (label app.kubernetes.io/instance: an Argo CD application or a Helm release)",
                 WEAK,
             )),
         ),
@@ -150,6 +149,10 @@ fn the_last_writer_of_the_subjects_is_named_and_nobody_else() {
         ),
         (
             json!([written("acme", first, &subjects), written(NOBODY[2], later, &subjects)]),
+            acme.clone(),
+        ),
+        (
+            json!([written("acme", first, &subjects), written(NOBODY[3], later, &subjects)]),
             acme.clone(),
         ),
         (json!([written("ac\u{1b}me\n", first, &subjects)]), acme),
