@@ -399,8 +399,9 @@ fn awaiting_approval(case: GateInput<'_>) -> Option<Blocked> {
     ) {
         (true, _) => "To approve it, add its digest to approvals".to_owned(),
         (false, Some(peer)) => format!(
-            "UserOffboarding {:?} has the same UID and asks for this approval. To approve the plan, add its digest to approvals there",
-            peer.name
+            "UserOffboarding {name:?} has the same UID and approval: Manual, so the plan must be approved there, not here. To approve it, add this \
+             digest to approvals of {name:?}",
+            name = peer.name
         ),
         (false, None) => return None,
     };

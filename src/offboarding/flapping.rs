@@ -203,13 +203,13 @@ fn blocked(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usiz
             let (did, is_back, restores, who) = match deletes && !same_object {
                 true => (
                     "was deleted",
-                    "it is back",
+                    "came back",
                     "restores it, and with it the leaver's access",
                     "who creates it",
                 ),
                 false => (
                     "lost the leaver",
-                    "they are back in it",
+                    "they were put back",
                     "puts them back",
                     "who changes it",
                 ),
@@ -231,18 +231,26 @@ fn blocked(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usiz
                 ),
                 Some(manager) if deletes => manager.advice.binding.to_owned(),
                 Some(manager) => manager.advice.subject.to_owned(),
-                None => format!("Find out what (the audit log says {who}), and remove it there"),
+                None => format!("Find out in the audit log {who}, and stop it there"),
+            };
+            let then = match deletes {
+                true => format!(
+                    "The operator continues once the binding is gone. If it is still there at {next}, the operator deletes it once more."
+                ),
+                false => format!(
+                    "The operator continues once the leaver is out of the binding. If they are still in it at {next}, the operator takes them \
+                     out once more."
+                ),
             };
             let message = format!(
-                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by}. {how}. The operator \
-                 continues when that is done, and tries once more at {next}.{others}"
+                "{key} {did} {times} times within {hours} hours, and {is_back} each time: {by}. {how}. {then}{others}"
             );
             Blocked::recheck(Reason::RestoredByManager, message)
         }
         Why::Changes(times) => {
             let before = match deletes {
-                true => "each was changed before the operator could delete it",
-                false => "in each the leaver was still there, or there again, when the operator had taken them out",
+                true => "it was changed again before the operator could delete it",
+                false => "the leaver was still in it, or back in it, after the operator had taken them out",
             };
             let manager = item.binding.managed_by.as_ref();
             // Who wrote the subjects need not be who changes the rest.
@@ -253,9 +261,9 @@ fn blocked(item: &Item, leaver: &Leaver, why: Why, next: Timestamp, others: usiz
                 false => format!(" {}, or they may come back.", m.advice.subject),
             });
             let message = format!(
-                "{key} was backed up in {times} states within {hours} hours: {before}.{} Find out who writes to it (the audit log \
-                 says), and stop that: it grants access until it is gone. The operator tries once more at {next}.{others} To take the leaver \
-                 out at once: {}{}",
+                "{key} was backed up {times} times within {hours} hours, each time in a different state: {before}. It still grants access.{} Find out \
+                 in the audit log who writes to it, and stop them. The operator tries once more at {next}.{others} To take the leaver out at \
+                 once: {}{}",
                 by.unwrap_or_default(),
                 by_hand::command(key, &item.binding.uid, leaver),
                 to_last.unwrap_or_default()

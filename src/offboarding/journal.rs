@@ -205,8 +205,8 @@ impl Journal {
 /// known then.
 fn unreadable(error: &Unreadable) -> Blocked {
     let message = format!(
-        "{error}. It has the labels of a backup of this UserOffboarding, and the operator does nothing more while it cannot read \
-         the record of what was done. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
+        "{error}. Its labels say that it is a backup of this UserOffboarding. Backups are the record of what was done, so the operator does \
+         nothing more until this is settled. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), keep \
          a copy, and remove it as described in docs/operations.md. The operator checks again every hour."
     );
     Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)

@@ -434,7 +434,7 @@ async fn a_binding_that_changes_before_each_removal_is_not_backed_up_without_end
     let conflict = history.wait_for("a conflict", |s| state(s) == "Conflict").await?;
     assert!(message(&conflict, "Ready").contains("5 times in a row"));
     sees_text!("after the first tries", sight::describe(&conflict));
-    let set_aside = |s: &UserOffboardingStatus| message(s, "Ready").contains("in 20 states");
+    let set_aside = |s: &UserOffboardingStatus| message(s, "Ready").contains("was backed up 20 times");
     let status = env.wait_for("left", "it is set aside", set_aside).await?;
     assert_conditions(
         &status,

@@ -102,8 +102,8 @@ async fn index(ctx: &Context, place: &LogstoreRef) -> Result<Index, Inconclusive
     Err(Inconclusive::new(
         Reason::FieldNotIndexed,
         format!(
-            "logstore {} has {what}. {advice} in the SLS console. SLS indexes only records written after that: the check then \
-             needs another whole window.",
+            "logstore {} has {what}. {advice} in the SLS console. SLS indexes only records written after that, so \
+             the check can pass only a whole inactivity window later.",
             place.logstore
         ),
     ))

@@ -186,8 +186,8 @@ fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
             time.0
         ),
         (_, None) => format!(
-            " RAM no longer knows the identity, nor when it was deleted. If that was before this request, {who}. Treat this as an \
-             incident."
+            " Treat this as an incident: the identity is no longer in RAM, and RAM does not say when it was deleted. If it was deleted \
+             before this request, {who}."
         ),
     }
 }
@@ -223,8 +223,16 @@ mod tests {
                 true,
                 " RAM had deleted the identity before that request",
             ),
-            (recycled(None), true, " RAM no longer knows the identity"),
-            (nowhere, true, " RAM no longer knows the identity"),
+            (
+                recycled(None),
+                true,
+                " Treat this as an incident: the identity is no longer in RAM",
+            ),
+            (
+                nowhere,
+                true,
+                " Treat this as an incident: the identity is no longer in RAM",
+            ),
         ];
         for (identity, incident, start) in cases {
             let status = identity.to_status();

@@ -62,7 +62,8 @@ impl From<ApiError> for Inconclusive {
         let (reason, advice) = match (unindexed, over_budget) {
             (true, _) => (
                 Reason::FieldNotIndexed,
-                "Add this field to the logstore's index in the SLS console. The check then needs another whole window.",
+                "Add the field named in this error to the logstore's index in the SLS console. SLS indexes only records written after that, so the check \
+                 can pass only a whole inactivity window later.",
             ),
             (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
             _ => (Reason::QueryFailed, trouble.advice),

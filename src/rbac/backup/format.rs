@@ -161,7 +161,7 @@ pub struct TooLarge {
 
 /// A ConfigMap with our labels that is not what we write.
 #[derive(Debug, thiserror::Error)]
-#[error("ConfigMap {name} is not a readable backup: {what}")]
+#[error("ConfigMap {name} cannot be used as a backup: {what}")]
 pub struct Unreadable {
     /// The ConfigMap's namespace and name.
     pub name: String,

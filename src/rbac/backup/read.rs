@@ -55,7 +55,9 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
         return Err(unreadable("its data does not match its sha256 annotation"));
     }
     if map.immutable != Some(true) {
-        return Err(unreadable("it is not immutable, so anyone could have changed it"));
+        return Err(unreadable(
+            "it is not marked immutable, so anyone could have changed it",
+        ));
     }
     let created: Timestamp = annotation("created-at")
         .and_then(|t| t.parse().ok())
