@@ -253,7 +253,7 @@ fn a_damaged_part_is_refused() {
             m.data = None;
             m.binary_data = Some([(format!("{INDEX}.gz"), ByteString(bomb.clone()))].into());
         }),
-        ("it is not immutable", &|m| m.immutable = None),
+        ("it is not marked immutable", &|m| m.immutable = None),
         ("it has no creation time", &|m| annotate(m, "created-at", "noon")),
         ("it has no index.json", &|m| m.data = None),
         ("it has no index.json", &|m| {
