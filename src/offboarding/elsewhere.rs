@@ -1,10 +1,10 @@
 //! Backups of the UID that were made for other UserOffboardings: of an object that was deleted and made again, by Git say, or that was copied
 //! or restored into another cluster. They are told to a person, and decide nothing: what they hold was not removed for this object.
 
-use super::{context::Context, observe::Facts, plan::bindings};
+use super::{context::Context, journal, observe::Facts, plan::bindings};
 use crate::rbac::backup::{self, StoredAction};
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{Api, ResourceExt};
 use std::{
     collections::BTreeSet,
     fmt::{self, Write},
@@ -95,18 +95,12 @@ async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
     let namespace = &ctx.settings.namespace;
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
     let (uid, of) = (backup::uid_label(), backup::object_label());
-    let mut params = ListParams::default()
-        .labels(&format!("{uid}={},{of},{of}!={}", facts.uid, facts.object_uid))
-        .limit(500);
-    let mut names = Vec::new();
-    loop {
-        let page = api.list_metadata(&params).await?;
-        names.extend(page.items.iter().map(|map| (map.creation_timestamp(), map.name_any())));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => break,
-        }
-    }
+    let of_others = format!("{uid}={},{of},{of}!={}", facts.uid, facts.object_uid);
+    let listed = journal::list(ctx, &of_others).await?;
+    let mut names: Vec<_> = listed
+        .iter()
+        .map(|map| (map.creation_timestamp(), map.name_any()))
+        .collect();
     // The newest first.
     names.sort_by(|a, b| (b.0.as_ref(), &b.1).cmp(&(a.0.as_ref(), &a.1)));
     let is_part = names.len() > READ_AT_MOST;

@@ -31,8 +31,7 @@ pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboarding
     }
     let (client, object) = (ctx.client.clone(), object.object_ref(&()));
     tokio::spawn(async move {
-        for event in events {
-            let mut event = event;
+        for mut event in events {
             event.regarding = Some(object.clone());
             event.metadata.name = object.name.as_deref().map(|name| event_name(name, Timestamp::now()));
             if let Err(error) = post(&client, &event).await {

@@ -11,7 +11,10 @@ use crate::rbac::{
     binding::NAMES_KEPT,
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{Api, ResourceExt, api::ListParams};
+use kube::{
+    Api, ResourceExt,
+    api::{ListParams, PartialObjectMeta},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
@@ -73,22 +76,30 @@ pub async fn read(ctx: &Context, object_uid: &str) -> Result<Journal, Interrupte
 /// # Errors
 /// When they cannot be listed.
 pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, Interrupted> {
+    let listed = list(ctx, &format!("{}={object_uid}", backup::object_label())).await;
+    let listed = listed.map_err(|error| {
+        Interrupted::Blocked(super::outcome::api_server(
+            &error,
+            "Listing the backups of this object failed",
+        ))
+    })?;
+    Ok(listed.iter().map(ResourceExt::name_any).collect())
+}
+
+/// The ConfigMaps of the operator's namespace with these labels, by their metadata: how large they are together, nobody bounds.
+///
+/// # Errors
+/// When they cannot be listed.
+pub async fn list(ctx: &Context, labels: &str) -> kube::Result<Vec<PartialObjectMeta<ConfigMap>>> {
     let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let mut params = ListParams::default()
-        .labels(&format!("{}={object_uid}", backup::object_label()))
-        .limit(500);
-    let mut names = BTreeSet::new();
+    let mut params = ListParams::default().labels(labels).limit(500);
+    let mut found = Vec::new();
     loop {
-        let page = api.list_metadata(&params).await.map_err(|error| {
-            Interrupted::Blocked(super::outcome::api_server(
-                &error,
-                "Listing the backups of this object failed",
-            ))
-        })?;
-        names.extend(page.items.iter().map(ResourceExt::name_any));
+        let page = api.list_metadata(&params).await?;
+        found.extend(page.items);
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(names),
+            None => return Ok(found),
         }
     }
 }

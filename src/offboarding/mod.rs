@@ -129,7 +129,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         Some(_) => plan.only(|item| facts.cleared.covers(&item.fingerprint)),
         None => plan,
     };
-    let (plan, defer_flapping) = flapping::defer_flapping(
+    let (plan, deferred) = flapping::defer_flapping(
         plan,
         &facts.leaver,
         &facts.record,
@@ -144,7 +144,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         usize::from(ctx.settings.backups_per_day),
     );
     let (plan, next_pass) = clearance::within(plan);
-    let later = held.or(defer_flapping).or(over_budget).or(next_pass);
+    let later = held.or(deferred).or(over_budget).or(next_pass);
     if plan.items.is_empty() {
         later.clone().map_or(Ok(()), Err)?;
     }

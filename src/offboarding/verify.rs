@@ -116,9 +116,9 @@ fn unreadable(key: &BindingKey) -> Blocked {
         false => "The operator does not know why",
     };
     let message = format!(
-        "{which} names the UID, or a name that begins with it, and may still grant access: the API server lists it, but does not find it under that name. {why}. All other \
-         bindings are removed. The kubeconfig is not purged. Remove this one by hand, as docs/operations.md describes under \
-         BindingUnreadable; the operator then continues."
+        "{which} names the UID, or a name that begins with it, and may still grant access: the API server lists it, but does not find \
+         it under that name. {why}. All other bindings are removed. The kubeconfig is not purged. Remove this one by hand, as \
+         docs/operations.md describes under BindingUnreadable; the operator then continues."
     );
     Blocked::recheck(Reason::BindingUnreadable, message).about(Condition::BindingsRemoved, Is::False)
 }

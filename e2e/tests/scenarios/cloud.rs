@@ -601,7 +601,7 @@ async fn the_clock_of_the_operators_node_is_wrong() -> anyhow::Result<()> {
 
 /// Says why the exchange fails, reads the token's file anew each time, and goes on with the token that is put there.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Result<()> {
+async fn the_operators_token_is_rejected_until_it_is_replaced() -> anyhow::Result<()> {
     let mut env = env().await;
     let (rrsa, token) = rrsa(&env).await?;
     give_access(&env).await?;
@@ -616,7 +616,7 @@ async fn the_operators_token_does_not_serve_until_it_is_replaced() -> anyhow::Re
     env.apply("left", json!({"uid": UID})).await?;
     let status = env.wait_for_state("left", "CredentialsRejected").await?;
     assert_stalled(&status, "CredentialsRejected");
-    sees!(env, "left", "with a token that does not serve");
+    sees!(env, "left", "with a rejected token");
     assert_untouched(&env).await?;
 
     std::fs::write(&file, &token)?;

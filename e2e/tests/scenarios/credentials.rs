@@ -97,7 +97,7 @@ async fn until_ready(env: &TestEnv, ready: bool) -> anyhow::Result<String> {
     .await
 }
 
-/// A pod whose credentials do not serve is not ready, and says why; it finds out by itself, with nothing to offboard, and notices when
+/// A pod whose credentials are rejected is not ready, and says why; it finds out by itself, with nothing to offboard, and notices when
 /// they serve again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_ready_while_its_credentials_serve() -> anyhow::Result<()> {

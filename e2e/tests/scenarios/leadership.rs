@@ -194,10 +194,10 @@ async fn of_three_one_works_and_when_it_is_killed_the_next_one_does() -> anyhow:
 }
 
 /// A run is frozen between two effects, and thaws when another process has finished it.
-/// A pod of an update to credentials that do not serve takes the Lease only if nobody else does: not when it is first, and not when the leader
+/// A pod of an update to rejected credentials takes the Lease only if nobody else does: not when it is first, and not when the leader
 /// is killed while another is there.
 #[tokio::test(flavor = "multi_thread")]
-async fn one_whose_credentials_do_not_serve_lets_the_others_lead() -> anyhow::Result<()> {
+async fn one_whose_credentials_are_rejected_lets_the_others_lead() -> anyhow::Result<()> {
     let mut env = env().await;
     let broken = Replica::without_credentials(&mut env, "broken", "10s").await?;
     broken.says("it lets other processes lead").await?;

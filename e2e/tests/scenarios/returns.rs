@@ -304,7 +304,7 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
 }
 
 /// Git replaces the object half-way: the new one removes what is left, as its own, and names what the first one stored. An approval of the first
-/// one's plan does not serve for what is left.
+/// one's plan does not approve what is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_replaced_half_way_finishes_what_is_left() -> anyhow::Result<()> {
     let env = running().await;
