@@ -21,6 +21,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
+use tokio::sync::Semaphore;
 
 const LEASE: &str = "ack-offboarding-operator";
 const LEADS: &str = "this process is the leader";
@@ -129,8 +130,8 @@ impl Requests {
             .count()
     }
 
-    /// A proxy that notes them, and lets nothing through while `cut`.
-    async fn proxy(&self, env: &TestEnv, cut: Arc<AtomicBool>) -> anyhow::Result<Proxy> {
+    /// A proxy that notes them, and lets nothing through while `cut`, and what the gate holds up not before it says so.
+    async fn proxy(&self, env: &TestEnv, cut: Arc<AtomicBool>, gate: Option<Gate>) -> anyhow::Result<Proxy> {
         let noted = self.0.clone();
         let before =
             move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
@@ -138,12 +139,46 @@ impl Requests {
                     .lock()
                     .expect("the lock")
                     .push((method.clone(), uri.path().to_owned()));
-                match cut.load(Ordering::SeqCst) {
-                    true => Box::pin(std::future::pending()),
-                    false => Box::pin(async {}),
+                match (cut.load(Ordering::SeqCst), &gate) {
+                    (true, _) => Box::pin(std::future::pending()),
+                    (false, Some(gate)) => gate.pass(method, uri),
+                    (false, None) => Box::pin(async {}),
                 }
             };
         Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await
+    }
+}
+
+/// Holds up what takes the leaver out of a binding, between the operator and the API server.
+#[derive(Clone)]
+struct Gate {
+    arrived: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
+}
+
+impl Gate {
+    /// Lets so many through.
+    fn after(first: usize) -> Self {
+        Gate {
+            arrived: Arc::new(Semaphore::new(0)),
+            go_on: Arc::new(Semaphore::new(first)),
+        }
+    }
+
+    fn pass(&self, method: &Method, uri: &http::Uri) -> futures::future::BoxFuture<'static, ()> {
+        let barrier = uri.path().ends_with(BARRIER);
+        if *method != Method::PATCH || !uri.path().contains("bindings") || barrier {
+            return Box::pin(async {});
+        }
+        self.arrived.add_permits(1);
+        let go_on = self.go_on.clone();
+        Box::pin(async move { go_on.acquire().await.expect("it is open").forget() })
+    }
+
+    /// Waits until so many more have come.
+    async fn have_come(&self, count: u32) -> anyhow::Result<()> {
+        self.arrived.acquire_many(count).await?.forget();
+        Ok(())
     }
 }
 
@@ -220,11 +255,14 @@ async fn one_whose_credentials_are_rejected_lets_the_others_lead() -> anyhow::Re
     env.wait_for_state("left", "CredentialsRejected").await.map(drop)
 }
 
+/// It is frozen while all that it has begun is on its way: what a process has permission for, and has not sent when it is stopped, is sent
+/// when it goes on, and is refused for the uid and resourceVersion that it is pinned to (SECURITY.md, "What is left").
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> anyhow::Result<()> {
     let mut env = env().await;
     let requests = Requests::default();
-    let proxy = requests.proxy(&env, Arc::default()).await?;
+    let gate = Gate::after(30);
+    let proxy = requests.proxy(&env, Arc::default(), Some(gate.clone())).await?;
     for n in 0..200 {
         env.role_binding("team-a", &format!("leaver-{n}"), "view", &[user(UID)])
             .await?;
@@ -235,13 +273,11 @@ async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> an
     let other = Replica::start(&mut env, "other", "5s").await?;
     other.says(STANDS_BY).await?;
     env.apply("left", json!({"uid": UID})).await?;
-    eventually("the run to be half-way", PATIENCE, async || {
-        let left = env.bindings_of(UID).await?.len();
-        Ok((left < 180).then_some(()))
-    })
-    .await?;
+    // Eight at a time: thirty have gone through, and each of the eight waits for an answer.
+    gate.have_come(38).await?;
     frozen.process.signal(Signal::STOP)?;
-    assert!(!env.bindings_of(UID).await?.is_empty(), "it was frozen half-way");
+    assert_eq!(env.bindings_of(UID).await?.len(), 172, "it was frozen half-way");
+    gate.go_on.add_permits(1000);
     other.says(LEADS).await?;
     let status = env.wait_for_state("left", "Offboarded").await?;
     assert_gone(&env, &status).await?;
@@ -272,7 +308,7 @@ async fn one_that_was_frozen_past_its_time_changes_nothing_when_it_thaws() -> an
 async fn one_that_cannot_reach_the_api_server_stands_by_before_another_starts() -> anyhow::Result<()> {
     let mut env = env().await;
     let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(false)));
-    let proxy = requests.proxy(&env, cut.clone()).await?;
+    let proxy = requests.proxy(&env, cut.clone(), None).await?;
     let lonely = Replica::behind(&mut env, "lonely", "6s", Some(proxy.url())).await?;
     lonely.says(LEADS).await?;
     let other = Replica::start(&mut env, "other", "6s").await?;
@@ -418,21 +454,10 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
         env.role_binding("team-b", &format!("more-{n}"), "view", &[user(UID)])
             .await?;
     }
-    let (arrived, go_on) = (
-        Arc::new(tokio::sync::Semaphore::new(0)),
-        Arc::new(tokio::sync::Semaphore::new(0)),
-    );
+    let gate = Gate::after(0);
     let before = {
-        let (arrived, go_on) = (arrived.clone(), go_on.clone());
-        move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| -> futures::future::BoxFuture<'static, ()> {
-            let barrier = uri.path().ends_with(BARRIER);
-            if *method != Method::PATCH || !uri.path().contains("bindings") || barrier {
-                return Box::pin(async {});
-            }
-            arrived.add_permits(1);
-            let go_on = go_on.clone();
-            Box::pin(async move { go_on.acquire().await.expect("it is open").forget() })
-        }
+        let gate = gate.clone();
+        move |method: &Method, uri: &http::Uri, _: &bytes::Bytes| gate.pass(method, uri)
     };
     let proxy = Proxy::stepping_in(Upstream::api_server(&env.cluster)?, Arc::new(before)).await?;
     let mut first = Replica::behind(&mut env, "first", "10s", Some(proxy.url())).await?;
@@ -441,7 +466,7 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     second.says(STANDS_BY).await?;
     env.apply("left", json!({"uid": UID})).await?;
     // Eight at a time.
-    arrived.acquire_many(8).await?.forget();
+    gate.have_come(8).await?;
     first.process.signal(Signal::TERM)?;
     first.says("received a signal to stop").await?;
     // It waits for the effect in hand, and keeps the Lease meanwhile.
@@ -459,10 +484,10 @@ async fn one_that_is_told_to_stop_finishes_the_effect_in_hand_and_starts_no_othe
     }
     assert_eq!(first.process.try_wait()?, None);
     assert_eq!(env.bindings_of(UID).await?.len(), 20);
-    go_on.add_permits(100);
+    gate.go_on.add_permits(100);
     let ended = first.process.wait(PATIENCE).await?;
     assert!(ended.success(), "{ended}");
-    assert_eq!(arrived.available_permits(), 0, "no other was started");
+    assert_eq!(gate.arrived.available_permits(), 0, "no other was started");
     assert_eq!(env.bindings_of(UID).await?.len(), 12, "those in hand were finished");
     assert_eq!(first.log().matches("released the Lease").count(), 1);
 
@@ -532,7 +557,7 @@ async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
 async fn one_without_a_complete_index_is_not_ready() -> anyhow::Result<()> {
     let mut env = env().await;
     let (requests, cut) = (Requests::default(), Arc::new(AtomicBool::new(true)));
-    let proxy = requests.proxy(&env, cut.clone()).await?;
+    let proxy = requests.proxy(&env, cut.clone(), None).await?;
     let replica = Replica::behind(&mut env, "a", "5s", Some(proxy.url())).await?;
     assert_eq!(
         (replica.answers("/healthz").await?, replica.answers("/readyz").await?),
