@@ -342,10 +342,6 @@ async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, R
 }
 
 async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileError> {
-    // The clock, after a while in which the process stood still: another one may lead by now, and looks itself.
-    if ctx.leadership.until().is_none() {
-        return Ok(Action::await_change());
-    }
     let name = watched.name_any();
     let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
     // Live, and not from the watch: decisions rest on the status, which the watch may not have seen yet.
