@@ -25,3 +25,5 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 pub mod request_id;
+#[cfg(test)]
+mod testing;

@@ -95,9 +95,9 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
         }
     };
     let (identities, kubeconfigs, administrator, (audit, place)) = tokio::join!(
-        identities(cloud, down, uid.as_ref()),
-        kubeconfigs(&ctx, down, uid.as_ref()),
-        administrator(&ctx, down, &caller, uid.as_ref()),
+        identities(cloud, down, uid),
+        kubeconfigs(&ctx, down, uid),
+        administrator(&ctx, down, &caller, uid),
         audit
     );
     let [known, ..] = &kubeconfigs;
@@ -220,7 +220,7 @@ fn action(name: &str) -> String {
     format!("RAM action {name}")
 }
 
-async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<&Uid>) -> Vec<Check> {
+async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<Uid>) -> Vec<Check> {
     let no_uid = "the caller has no ID to look up";
     let by_uid = async {
         let Some(uid) = uid else {
@@ -247,7 +247,7 @@ async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<&Uid>) -> Vec<Che
 }
 
 /// Whether ACK knows the cluster, and the two actions that read from it.
-async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> [Check; 3] {
+async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<Uid>) -> [Check; 3] {
     let (ack, cluster) = (&ctx.cloud.ack, &ctx.settings.cluster_id);
     let states = async {
         let name = "cs:ListUserKubeConfigStates";
@@ -269,7 +269,7 @@ async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<&Uid>) -> [Check
     [known, states, down.tried("cs:GetClusterAuditProject", project)]
 }
 
-async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<&Uid>) -> Check {
+async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<Uid>) -> Check {
     let cluster = &ctx.settings.cluster_id;
     if caller.identity_type == "Account" {
         return Check::ok(ADMINISTRATOR, "the account itself is an administrator");

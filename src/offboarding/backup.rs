@@ -71,7 +71,7 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Journal, plan: 
 /// # Errors
 /// As for [`back_up`]; and when one of them cannot be stored.
 pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
-    let key = task.leaver.key();
+    let key = task.leaver.uid();
     let failed = |e: kube::Error| outcome::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
     let found = ctx.barrier.current(key, &relations).await.map_err(failed)?.keys;
@@ -102,7 +102,7 @@ pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Jour
 pub fn purpose(facts: &Facts, plan_digest: &str, clearance: &Clearance) -> Purpose {
     Purpose {
         cluster_id: facts.cluster_id.clone(),
-        uid: facts.uid.clone(),
+        uid: facts.uid,
         object_name: facts.object_name.clone(),
         object_uid: facts.object_uid.clone(),
         run_id: facts.cleared.run().map(|run| run.run_id.clone()).unwrap_or_default(),

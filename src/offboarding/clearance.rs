@@ -64,7 +64,7 @@ pub async fn write(
     items.extend(plan.fingerprints().map(str::to_owned));
     let lines: Vec<&str> = items.iter().map(String::as_str).collect();
     let list = lines.join("\n");
-    let map = backup::clearance_map(&facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
+    let map = backup::clearance_map(facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
     let permit = ctx.still_wanted(&facts.asked).await?;
     let stored = backup::create(&ctx.client, &map).await;
     let (stored, request_id) = stored.map_err(|error| not_written(&error))?;

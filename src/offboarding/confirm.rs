@@ -16,7 +16,7 @@ use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 /// When ACK still reports a kubeconfig, or a binding appeared since the purge.
 pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
     if purge == Purge::Accepted {
-        let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
+        let state = observe::kubeconfig_state(ctx, facts.uid).await.map_err(|trouble| {
             trouble
                 .blocked("ACK accepted the purge; whether it is complete is not known yet.")
                 .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)

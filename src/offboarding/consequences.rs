@@ -3,11 +3,7 @@
 use super::{context::Context, observe::Facts, plan::Plan};
 use crate::{
     api::KubeconfigPolicy,
-    rbac::{
-        BindingKind,
-        index::Kept,
-        subject::{Match, UidKey},
-    },
+    rbac::{BindingKind, index::Kept, subject::Match},
 };
 use alibaba_cloud::Uid;
 use std::time::Duration;
@@ -27,7 +23,7 @@ pub struct Consequences {
 
 impl Consequences {
     /// What it means, as sentences; none if there is nothing to say.
-    pub fn describe(self, uid: &Uid, kubeconfig: KubeconfigPolicy) -> Option<String> {
+    pub fn describe(self, uid: Uid, kubeconfig: KubeconfigPolicy) -> Option<String> {
         let admin =
             "The plan removes the last ClusterRoleBinding to cluster-admin that names a RAM identity: bind another \
                      administrator first."
@@ -48,14 +44,14 @@ impl Consequences {
 /// What the plan means. ACK is asked about an identity once in ten minutes, and not again once it said yes.
 pub async fn of(ctx: &Context, facts: &Facts, plan: &Plan) -> Consequences {
     Consequences {
-        last_cluster_admin: takes_last_admin(plan, facts.leaver.key(), |each| ctx.index.for_each(each)),
-        cluster_creator: facts.status.cluster_creator == Some(true) || is_creator(ctx, &facts.uid).await,
+        last_cluster_admin: takes_last_admin(plan, facts.leaver.uid(), |each| ctx.index.for_each(each)),
+        cluster_creator: facts.status.cluster_creator == Some(true) || is_creator(ctx, facts.uid).await,
     }
 }
 
 /// Whether the plan takes the leaver out of a ClusterRoleBinding to cluster-admin, and no such binding names another RAM identity. One
 /// that names very many is taken to name others.
-fn takes_last_admin(plan: &Plan, leaver: UidKey, bindings: impl FnOnce(&mut dyn FnMut(BindingKind, Kept<'_>))) -> bool {
+fn takes_last_admin(plan: &Plan, leaver: Uid, bindings: impl FnOnce(&mut dyn FnMut(BindingKind, Kept<'_>))) -> bool {
     let is_admins = |kind: BindingKind, role: &str| kind == BindingKind::ClusterRoleBinding && role == CLUSTER_ADMIN;
     let takes = plan.items.iter().any(|item| {
         let role = item.binding.role_ref.strip_prefix("ClusterRole/");
@@ -66,7 +62,7 @@ fn takes_last_admin(plan: &Plan, leaver: UidKey, bindings: impl FnOnce(&mut dyn 
     }
     let mut others = false;
     bindings(&mut |kind, kept| {
-        let names_another = |uids: &[(UidKey, Match)]| {
+        let names_another = |uids: &[(Uid, Match)]| {
             uids.iter()
                 .any(|(uid, relation)| *uid != leaver && *relation == Match::User)
         };
@@ -76,8 +72,8 @@ fn takes_last_admin(plan: &Plan, leaver: UidKey, bindings: impl FnOnce(&mut dyn 
 }
 
 /// Whether ACK says that the identity created the cluster. An answer that is not given, for want of `cs:GetUserPermissions` say, is no.
-async fn is_creator(ctx: &Context, uid: &Uid) -> bool {
-    let key = crate::rbac::subject::key(uid);
+async fn is_creator(ctx: &Context, uid: Uid) -> bool {
+    let key = uid;
     if let Some(known) = ctx.creators.get(key) {
         return known;
     }
@@ -97,6 +93,7 @@ async fn is_creator(ctx: &Context, uid: &Uid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
     use crate::{
         offboarding::{plan, testing},
         rbac::{
@@ -109,7 +106,7 @@ mod tests {
 
     const KIND: BindingKind = BindingKind::ClusterRoleBinding;
 
-    fn kept(name: &str, role: &str, uids: &[(UidKey, Match)]) -> SlimBinding {
+    fn kept(name: &str, role: &str, uids: &[(Uid, Match)]) -> SlimBinding {
         SlimBinding {
             name: name.into(),
             namespace: None,
@@ -132,9 +129,9 @@ mod tests {
         binding.role_ref = role.into();
         facts.bindings = vec![binding];
         let mut half = Half::new(KIND);
-        half.apply(&kept("own", "cluster-admin", &[(100, Match::User)]));
+        half.apply(&kept("own", "cluster-admin", &[(uid(100), Match::User)]));
         others.iter().for_each(|other| half.apply(other));
-        takes_last_admin(&plan::plan(&facts), 100, |each| {
+        takes_last_admin(&plan::plan(&facts), uid(100), |each| {
             half.iter().for_each(|kept| each(KIND, kept));
         })
     }
@@ -142,20 +139,24 @@ mod tests {
     #[test]
     fn the_last_administrator_is_told_from_all_others() {
         let admin = "ClusterRole/cluster-admin";
-        let many: Vec<_> = (200..200 + 5000).map(|uid| (uid, Match::User)).collect();
+        let many: Vec<_> = (200..200 + 5000).map(|number| (uid(number), Match::User)).collect();
         let alone: [&[SlimBinding]; 5] = [
             &[],
-            &[kept("other", "view", &[(200, Match::User)])],
-            &[kept("group", "cluster-admin", &[(200, Match::NameOnly)])],
-            &[kept("undecided", "cluster-admin", &[(200, Match::OtherSuffix)])],
-            &[kept("again", "cluster-admin", &[(100, Match::User)])],
+            &[kept("other", "view", &[(uid(200), Match::User)])],
+            &[kept("group", "cluster-admin", &[(uid(200), Match::NameOnly)])],
+            &[kept("undecided", "cluster-admin", &[(uid(200), Match::OtherSuffix)])],
+            &[kept("again", "cluster-admin", &[(uid(100), Match::User)])],
         ];
         for others in alone {
             assert!(is_last(KIND, admin, others), "{others:?}");
         }
         let accompanied = [
-            kept("other", "cluster-admin", &[(200, Match::User)]),
-            kept("shared", "cluster-admin", &[(100, Match::User), (200, Match::User)]),
+            kept("other", "cluster-admin", &[(uid(200), Match::User)]),
+            kept(
+                "shared",
+                "cluster-admin",
+                &[(uid(100), Match::User), (uid(200), Match::User)],
+            ),
             kept("crowd", "cluster-admin", &many),
         ];
         for other in accompanied {
@@ -168,13 +169,12 @@ mod tests {
 
     #[test]
     fn what_is_said_tells_what_to_do_and_nothing_is_said_of_nothing() {
-        let uid: Uid = "100".parse().unwrap();
         let say = |last_cluster_admin, cluster_creator, policy| {
             let all = Consequences {
                 last_cluster_admin,
                 cluster_creator,
             };
-            all.describe(&uid, policy).unwrap_or_default()
+            all.describe(uid(100), policy).unwrap_or_default()
         };
         assert_eq!(say(false, false, KubeconfigPolicy::Purge), "");
         let both = say(true, true, KubeconfigPolicy::Purge);

@@ -19,7 +19,7 @@ use crate::{
         barrier::Barrier,
         effects::{self, ReadError},
         permit::{InHand, Leadership, Permit},
-        subject::{Leaver, UidKey},
+        subject::Leaver,
         watch::BindingIndex,
     },
 };
@@ -86,7 +86,7 @@ pub struct Context {
 }
 
 /// Selects the objects for a UID: the CRD lists it among its selectable fields.
-fn of_uid(uid: &Uid) -> ListParams {
+fn of_uid(uid: Uid) -> ListParams {
     ListParams::default().fields(&format!("spec.uid={uid}"))
 }
 
@@ -249,7 +249,7 @@ impl Context {
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn objects_for(&self, uid: &Uid) -> Result<Vec<Watched>, Interrupted> {
+    pub async fn objects_for(&self, uid: Uid) -> Result<Vec<Watched>, Interrupted> {
         let api: Api<Watched> = Api::all(self.client.clone());
         let listed = api.list(&of_uid(uid)).await;
         Ok(listed
@@ -296,12 +296,12 @@ impl Context {
     ///
     /// # Errors
     /// When RAM does not answer.
-    pub async fn role_name(&self, id: &Uid) -> Result<Option<String>, QueryError> {
+    pub async fn role_name(&self, id: Uid) -> Result<Option<String>, QueryError> {
         let list = || async { self.cloud.ram.list_roles().await.map(Arc::new) };
         let roles = self.roles.get(list).await?;
         Ok(roles
             .iter()
-            .find(|role| role.id == id.as_str())
+            .find(|role| role.id.parse() == Ok(id))
             .map(|role| role.name.clone()))
     }
 
@@ -331,7 +331,7 @@ impl Context {
             return Ok(());
         }
         let began = Instant::now();
-        let live = api.list_metadata(&of_uid(&asked.uid)).await?;
+        let live = api.list_metadata(&of_uid(asked.uid)).await?;
         if !asked.is_by(live.iter().map(|object| &object.metadata)) {
             return Err(Interrupted::Superseded);
         }
@@ -364,7 +364,7 @@ impl Context {
     ///
     /// # Errors
     /// The hold, if another object has it. The object is in [`Context::turns`] when that one is done.
-    pub fn claim(&self, uid: UidKey, object: &UserOffboarding) -> Result<Claim, Blocked> {
+    pub fn claim(&self, uid: Uid, object: &UserOffboarding) -> Result<Claim, Blocked> {
         let mut held = lock(&self.claims.held);
         if let Some(claim) = held.get_mut(&uid) {
             claim.waiting.insert(object.name_any());
@@ -469,7 +469,7 @@ fn state_hash(binding_uid: &str, resource_version: &str) -> u64 {
 /// The UIDs that objects work on.
 #[derive(Debug)]
 struct Claims {
-    held: Mutex<HashMap<UidKey, Held>>,
+    held: Mutex<HashMap<Uid, Held>>,
     turns: broadcast::Sender<String>,
 }
 
@@ -491,7 +491,7 @@ impl Default for Claims {
 /// A UID that one object works on; ends when it is dropped.
 #[derive(Debug)]
 pub struct Claim {
-    uid: UidKey,
+    uid: Uid,
     claims: Arc<Claims>,
 }
 

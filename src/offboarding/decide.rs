@@ -65,15 +65,15 @@ pub fn guards(facts: &Facts) -> Result<(), Blocked> {
 }
 
 fn protected(facts: &Facts) -> Option<Blocked> {
-    let uid = facts.uid.as_str();
+    let uid = &facts.uid.to_string();
     let own = |caller: &alibaba_cloud::sts::CallerIdentity| {
         [&caller.user_id, &caller.role_id]
             .into_iter()
             .flatten()
             .any(|id| id == uid)
     };
-    let root = |caller: &alibaba_cloud::sts::CallerIdentity| caller.account_id == uid;
-    let why = if uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
+    let root = |caller: &alibaba_cloud::sts::CallerIdentity| caller.account_id == *uid;
+    let why = if *uid == facts.cluster_account || facts.caller.as_ref().is_ok_and(root) {
         "it is the Alibaba Cloud account itself, whose access cannot be ended"
     } else if facts.caller.as_ref().is_ok_and(own) {
         "it is the identity that this operator runs as"
@@ -139,7 +139,7 @@ fn ambiguous(facts: &Facts) -> Option<Blocked> {
 }
 
 fn type_mismatch(facts: &Facts) -> Option<Blocked> {
-    let uid = &facts.uid;
+    let uid = facts.uid;
     let message = match (facts.identity.as_ref().ok()?, facts.spec.identity_type) {
         (Identity::Role { name }, IdentityType::RamUser) => format!(
             "UID {uid} is RAM role {name}, not a RAM user. Everyone who assumes a role is the same user to Kubernetes \
@@ -156,12 +156,12 @@ fn type_mismatch(facts: &Facts) -> Option<Blocked> {
 
 fn name_mismatch(facts: &Facts) -> Option<Blocked> {
     let expected = facts.spec.expected_name.as_ref()?;
-    let uid = &facts.uid;
+    let uid = facts.uid;
     let so_far = facts.so_far();
     let message = match facts.identity.as_ref().ok()? {
         Identity::Nowhere {
             name_belongs_to: Some(other),
-        } if other != uid.as_str() => format!(
+        } if other.parse() != Ok(uid) => format!(
             "UID {uid} is not known to RAM, and {expected} has UID {other}: the UID is probably mistyped. {so_far} Create a \
              UserOffboarding with the correct UID, or remove expectedName."
         ),

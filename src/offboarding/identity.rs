@@ -76,7 +76,7 @@ impl Identity {
 ///
 /// # Errors
 /// When a service does not answer: an identity is never taken for deleted because of that.
-pub async fn look_up(ctx: &Context, uid: &Uid) -> Result<Identity, QueryError> {
+pub async fn look_up(ctx: &Context, uid: Uid) -> Result<Identity, QueryError> {
     let user = match ctx.cloud.ims.get_user(uid).await? {
         Some(user) => Some(Identity::User { name: user.name }),
         None => ctx.cloud.ims.get_user_in_recycle_bin(uid).await?.map(|user| {

@@ -1,7 +1,7 @@
 //! What a process remembers between reconciles, so that it need not ask again. Nothing of it is needed for correctness.
 
 use super::activity::{day::Day, window::LogstoreRef};
-use crate::rbac::subject::UidKey;
+use alibaba_cloud::Uid;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -100,20 +100,20 @@ impl SettledDays {
 
 /// What ACK said a while ago of who created the cluster.
 #[derive(Debug, Default)]
-pub struct Creators(Mutex<HashMap<UidKey, (Instant, bool)>>);
+pub struct Creators(Mutex<HashMap<Uid, (Instant, bool)>>);
 
 /// How long that is believed.
 const CREATOR_FOR: Duration = Duration::from_secs(600);
 
 impl Creators {
     /// What ACK said, if that was lately.
-    pub(super) fn get(&self, uid: UidKey) -> Option<bool> {
+    pub(super) fn get(&self, uid: Uid) -> Option<bool> {
         let known = lock(&self.0).get(&uid).copied();
         known.and_then(|(at, is)| (at.elapsed() < CREATOR_FOR).then_some(is))
     }
 
     /// Keeps what ACK said now.
-    pub(super) fn put(&self, uid: UidKey, is: bool) {
+    pub(super) fn put(&self, uid: Uid, is: bool) {
         let mut all = lock(&self.0);
         all.retain(|_, (at, _)| at.elapsed() < CREATOR_FOR);
         all.insert(uid, (Instant::now(), is));

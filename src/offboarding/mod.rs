@@ -61,7 +61,7 @@ const ANEW: Action = Action::requeue(Duration::from_secs(1));
 ///
 /// # Errors
 /// When the status could not be written.
-pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: &Uid) -> Result<Action, Blocked> {
+pub async fn reconcile(ctx: &Context, object: UserOffboarding, uid: Uid) -> Result<Action, Blocked> {
     if let Some(action) = monitor::still_complete(ctx, &object, uid).await {
         return Ok(action);
     }
@@ -100,7 +100,7 @@ async fn offboard(ctx: &Context, report: &mut Report, facts: &mut Facts) -> Resu
         return Ok(report.dry_run(facts, &plan));
     }
 
-    let _claim = ctx.claim(facts.leaver.key(), &report.object)?;
+    let _claim = ctx.claim(facts.leaver.uid(), &report.object)?;
     let activity = match decide::must_ask_for_activity(facts, &plan) {
         true => Some(look(ctx, report, facts, &plan).await),
         false => None,

@@ -3,10 +3,7 @@
 use super::{context::Context, observe, purge::RESTORABLE_FOR};
 use crate::{
     api::{CertState, ConditionType, KubeconfigPolicy, UserOffboarding, conditions},
-    rbac::{
-        Match,
-        subject::{self, Leaver},
-    },
+    rbac::{Match, subject::Leaver},
 };
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
@@ -16,14 +13,14 @@ use std::time::{Duration, Instant};
 /// What to do about an object that is complete and unchanged: wait. `None` if there is something to look into.
 ///
 /// After a restart this makes no call to the cloud before the next poll is due.
-pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Option<Action> {
+pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: Uid) -> Option<Action> {
     let status = object.status.as_ref()?;
     let is_true = |type_| conditions::find(&status.conditions, type_).is_some_and(|c| c.status == "True");
     let completed = status.completed_at.as_ref()?.0;
     let complete = is_true(ConditionType::Offboarded)
         && is_true(ConditionType::Ready)
         && status.observed_generation == object.metadata.generation;
-    let key = subject::key(uid);
+    let key = uid;
     if !complete || !ctx.index.find(key, Match::User).is_empty() {
         return None;
     }

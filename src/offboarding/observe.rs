@@ -188,7 +188,7 @@ pub fn is_left(state: CertState) -> bool {
 ///
 /// # Errors
 /// When the API server cannot be asked. A cloud service that does not answer is a fact.
-pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Result<Facts, Interrupted> {
+pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: Uid) -> Result<Facts, Interrupted> {
     let object_uid = object.uid().unwrap_or_default();
     let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
     let status = object.status.clone().unwrap_or_default();
@@ -213,13 +213,13 @@ pub async fn observe(ctx: &Context, object: &UserOffboarding, uid: &Uid) -> Resu
     let asked = Asked::by(uid, &object.metadata, metadata, began).ok_or(Interrupted::Superseded)?;
     let mut peers: Vec<Peer> = objects
         .iter()
-        .filter_map(|object| object.peer(uid.as_str()))
+        .filter_map(|object| object.peer(uid))
         .filter_map(|(of, peer)| (of != object_uid).then_some(peer))
         .collect();
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     let mut facts = Facts {
         now: Timestamp::now(),
-        uid: uid.clone(),
+        uid,
         leaver,
         object_name: object.name_any(),
         object_uid,
@@ -282,7 +282,7 @@ fn came_back(facts: &Facts) -> bool {
 }
 
 /// What ACK says of the kubeconfig of `uid` for this cluster.
-pub async fn kubeconfig_state(ctx: &Context, uid: &Uid) -> Result<CertState, QueryError> {
+pub async fn kubeconfig_state(ctx: &Context, uid: Uid) -> Result<CertState, QueryError> {
     let states = ctx.cloud.ack.list_user_kubeconfig_states(uid).await?;
     let here = |state: &&KubeconfigState| state.cluster_id == ctx.settings.cluster_id;
     // Should ACK list the cluster twice, the certificate that is still there counts.
@@ -343,7 +343,7 @@ pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Interrupt
     let relations = [Match::User, Match::OtherSuffix];
     let keys = ctx
         .barrier
-        .current(leaver.key(), &relations)
+        .current(leaver.uid(), &relations)
         .await
         .map_err(failed)?
         .keys;
@@ -377,8 +377,8 @@ pub async fn bindings(ctx: &Context, leaver: &Leaver) -> Result<Found, Interrupt
 /// # Errors
 /// When the API server does not answer, or a binding cannot be read.
 pub async fn lookalikes(ctx: &Context, leaver: &Leaver) -> Result<Vec<LiveBinding>, Interrupted> {
-    let mut keys = ctx.index.find(leaver.key(), Match::NameOnly);
-    keys.extend(ctx.index.find(leaver.key(), Match::OtherSuffix));
+    let mut keys = ctx.index.find(leaver.uid(), Match::NameOnly);
+    keys.extend(ctx.index.find(leaver.uid(), Match::OtherSuffix));
     keys.sort_unstable();
     keys.dedup();
     let found = read(ctx, leaver, keys).await?;

@@ -30,13 +30,13 @@ pub struct Asked {
 impl Asked {
     /// Of the object `own`, by all objects for the UID, which were asked for at `began`; `None` if it is not among them as it is.
     pub fn by<'a>(
-        uid: &Uid,
+        uid: Uid,
         own: &ObjectMeta,
         objects: impl Iterator<Item = &'a ObjectMeta>,
         began: Instant,
     ) -> Option<Self> {
         let asked = Asked {
-            uid: uid.clone(),
+            uid,
             name: own.name.clone()?,
             objects: versions(objects),
             listed: Arc::new(tokio::sync::Mutex::new(began)),
@@ -126,7 +126,7 @@ mod tests {
             ..ObjectMeta::default()
         };
         let (a, b) = (object("a", 1, false), object("b", 1, false));
-        let asked = Asked::by(&uid, &a, [&b, &a].into_iter(), Instant::now()).unwrap();
+        let asked = Asked::by(uid, &a, [&b, &a].into_iter(), Instant::now()).unwrap();
         assert!(asked.is_by([&a, &b].into_iter()));
         assert!(asked.has(&a) && asked.has(&b));
         for other in [object("c", 1, false), object("a", 2, false), object("a", 1, true)] {
@@ -142,7 +142,7 @@ mod tests {
         ] {
             assert!(!asked.is_by(others.iter()), "{others:?}");
         }
-        assert!(Asked::by(&uid, &object("c", 1, false), [&a, &b].into_iter(), Instant::now()).is_none());
+        assert!(Asked::by(uid, &object("c", 1, false), [&a, &b].into_iter(), Instant::now()).is_none());
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn plan(facts: &Facts) -> Plan {
         "clusterID": facts.cluster_id,
         "identity": facts.identity_to_approve(),
         "kubeconfig": { "policy": facts.spec.kubeconfig, "toPurge": facts.kubeconfig_to_purge() },
-        "uid": facts.uid.as_str(),
+        "uid": facts.uid.to_string(),
     });
     Plan {
         digest: format!(

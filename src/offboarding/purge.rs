@@ -52,7 +52,7 @@ pub async fn purge(
         return Ok(Purge::Kept);
     }
     // The state of the start of this run may be old by now.
-    let state = observe::kubeconfig_state(ctx, &facts.uid).await.map_err(|trouble| {
+    let state = observe::kubeconfig_state(ctx, facts.uid).await.map_err(|trouble| {
         let reason = if trouble.forbidden {
             Reason::Forbidden
         } else {
@@ -93,7 +93,7 @@ pub async fn purge(
     report.purge_requested_now();
     report.write(ctx).await?;
     // What begins to bear the UID from here on, no proof knows of.
-    report.listen(ctx.index.appearances(facts.leaver.key()));
+    report.listen(ctx.index.appearances(facts.leaver.uid()));
     // ACK's call removes whatever binding it finds, without a condition: the barrier is the last thing that is asked before it.
     let mut proof = None;
     for _ in 0..PROOFS {
@@ -101,7 +101,7 @@ pub async fn purge(
         let no_bindings = verify::verify(ctx, &facts.leaver).await?;
         drop(wanted);
         let permit = ctx.permit()?;
-        if no_bindings.holds_for(&facts.uid) {
+        if no_bindings.holds_for(facts.uid) {
             proof = Some((no_bindings, permit));
             break;
         }
@@ -146,7 +146,7 @@ async fn ask(
     let (cluster, force) = (&facts.cluster_id, clearance.force());
     ctx.cloud
         .ack
-        .clean_cluster_user_permissions(cluster, &facts.uid, force)
+        .clean_cluster_user_permissions(cluster, facts.uid, force)
         .await
 }
 

@@ -53,7 +53,7 @@ pub(super) fn facts() -> Facts {
 
 /// UID 100, and what ACK's certificates of it are called.
 pub(super) fn leaver() -> Leaver {
-    Leaver::new(&"100".parse().unwrap(), &[], &[])
+    Leaver::new("100".parse().unwrap(), &[], &[])
 }
 
 /// A RoleBinding `n/NAME` with these subjects.

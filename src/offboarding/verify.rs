@@ -34,8 +34,8 @@ pub struct NoBindings {
 
 impl NoBindings {
     /// Whether it is of this UID, and not too old.
-    pub fn holds_for(&self, uid: &Uid) -> bool {
-        self.uid == *uid && self.began.elapsed() < GOOD_FOR
+    pub fn holds_for(&self, uid: Uid) -> bool {
+        self.uid == uid && self.began.elapsed() < GOOD_FOR
     }
 }
 
@@ -53,7 +53,7 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interr
         let relations = [Match::User, Match::OtherSuffix];
         let listed = ctx
             .barrier
-            .current(leaver.key(), &relations)
+            .current(leaver.uid(), &relations)
             .await
             .map_err(failed)?
             .keys;
@@ -80,7 +80,7 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interr
         }
         if unread.is_empty() && changing.is_none() {
             return Ok(NoBindings {
-                uid: leaver.uid().clone(),
+                uid: leaver.uid(),
                 began,
             });
         }

@@ -2,6 +2,7 @@
 
 use super::peers::Peer;
 use crate::api::{ConditionType, UserOffboarding};
+use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
 use serde::Deserialize;
@@ -58,12 +59,12 @@ pub(crate) struct WatchedCondition {
 impl Watched {
     /// What it asks for, if it is about this UID and is not being deleted, with its `metadata.uid`. One whose spec this version
     /// cannot read asks for nothing.
-    pub fn peer(&self, uid: &str) -> Option<(String, Peer)> {
-        if self.spec.uid != uid || self.metadata.deletion_timestamp.is_some() {
+    pub fn peer(&self, uid: Uid) -> Option<(String, Peer)> {
+        if self.spec.uid.parse() != Ok(uid) || self.metadata.deletion_timestamp.is_some() {
             return None;
         }
         let mut spec = self.spec.rest.clone();
-        spec.insert("uid".to_owned(), uid.into());
+        spec.insert("uid".to_owned(), uid.to_string().into());
         let peer = Peer {
             name: self.metadata.name.clone()?,
             spec: serde_json::from_value(spec.into()).ok()?,

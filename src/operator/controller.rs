@@ -362,7 +362,7 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
         source,
     })?;
     let outcome = tokio::select! {
-        outcome = offboarding::reconcile(ctx, object, &uid) => outcome,
+        outcome = offboarding::reconcile(ctx, object, uid) => outcome,
         // What waits for the cloud, say, need not be waited for: no effect is in hand, and none would be permitted.
         () = ctx.leadership.ended() => Ok(Action::await_change()),
     };

@@ -1,7 +1,8 @@
 //! Which bindings began to bear a UID while somebody listened: ACK's purge may have taken them, and no proof made before knows of
 //! them.
 
-use super::{binding::BindingKey, index::Half, subject::UidKey};
+use super::{binding::BindingKey, index::Half};
+use alibaba_cloud::Uid;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many are named; of more it is only known that there were.
@@ -13,7 +14,7 @@ pub(super) struct Noting(Mutex<Vec<Listener>>);
 
 #[derive(Debug)]
 struct Listener {
-    uid: UidKey,
+    uid: Uid,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -57,7 +58,7 @@ impl Drop for Appearances {
 }
 
 impl Noting {
-    pub(super) fn begin(self: &Arc<Self>, uid: UidKey) -> Appearances {
+    pub(super) fn begin(self: &Arc<Self>, uid: Uid) -> Appearances {
         let seen = Arc::<Mutex<Seen>>::default();
         lock(&self.0).push(Listener {
             uid,
@@ -70,7 +71,7 @@ impl Noting {
     }
 
     /// The binding with this key began to bear those UIDs of which `is_one` says so.
-    pub(super) fn appeared(&self, is_one: impl Fn(UidKey) -> bool, key: impl Fn() -> BindingKey) {
+    pub(super) fn appeared(&self, is_one: impl Fn(Uid) -> bool, key: impl Fn() -> BindingKey) {
         let listeners = lock(&self.0);
         for listener in listeners.iter().filter(|listener| is_one(listener.uid)) {
             lock(&listener.seen).note(key());

@@ -9,10 +9,11 @@ use super::{
     barrier_bindings::{BarrierNames, NONCE_ANNOTATION},
     binding::{BindingKey, BindingKind},
     index::Half,
-    subject::{Match, UidKey},
+    subject::Match,
     watch::{self, BindingIndex},
 };
 use crate::observer::Observer;
+use alibaba_cloud::Uid;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{
     Api, Client,
@@ -80,7 +81,7 @@ impl Barrier {
     ///
     /// # Errors
     /// When neither the barrier nor live lists could be had.
-    pub async fn find(&self, uid: UidKey, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
+    pub async fn find(&self, uid: Uid, relation: Match) -> Result<Vec<BindingKey>, kube::Error> {
         Ok(self.current(uid, &[relation]).await?.keys)
     }
 
@@ -88,7 +89,7 @@ impl Barrier {
     ///
     /// # Errors
     /// When neither the barrier nor live lists could be had.
-    pub async fn current(&self, uid: UidKey, relations: &[Match]) -> Result<Current, kube::Error> {
+    pub async fn current(&self, uid: Uid, relations: &[Match]) -> Result<Current, kube::Error> {
         let began = Instant::now();
         let in_half = |find: &dyn Fn(Match) -> Vec<BindingKey>, completed| {
             let mut keys: Vec<_> = relations.iter().flat_map(|relation| find(*relation)).collect();

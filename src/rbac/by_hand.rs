@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn it_holds_no_name_that_a_shell_would_take_for_something_else() {
         let include = ["1001-$(reboot)'\"".to_owned()];
-        let leaver = Leaver::new(&"1001".parse().unwrap(), &include, &[]);
+        let leaver = Leaver::new("1001".parse().unwrap(), &include, &[]);
         let key = |namespace: Option<&str>| BindingKey {
             kind: BindingKind::RoleBinding,
             namespace: namespace.map(str::to_owned),

@@ -3,7 +3,8 @@
 //! Anybody who may edit a binding may put ten thousand UIDs into it, and into hundreds of bindings. Kept one by one they would take a
 //! hundred bytes each; so of such a binding eight bytes a UID are kept, which answer whether it bears one.
 
-use super::subject::{Match, UidKey};
+use super::subject::Match;
+use alibaba_cloud::Uid;
 use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 
@@ -21,8 +22,8 @@ pub struct Crowd {
 
 impl Crowd {
     /// Of these UIDs.
-    pub fn new(hasher: &DefaultHashBuilder, uids: &[(UidKey, Match)]) -> Self {
-        let mark = |(uid, relation): &(UidKey, Match)| hasher.hash_one(uid) & !3 | bits(*relation);
+    pub fn new(hasher: &DefaultHashBuilder, uids: &[(Uid, Match)]) -> Self {
+        let mark = |(uid, relation): &(Uid, Match)| hasher.hash_one(uid) & !3 | bits(*relation);
         let mut marks: Box<[u64]> = uids.iter().map(mark).collect();
         marks.sort_unstable();
         Crowd {
@@ -32,13 +33,13 @@ impl Crowd {
     }
 
     /// Whether a subject bears this UID, and relates to it so.
-    pub fn relates(&self, uid: UidKey, relation: Match) -> bool {
+    pub fn relates(&self, uid: Uid, relation: Match) -> bool {
         let mark = self.hasher.hash_one(uid) & !3 | bits(relation);
         self.marks.binary_search(&mark).is_ok()
     }
 
     /// Whether a subject bears this UID.
-    pub fn bears(&self, uid: UidKey) -> bool {
+    pub fn bears(&self, uid: Uid) -> bool {
         Match::ALL.iter().any(|relation| self.relates(uid, *relation))
     }
 }
@@ -54,16 +55,17 @@ fn bits(relation: Match) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
 
     #[test]
     fn it_knows_who_is_in_it_and_how() {
         let uids: Vec<_> = (1..=10_000)
-            .map(|uid| (uid, if uid % 2 == 0 { Match::User } else { Match::NameOnly }))
+            .map(|number| (uid(number), if number % 2 == 0 { Match::User } else { Match::NameOnly }))
             .collect();
         let crowd = Crowd::new(&DefaultHashBuilder::default(), &uids);
         assert!(uids.iter().all(|(uid, relation)| crowd.relates(*uid, *relation)));
-        assert!(!crowd.relates(1, Match::User) && !crowd.relates(2, Match::OtherSuffix));
-        assert!((10_001..20_000).all(|uid| !crowd.bears(uid)));
+        assert!(!crowd.relates(uid(1), Match::User) && !crowd.relates(uid(2), Match::OtherSuffix));
+        assert!((10_001..20_000).all(|number| !crowd.bears(uid(number))));
         assert_eq!(size_of_val(&*crowd.marks), 80_000);
     }
 }

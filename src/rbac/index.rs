@@ -8,8 +8,9 @@ use super::{
     binding::{BindingKey, BindingKind},
     crowd::{CROWD, Crowd},
     slim::{RoleRef, SlimBinding},
-    subject::{Match, UidKey},
+    subject::Match,
 };
+use alibaba_cloud::Uid;
 use hashbrown::{DefaultHashBuilder, HashMap, HashSet, HashTable};
 use std::{
     hash::{BuildHasher, Hash},
@@ -26,7 +27,7 @@ pub struct Half {
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
     by_key: HashTable<Slot>,
-    by_uid: HashMap<UidKey, Vec<Slot>>,
+    by_uid: HashMap<Uid, Vec<Slot>>,
     /// Those that bear very many UIDs, which are in no map.
     crowded: Vec<Slot>,
     namespaces: HashSet<Arc<str>>,
@@ -53,19 +54,19 @@ pub struct Kept<'a> {
     /// The role that it grants.
     pub role: &'a RoleRef,
     /// The UIDs that it bears, each with how it relates to the subject. None of one that bears very many: it is to be read.
-    pub uids: Option<&'a [(UidKey, Match)]>,
+    pub uids: Option<&'a [(Uid, Match)]>,
 }
 
 /// Most bindings bear one UID, and need no allocation for it.
 #[derive(Debug)]
 enum Uids {
-    One((UidKey, Match)),
-    Many(Box<[(UidKey, Match)]>),
+    One((Uid, Match)),
+    Many(Box<[(Uid, Match)]>),
     Crowd(Arc<Crowd>),
 }
 
 impl Uids {
-    fn as_slice(&self) -> Option<&[(UidKey, Match)]> {
+    fn as_slice(&self) -> Option<&[(Uid, Match)]> {
         match self {
             Uids::One(one) => Some(std::slice::from_ref(one)),
             Uids::Many(many) => Some(many),
@@ -73,7 +74,7 @@ impl Uids {
         }
     }
 
-    fn bear(&self, uid: UidKey, is_wanted: impl Fn(Match) -> bool) -> bool {
+    fn bear(&self, uid: Uid, is_wanted: impl Fn(Match) -> bool) -> bool {
         match self {
             Uids::Crowd(crowd) => Match::ALL
                 .iter()
@@ -90,14 +91,14 @@ impl Uids {
 #[derive(Clone, Debug, Default)]
 pub struct Borne {
     /// Each, if they are few.
-    pub uids: Vec<UidKey>,
+    pub uids: Vec<Uid>,
     /// If they are very many.
     pub crowd: Option<Arc<Crowd>>,
 }
 
 impl Borne {
     /// Whether this UID is among them.
-    pub fn bears(&self, uid: UidKey) -> bool {
+    pub fn bears(&self, uid: Uid) -> bool {
         self.uids.contains(&uid) || self.crowd.as_ref().is_some_and(|crowd| crowd.bears(uid))
     }
 }
@@ -219,16 +220,16 @@ impl Half {
     }
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, in the order of their keys.
-    pub fn find(&self, uid: UidKey, relation: Match) -> Vec<BindingKey> {
+    pub fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
         self.find_where(uid, |one| one == relation)
     }
 
     /// The bindings that bear `uid` in whatever subject, in the order of their keys.
-    pub fn find_any(&self, uid: UidKey) -> Vec<BindingKey> {
+    pub fn find_any(&self, uid: Uid) -> Vec<BindingKey> {
         self.find_where(uid, |_| true)
     }
 
-    fn find_where(&self, uid: UidKey, is_wanted: impl Fn(Match) -> bool) -> Vec<BindingKey> {
+    fn find_where(&self, uid: Uid, is_wanted: impl Fn(Match) -> bool) -> Vec<BindingKey> {
         let slots = self.by_uid.get(&uid).map(Vec::as_slice).unwrap_or_default();
         let entries = slots
             .iter()
@@ -296,7 +297,7 @@ fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, slot: Slot) -
 }
 
 /// The UIDs of a list sorted by UID, each once.
-fn distinct(uids: &[(UidKey, Match)]) -> impl Iterator<Item = UidKey> {
+fn distinct(uids: &[(Uid, Match)]) -> impl Iterator<Item = Uid> {
     uids.chunk_by(|a, b| a.0 == b.0)
         .filter_map(|same| same.first().map(|(uid, _)| *uid))
 }
@@ -304,6 +305,7 @@ fn distinct(uids: &[(UidKey, Match)]) -> impl Iterator<Item = UidKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
     use serde_json::json;
 
     fn binding(namespace: &str, name: &str, users: &[&str]) -> SlimBinding {
@@ -312,7 +314,7 @@ mod tests {
             .unwrap()
     }
 
-    fn names(half: &Half, uid: UidKey) -> Vec<String> {
+    fn names(half: &Half, uid: Uid) -> Vec<String> {
         half.find(uid, Match::User).into_iter().map(|k| k.to_string()).collect()
     }
 
@@ -323,9 +325,9 @@ mod tests {
         half.apply(&binding("a", "x", &["200", "100-17", "100"]));
         half.apply(&binding("a", "y", &["1001", "leaver"]));
         half.apply(&binding("a", "z", &["leaver"]));
-        assert_eq!(names(&half, 100), ["RoleBinding a/x", "RoleBinding b/x"]);
-        assert_eq!(names(&half, 1001), ["RoleBinding a/y"]);
-        assert_eq!((names(&half, 10).len(), half.len()), (0, 3));
+        assert_eq!(names(&half, uid(100)), ["RoleBinding a/x", "RoleBinding b/x"]);
+        assert_eq!(names(&half, uid(1001)), ["RoleBinding a/y"]);
+        assert_eq!((names(&half, uid(10)).len(), half.len()), (0, 3));
     }
 
     #[test]
@@ -333,8 +335,8 @@ mod tests {
         let mut half = Half::new(BindingKind::RoleBinding);
         half.apply(&binding("a", "x", &["100", "200"]));
         half.apply(&binding("a", "x", &["200"]));
-        assert_eq!((names(&half, 100).len(), names(&half, 200).len()), (0, 1));
-        assert_eq!(half.borne_under_key_of(&binding("a", "x", &[])).uids, [200]);
+        assert_eq!((names(&half, uid(100)).len(), names(&half, uid(200)).len()), (0, 1));
+        assert_eq!(half.borne_under_key_of(&binding("a", "x", &[])).uids, [uid(200)]);
         half.apply(&binding("a", "x", &[]));
         assert!(half.is_empty() && half.by_uid.is_empty());
     }
@@ -346,27 +348,33 @@ mod tests {
         let users: Vec<_> = users.iter().map(String::as_str).chain(["77-x"]).collect();
         half.apply(&binding("a", "crowded", &users));
         half.apply(&binding("a", "plain", &["1000"]));
-        assert_eq!(names(&half, 1000), ["RoleBinding a/crowded", "RoleBinding a/plain"]);
+        assert_eq!(
+            names(&half, uid(1000)),
+            ["RoleBinding a/crowded", "RoleBinding a/plain"]
+        );
         assert_eq!(
             (
-                names(&half, 5999).len(),
-                names(&half, 6000).len(),
-                names(&half, 77).len()
+                names(&half, uid(5999)).len(),
+                names(&half, uid(6000)).len(),
+                names(&half, uid(77)).len()
             ),
             (1, 0, 0)
         );
         assert_eq!(
-            (half.find(77, Match::OtherSuffix).len(), half.find_any(77).len()),
+            (
+                half.find(uid(77), Match::OtherSuffix).len(),
+                half.find_any(uid(77)).len()
+            ),
             (1, 1)
         );
         assert_eq!(half.by_uid.len(), 1, "no map grows with them");
         let borne = half.borne_under_key_of(&binding("a", "crowded", &[]));
-        assert!(borne.bears(3000) && borne.bears(77) && !borne.bears(7000));
+        assert!(borne.bears(uid(3000)) && borne.bears(uid(77)) && !borne.bears(uid(7000)));
         half.apply(&binding("a", "crowded", &["1000"]));
-        assert_eq!((names(&half, 1000).len(), names(&half, 3000).len()), (2, 0));
+        assert_eq!((names(&half, uid(1000)).len(), names(&half, uid(3000)).len()), (2, 0));
         half.apply(&binding("a", "crowded", &users));
         half.remove(&binding("a", "crowded", &[]));
-        assert!(half.crowded.is_empty() && half.find_any(3000).is_empty());
+        assert!(half.crowded.is_empty() && half.find_any(uid(3000)).is_empty());
     }
 
     #[test]
@@ -386,7 +394,7 @@ mod tests {
         assert_eq!((half.roles.len(), half.namespaces.len()), (2, 1));
         let edit = half.iter().find(|kept| &*kept.role.name == "edit").unwrap();
         assert_eq!((edit.namespace, edit.name), (Some("a"), "z"));
-        let expected: &[_] = &[(100, Match::User), (200, Match::OtherSuffix)];
+        let expected: &[_] = &[(uid(100), Match::User), (uid(200), Match::OtherSuffix)];
         assert_eq!(edit.uids, Some(expected));
         half.remove(&granting("z", "edit"));
         half.apply(&granting("y", "admin"));
@@ -403,7 +411,7 @@ mod tests {
         }
         half.shrink();
         assert_eq!((half.entries.len(), half.len()), (1000, 1000));
-        assert_eq!(names(&half, 3).len(), 143);
+        assert_eq!(names(&half, uid(3)).len(), 143);
         for n in 0..1000u32 {
             half.remove(&binding("a", &format!("b{n}"), &[]));
         }

@@ -1,6 +1,7 @@
 //! A binding as the index wants it: everything that it does not keep is skipped while the JSON is read.
 
-use super::subject::{self, Match, UidKey};
+use super::subject::{self, Match};
+use alibaba_cloud::Uid;
 use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor},
@@ -17,7 +18,7 @@ pub struct SlimBinding {
     /// The resourceVersion, where there is one.
     pub resource_version: Option<String>,
     /// The UIDs that subjects bear, each with how it relates to the subject; sorted, without duplicates.
-    pub uids: Box<[(UidKey, Match)]>,
+    pub uids: Box<[(Uid, Match)]>,
     /// The role that it grants.
     pub role: RoleRef,
     /// What stands in the barrier's annotation, on whatever binding.
@@ -83,7 +84,7 @@ struct WireSubject<'a> {
 
 /// The UIDs of the subjects, each of which is forgotten once it is read: there may be tens of thousands.
 #[derive(Default)]
-struct Uids(Vec<(UidKey, Match)>);
+struct Uids(Vec<(Uid, Match)>);
 
 impl<'de> Deserialize<'de> for Uids {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -143,6 +144,7 @@ impl<'de> Deserialize<'de> for SlimBinding {
 mod tests {
     use super::*;
     use crate::rbac::{barrier_bindings::NONCE_ANNOTATION, subject::RBAC_GROUP};
+    use crate::testing::uid;
 
     #[test]
     fn only_the_key_the_uids_and_the_nonce_are_kept() {
@@ -156,7 +158,7 @@ mod tests {
         );
         let slim: SlimBinding = serde_json::from_str(&json).unwrap();
         assert_eq!(slim.nonce.as_deref(), Some("x\"y"));
-        assert_eq!(&*slim.uids, &[(100, Match::User), (100, Match::NameOnly)]);
+        assert_eq!(&*slim.uids, &[(uid(100), Match::User), (uid(100), Match::NameOnly)]);
         assert_eq!(slim.resource_version.as_deref(), Some("7"));
         assert_eq!((&*slim.role.kind, &*slim.role.name), ("ClusterRole", "r"));
         // Tests make them of values.

@@ -10,9 +10,6 @@ use std::collections::BTreeSet;
 /// The API group of subjects of kind `User` and `Group`.
 pub const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
-/// A UID as a number: what the index is keyed by. 20 digits do not fit in 64 bits.
-pub type UidKey = u128;
-
 /// How a subject relates to a UID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
@@ -31,33 +28,26 @@ impl Match {
 }
 
 /// The UID in a name of the form `<uid>` or `<uid>-<digits>`.
-pub fn uid_in_name(name: &str) -> Option<UidKey> {
+pub fn uid_in_name(name: &str) -> Option<Uid> {
     let (uid, suffix) = name
         .split_once('-')
         .map_or((name, None), |(uid, suffix)| (uid, Some(suffix)));
     if suffix.is_some_and(|s| s.is_empty() || !s.bytes().all(|b| b.is_ascii_digit())) {
         return None;
     }
-    uid.parse::<Uid>().ok().map(|uid| key(&uid))
+    uid.parse().ok()
 }
 
 /// The UID that a name begins with: `<uid>`, `<uid>-<digits>`, or `<uid>-<anything else>`.
-pub fn uid_at_start(name: &str) -> Option<UidKey> {
+pub fn uid_at_start(name: &str) -> Option<Uid> {
     let uid = name.split_once('-').map_or(name, |(uid, _)| uid);
-    uid.parse::<Uid>().ok().map(|uid| key(&uid))
-}
-
-/// The number that a UID is.
-pub fn key(uid: &Uid) -> UidKey {
-    uid.as_str()
-        .bytes()
-        .fold(0, |number, digit| number * 10 + UidKey::from(digit - b'0'))
+    uid.parse().ok()
 }
 
 /// The UID that a subject bears, and whether it is the RAM identity or only shares the name.
 ///
 /// A subject of kind `User` without `apiGroup` counts as one: the API server defaults it to the RBAC group.
-pub fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(UidKey, Match)> {
+pub fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(Uid, Match)> {
     let uid = uid_at_start(name)?;
     let is_user = kind == "User" && api_group.is_none_or(|group| group.is_empty() || group == RBAC_GROUP);
     let relation = match (is_user, uid_in_name(name)) {
@@ -85,44 +75,37 @@ pub enum Whose {
 #[derive(Clone, Debug)]
 pub struct Leaver {
     uid: Uid,
-    key: UidKey,
     include: BTreeSet<String>,
     ignore: BTreeSet<String>,
 }
 
 impl Leaver {
     /// The identity `uid`; names in `include` are its own, and those in `ignore` are not.
-    pub fn new(uid: &Uid, include: &[String], ignore: &[String]) -> Self {
+    pub fn new(uid: Uid, include: &[String], ignore: &[String]) -> Self {
         Leaver {
-            uid: uid.clone(),
-            key: key(uid),
+            uid,
             include: include.iter().cloned().collect(),
             ignore: ignore.iter().cloned().collect(),
         }
     }
 
     /// The UID.
-    pub fn uid(&self) -> &Uid {
-        &self.uid
-    }
-
-    /// The UID as a number.
-    pub fn key(&self) -> UidKey {
-        self.key
+    pub fn uid(&self) -> Uid {
+        self.uid
     }
 
     /// The names that do not end in digits alone, and that a person called the identity's own.
     pub fn included(&self) -> impl Iterator<Item = &str> {
         let included = self.include.difference(&self.ignore);
         included
-            .filter(|name| uid_at_start(name) == Some(self.key))
+            .filter(|name| uid_at_start(name) == Some(self.uid))
             .map(String::as_str)
     }
 
     /// Whose a subject is. A name in both lists is undecided.
     pub fn whose(&self, kind: &str, api_group: Option<&str>, name: &str) -> Whose {
         match classify(kind, api_group, name) {
-            Some((uid, _)) if uid != self.key => Whose::Other,
+            Some((uid, _)) if uid != self.uid => Whose::Other,
             None => Whose::Other,
             Some((_, Match::User)) => Whose::Leaver,
             Some((_, Match::NameOnly)) => Whose::Lookalike,
@@ -138,10 +121,11 @@ impl Leaver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
 
     #[test]
     fn kind_group_and_name_must_all_match() {
-        let uid = 259083957089437690;
+        let (uid, other) = (uid(259083957089437690), uid(2590839570894376901));
         let name = "259083957089437690";
         let stamped = "259083957089437690-1700000000";
         let cases = [
@@ -182,7 +166,7 @@ mod tests {
                 "User",
                 Some(RBAC_GROUP),
                 "2590839570894376901-x",
-                Some((2590839570894376901, Match::OtherSuffix)),
+                Some((other, Match::OtherSuffix)),
             ),
             ("User", Some(RBAC_GROUP), "-1", None),
             ("User", Some(RBAC_GROUP), "0259083957089437690", None),
@@ -196,7 +180,10 @@ mod tests {
     #[test]
     fn a_prefix_of_a_uid_is_another_uid() {
         assert_ne!(uid_in_name("2590839570894376901"), uid_in_name("259083957089437690"));
-        assert_eq!(uid_in_name("99999999999999999999"), Some(99_999_999_999_999_999_999));
+        assert_eq!(
+            uid_in_name("99999999999999999999"),
+            Some(uid(99_999_999_999_999_999_999))
+        );
     }
 
     #[test]
@@ -204,7 +191,7 @@ mod tests {
         let name = "100-c7f1a2b9".to_owned();
         let one = std::slice::from_ref(&name);
         let whose = |include: &[String], ignore: &[String]| {
-            Leaver::new(&"100".parse().unwrap(), include, ignore).whose("User", None, &name)
+            Leaver::new("100".parse().unwrap(), include, ignore).whose("User", None, &name)
         };
         assert_eq!(whose(&[], &[]), Whose::Undecided);
         assert_eq!(whose(one, &[]), Whose::Leaver);
@@ -215,7 +202,7 @@ mod tests {
             Whose::Undecided
         );
         let leaver = Leaver::new(
-            &"100".parse().unwrap(),
+            "100".parse().unwrap(),
             &["200".into(), "system:x".into()],
             &["100".into()],
         );

@@ -9,8 +9,9 @@ use super::{
     index::{Borne, Half},
     list::{self, Listed},
     slim::SlimBinding,
-    subject::{Match, RBAC_GROUP, UidKey},
+    subject::{Match, RBAC_GROUP},
 };
+use alibaba_cloud::Uid;
 use futures::{AsyncBufReadExt, Stream};
 use kube::{Client, core::Status};
 use serde::Deserialize;
@@ -37,7 +38,7 @@ const LARGEST_KEPT: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub enum Change {
     /// The bindings that bear this UID may have changed.
-    Uid(UidKey),
+    Uid(Uid),
     /// A binding that bears very many UIDs has changed, or one that did.
     Borne(Arc<Borne>),
     /// A full list was taken in: anything may have changed.
@@ -46,7 +47,7 @@ pub enum Change {
 
 impl Change {
     /// Whether bindings that bear this UID may have changed.
-    pub fn concerns(&self, uid: UidKey) -> bool {
+    pub fn concerns(&self, uid: Uid) -> bool {
         match self {
             Change::Uid(one) => *one == uid,
             Change::Borne(borne) => borne.bears(uid),
@@ -140,14 +141,14 @@ impl BindingIndex {
     }
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, cluster-wide ones first.
-    pub fn find(&self, uid: UidKey, relation: Match) -> Vec<BindingKey> {
+    pub fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
         let mut keys = self.cluster_role_bindings.read().find(uid, relation);
         keys.extend(self.role_bindings.read().find(uid, relation));
         keys
     }
 
     /// Notes the bindings that begin to bear `uid`, in whatever subject, from now on until the guard is dropped.
-    pub fn appearances(&self, uid: UidKey) -> Appearances {
+    pub fn appearances(&self, uid: Uid) -> Appearances {
         self.noting.begin(uid)
     }
 
@@ -320,7 +321,7 @@ impl BindingIndex {
         let before = half.borne_under_key_of(binding);
         half.apply(binding);
         let after = half.borne_under_key_of(binding);
-        let appeared = |uid: UidKey| after.bears(uid) && !before.bears(uid);
+        let appeared = |uid: Uid| after.bears(uid) && !before.bears(uid);
         self.noting.appeared(appeared, || key_of(kind, binding));
         drop(half);
         self.tell_of(before, after);

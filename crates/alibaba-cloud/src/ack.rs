@@ -185,9 +185,9 @@ impl Ack {
     /// # Errors
     /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes
     /// meanwhile) is an error of the kind `Malformed`, never a shorter list.
-    pub async fn list_user_kubeconfig_states(&self, uid: &Uid) -> Result<Vec<KubeconfigState>, ApiError> {
+    pub async fn list_user_kubeconfig_states(&self, uid: Uid) -> Result<Vec<KubeconfigState>, ApiError> {
         let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
-        let segments = ["users", uid.as_str(), "kubeconfig", "states"];
+        let segments = ["users", &uid.to_string(), "kubeconfig", "states"];
         let mut all: Vec<State> = Vec::new();
         let mut before: Option<(Option<usize>, usize)> = None;
         for number in 1..=MOST_PAGES {
@@ -233,8 +233,8 @@ impl Ack {
     ///
     /// # Errors
     /// Any [`ApiError`].
-    pub async fn describe_user_permission(&self, uid: &Uid) -> Result<Vec<Grant>, ApiError> {
-        let segments = ["permissions", "users", uid.as_str()];
+    pub async fn describe_user_permission(&self, uid: Uid) -> Result<Vec<Grant>, ApiError> {
+        let segments = ["permissions", "users", &uid.to_string()];
         let call = self.call("DescribeUserPermission", Method::GET, segments, format!("user {uid}"))?;
         call.json(&self.client.send(&call).await?)
     }
@@ -255,11 +255,11 @@ impl Ack {
     pub async fn clean_cluster_user_permissions(
         &self,
         cluster: &str,
-        uid: &Uid,
+        uid: Uid,
         force: bool,
     ) -> Result<Accepted, ApiError> {
         let target = format!("user {uid} in cluster {cluster}");
-        let segments = ["cluster", cluster, "user", uid.as_str(), "permissions"];
+        let segments = ["cluster", cluster, "user", &uid.to_string(), "permissions"];
         let mut call = self.call(CLEAN_CLUSTER_USER_PERMISSIONS, Method::DELETE, segments, target)?;
         call.query = vec![("Force", force.to_string())];
         call.repeat = Repeat::Never;

@@ -94,13 +94,13 @@ impl Ims {
     ///
     /// # Errors
     /// Any [`ApiError`]; an answer about another UID than the one asked for is malformed.
-    pub async fn get_user(&self, uid: &Uid) -> Result<Option<User>, ApiError> {
+    pub async fn get_user(&self, uid: Uid) -> Result<Option<User>, ApiError> {
         let found = self.find("GetUser", uid).await?;
         Ok(found.map(|raw| {
             let principal = raw.user_principal_name.unwrap_or_default();
             let name = raw.user_name.filter(|name| !name.is_empty());
             User {
-                uid: uid.clone(),
+                uid,
                 name: name.unwrap_or_else(|| legible(principal.split('@').next().unwrap_or_default(), NAME_LIMIT)),
                 user_principal_name: principal,
                 display_name: raw.display_name.unwrap_or_default(),
@@ -113,17 +113,17 @@ impl Ims {
     ///
     /// # Errors
     /// As [`get_user`](Self::get_user).
-    pub async fn get_user_in_recycle_bin(&self, uid: &Uid) -> Result<Option<RecycledUser>, ApiError> {
+    pub async fn get_user_in_recycle_bin(&self, uid: Uid) -> Result<Option<RecycledUser>, ApiError> {
         let found = self.find("GetUserInRecycleBin", uid).await?;
         Ok(found.map(|raw| RecycledUser {
-            uid: uid.clone(),
+            uid,
             user_principal_name: raw.user_principal_name.unwrap_or_default(),
             recycled_at: raw.recycle_date.filter(|date| !date.is_empty()),
             deleted_at: raw.delete_date.filter(|date| !date.is_empty()),
         }))
     }
 
-    async fn find(&self, operation: &'static str, uid: &Uid) -> Result<Option<Raw>, ApiError> {
+    async fn find(&self, operation: &'static str, uid: Uid) -> Result<Option<Raw>, ApiError> {
         let query = vec![("UserId", uid.to_string())];
         let call = Call::rpc(Service::Ims, operation, &self.endpoint, query).on(format!("user {uid}"));
         let answer = match self.client.send(&call).await {
@@ -131,7 +131,7 @@ impl Ims {
             answer => answer?,
         };
         let raw = call.json::<Found>(&answer)?.user.bounded();
-        if raw.user_id != uid.as_str() {
+        if raw.user_id.parse() != Ok(uid) {
             return Err(call.malformed(&answer, "it describes another user than the requested one"));
         }
         Ok(Some(raw))

@@ -111,7 +111,7 @@ async fn forged(env: &TestEnv, decision: &str, plan_digest: &str, created: Times
         .await?;
     let text = text.trim_end().to_owned();
     let entry = Entry {
-        binding: LiveBinding::parse(&key, &text, &Leaver::new(&uid, &[], &[]))?,
+        binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?,
         text,
         action: StoredAction::Delete,
         fingerprint: "forged".to_owned(),

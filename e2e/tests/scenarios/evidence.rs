@@ -451,7 +451,7 @@ async fn the_simulated_purge_deletes_the_binding_it_found_and_no_other() -> anyh
         ("ALIBABA_CLOUD_SECURITY_TOKEN", ack_offboarding_e2e::env::SECURITY_TOKEN),
     ]);
     let ack = Cloud::connect(&settings, std::sync::Arc::new(()))?.ack;
-    ack.clean_cluster_user_permissions(CLUSTER_ID, &UID.parse()?, true)
+    ack.clean_cluster_user_permissions(CLUSTER_ID, UID.parse()?, true)
         .await?;
     assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
     assert_eq!(

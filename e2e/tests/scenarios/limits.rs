@@ -193,7 +193,7 @@ async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -
         key(BindingKind::ClusterRoleBinding, None, "leaver-everywhere"),
         key(BindingKind::RoleBinding, Some("team-a"), "leaver"),
     ] {
-        let leaver = Leaver::new(&purpose.uid, &[], &[]);
+        let leaver = Leaver::new(purpose.uid, &[], &[]);
         let read = effects::fetch(&env.admin(), &key, &leaver).await?;
         let (binding, text) = read.expect("the binding");
         let item = plan::item(&[], binding);

@@ -246,7 +246,7 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
     })
     .to_string();
     let entry = Entry {
-        binding: LiveBinding::parse(&key, &text, &Leaver::new(&uid, &[], &[]))?,
+        binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?,
         text,
         action: StoredAction::Delete,
         fingerprint: "f".into(),

@@ -1,7 +1,7 @@
 //! One record of the audit log: is it a request *of* the identity?
 
 use super::window::{Window, last};
-use crate::rbac::subject::{self, UidKey};
+use crate::rbac::subject::{self};
 use alibaba_cloud::{Uid, sls::Row};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub struct Hit {
 
 impl Hit {
     /// What was seen, as a sentence.
-    pub fn describe(&self, uid: &Uid, window_days: u16) -> String {
+    pub fn describe(&self, uid: Uid, window_days: u16) -> String {
         let part =
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
@@ -66,7 +66,7 @@ impl Hit {
 #[derive(Clone, Debug)]
 pub struct Whose {
     /// The identity: requests as `<uid>`, `<uid>-<digits>`, and `<uid>-<anything else>` are its own.
-    pub uid: UidKey,
+    pub uid: Uid,
     /// But not those as one of these, which the spec says are somebody else's.
     pub ignored: Vec<String>,
 }
@@ -194,6 +194,7 @@ pub(super) fn first_ip(ips: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
 
     const WINDOW: Window = Window { from: 1000, to: 2000 };
 
@@ -205,7 +206,7 @@ mod tests {
 
     fn whose(ignored: &[&str]) -> Whose {
         Whose {
-            uid: 100,
+            uid: uid(100),
             ignored: ignored.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
@@ -310,7 +311,7 @@ mod tests {
     #[test]
     fn a_hit_says_whose_credentials_were_used() {
         let uid = "100".parse().unwrap();
-        let of = |fields: &[(&str, &str)]| hit(&row(fields)).unwrap().describe(&uid, 1);
+        let of = |fields: &[(&str, &str)]| hit(&row(fields)).unwrap().describe(uid, 1);
         let start = "UID 100 was active in the last day: at 1970-01-01T00:25:00Z";
         let console = "allowed to User \"100\"";
         assert_eq!(of(&[(USERNAME, "100-17"), ("verb", "")]), format!("{start}."));

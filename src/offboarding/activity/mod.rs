@@ -16,10 +16,7 @@ pub mod usage;
 pub mod window;
 
 use super::{context::Context, identity::Identity, observe::Facts};
-use crate::{
-    api::{ActivityState, IdentityState, IdentityStatus, Reason, UsageStatus},
-    rbac::subject,
-};
+use crate::api::{ActivityState, IdentityState, IdentityStatus, Reason, UsageStatus};
 pub use answer::Activity;
 use audit_event::{Hit, Whose};
 use k8s_openapi::jiff::Timestamp;
@@ -52,12 +49,11 @@ fn window_until(now: Timestamp, days: u16) -> Window {
 /// Asks the audit log whether the identity made a request in the window. An answer that lets nothing begin may be some seconds
 /// old: see [`RecentAnswers`].
 pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
-    if let Some(known) = ctx.recent_answers.get(&subject::key(&facts.uid), &question(facts)) {
+    if let Some(known) = ctx.recent_answers.get(facts.uid, &question(facts)) {
         return known;
     }
     let activity = ask_anew(ctx, facts).await;
-    ctx.recent_answers
-        .keep(subject::key(&facts.uid), question(facts), &activity);
+    ctx.recent_answers.keep(facts.uid, question(facts), &activity);
     activity
 }
 
@@ -80,7 +76,7 @@ async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
             Reason::ActiveInWindow,
             format!(
                 "{}{}",
-                hit.describe(&facts.uid, window_days),
+                hit.describe(facts.uid, window_days),
                 facts
                     .identity
                     .as_ref()
@@ -134,9 +130,9 @@ async fn ask(
     let search = search::Asked {
         place,
         index: &index?,
-        uid: &facts.uid,
+        uid: facts.uid,
         whose: Whose {
-            uid: subject::key(&facts.uid),
+            uid: facts.uid,
             ignored: facts.spec.names.ignore.clone(),
         },
         names: names(facts),

@@ -1,10 +1,8 @@
 //! What the audit log said a moment ago: an object that is edited many times a second is no reason to ask as often.
 
 use super::answer::Activity;
-use crate::{
-    api::{ActivityState, IdentityStatus, Names},
-    rbac::subject::UidKey,
-};
+use crate::api::{ActivityState, IdentityStatus, Names};
+use alibaba_cloud::Uid;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -17,7 +15,7 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 /// Answers by which an identity waits, `Active` and `Unknown`, each for two seconds. `Inactive`, by which a removal begins, is
 /// never used again.
 #[derive(Debug, Default)]
-pub struct RecentAnswers(Mutex<HashMap<UidKey, Recent>>);
+pub struct RecentAnswers(Mutex<HashMap<Uid, Recent>>);
 
 #[derive(Debug)]
 struct Recent {
@@ -36,14 +34,14 @@ pub(super) struct Question {
 
 impl RecentAnswers {
     /// The answer to the same question, if it is recent.
-    pub(super) fn get(&self, uid: &UidKey, question: &Question) -> Option<Activity> {
+    pub(super) fn get(&self, uid: Uid, question: &Question) -> Option<Activity> {
         let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = recent.get(uid)?;
+        let known = recent.get(&uid)?;
         (known.at.elapsed() < GOOD_FOR && known.question == *question).then(|| known.answer.clone())
     }
 
     /// Keeps an answer, unless something may begin by it. Older ones are forgotten.
-    pub(super) fn keep(&self, uid: UidKey, question: Question, answer: &Activity) {
+    pub(super) fn keep(&self, uid: Uid, question: Question, answer: &Activity) {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|_, known| known.at.elapsed() < GOOD_FOR);
         if answer.state != ActivityState::Inactive {

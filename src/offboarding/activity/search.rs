@@ -45,7 +45,7 @@ pub struct Asked<'a> {
     /// What of it can be searched.
     pub index: &'a Index,
     /// The identity.
-    pub uid: &'a Uid,
+    pub uid: Uid,
     /// Whose requests count.
     pub whose: Whose,
     /// The names that the identity is known to have.
@@ -245,7 +245,7 @@ impl Search {
 }
 
 /// The queries for an identity. Each names one field only: a query with a field that is not indexed fails as a whole.
-fn queries(index: &Index, uid: &Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Vec<Search> {
+fn queries(index: &Index, uid: Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Vec<Search> {
     let terms = Terms::of(uid, names, has_more_names);
     let mut queries = Vec::new();
     // Full text finds whatever mentions the identity, edits of its bindings included: only where it must.
@@ -286,11 +286,12 @@ struct Terms {
 }
 
 impl Terms {
-    fn of(uid: &Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Self {
+    fn of(uid: Uid, names: &BTreeSet<&str>, has_more_names: bool) -> Self {
+        let uid = uid.to_string();
         let of_all = format!("{uid}-");
         let mut whole: Vec<&str> = Vec::new();
         let mut rest: Vec<&str> = Vec::new();
-        for name in names.iter().filter(|name| **name != uid.as_str()) {
+        for name in names.iter().filter(|name| **name != uid) {
             match word(name) {
                 word if word.len() == name.len() => whole.push(name),
                 word => rest.push(word),

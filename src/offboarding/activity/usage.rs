@@ -11,6 +11,7 @@ use crate::{
     api::{UsageRow, UsageStatus},
     offboarding::context::Context,
 };
+use alibaba_cloud::Uid;
 use alibaba_cloud::sls::{LogQuery, Row};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::Value;
@@ -60,7 +61,7 @@ pub async fn ask(ctx: &Context, asked: &Asked<'_>) -> UsageStatus {
     let query = LogQuery {
         from: asked.window.from,
         to: asked.until,
-        query: query(&asked.terms(), asked.uid.as_str(), &asked.whose.ignored),
+        query: query(&asked.terms(), asked.uid, &asked.whose.ignored),
         line: 100,
         offset: 0,
         reverse: false,
@@ -84,7 +85,7 @@ pub async fn ask(ctx: &Context, asked: &Asked<'_>) -> UsageStatus {
 
 /// The query: a search that narrows the log down to a few records, and the analysis, which is exact. `terms` are the identity's names,
 /// quoted, the UID first; of names that are not among them, the search finds those that SLS knows under the UID's start.
-fn query(terms: &[String], uid: &str, ignored: &[String]) -> String {
+fn query(terms: &[String], uid: Uid, ignored: &[String]) -> String {
     // The newest names come last.
     let (first, names) = terms.split_at(terms.len().min(1));
     let newest = names
@@ -209,6 +210,7 @@ fn client(agent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::uid;
 
     fn row(who: &str, ip: &str, agent: &str, verb: &str, requests: &str, latest: &str) -> Row {
         let fields = [
@@ -224,7 +226,7 @@ mod tests {
 
     fn whose(ignored: &[&str]) -> Whose {
         Whose {
-            uid: 100,
+            uid: uid(100),
             ignored: ignored.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
@@ -340,7 +342,7 @@ mod tests {
         let rows = [row("100-alice", "x", "kubectl/v1", "get", "1", "5")];
         assert_eq!(summary(&rows, &whose(&[])).total, 1);
         assert_eq!(summary(&rows, &whose(&["100-alice"])), UsageStatus::default());
-        let text = query(&[r#""100""#.into()], "100", &["100-o'neil".into()]);
+        let text = query(&[r#""100""#.into()], uid(100), &["100-o'neil".into()]);
         assert!(text.contains("NOT IN ('100-o''neil')"), "{text}");
     }
 
@@ -348,7 +350,7 @@ mod tests {
     fn the_search_names_the_uid_the_newest_names_and_the_start() {
         let mut terms: Vec<String> = (1000..1040).map(|i| format!("\"100-{i}\"")).collect();
         terms.insert(0, r#""100""#.into());
-        let text = query(&terms, "100", &[]);
+        let text = query(&terms, uid(100), &[]);
         let (search, analysis) = text.split_once(" | ").unwrap();
         let asked: Vec<_> = search.split(" or ").collect();
         assert_eq!(asked.len(), CONDITIONS);

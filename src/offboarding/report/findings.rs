@@ -24,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 impl Report {
     /// Says what was found, before anything is judged.
     pub fn observed(&mut self, facts: &Facts) {
-        let is_root = facts.uid.as_str() == facts.cluster_account;
+        let is_root = facts.cluster_account.parse() == Ok(facts.uid);
         self.status.identity = match &facts.identity {
             _ if is_root => Some(IdentityStatus {
                 type_: ResolvedIdentityType::RootAccount,
@@ -103,7 +103,7 @@ impl Report {
 
     /// Says who the UID is, once nothing speaks against it.
     pub fn identified(&mut self, facts: &Facts) {
-        let uid = &facts.uid;
+        let uid = facts.uid;
         let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| is_left(*state));
         let held = !facts.bindings.is_empty() || kubeconfig || facts.did_something();
         let (is, reason, message) = match &facts.identity {
@@ -212,7 +212,7 @@ impl Report {
             last_cluster_admin: self.status.last_cluster_admin == Some(true),
             cluster_creator: self.status.cluster_creator == Some(true),
         };
-        consequences.describe(&facts.uid, facts.spec.kubeconfig)
+        consequences.describe(facts.uid, facts.spec.kubeconfig)
     }
 
     /// The hold; to whoever is to approve the plan, it says first what the plan means.
@@ -260,7 +260,7 @@ fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
 
 /// What the end of a run says.
 pub fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
-    let uid = &facts.uid;
+    let uid = facts.uid;
     if !facts.did_something() && facts.holds_nothing() {
         let kubeconfig = match facts.spec.kubeconfig {
             KubeconfigPolicy::Purge => "ACK reports no kubeconfig",

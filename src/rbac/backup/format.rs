@@ -414,7 +414,7 @@ pub fn clearance_label() -> String {
 }
 
 /// The ConfigMap with the list of what passed the checks of a run: a fingerprint a line. Only its name is kept, and its sha256.
-pub fn clearance_map(uid: &Uid, object_uid: &str, list: &str, namespace: &str) -> ConfigMap {
+pub fn clearance_map(uid: Uid, object_uid: &str, list: &str, namespace: &str) -> ConfigMap {
     let hash = sha256(format!("{object_uid}/{list}").as_bytes())[..20].to_owned();
     ConfigMap {
         immutable: Some(true),

@@ -34,7 +34,7 @@ fn entry(name: &str, action: StoredAction, padding: &str) -> Entry {
         "roleRef": {"kind": "Role", "name": "r"}, "subjects": [{"kind": "User", "name": "100"}],
     });
     let text = raw.to_string();
-    let leaver = Leaver::new(&"100".parse().unwrap(), &[], &[]);
+    let leaver = Leaver::new("100".parse().unwrap(), &[], &[]);
     Entry {
         binding: LiveBinding::parse(&key, &text, &leaver).unwrap(),
         text,

@@ -2,7 +2,7 @@ use super::*;
 use serde_json::{Value, json};
 
 fn leaver() -> Leaver {
-    Leaver::new(&"100".parse().unwrap(), &[], &[])
+    Leaver::new("100".parse().unwrap(), &[], &[])
 }
 
 fn key() -> BindingKey {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::uid;
 use futures::StreamExt;
 use serde_json::json;
 
@@ -23,7 +24,7 @@ async fn a_relist_takes_the_place_of_everything() {
     let mut changes = Box::pin(index.changes());
     index.take_in(kind, listing(&[binding("a", "100")], None));
     index.take_in(kind, listing(&[binding("b", "100")], None));
-    let found = index.find(100, Match::User);
+    let found = index.find(uid(100), Match::User);
     assert_eq!(
         (found.len(), &*found[0].name),
         (1, "b"),
@@ -33,8 +34,11 @@ async fn a_relist_takes_the_place_of_everything() {
     assert!(matches!(changes.next().await, Some(Change::Everything)));
     assert!(matches!(changes.next().await, Some(Change::Everything)));
     let who_lost_it = changes.next().await;
-    assert!(matches!(who_lost_it, Some(Change::Uid(100))), "{who_lost_it:?}");
-    assert!(matches!(changes.next().await, Some(Change::Uid(200))));
+    assert!(
+        matches!(who_lost_it, Some(Change::Uid(it)) if it == uid(100)),
+        "{who_lost_it:?}"
+    );
+    assert!(matches!(changes.next().await, Some(Change::Uid(it)) if it == uid(200)));
     // Ten thousand are told of once: nobody who listens falls behind, and nobody else is woken.
     let subjects: Vec<_> = (1000..11_000)
         .map(|uid| json!({"kind": "User", "name": uid.to_string()}))
@@ -47,7 +51,10 @@ async fn a_relist_takes_the_place_of_everything() {
         told.extend(changes.next().await);
     }
     let concerned = |uid| told.iter().filter(|change| change.concerns(uid)).count();
-    assert_eq!((concerned(200), concerned(5000), concerned(999)), (1, 2, 0));
+    assert_eq!(
+        (concerned(uid(200)), concerned(uid(5000)), concerned(uid(999))),
+        (1, 2, 0)
+    );
 }
 
 fn names() -> BarrierNames {
@@ -85,7 +92,7 @@ fn what_begins_to_bear_the_uid_is_noted_while_somebody_listens() {
     let index = BindingIndex::default();
     let kind = BindingKind::RoleBinding;
     index.apply(kind, &binding("before", "100"));
-    let noted = index.appearances(100);
+    let noted = index.appearances(uid(100));
     for one in [
         binding("before", "100-17"),
         binding("other", "200"),
@@ -114,7 +121,7 @@ fn events_are_taken_in_and_an_expired_version_is_told() {
     let object =
         r#"{"metadata":{"name":"a","namespace":"n","resourceVersion":"7"},"subjects":[{"kind":"User","name":"100"}]}"#;
     event(&format!(r#"{{"type":"ADDED","object":{object}}}"#)).unwrap();
-    assert_eq!(index.find(100, Match::User).len(), 1);
+    assert_eq!(index.find(uid(100), Match::User).len(), 1);
     event(&format!(r#"{{"object":{object},"type":"DELETED"}}"#)).unwrap();
     assert!(index.is_empty());
     event(r#"{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}"#).unwrap();

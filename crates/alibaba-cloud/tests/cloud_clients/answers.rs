@@ -36,7 +36,7 @@ async fn an_answer_of_another_shape_is_malformed_and_says_nothing_about_the_user
         ),
     ] {
         let server = Server::start([bad]).await;
-        let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+        let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Malformed, "{name}: {error}");
         assert_eq!(server.count(), 1, "{name}");
         assert_clean_error(&error);
@@ -46,7 +46,7 @@ async fn an_answer_of_another_shape_is_malformed_and_says_nothing_about_the_user
 #[tokio::test]
 async fn a_body_that_breaks_off_is_a_broken_connection() {
     let server = Server::start(vec![Reply::Short; 4]).await;
-    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
     assert_eq!((error.kind, server.count()), (ErrorKind::Connection, 4));
 }
 
@@ -59,9 +59,9 @@ async fn a_user_who_is_not_there_is_no_error() {
     ])
     .await;
     let ims = server.cloud().ims;
-    assert_eq!(ims.get_user(&uid()).await.unwrap(), None);
-    assert_eq!(ims.get_user_in_recycle_bin(&uid()).await.unwrap(), None);
-    assert_eq!(ims.get_user(&uid()).await.unwrap_err().kind, ErrorKind::Rejected);
+    assert_eq!(ims.get_user(uid()).await.unwrap(), None);
+    assert_eq!(ims.get_user_in_recycle_bin(uid()).await.unwrap(), None);
+    assert_eq!(ims.get_user(uid()).await.unwrap_err().kind, ErrorKind::Rejected);
 }
 
 /// 1 MB, or control characters, in the place of a name: cut and spelled out where they come in.
@@ -80,11 +80,8 @@ async fn text_of_any_length_is_bounded_where_it_comes_in() {
     let server = Server::start(answers.map(|answer| reply(200, answer.to_string()))).await;
     let cloud = server.cloud();
     let mut seen = Vec::new();
-    seen.push(format!("{:?}", cloud.ims.get_user(&uid()).await.unwrap()));
-    seen.push(format!(
-        "{:?}",
-        cloud.ims.get_user_in_recycle_bin(&uid()).await.unwrap()
-    ));
+    seen.push(format!("{:?}", cloud.ims.get_user(uid()).await.unwrap()));
+    seen.push(format!("{:?}", cloud.ims.get_user_in_recycle_bin(uid()).await.unwrap()));
     let roles = cloud.ram.list_roles().await.unwrap();
     assert_eq!(roles[0].name, "a\\u{1b}b");
     seen.push(format!("{roles:?}"));
@@ -99,7 +96,7 @@ async fn text_of_any_length_is_bounded_where_it_comes_in() {
     seen.push(format!("{audit:?} {refused}"));
     seen.push(format!(
         "{:?}",
-        cloud.ack.list_user_kubeconfig_states(&uid()).await.unwrap()
+        cloud.ack.list_user_kubeconfig_states(uid()).await.unwrap()
     ));
     for text in seen {
         assert!(text.len() < 1500, "{} characters: {}", text.len(), &text[..200]);
@@ -114,12 +111,12 @@ async fn calls_beyond_the_operators_own_limit_wait_and_then_are_not_sent() {
     settings.calls_per_minute = 60;
     let cloud = alibaba_cloud::Cloud::connect(&settings, std::sync::Arc::new(())).unwrap();
     for _ in 0..60 {
-        cloud.ims.get_user(&uid()).await.unwrap();
+        cloud.ims.get_user(uid()).await.unwrap();
     }
     // Five more wait for their turns, a second apart; the next would wait for longer.
     let all = (0..10).map(|_| {
         let ims = cloud.ims.clone();
-        async move { ims.get_user(&uid()).await }
+        async move { ims.get_user(uid()).await }
     });
     let outcomes = futures::future::join_all(all).await;
     let refused: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
@@ -157,7 +154,7 @@ async fn what_an_answer_leaves_out_or_sets_to_null_is_no_dead_end_where_that_is_
     assert_eq!((audit.enabled, audit.project), (false, None));
     let error = ack.get_cluster_audit_project("c1").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed, "it says nothing at all");
-    let grants = ack.describe_user_permission(&uid()).await.unwrap();
+    let grants = ack.describe_user_permission(uid()).await.unwrap();
     let administers: Vec<bool> = grants.iter().map(|grant| grant.is_administrator_of("c1")).collect();
     assert_eq!(administers, [true, false]);
 }

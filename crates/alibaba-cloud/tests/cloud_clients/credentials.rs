@@ -122,7 +122,7 @@ async fn a_token_that_is_not_accepted_is_replaced_once() {
 #[tokio::test]
 async fn static_keys_that_are_not_accepted_are_not_tried_twice() {
     let server = Server::start([reply(404, r#"{"Code":"InvalidAccessKeyId.NotFound","Message":"no"}"#)]).await;
-    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
     assert_eq!((error.kind, server.count()), (ErrorKind::Credentials, 1));
 }
 
@@ -175,7 +175,7 @@ async fn a_refused_exchange_says_whose_role_and_why() {
     let server = Server::start([reply(404, r#"{"Code":"EntityNotExist.Role","Message":"no"}"#)]).await;
     let error = connect(&rrsa(&server, file.path()))
         .ims
-        .get_user(&uid())
+        .get_user(uid())
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Credentials);
@@ -183,7 +183,7 @@ async fn a_refused_exchange_says_whose_role_and_why() {
     let server = Server::start([reply(200, format!(r#"{{"Credentials":"{SECRET}"}}"#))]).await;
     let error = connect(&rrsa(&server, file.path()))
         .ims
-        .get_user(&uid())
+        .get_user(uid())
         .await
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed);

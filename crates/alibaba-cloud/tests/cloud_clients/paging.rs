@@ -78,7 +78,7 @@ fn states(total: usize, clusters: std::ops::Range<usize>) -> Reply {
 #[tokio::test]
 async fn all_pages_of_kubeconfig_states_are_read_or_none() {
     let server = Server::start([states(150, 0..100), states(150, 100..150)]).await;
-    let all = server.cloud().ack.list_user_kubeconfig_states(&uid()).await.unwrap();
+    let all = server.cloud().ack.list_user_kubeconfig_states(uid()).await.unwrap();
     assert_eq!(
         (all.len(), all[149].cluster_id.as_str(), all[0].cert_state),
         (150, "c149", CertState::Removed)
@@ -94,12 +94,7 @@ async fn all_pages_of_kubeconfig_states_are_read_or_none() {
         vec![reply(200, "{}")],
     ] {
         let server = Server::start(script).await;
-        let error = server
-            .cloud()
-            .ack
-            .list_user_kubeconfig_states(&uid())
-            .await
-            .unwrap_err();
+        let error = server.cloud().ack.list_user_kubeconfig_states(uid()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Malformed, "{error}");
     }
 }
@@ -113,9 +108,9 @@ async fn states_that_we_do_not_know_are_unknown() {
     ])
     .await;
     let ack = server.cloud().ack;
-    let all = ack.list_user_kubeconfig_states(&uid()).await.unwrap();
+    let all = ack.list_user_kubeconfig_states(uid()).await.unwrap();
     assert!(all.iter().all(|state| state.cert_state == CertState::Unknown));
-    assert!(ack.list_user_kubeconfig_states(&uid()).await.unwrap().is_empty());
+    assert!(ack.list_user_kubeconfig_states(uid()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -150,17 +145,12 @@ async fn without_a_total_the_states_end_with_an_empty_page_only() {
         reply(200, r#"{"page":{"total_count":null},"states":null}"#),
     ];
     let server = Server::start(pages).await;
-    let states = server.cloud().ack.list_user_kubeconfig_states(&uid()).await.unwrap();
+    let states = server.cloud().ack.list_user_kubeconfig_states(uid()).await.unwrap();
     assert_eq!((states.len(), server.count()), (2, 3));
 
     // A service that does not turn the page never comes to an end.
     let server = Server::start([reply(200, state("c1")), reply(200, state("c1"))]).await;
-    let error = server
-        .cloud()
-        .ack
-        .list_user_kubeconfig_states(&uid())
-        .await
-        .unwrap_err();
+    let error = server.cloud().ack.list_user_kubeconfig_states(uid()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed);
 }
 

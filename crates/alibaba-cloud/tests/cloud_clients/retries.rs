@@ -18,7 +18,7 @@ async fn a_failed_read_is_repeated_with_a_new_nonce() {
         user(),
     ])
     .await;
-    let found = server.cloud().ims.get_user(&uid()).await.unwrap().unwrap();
+    let found = server.cloud().ims.get_user(uid()).await.unwrap().unwrap();
     assert_eq!(found.name, "leaver");
     let seen = server.take();
     assert_eq!(seen.len(), 4);
@@ -32,7 +32,7 @@ async fn a_failed_read_is_repeated_with_a_new_nonce() {
 #[tokio::test]
 async fn tries_are_limited() {
     let server = Server::start(vec![reply(503, ""); 10]).await;
-    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.status, server.count()),
         (ErrorKind::Server, Some(503), 4)
@@ -44,7 +44,7 @@ async fn a_throttled_call_waits_as_long_as_the_service_says() {
     let throttled = reply(400, r#"{"Code":"Throttling.User","Message":"slow down"}"#);
     let server = Server::start([throttled.with("x-ratelimit-user-api", "Remain:0,TimeLeft:150"), user()]).await;
     let start = Instant::now();
-    assert!(server.cloud().ims.get_user(&uid()).await.unwrap().is_some());
+    assert!(server.cloud().ims.get_user(uid()).await.unwrap().is_some());
     assert!(start.elapsed() >= Duration::from_millis(150));
 }
 
@@ -53,7 +53,7 @@ async fn a_hint_past_the_deadline_is_reported_not_waited_for() {
     let server = Server::start([reply(429, r#"{"Code":"Throttling"}"#).with("retry-after", "50")]).await;
     let mut settings = server.settings();
     settings.timeouts.overall = Duration::from_secs(20);
-    let error = connect(&settings).ims.get_user(&uid()).await.unwrap_err();
+    let error = connect(&settings).ims.get_user(uid()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.retry_after),
         (ErrorKind::Throttled, Some(Duration::from_secs(50)))
@@ -67,7 +67,7 @@ async fn a_refusal_is_not_repeated() {
         r#"{"Code":"NoPermission","Message":"no","RequestId":"R-1"}"#,
     )])
     .await;
-    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
     assert_eq!(
         (error.kind, error.request_id.as_deref(), server.count()),
         (ErrorKind::Forbidden, Some("R-1"), 1)
@@ -84,7 +84,7 @@ async fn silence_ends_in_time() {
     let mut settings = server.settings();
     settings.timeouts.attempt = Duration::from_millis(500);
     settings.timeouts.tries = 2;
-    let error = connect(&settings).ims.get_user(&uid()).await.unwrap_err();
+    let error = connect(&settings).ims.get_user(uid()).await.unwrap_err();
     assert_eq!((error.kind, server.count()), (ErrorKind::TimedOut, 2));
     assert_clean_error(&error);
 }
@@ -112,7 +112,7 @@ async fn the_purge_is_sent_once_whatever_happens() {
         }
         let error = connect(&settings)
             .ack
-            .clean_cluster_user_permissions("c1", &uid(), false)
+            .clean_cluster_user_permissions("c1", uid(), false)
             .await
             .unwrap_err();
         assert_eq!((error.kind, server.count()), (kind, 1), "{error}");
@@ -126,7 +126,7 @@ async fn the_purge_is_done_with_any_empty_answer() {
         server
             .cloud()
             .ack
-            .clean_cluster_user_permissions("c1", &uid(), true)
+            .clean_cluster_user_permissions("c1", uid(), true)
             .await
             .unwrap();
         let seen = server.take();
@@ -149,13 +149,13 @@ async fn any_error_that_says_when_to_come_back_is_throttling() {
         let throttled = refusal.clone().with("x-acs-retry-after", "20");
         let server = Server::start([throttled, user()]).await;
         let start = Instant::now();
-        assert!(server.cloud().ims.get_user(&uid()).await.unwrap().is_some());
+        assert!(server.cloud().ims.get_user(uid()).await.unwrap().is_some());
         assert!(start.elapsed() >= Duration::from_millis(20));
 
         // Nothing, and less than nothing, asks for nothing.
         for nothing in ["0", "-5", "soon"] {
             let server = Server::start([refusal.clone().with("x-acs-retry-after", nothing)]).await;
-            let kind = server.cloud().ims.get_user(&uid()).await.map_err(|error| error.kind);
+            let kind = server.cloud().ims.get_user(uid()).await.map_err(|error| error.kind);
             assert_ne!(kind.err(), Some(ErrorKind::Throttled));
             assert_eq!(server.count(), 1);
         }
@@ -169,7 +169,7 @@ async fn the_purge_reports_when_to_come_back_and_no_later_than_in_a_minute() {
         let server = Server::start([refused]).await;
         let purge = server.cloud().ack;
         let error = purge
-            .clean_cluster_user_permissions("c1", &uid(), false)
+            .clean_cluster_user_permissions("c1", uid(), false)
             .await
             .unwrap_err();
         assert_eq!(
@@ -194,7 +194,7 @@ async fn the_purge_tells_what_is_known_of_acks_codes_from_what_is_not() {
         let server = Server::start([reply(status, format!(r#"{{"code":"{code}","message":"why"}}"#))]).await;
         let purge = server.cloud().ack;
         let error = purge
-            .clean_cluster_user_permissions("c1", &uid(), false)
+            .clean_cluster_user_permissions("c1", uid(), false)
             .await
             .unwrap_err();
         assert_eq!((error.kind, error.known().is_some()), (kind, is_known), "{code}");

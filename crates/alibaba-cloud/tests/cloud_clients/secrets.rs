@@ -21,13 +21,13 @@ async fn no_secret_reaches_an_error_or_a_debug_output() {
     ] {
         let body = format!(r#"{{"Code":"{code}","Message":"{echo}","RequestId":"{SECRET}"}}"#);
         let server = Server::start(vec![reply(status, body); 4]).await;
-        let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+        let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
         assert_eq!((error.service, error.has_code(code)), (Service::Ims, true));
         assert_clean_error(&error);
     }
     let server = Server::start([user()]).await;
     let (settings, cloud) = (server.settings(), server.cloud());
-    cloud.ims.get_user(&uid()).await.unwrap();
+    cloud.ims.get_user(uid()).await.unwrap();
     assert_clean(&format!("{settings:?} {cloud:?} {cloud:#?}"));
     assert!(format!("{settings:?}").contains("ALIBABA_CLOUD_ACCESS_KEY_SECRET"));
 }
@@ -54,7 +54,7 @@ async fn nobody_listening_is_a_connection_error_without_an_url() {
         seen: Arc::default(),
     };
     drop(listener);
-    let error = server.cloud().ims.get_user(&uid()).await.unwrap_err();
+    let error = server.cloud().ims.get_user(uid()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Connection);
     assert!(error.to_string().contains("refused"), "{error}");
     assert_clean_error(&error);
