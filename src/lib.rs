@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod api_message;
+pub mod clock;
 #[cfg(feature = "operator")]
 pub mod doctor;
 pub mod observer;
@@ -25,5 +26,7 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 pub mod request_id;
+pub mod sources;
+mod sync;
 #[cfg(test)]
 mod testing;

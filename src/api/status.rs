@@ -364,3 +364,10 @@ pub enum CertState {
     /// ACK does not know.
     Unknown,
 }
+
+impl CertState {
+    /// Whether a certificate in this state is still there: `Unknown` is no proof that it is not.
+    pub fn is_left(self) -> bool {
+        matches!(self, CertState::Unexpired | CertState::Expired | CertState::Unknown)
+    }
+}

@@ -3,11 +3,9 @@
 use super::report::{Check, or_try_again};
 use crate::{
     api::{ActivityCheck, Reason},
-    offboarding::{
-        activity::{self, Inconclusive, LogstoreRef, coverage},
-        context::Context,
-    },
+    sources::activity::{self, Inconclusive, LogstoreRef, audit_log::AuditLog, coverage},
 };
+use k8s_openapi::jiff::Timestamp;
 
 const ON: &str = "audit log on";
 const INDEXED: &str = "audit log indexed";
@@ -19,8 +17,8 @@ pub(super) fn untried(why: &str) -> [Check; 3] {
 }
 
 /// Checks the audit log as an offboarding would, and the place where it is, if it has one.
-pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<LogstoreRef>) {
-    let place = match coverage::place(ctx).await {
+pub(super) async fn checks(log: &AuditLog) -> ([Check; 3], Option<LogstoreRef>) {
+    let place = match coverage::place(log).await {
         Ok(place) => place,
         Err(doubt) => {
             let [_, indexed, covers] = untried("the location of the audit log is unknown");
@@ -29,8 +27,8 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<LogstoreRef>) {
     };
     let LogstoreRef { project, logstore } = &place;
     let days = ActivityCheck::default().window_days;
-    let window = activity::window(days);
-    let coverage::Examined { index, covered } = coverage::examine(ctx, &place, window).await;
+    let window = activity::window(Timestamp::now(), days);
+    let coverage::Examined { index, covered } = coverage::examine(log, &place, window).await;
     if let Err(doubt) = &index
         && doubt.reason == Reason::LogstoreMissing
     {
@@ -64,7 +62,7 @@ pub(super) async fn checks(ctx: &Context) -> ([Check; 3], Option<LogstoreRef>) {
 }
 
 fn failed(check: &str, doubt: &Inconclusive) -> Check {
-    let trouble = doubt.trouble.as_ref();
+    let trouble = doubt.unanswered.as_ref();
     // What it follows from has a check of its own.
     if let Some(trouble) = trouble.filter(|trouble| trouble.forbidden || trouble.cluster_not_found) {
         return Check::untried(check, &trouble.message);

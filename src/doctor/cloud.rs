@@ -4,7 +4,7 @@ use super::{
     audit,
     report::{Check, Outcome},
 };
-use crate::offboarding::{activity::LogstoreRef, context::Context, outcome};
+use crate::sources::{Account, AckCluster, activity::LogstoreRef, query_error::advice};
 use alibaba_cloud::{
     Cloud, Uid,
     ack::Grant,
@@ -32,15 +32,19 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 const ANY_NAME: &str = "ack-offboarding-operator";
 
 /// Checks all that is about the cloud. Without a context, the cluster's ID and account are not known.
-pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check> {
+pub(super) async fn checks(cloud: &Cloud, known: Option<(Account, AckCluster)>) -> Vec<Check> {
     let caller = async { (cloud.sts.get_caller_identity_and_time().await, SystemTime::now()) };
-    let (reached, sls, (caller, asked_at)) = tokio::join!(cloud.reach(), sls(cloud, context.as_ref()), caller);
+    let (reached, sls, (caller, asked_at)) = tokio::join!(
+        cloud.reach(),
+        sls(cloud, known.as_ref().map(|(_, cluster)| cluster)),
+        caller
+    );
     let reached: Vec<_> = reached.into_iter().chain(sls.map(|sls| (Service::Sls, sls))).collect();
     let is_down = |(service, reached): &(Service, Result<String, ApiError>)| reached.is_err().then_some(*service);
     let down: Vec<Service> = reached.iter().filter_map(is_down).collect();
     let down = Down(&down);
     let mut checks: Vec<Check> = reached.into_iter().map(endpoint).collect();
-    if context.is_none() {
+    if known.is_none() {
         checks.push(Check::untried(
             "endpoint of SLS",
             "each project has its own, and the cluster is unknown",
@@ -56,7 +60,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
             caller
         }
         Err(error) if error.is_about_the_clock() => {
-            checks.push(Check::failed(CLOCK, &error, outcome::advice(&error)));
+            checks.push(Check::failed(CLOCK, &error, advice(&error)));
             checks.push(Check::untried(CREDENTIALS, "the clock is wrong"));
             checks.push(Check::untried("account, RAM actions, audit log", "the clock is wrong"));
             return checks;
@@ -68,12 +72,12 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
             return checks;
         }
     };
-    let Some(ctx) = context else {
+    let Some((of, cluster)) = known else {
         let why = "the cluster's ID and account are unknown";
         checks.push(Check::untried("account, RAM actions, audit log", why));
         return checks;
     };
-    let account = account(&caller, &ctx.settings.account_id);
+    let account = account(&caller, of.id());
     let same = account.outcome == Outcome::Ok;
     checks.push(account);
     if !same {
@@ -87,7 +91,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
             .into_iter()
             .find(|service| down.has(*service))
         {
-            None => audit::checks(&ctx).await,
+            None => audit::checks(cluster.log()).await,
             Some(service) => (
                 audit::untried(&format!("the endpoint of {service} does not answer")),
                 None,
@@ -96,8 +100,8 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     };
     let (identities, kubeconfigs, administrator, (audit, place)) = tokio::join!(
         identities(cloud, down, uid),
-        kubeconfigs(&ctx, down, uid),
-        administrator(&ctx, down, &caller, uid),
+        kubeconfigs(&cluster, down, uid),
+        administrator(&cluster, down, &caller, uid),
         audit
     );
     let [known, ..] = &kubeconfigs;
@@ -107,7 +111,7 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
     };
     checks.extend(identities);
     checks.extend(kubeconfigs);
-    checks.extend(logs(&ctx, down, place.as_ref()).await);
+    checks.extend(logs(cloud, down, place.as_ref()).await);
     checks.push(Check::untried(
         action(PURGE_ACTION),
         "trying it would purge a kubeconfig; if it is missing, the first offboarding reports it (KubeconfigPurged)",
@@ -118,8 +122,8 @@ pub(super) async fn checks(cloud: &Cloud, context: Option<Context>) -> Vec<Check
 }
 
 /// Whether the audit log's project can be reached; its usual name where ACK does not say which it is. None if the cluster is not known.
-async fn sls(cloud: &Cloud, context: Option<&Context>) -> Option<Result<String, ApiError>> {
-    let cluster = &context?.settings.cluster_id;
+async fn sls(cloud: &Cloud, cluster: Option<&AckCluster>) -> Option<Result<String, ApiError>> {
+    let cluster = cluster?.id();
     let audit = cloud.ack.get_cluster_audit_project(cluster).await;
     let project = audit.ok().and_then(|audit| audit.project);
     let project = project.unwrap_or_else(|| format!("k8s-log-{cluster}"));
@@ -148,7 +152,7 @@ impl Down<'_> {
         if self.has(error.service) {
             return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
         }
-        Check::failed(check, error, super::report::or_try_again(outcome::advice(error)))
+        Check::failed(check, error, super::report::or_try_again(advice(error)))
     }
 
     /// An action was tried; that there is no such user or role is an answer too.
@@ -247,8 +251,8 @@ async fn identities(cloud: &Cloud, down: Down<'_>, uid: Option<Uid>) -> Vec<Chec
 }
 
 /// Whether ACK knows the cluster, and the two actions that read from it.
-async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<Uid>) -> [Check; 3] {
-    let (ack, cluster) = (&ctx.cloud.ack, &ctx.settings.cluster_id);
+async fn kubeconfigs(cluster: &AckCluster, down: Down<'_>, uid: Option<Uid>) -> [Check; 3] {
+    let (ack, cluster) = (cluster.ack(), cluster.id());
     let states = async {
         let name = "cs:ListUserKubeConfigStates";
         match uid {
@@ -269,8 +273,8 @@ async fn kubeconfigs(ctx: &Context, down: Down<'_>, uid: Option<Uid>) -> [Check;
     [known, states, down.tried("cs:GetClusterAuditProject", project)]
 }
 
-async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, uid: Option<Uid>) -> Check {
-    let cluster = &ctx.settings.cluster_id;
+async fn administrator(of: &AckCluster, down: Down<'_>, caller: &CallerIdentity, uid: Option<Uid>) -> Check {
+    let cluster = of.id();
     if caller.identity_type == "Account" {
         return Check::ok(ADMINISTRATOR, "the account itself is an administrator");
     }
@@ -281,12 +285,12 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
         "In the ACK console (Authorizations), grant {} the predefined administrator role on this cluster.",
         caller.arn
     );
-    match ctx.cloud.ack.describe_user_permission(uid).await {
+    match of.ack().describe_user_permission(uid).await {
         Ok(grants) if grants.iter().any(|grant| grant.is_administrator_of(cluster)) => {
             Check::ok(ADMINISTRATOR, format!("{uid} is an RBAC administrator"))
         }
         Ok(grants) => {
-            let here = |grant: &&Grant| grant.resource_id.starts_with(cluster.as_str());
+            let here = |grant: &&Grant| grant.resource_id.starts_with(cluster);
             let roles: Vec<_> = grants
                 .iter()
                 .filter(here)
@@ -312,7 +316,7 @@ async fn administrator(ctx: &Context, down: Down<'_>, caller: &CallerIdentity, u
     }
 }
 
-async fn logs(ctx: &Context, down: Down<'_>, place: Option<&LogstoreRef>) -> Vec<Check> {
+async fn logs(cloud: &Cloud, down: Down<'_>, place: Option<&LogstoreRef>) -> Vec<Check> {
     let names = [
         "log:GetLogStore",
         "log:GetIndex",
@@ -324,7 +328,7 @@ async fn logs(ctx: &Context, down: Down<'_>, place: Option<&LogstoreRef>) -> Vec
             .map(|name| Check::untried(action(name), "it is not known where the audit log is"))
             .into();
     };
-    let sls = &ctx.cloud.sls;
+    let sls = &cloud.sls;
     let to = Timestamp::now().as_second();
     let query = LogQuery {
         from: to - 60,

@@ -15,13 +15,12 @@ pub mod cluster;
 pub mod report;
 
 use crate::{
-    offboarding::{
-        context::Context,
-        policies::{Policies, Prover},
-        settings::Settings,
-    },
+    offboarding::settings::Settings,
     operator::{clients, settings::RunArgs},
-    rbac::{permit::Leadership, watch::BindingIndex},
+    sources::{
+        Account, AckCluster,
+        activity::audit_log::{AuditLog, Caller},
+    },
 };
 use alibaba_cloud::{Cloud, CloudSettings, Timeouts};
 use kube::Client;
@@ -91,7 +90,7 @@ pub async fn examine(args: &RunArgs) -> Report {
     };
     let in_cloud = async {
         match connected {
-            Ok(cloud) => cloud::checks(&cloud, context(client.as_ref(), &cloud, settings.as_ref())).await,
+            Ok(cloud) => cloud::checks(&cloud, sources(client.as_ref(), &cloud, settings.as_ref())).await,
             Err(check) => vec![*check, Check::untried("Alibaba Cloud", "the settings are invalid")],
         }
     };
@@ -118,19 +117,13 @@ fn connect(args: &RunArgs) -> Result<Cloud, Box<Check>> {
     })
 }
 
-/// What the steps of an offboarding share, for those of them that only read. It leads nothing: no effect is ever permitted.
-fn context(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) -> Option<Context> {
+/// The account and the cluster, as an offboarding asks about them.
+fn sources(client: Option<&Client>, cloud: &Cloud, settings: Option<&Settings>) -> Option<(Account, AckCluster)> {
     let (client, settings) = client.zip(settings)?;
-    let leadership = Leadership::default();
-    let policies = Policies::new(client.clone(), settings.barrier.clone(), true);
-    let prover = Prover::new(policies, leadership.clone(), settings.recheck_interval);
-    Some(Context::new(
-        client.clone(),
-        cloud.clone(),
-        Arc::new(BindingIndex::default()),
-        settings.clone(),
-        leadership,
-        prover,
-        Arc::new(()),
+    let own = Caller::new(client.clone(), settings.barrier.cluster_role_binding.clone());
+    let log = AuditLog::new(cloud.clone(), settings.cluster_id.clone(), Some(own));
+    Some((
+        Account::new(cloud.clone(), settings.account_id.clone()),
+        AckCluster::new(cloud.clone(), settings.cluster_id.clone(), log),
     ))
 }

@@ -2,13 +2,15 @@
 
 use super::{
     budget,
-    context::Context,
+    cleared::Cleared,
     decide::Clearance,
+    facts::Facts,
     journal::Journal,
-    observe::{self, Facts},
     outcome::{self, Blocked, Interrupted, Requeue},
     peers::Asked,
     plan::{self, Item, Plan},
+    run::Run,
+    wanted::still_wanted,
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -21,10 +23,9 @@ use crate::{
     },
 };
 use futures::StreamExt;
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-/// How many ConfigMaps are written at a time, within [`Context::room_for`].
+/// How many ConfigMaps are written at a time, within [`Run::room_for`].
 const PARALLEL: usize = 4;
 
 /// What a backup is made with, besides the bindings.
@@ -55,14 +56,14 @@ pub struct Backup {
 ///
 /// # Errors
 /// When something could not be stored, or does not read back as it was written. Nothing was removed then.
-pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Journal, plan: &Plan) -> Result<Backup, Interrupted> {
+pub async fn back_up(run: &Run, task: Task<'_>, record: &mut Journal, plan: &Plan) -> Result<Backup, Interrupted> {
     let removable = plan
         .items
         .iter()
-        .filter(|item| plan::is_to_change(ctx.settings.remove_subjects, item))
+        .filter(|item| plan::is_to_change(run.settings.remove_subjects, item))
         .cloned()
         .collect();
-    store_items(ctx, task, record, removable).await
+    store_items(run, task, record, removable).await
 }
 
 /// Backs up bindings that bear the UID and stay: ACK's purge may take them, as nobody knows how it matches. Read
@@ -70,18 +71,18 @@ pub async fn back_up(ctx: &Context, task: Task<'_>, record: &mut Journal, plan: 
 ///
 /// # Errors
 /// As for [`back_up`]; and when one of them cannot be stored.
-pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
+pub async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
     let key = task.leaver.uid();
     let failed = |e: kube::Error| outcome::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
-    let found = ctx.barrier.current(key, &relations).await.map_err(failed)?.keys;
-    let alike = observe::read(ctx, task.leaver, found).await?.into_iter();
+    let found = run.bindings.listed(key, &relations).await.map_err(failed)?;
+    let alike = run.bindings.read(task.leaver, found).await?.into_iter();
     let new: Vec<LiveBinding> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
         .collect();
-    let parts = usize::from(ctx.settings.backups_per_day);
+    let parts = usize::from(run.settings.backups_per_day);
     // Whoever edits one of them all the time does not decide how many backups there are.
-    budget::for_kept(&new, record, Timestamp::now(), parts).map_or(Ok(()), Err)?;
+    budget::for_kept(&new, record, run.clock.now(), parts).map_or(Ok(()), Err)?;
     let new: Vec<Wanted> = new
         .into_iter()
         .map(|binding| Wanted {
@@ -90,7 +91,7 @@ pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Jour
             fingerprint: String::new(),
         })
         .collect();
-    let done = store(ctx, task, record, new).await?;
+    let done = store(run, task, record, new).await?;
     match (done.too_large.first(), done.changed.first()) {
         (Some(one), _) => Err(lookalike_too_large(one).into()),
         (None, Some(key)) => Err(changes(key).into()),
@@ -99,13 +100,13 @@ pub async fn back_up_lookalikes(ctx: &Context, task: Task<'_>, record: &mut Jour
 }
 
 /// What the backups of a run are made for.
-pub fn purpose(facts: &Facts, plan_digest: &str, clearance: &Clearance) -> Purpose {
+pub fn purpose(facts: &Facts, cleared: &Cleared, plan_digest: &str, clearance: &Clearance) -> Purpose {
     Purpose {
         cluster_id: facts.cluster_id.clone(),
         uid: facts.uid,
         object_name: facts.object_name.clone(),
         object_uid: facts.object_uid.clone(),
-        run_id: facts.cleared.run().map(|run| run.run_id.clone()).unwrap_or_default(),
+        run_id: cleared.run().map(|run| run.run_id.clone()).unwrap_or_default(),
         plan_digest: plan_digest.to_owned(),
         decision: clearance.reason().as_str().to_owned(),
     }
@@ -116,7 +117,7 @@ pub fn purpose(facts: &Facts, plan_digest: &str, clearance: &Clearance) -> Purpo
 /// # Errors
 /// As for [`back_up`].
 pub async fn store_items(
-    ctx: &Context,
+    run: &Run,
     task: Task<'_>,
     record: &mut Journal,
     items: Vec<Item>,
@@ -138,7 +139,7 @@ pub async fn store_items(
         bindings,
         too_large,
         changed,
-    } = store(ctx, task, record, new).await?;
+    } = store(run, task, record, new).await?;
     for binding in bindings {
         let item = plan::item(task.barrier, binding);
         let proof = parts
@@ -171,14 +172,14 @@ struct Done {
 }
 
 /// Stores bindings, a part at a time or a few, and takes the parts into the record.
-async fn store(ctx: &Context, task: Task<'_>, record: &mut Journal, wanted: Vec<Wanted>) -> Result<Done, Interrupted> {
+async fn store(run: &Run, task: Task<'_>, record: &mut Journal, wanted: Vec<Wanted>) -> Result<Done, Interrupted> {
     let sizes: Vec<usize> = wanted.iter().map(|one| one.binding.bytes).collect();
     let mut wanted = wanted.into_iter();
     let groups: Vec<Vec<Wanted>> = backup::split(&sizes)
         .into_iter()
         .map(|range| wanted.by_ref().take(range.len()).collect())
         .collect();
-    let writes = futures::stream::iter(groups).map(|group| store_part(ctx, task, group));
+    let writes = futures::stream::iter(groups).map(|group| store_part(run, task, group));
     let mut outcomes = writes.buffered(PARALLEL);
     let mut all = Done::default();
     let mut failed = None;
@@ -199,14 +200,14 @@ async fn store(ctx: &Context, task: Task<'_>, record: &mut Journal, wanted: Vec<
     failed.map_or(Ok(all), Err)
 }
 
-async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Interrupted> {
-    let _room = ctx.room_for(group.iter().map(|one| one.binding.bytes).sum()).await;
+async fn store_part(run: &Run, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Interrupted> {
+    let _room = run.room_for(group.iter().map(|one| one.binding.bytes).sum()).await;
     let mut done = Done::default();
     let mut entries = Vec::new();
     for one in group {
         let key = one.binding.key.clone();
-        let read = effects::fetch(&ctx.client, &key, task.leaver).await;
-        let Some((binding, text)) = read.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? else {
+        let read = effects::fetch(&run.client, &key, task.leaver).await;
+        let Some((binding, text)) = read? else {
             // Nothing is left to store.
             continue;
         };
@@ -228,8 +229,8 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
     if entries.is_empty() {
         return Ok(done);
     }
-    let now = Timestamp::now();
-    let map = match backup::config_map(task.purpose, &entries, &ctx.settings.namespace, now) {
+    let now = run.clock.now();
+    let map = match backup::config_map(task.purpose, &entries, &run.settings.namespace, now) {
         Ok(map) => map,
         Err(left) => {
             done.too_large.push(left);
@@ -237,8 +238,8 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
         }
     };
     done.bindings = entries.into_iter().map(|entry| entry.binding).collect();
-    let permit = ctx.still_wanted(task.asked).await?;
-    let stored = backup::store(&ctx.client, &map, now, &permit).await;
+    let permit = still_wanted(run, task.asked).await?;
+    let stored = backup::store(&run.client, &map, now, &permit).await;
     drop(permit);
     let (part, request_id) = stored.map_err(|error| {
         tracing::warn!(config_map = map.name_any(), %error, "cannot store a backup");
@@ -253,7 +254,7 @@ async fn store_part(ctx: &Context, task: Task<'_>, group: Vec<Wanted>) -> Result
         request_id,
         "stored a backup"
     );
-    ctx.observer.backed_up();
+    run.observer.backed_up();
     done.parts.push(part);
     Ok(done)
 }

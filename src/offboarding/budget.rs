@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// What counts.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
@@ -27,7 +27,7 @@ const BYTES_OF_A_NAMESPACE: usize = 48 << 20;
 /// Takes out of the plan what would go beyond the budget, which is `parts` ConfigMaps and the bytes above, and gives the hold that says so, for when the rest is done. A
 /// namespace that has used up its share does not keep the others from going.
 pub fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Plan, Option<Blocked>) {
-    let lately: Vec<&StoredPart> = record
+    let lately: Vec<&Arc<StoredPart>> = record
         .parts
         .iter()
         .filter(|part| now.duration_since(part.created) < LATELY)
@@ -74,7 +74,7 @@ pub fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Pl
 /// The hold, if what stays cannot be backed up before ACK's purge any more: `kept` are its bindings.
 pub fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
     let first = kept.first()?;
-    let lately: Vec<&StoredPart> = record
+    let lately: Vec<&Arc<StoredPart>> = record
         .parts
         .iter()
         .filter(|part| now.duration_since(part.created) < LATELY)
@@ -88,7 +88,7 @@ pub fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: u
     (lately.len() >= parts || all > BYTES).then(|| spent(&first.key, kept.len() - 1, &lately, all, now))
 }
 
-fn spent(first: &BindingKey, more: usize, lately: &[&StoredPart], all: usize, now: Timestamp) -> Blocked {
+fn spent(first: &BindingKey, more: usize, lately: &[&Arc<StoredPart>], all: usize, now: Timestamp) -> Blocked {
     let oldest = lately.iter().map(|part| part.created).min().unwrap_or(now);
     let free = oldest.checked_add(LATELY).unwrap_or(now);
     let wait = free.duration_since(now).unsigned_abs().max(Duration::from_secs(1));

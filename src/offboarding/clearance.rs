@@ -5,12 +5,13 @@
 
 use super::{
     cleared::{Cleared, digest},
-    context::Context,
     decide::Clearance,
-    observe::Facts,
+    facts::Facts,
     outcome::{Blocked, Interrupted, Requeue},
     plan::Plan,
     report::Report,
+    run::Run,
+    wanted::still_wanted,
 };
 use crate::{
     api::{ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -45,39 +46,39 @@ const NEXT_PASS: Duration = Duration::from_secs(1);
 /// # Errors
 /// When either cannot be written.
 pub async fn write(
-    ctx: &Context,
+    run: &Run,
     report: &mut Report,
-    facts: &mut Facts,
+    facts: &Facts,
     planned: &BTreeSet<String>,
     plan: &Plan,
     clearance: &Clearance,
-) -> Result<(), Interrupted> {
+) -> Result<Cleared, Interrupted> {
     // Also when the list is written already: what is left of this run is changed in this reconcile.
-    ctx.prover.demand().await?;
+    run.prover.demand().await?;
     let decision = clearance.decision();
-    let known = facts.cleared.run().is_some_and(|run| run.decision == decision);
+    let known = facts.cleared.run().is_some_and(|begun| begun.decision == decision);
     if known && facts.cleared.covers_all(plan.fingerprints()) {
-        return Ok(());
+        return Ok(facts.cleared.clone());
     }
     // What is no longer planned is gone, or another: neither needs to have passed.
     let mut items: BTreeSet<String> = facts.cleared.items().intersection(planned).cloned().collect();
     items.extend(plan.fingerprints().map(str::to_owned));
     let lines: Vec<&str> = items.iter().map(String::as_str).collect();
     let list = lines.join("\n");
-    let map = backup::clearance_map(facts.uid, &facts.object_uid, &list, &ctx.settings.namespace);
-    let permit = ctx.still_wanted(&facts.asked).await?;
-    let stored = backup::create(&ctx.client, &map).await;
+    let map = backup::clearance_map(facts.uid, &facts.object_uid, &list, &run.settings.namespace);
+    let permit = still_wanted(run, &facts.asked).await?;
+    let stored = backup::create(&run.client, &map).await;
     let (stored, request_id) = stored.map_err(|error| not_written(&error))?;
     drop(permit);
     if stored.data != map.data || stored.immutable != Some(true) {
-        let name = format!("{}/{}", ctx.settings.namespace, map.name_any());
+        let name = format!("{}/{}", run.settings.namespace, map.name_any());
         return Err(not_as_written(&name).into());
     }
     let run_id = match facts.cleared.run() {
-        Some(run) => run.run_id.clone(),
+        Some(begun) => begun.run_id.clone(),
         None => new_run_id(),
     };
-    let run = ClearanceStatus {
+    let begun = ClearanceStatus {
         run_id,
         decision,
         item_count: items.len() as u32,
@@ -85,16 +86,16 @@ pub async fn write(
         list: map.name_any(),
     };
     tracing::info!(
-        run = run.run_id,
+        run = begun.run_id,
         ?decision,
-        items = run.item_count,
-        list = run.list,
+        items = begun.item_count,
+        list = begun.list,
         request_id,
         "cleared"
     );
-    report.cleared(run.clone());
-    facts.cleared = Cleared::new(run, items);
-    report.write(ctx).await
+    report.cleared(begun.clone());
+    report.write(run).await?;
+    Ok(Cleared::new(begun, items))
 }
 
 fn new_run_id() -> String {

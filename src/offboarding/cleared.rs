@@ -1,15 +1,11 @@
 //! What passed the checks of the current run, as the status and the list that it names tell.
 
-use super::{
-    context::Context,
-    outcome::{self, Interrupted},
-};
+use super::outcome::{self, Interrupted};
 use crate::{
     api::{ClearanceStatus, UserOffboardingStatus},
     rbac::backup,
+    sources::Backups,
 };
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
 use std::collections::BTreeSet;
 
 /// The items that passed the checks of the current run.
@@ -53,12 +49,11 @@ impl Cleared {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn read(ctx: &Context, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
+pub async fn read(backups: &Backups, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
     let Some(run) = status.clearance.clone() else {
         return Ok(Cleared::default());
     };
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let map = api.get_opt(&run.list).await;
+    let map = backups.get(&run.list).await;
     let map = map.map_err(|e| outcome::api_server(&e, &format!("Cannot read ConfigMap {}", run.list)))?;
     let list = map.and_then(|map| map.data?.remove(backup::CLEARED));
     let items = list.filter(|list| digest(list) == run.items_digest);

@@ -1,11 +1,11 @@
 //! Step 8: ACK must say itself that the kubeconfig is gone; then no binding may name the UID, once more.
 
 use super::{
-    context::Context,
-    observe::{self, Facts},
+    facts::Facts,
     outcome::{Blocked, Interrupted, Requeue},
     purge::Purge,
     report::Report,
+    run::Run,
     verify,
 };
 use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
@@ -14,15 +14,17 @@ use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 ///
 /// # Errors
 /// When ACK still reports a kubeconfig, or a binding appeared since the purge.
-pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
+pub async fn confirm(run: &Run, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
     if purge == Purge::Accepted {
-        let state = observe::kubeconfig_state(ctx, facts.uid).await.map_err(|trouble| {
-            trouble
-                .blocked("ACK accepted the purge; whether it is complete is not known yet.")
-                .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
+        let state = run.cluster.kubeconfig_state(facts.uid).await.map_err(|unanswered| {
+            Blocked::by(
+                &unanswered,
+                "ACK accepted the purge; whether it is complete is not known yet.",
+            )
+            .about_as(Condition::KubeconfigPurged, Is::Unknown, Reason::LookupFailed)
         })?;
         report.kubeconfig(state);
-        if observe::is_left(state) {
+        if state.is_left() {
             let message = format!(
                 "No binding is left. ACK accepted the purge but still reports the kubeconfig as {state:?}. The operator checks \
                  the state until it is Removed, and requests the purge again if that takes longer than the recheck interval."
@@ -36,7 +38,7 @@ pub async fn confirm(ctx: &Context, report: &mut Report, facts: &Facts, purge: P
         report.purged(purge);
         return Ok(());
     }
-    let verified = verify::verify(ctx, &facts.leaver).await;
+    let verified = verify::verify(&run.bindings, &facts.leaver).await;
     report.purged(purge);
     verified?;
     report.lost_meanwhile();

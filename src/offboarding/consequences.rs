@@ -1,17 +1,16 @@
 //! What a plan means besides the access that it ends: said to people before it is carried out. Nothing is decided by it.
 
-use super::{context::Context, observe::Facts, plan::Plan};
+use super::{facts::Facts, plan::Plan};
 use crate::{
     api::KubeconfigPolicy,
-    rbac::{BindingKind, index::Kept, subject::Match},
+    rbac::{BindingKind, index::Kept, subject::Match, watch::BindingIndex},
+    sources::AckCluster,
 };
 use alibaba_cloud::Uid;
-use std::time::Duration;
 
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
-/// How long ACK's answer about an identity is waited for: a removal may be next.
-const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a plan means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Consequences {
@@ -41,11 +40,11 @@ impl Consequences {
     }
 }
 
-/// What the plan means. ACK is asked about an identity once in ten minutes, and not again once it said yes.
-pub async fn of(ctx: &Context, facts: &Facts, plan: &Plan) -> Consequences {
+/// What the plan means. ACK is not asked again once it said yes.
+pub async fn of(index: &BindingIndex, cluster: &AckCluster, facts: &Facts, plan: &Plan) -> Consequences {
     Consequences {
-        last_cluster_admin: takes_last_admin(plan, facts.leaver.uid(), |each| ctx.index.for_each(each)),
-        cluster_creator: facts.status.cluster_creator == Some(true) || is_creator(ctx, facts.uid).await,
+        last_cluster_admin: takes_last_admin(plan, facts.leaver.uid(), |each| index.for_each(each)),
+        cluster_creator: facts.status.cluster_creator == Some(true) || cluster.is_creator(facts.uid).await,
     }
 }
 
@@ -69,25 +68,6 @@ fn takes_last_admin(plan: &Plan, leaver: Uid, bindings: impl FnOnce(&mut dyn FnM
         others |= is_admins(kind, &kept.role.name) && kept.uids.is_none_or(names_another);
     });
     !others
-}
-
-/// Whether ACK says that the identity created the cluster. An answer that is not given, for want of `cs:GetUserPermissions` say, is no.
-async fn is_creator(ctx: &Context, uid: Uid) -> bool {
-    let key = uid;
-    if let Some(known) = ctx.creators.get(key) {
-        return known;
-    }
-    let asked = tokio::time::timeout(PATIENCE, ctx.cloud.ack.describe_user_permission(uid)).await;
-    let is = match asked {
-        Ok(Ok(grants)) => grants.iter().any(|grant| grant.is_owner_of(&ctx.settings.cluster_id)),
-        Ok(Err(error)) => {
-            tracing::debug!(%uid, %error, "ACK does not say who created the cluster");
-            false
-        }
-        Err(_) => false,
-    };
-    ctx.creators.put(key, is);
-    is
 }
 
 #[cfg(test)]

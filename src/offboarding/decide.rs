@@ -3,16 +3,21 @@
 //! [`guards`] are about the identity, and hold everything; [`gates`] are about the first effect of a run.
 
 use super::{
-    activity::{Activity, is_incident},
-    identity::Identity,
-    observe::Facts,
-    outcome::{Blocked, QueryError, Requeue},
+    facts::Facts,
+    outcome::{Blocked, Requeue},
     peers,
     plan::Plan,
 };
-use crate::api::{
-    ActivityState, Approval, ConditionStatus as Is, ConditionType as Condition, Decision, Enforcement, IdentityType,
-    KubeconfigPolicy, Mode, OnUncertainty, Reason,
+use crate::{
+    api::{
+        ActivityState, Approval, ConditionStatus as Is, ConditionType as Condition, Decision, Enforcement,
+        IdentityType, KubeconfigPolicy, Mode, OnUncertainty, Reason,
+    },
+    sources::{
+        QueryError,
+        activity::{Answer, is_incident},
+        identity::Identity,
+    },
 };
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
@@ -92,11 +97,7 @@ fn protected(facts: &Facts) -> Option<Blocked> {
 
 fn caller_unknown(facts: &Facts) -> Option<Blocked> {
     let trouble = facts.caller.as_ref().err()?;
-    Some(
-        trouble
-            .blocked(facts.so_far())
-            .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
-    )
+    Some(Blocked::by(trouble, facts.so_far()).about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
 }
 
 fn wrong_account(facts: &Facts) -> Option<Blocked> {
@@ -117,11 +118,7 @@ fn wrong_account(facts: &Facts) -> Option<Blocked> {
 
 fn identity_unknown(facts: &Facts) -> Option<Blocked> {
     let trouble = facts.identity.as_ref().err()?;
-    Some(
-        trouble
-            .blocked(facts.so_far())
-            .about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed),
-    )
+    Some(Blocked::by(trouble, facts.so_far()).about_as(Condition::IdentityResolved, Is::Unknown, Reason::LookupFailed))
 }
 
 /// A UID of two identities: what is bound to it may be either's.
@@ -215,7 +212,7 @@ pub struct GateInput<'a> {
     /// What would be removed.
     pub plan: &'a Plan,
     /// What the audit log says; `None` when it need not be asked.
-    pub activity: Option<&'a Activity>,
+    pub activity: Option<&'a Answer>,
 }
 
 /// Whether the run may have its first effect, or go on with those after it.
@@ -314,7 +311,7 @@ fn kubeconfig_unknown(case: GateInput<'_>) -> Option<Blocked> {
     } else {
         (Is::Unknown, Reason::LookupFailed)
     };
-    let blocked = trouble.blocked(case.facts.so_far());
+    let blocked = Blocked::by(trouble, case.facts.so_far());
     Some(blocked.about_as(Condition::KubeconfigPurged, is, reason))
 }
 
@@ -322,12 +319,12 @@ fn kubeconfig_unknown(case: GateInput<'_>) -> Option<Blocked> {
 fn cluster_not_found(case: GateInput<'_>) -> Option<Blocked> {
     let GateInput { facts, activity, .. } = case;
     let unknown = |trouble: &QueryError, about, reason| {
-        let blocked = trouble.blocked(facts.so_far());
+        let blocked = Blocked::by(trouble, facts.so_far());
         trouble
             .cluster_not_found
             .then(|| blocked.about_as(about, Is::Unknown, reason))
     };
-    let by_log = activity.and_then(|a| unknown(a.trouble.as_ref()?, Condition::Inactive, Reason::QueryFailed));
+    let by_log = activity.and_then(|a| unknown(a.activity.unanswered()?, Condition::Inactive, Reason::QueryFailed));
     by_log.or_else(|| {
         let trouble = facts.kubeconfig.as_ref().err().filter(|_| !facts.in_progress())?;
         unknown(trouble, Condition::KubeconfigPurged, Reason::LookupFailed)
@@ -337,7 +334,7 @@ fn cluster_not_found(case: GateInput<'_>) -> Option<Blocked> {
 fn waiting_for_inactivity(case: GateInput<'_>) -> Option<Blocked> {
     let activity = case.activity?;
     let check = &case.facts.spec.activity_check;
-    let proceeds = match activity.state {
+    let proceeds = match activity.activity.state() {
         ActivityState::Inactive => true,
         ActivityState::Active => check.when_active == OnUncertainty::Proceed,
         ActivityState::Unknown => check.when_unknown == OnUncertainty::Proceed,
@@ -345,7 +342,7 @@ fn waiting_for_inactivity(case: GateInput<'_>) -> Option<Blocked> {
     if proceeds || wait_expired(case.facts) {
         return None;
     }
-    let (what, unless) = match activity.state {
+    let (what, unless) = match activity.activity.state() {
         ActivityState::Active => (
             "proceeds automatically once the inactivity window contains no request",
             "whenActive: Proceed",
@@ -372,15 +369,19 @@ fn waiting_for_inactivity(case: GateInput<'_>) -> Option<Blocked> {
         case.facts.so_far()
     );
     // What keeps the operator from asking passes sooner than what keeps the log from answering.
-    let again = match activity.trouble.as_ref().and_then(|trouble| trouble.retry_after) {
+    let again = match activity
+        .activity
+        .unanswered()
+        .and_then(|unanswered| unanswered.retry_after)
+    {
         Some(time) => Requeue::NotBefore(time),
         None => Requeue::Recheck,
     };
     Some(Blocked::new(Reason::WaitingForInactivity, again, message).about(Condition::Approved, Is::False))
 }
 
-fn is_active_after_deletion(facts: &Facts, activity: &Activity) -> bool {
-    let known = facts.identity.as_ref().ok().zip(activity.hit.as_ref());
+fn is_active_after_deletion(facts: &Facts, activity: &Answer) -> bool {
+    let known = facts.identity.as_ref().ok().zip(activity.activity.hit());
     known.is_some_and(|(identity, hit)| is_incident(&identity.to_status(), hit.time))
 }
 
@@ -459,7 +460,7 @@ fn clearance(case: GateInput<'_>) -> Clearance {
         .run()
         .filter(|_| case.activity.is_none())
         .map(|run| run.decision);
-    let decision = match case.activity.map(|a| a.state) {
+    let decision = match case.activity.map(|a| a.activity.state()) {
         // ACK counts the identity as active, and a person says to proceed with an active one.
         _ if refused_by_ack(facts) && insists => Decision::OverrideActive,
         Some(ActivityState::Active | ActivityState::Unknown) if wait_expired(facts) => Decision::WaitExpired,

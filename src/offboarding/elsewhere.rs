@@ -1,10 +1,12 @@
 //! Backups of the UID that were made for other UserOffboardings: of an object that was deleted and made again, by Git say, or that was copied
 //! or restored into another cluster. They are told to a person, and decide nothing: what they hold was not removed for this object.
 
-use super::{context::Context, journal, observe::Facts, plan::bindings};
-use crate::rbac::backup::{self, StoredAction};
-use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{Api, ResourceExt};
+use super::{facts::Facts, plan::bindings};
+use crate::{
+    rbac::backup::{self, StoredAction},
+    sources::Backups,
+};
+use kube::ResourceExt;
 use std::{
     collections::BTreeSet,
     fmt::{self, Write},
@@ -81,8 +83,8 @@ impl fmt::Display for Elsewhere {
 }
 
 /// Looks for them. An API server that does not answer, and a ConfigMap that is no backup, are logged: nothing depends on it.
-pub async fn find(ctx: &Context, facts: &Facts) -> Option<Elsewhere> {
-    match look(ctx, facts).await {
+pub async fn find(backups: &Backups, facts: &Facts) -> Option<Elsewhere> {
+    match look(backups, facts).await {
         Ok(found) => found,
         Err(error) => {
             tracing::warn!(uid = %facts.uid, %error, "cannot look for backups of this UID for other objects");
@@ -91,12 +93,10 @@ pub async fn find(ctx: &Context, facts: &Facts) -> Option<Elsewhere> {
     }
 }
 
-async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
-    let namespace = &ctx.settings.namespace;
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
+async fn look(backups: &Backups, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
     let (uid, of) = (backup::uid_label(), backup::object_label());
     let of_others = format!("{uid}={},{of},{of}!={}", facts.uid, facts.object_uid);
-    let listed = journal::list(ctx, &of_others).await?;
+    let listed = backups.list(&of_others).await?;
     let mut names: Vec<_> = listed
         .iter()
         .map(|map| (map.creation_timestamp(), map.name_any()))
@@ -107,8 +107,8 @@ async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
     let (mut parts, mut removed) = (Vec::new(), BTreeSet::new());
     let mut objects = BTreeSet::new();
     for (_, name) in names.iter().take(READ_AT_MOST) {
-        let Some(map) = api.get_opt(name).await? else { continue };
-        match backup::read(&map, Timestamp::now()) {
+        let Some(map) = backups.get(name).await? else { continue };
+        match backup::read(&map, facts.now) {
             Ok(mut part) => {
                 let entries = std::mem::take(&mut part.entries).into_iter();
                 let to_go = entries.filter(|e| e.action != StoredAction::Keep);
@@ -132,7 +132,7 @@ async fn look(ctx: &Context, facts: &Facts) -> kube::Result<Option<Elsewhere>> {
         cluster: Some(newest.cluster_id.clone()).filter(|id| *id != facts.cluster_id),
         date: newest.created.strftime("%Y-%m-%d").to_string(),
         more_objects: objects.len() - 1,
-        namespace: namespace.clone(),
+        namespace: backups.namespace().to_owned(),
         more_config_maps: parts.len() - named.len() + names.len().saturating_sub(READ_AT_MOST),
         config_maps: named,
         is_part,

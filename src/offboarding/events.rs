@@ -2,12 +2,14 @@
 //!
 //! Events are best effort (they expire, and are merged); the record is in the status and in the backups.
 
-use super::{activity, context::Context};
-use crate::api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions};
+use crate::{
+    api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions},
+    sources::activity,
+};
 use k8s_openapi::{
     api::events::v1::Event,
     apimachinery::pkg::apis::meta::v1::{Condition, MicroTime},
-    jiff::Timestamp,
+    jiff::{SignedDuration, Timestamp},
 };
 use kube::{
     Api, Client, Resource,
@@ -24,16 +26,25 @@ const NOTE_LIMIT: usize = 1000;
 const NAME_LIMIT: usize = 253 - 17;
 
 /// Publishes, without waiting for it, an event for each condition that changed between two statuses.
-pub fn publish(ctx: &Context, object: &UserOffboarding, before: &UserOffboardingStatus, after: &UserOffboardingStatus) {
+pub fn publish(
+    client: &Client,
+    now: Timestamp,
+    object: &UserOffboarding,
+    before: &UserOffboardingStatus,
+    after: &UserOffboardingStatus,
+) {
     let events = transitions(before, after);
     if events.is_empty() {
         return;
     }
-    let (client, object) = (ctx.client.clone(), object.object_ref(&()));
+    let (client, object) = (client.clone(), object.object_ref(&()));
     tokio::spawn(async move {
-        for mut event in events {
+        for (mut event, nth) in events.into_iter().zip(0..) {
             event.regarding = Some(object.clone());
-            event.metadata.name = object.name.as_deref().map(|name| event_name(name, Timestamp::now()));
+            // Each of them has a name of its own.
+            let at = now.checked_add(SignedDuration::from_nanos(nth)).unwrap_or(now);
+            event.event_time = Some(MicroTime(at));
+            event.metadata.name = object.name.as_deref().map(|name| event_name(name, at));
             if let Err(error) = post(&client, &event).await {
                 tracing::debug!(%error, reason = event.reason, "cannot publish an event");
             }
@@ -112,7 +123,6 @@ fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingSt
         reason: Some(condition.reason.clone()),
         note: Some(note),
         action: Some(type_.as_str().to_owned()),
-        event_time: Some(MicroTime(Timestamp::now())),
         reporting_controller: Some(CONTROLLER.to_owned()),
         reporting_instance: Some(std::env::var("HOSTNAME").unwrap_or_else(|_| CONTROLLER.to_owned())),
         metadata: ObjectMeta {

@@ -1,30 +1,26 @@
 //! What was done already, as the backups tell: the record that survives a restart, a lost status, an edited spec.
 
-use super::{
-    context::Context,
-    outcome::{Blocked, Interrupted},
+use super::outcome::{self, Blocked, Interrupted};
+use crate::{
+    api::{ConditionStatus as Is, ConditionType as Condition, Reason},
+    rbac::{
+        LiveBinding,
+        backup::{self, Stored, StoredAction, StoredEntry, StoredPart, Unreadable},
+        binding::NAMES_KEPT,
+    },
+    sources::{Backups, bindings::NAMES_AT_MOST},
 };
-use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
-use crate::rbac::{
-    LiveBinding,
-    backup::{self, Stored, StoredAction, StoredEntry, StoredPart, Unreadable},
-    binding::NAMES_KEPT,
+use k8s_openapi::jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
-use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
-use kube::{
-    Api, ResourceExt,
-    api::{ListParams, PartialObjectMeta},
-};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
-pub const NAMES_AT_MOST: usize = 10_000;
 
 /// The backups made for one UserOffboarding, oldest first.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     /// The parts that could be read and match their checksums.
-    pub parts: Vec<StoredPart>,
+    pub parts: Vec<Arc<StoredPart>>,
     /// How many names its entries hold.
     names: usize,
     /// Whether they had more.
@@ -46,18 +42,14 @@ pub struct Counts {
 ///
 /// # Errors
 /// When the backups cannot be listed.
-pub async fn read(ctx: &Context, object_uid: &str) -> Result<Journal, Interrupted> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let failed = |e: kube::Error| {
-        Interrupted::Blocked(super::outcome::api_server(
-            &e,
-            "Reading the backups of this object failed",
-        ))
-    };
+pub async fn read(backups: &Backups, object_uid: &str) -> Result<Journal, Interrupted> {
+    let failed = |attempt: &'static str| move |e: kube::Error| Interrupted::Blocked(outcome::api_server(&e, attempt));
+    let names = backups.names(object_uid).await;
     let mut record = Journal::default();
-    for name in names(ctx, object_uid).await? {
+    for name in names.map_err(failed("Listing the backups of this object failed"))? {
         // One at a time: how large they are together, nobody bounds.
-        let Some(map) = api.get_opt(&name).await.map_err(failed)? else {
+        let read = backups.get(&name).await;
+        let Some(map) = read.map_err(failed("Reading the backups of this object failed"))? else {
             continue;
         };
         match backup::read(&map, Timestamp::now()) {
@@ -69,39 +61,6 @@ pub async fn read(ctx: &Context, object_uid: &str) -> Result<Journal, Interrupte
         .parts
         .sort_by(|a, b| (a.created, &a.config_map).cmp(&(b.created, &b.config_map)));
     Ok(record)
-}
-
-/// The names of the ConfigMaps with the backups of this object.
-///
-/// # Errors
-/// When they cannot be listed.
-pub async fn names(ctx: &Context, object_uid: &str) -> Result<BTreeSet<String>, Interrupted> {
-    let listed = list(ctx, &format!("{}={object_uid}", backup::object_label())).await;
-    let listed = listed.map_err(|error| {
-        Interrupted::Blocked(super::outcome::api_server(
-            &error,
-            "Listing the backups of this object failed",
-        ))
-    })?;
-    Ok(listed.iter().map(ResourceExt::name_any).collect())
-}
-
-/// The ConfigMaps of the operator's namespace with these labels, by their metadata: how large they are together, nobody bounds.
-///
-/// # Errors
-/// When they cannot be listed.
-pub async fn list(ctx: &Context, labels: &str) -> kube::Result<Vec<PartialObjectMeta<ConfigMap>>> {
-    let api: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), &ctx.settings.namespace);
-    let mut params = ListParams::default().labels(labels).limit(500);
-    let mut found = Vec::new();
-    loop {
-        let page = api.list_metadata(&params).await?;
-        found.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(found),
-        }
-    }
 }
 
 impl FromIterator<StoredPart> for Journal {
@@ -196,17 +155,23 @@ impl Journal {
     }
 
     /// Takes in a part that was written, without the names that are more than are kept.
-    pub fn add(&mut self, mut part: StoredPart) {
+    pub fn add(&mut self, part: impl Into<Arc<StoredPart>>) {
+        let mut part = part.into();
         if self.parts.iter().any(|p| p.config_map == part.config_map) {
             return;
         }
-        for entry in &mut part.entries {
-            self.more_names |= entry.names.len() >= NAMES_KEPT;
-            if self.names + entry.names.len() > NAMES_AT_MOST {
-                self.more_names |= !entry.names.is_empty();
-                entry.names = Vec::new();
+        let names: usize = part.entries.iter().map(|entry| entry.names.len()).sum();
+        self.more_names |= part.entries.iter().any(|entry| entry.names.len() >= NAMES_KEPT);
+        if self.names + names > NAMES_AT_MOST {
+            for entry in &mut Arc::make_mut(&mut part).entries {
+                if self.names + entry.names.len() > NAMES_AT_MOST {
+                    self.more_names |= !entry.names.is_empty();
+                    entry.names = Vec::new();
+                }
+                self.names += entry.names.len();
             }
-            self.names += entry.names.len();
+        } else {
+            self.names += names;
         }
         self.parts.push(part);
     }

@@ -1,6 +1,6 @@
 //! After the end: is it still the end? Asked of the index at once, and of ACK once a day.
 
-use super::{context::Context, observe, purge::RESTORABLE_FOR};
+use super::{purge::RESTORABLE_FOR, run::Run};
 use crate::{
     api::{CertState, ConditionType, KubeconfigPolicy, UserOffboarding, conditions},
     rbac::{Match, subject::Leaver},
@@ -13,21 +13,23 @@ use std::time::{Duration, Instant};
 /// What to do about an object that is complete and unchanged: wait. `None` if there is something to look into.
 ///
 /// After a restart this makes no call to the cloud before the next poll is due.
-pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: Uid) -> Option<Action> {
+pub async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid) -> Option<Action> {
     let status = object.status.as_ref()?;
     let is_true = |type_| conditions::find(&status.conditions, type_).is_some_and(|c| c.status == "True");
     let completed = status.completed_at.as_ref()?.0;
     let complete = is_true(ConditionType::Offboarded)
         && is_true(ConditionType::Ready)
         && status.observed_generation == object.metadata.generation;
-    let key = uid;
-    if !complete || !ctx.index.find(key, Match::User).is_empty() {
+    if !complete || !run.bindings.index().find(uid, Match::User).is_empty() {
         return None;
     }
-    let suffixed = ctx.index.find(key, Match::OtherSuffix);
+    let suffixed = run.bindings.index().find(uid, Match::OtherSuffix);
     if !suffixed.is_empty() {
         let names = &object.spec.names;
-        let found = observe::read(ctx, &Leaver::new(uid, &names.include, &names.ignore), suffixed).await;
+        let found = run
+            .bindings
+            .read(&Leaver::new(uid, &names.include, &names.ignore), suffixed)
+            .await;
         if found.map_or(true, |found| {
             found.iter().any(|b| b.names_leaver() || !b.undecided.is_empty())
         }) {
@@ -40,28 +42,33 @@ pub async fn still_complete(ctx: &Context, object: &UserOffboarding, uid: Uid) -
         .and_then(|k| k.restorable_until.as_ref())
         .map(|t| t.0);
     let end = restorable.or_else(|| completed.checked_add(RESTORABLE_FOR).ok())?;
-    let now = Timestamp::now();
+    let now = run.clock.now();
     if object.spec.kubeconfig == KubeconfigPolicy::Keep || now > end {
         return Some(Action::await_change());
     }
     let object_uid = object.uid().unwrap_or_default();
-    let interval = ctx.settings.poll_interval;
-    let next = ctx.next_poll(&object_uid, || until_next(completed, now, interval));
+    let interval = run.settings.poll_interval;
+    let next = run
+        .retries
+        .next_poll(&object_uid, || until_next(completed, now, interval));
     if let Some(wait) = next
         .checked_duration_since(Instant::now())
         .filter(|wait| !wait.is_zero())
     {
         return Some(Action::requeue(wait));
     }
-    match observe::kubeconfig_state(ctx, uid).await {
+    match run.cluster.kubeconfig_state(uid).await {
         Ok(CertState::Unexpired | CertState::Expired) => None,
         Ok(_) => {
-            ctx.polled(&object_uid);
+            run.retries.polled(&object_uid);
             Some(Action::requeue(interval))
         }
         Err(trouble) => {
             tracing::warn!(%uid, message = trouble.message, "checking for a reissued kubeconfig failed");
-            let wait = ctx.backoff(&object_uid).max(trouble.retry_after.unwrap_or_default());
+            let wait = run
+                .retries
+                .backoff(&object_uid)
+                .max(trouble.retry_after.unwrap_or_default());
             Some(Action::requeue(wait))
         }
     }

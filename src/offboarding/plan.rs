@@ -1,6 +1,6 @@
 //! Step 2: what would be removed. Pure.
 
-use super::observe::Facts;
+use super::facts::Facts;
 use crate::{
     api::{BindingAction, PlanStatus, PlannedBinding},
     rbac::{BindingKey, LiveBinding, backup::StoredAction},
@@ -186,8 +186,9 @@ mod tests {
     use super::*;
     use crate::{
         api::{CertState, KubeconfigPolicy},
-        offboarding::{identity::Identity, testing},
+        offboarding::testing,
         rbac::subject::RBAC_GROUP,
+        sources::identity::Identity,
     };
 
     fn user(name: &str) -> serde_json::Value {

@@ -3,17 +3,21 @@
 
 use super::{
     backup::{self, Task},
-    context::Context,
+    cleared::Cleared,
     decide::Clearance,
-    observe::{self, Facts},
+    facts::Facts,
+    journal::Journal,
     outcome::{self, Blocked, Interrupted, Requeue},
     plan::KUBECONFIG,
     report::Report,
+    run::Run,
     verify::{self, NoBindings},
+    wanted::still_wanted,
 };
 use crate::{
     api::{CertState, ConditionStatus as Is, ConditionType as Condition, KubeconfigPolicy, Reason},
     rbac::permit::Permit,
+    sources::query_error::advice,
 };
 use alibaba_cloud::{
     ack::Accepted,
@@ -42,24 +46,26 @@ pub enum Purge {
 /// # Errors
 /// When ACK does not answer, refuses, or says that it does not know the certificate's state.
 pub async fn purge(
-    ctx: &Context,
+    run: &Run,
     report: &mut Report,
-    facts: &mut Facts,
+    facts: &Facts,
+    journal: &mut Journal,
     task: Task<'_>,
+    cleared: &Cleared,
     clearance: &Clearance,
 ) -> Result<Purge, Interrupted> {
     if facts.spec.kubeconfig == KubeconfigPolicy::Keep {
         return Ok(Purge::Kept);
     }
     // The state of the start of this run may be old by now.
-    let state = observe::kubeconfig_state(ctx, facts.uid).await.map_err(|trouble| {
+    let state = run.cluster.kubeconfig_state(facts.uid).await.map_err(|trouble| {
         let reason = if trouble.forbidden {
             Reason::Forbidden
         } else {
             Reason::LookupFailed
         };
         let is = if trouble.forbidden { Is::False } else { Is::Unknown };
-        let blocked = trouble.blocked("No binding is left; the kubeconfig is not purged yet.");
+        let blocked = Blocked::by(&trouble, "No binding is left; the kubeconfig is not purged yet.");
         blocked.about_as(Condition::KubeconfigPurged, is, reason)
     })?;
     report.kubeconfig(state);
@@ -74,33 +80,33 @@ pub async fn purge(
         CertState::Unknown => return Err(state_unknown().into()),
         CertState::Expired | CertState::Unexpired => {}
     }
-    if !facts.cleared.covers(KUBECONFIG) {
+    if !cleared.covers(KUBECONFIG) {
         // It was issued since this run looked: activity and approval were not asked with it in mind.
         let message = "ACK issued a kubeconfig after this run began; the operator repeats the checks.";
         let blocked = Blocked::new(Reason::NotConfirmed, Requeue::Backoff, message);
         return Err(blocked.about(Condition::KubeconfigPurged, Is::Unknown).into());
     }
-    if report.purge_accepted_within(ctx.settings.recheck_interval) {
+    if report.purge_accepted_within(run.settings.recheck_interval) {
         // ACK accepted it and has not carried it out yet: the next step polls.
         return Ok(Purge::Accepted);
     }
-    if let Some(blocked) = report.refused_within(ctx.settings.recheck_interval) {
+    if let Some(blocked) = report.refused_within(run.settings.recheck_interval) {
         // Whatever woke this look: edits of a binding do not decide how often ACK is asked.
         return Err(blocked.into());
     }
-    backup::back_up_lookalikes(ctx, task, &mut facts.record).await?;
-    report.backed_up(&facts.record, ctx);
+    backup::back_up_lookalikes(run, task, journal).await?;
+    report.backed_up(journal, run.backups.namespace());
     report.purge_requested_now();
-    report.write(ctx).await?;
+    report.write(run).await?;
     // What begins to bear the UID from here on, no proof knows of.
-    report.listen(ctx.index.appearances(facts.leaver.uid()));
+    report.listen(run.bindings.index().appearances(facts.leaver.uid()));
     // ACK's call removes whatever binding it finds, without a condition: the barrier is the last thing that is asked before it.
     let mut proof = None;
     for _ in 0..PROOFS {
-        let wanted = ctx.still_wanted(&facts.asked).await?;
-        let no_bindings = verify::verify(ctx, &facts.leaver).await?;
+        let wanted = still_wanted(run, &facts.asked).await?;
+        let no_bindings = verify::verify(&run.bindings, &facts.leaver).await?;
         drop(wanted);
-        let permit = ctx.permit()?;
+        let permit = run.permit()?;
         if no_bindings.holds_for(facts.uid) {
             proof = Some((no_bindings, permit));
             break;
@@ -110,7 +116,7 @@ pub async fn purge(
         return Err(too_slow().into());
     };
     let force = clearance.force();
-    let answer = ask(ctx, facts, clearance, no_bindings, permit).await;
+    let answer = ask(run, facts, clearance, no_bindings, permit).await;
     match &answer {
         Ok(Accepted { request_id }) => {
             tracing::info!(force, request_id, "asked ACK to purge the kubeconfig, and ACK accepted")
@@ -120,7 +126,7 @@ pub async fn purge(
     match answer {
         Ok(_) => {
             report.purge_accepted_now();
-            report.write(ctx).await?;
+            report.write(run).await?;
             Ok(Purge::Accepted)
         }
         Err(error) => {
@@ -137,15 +143,15 @@ const PROOFS: u32 = 3;
 
 /// The one place that asks ACK: with the word of the gates, the proof that no binding of this UID is left, and the permit.
 async fn ask(
-    ctx: &Context,
+    run: &Run,
     facts: &Facts,
     clearance: &Clearance,
     _no_bindings: NoBindings,
     _permit: Permit,
 ) -> Result<Accepted, ApiError> {
     let (cluster, force) = (&facts.cluster_id, clearance.force());
-    ctx.cloud
-        .ack
+    run.cluster
+        .ack()
         .clean_cluster_user_permissions(cluster, facts.uid, force)
         .await
 }
@@ -259,7 +265,7 @@ fn not_purged(error: &ApiError, force: bool) -> Blocked {
                      repeats the purge if the kubeconfig still exists."
                 }
             };
-            let advice = outcome::advice(error);
+            let advice = advice(error);
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);

@@ -3,14 +3,14 @@
 
 use super::{
     backup::{self, Task},
-    context::Context,
     journal::Journal,
-    observe,
     outcome::{Blocked, Interrupted, Requeue},
     plan::{self, Item, Plan, more_bindings},
     policies,
     report::Report,
+    run::Run,
     shells::Waiting,
+    wanted::still_wanted,
 };
 use crate::{
     api::{BindingAction, ConditionStatus as Is, ConditionType as Condition, Reason},
@@ -89,7 +89,7 @@ struct Unremoved {
 /// # Errors
 /// When something is left, or when it is not known whether the last change was carried out.
 pub async fn remove(
-    ctx: &Context,
+    run: &Run,
     report: &mut Report,
     record: &mut Journal,
     task: Task<'_>,
@@ -99,7 +99,7 @@ pub async fn remove(
     let kept = plan
         .items
         .iter()
-        .filter(|item| !plan::may_remove(ctx.settings.remove_subjects, item));
+        .filter(|item| !plan::may_remove(run.settings.remove_subjects, item));
     let mut left = Unremoved {
         shared: kept.map(|item| item.binding.key.clone()).collect(),
         too_large: backup.too_large,
@@ -120,7 +120,7 @@ pub async fn remove(
             let mut added = Journal::default();
             let outcome = match halt.load(Ordering::SeqCst) {
                 true => None,
-                false => Some(remove_one(ctx, task, item, stored, &mut added).await),
+                false => Some(remove_one(run, task, item, stored, &mut added).await),
             };
             (key, added, outcome)
         });
@@ -145,7 +145,7 @@ pub async fn remove(
             done += 1;
             if told.elapsed() > TELL_EVERY && stopped.is_none() {
                 report.removing(done, total);
-                if let Err(stop) = report.write(ctx).await {
+                if let Err(stop) = report.write(run).await {
                     halt.store(true, Ordering::SeqCst);
                     stopped = Some(stop);
                 }
@@ -157,7 +157,7 @@ pub async fn remove(
         return Err(stop);
     }
     if left.interrupted.is_empty() {
-        finish_shells(ctx, task, record, &found, &mut left, &mut waiting).await?;
+        finish_shells(run, task, record, &found, &mut left, &mut waiting).await?;
     }
     waiting.sort();
     report.waiting(waiting);
@@ -172,7 +172,7 @@ fn managed(item: &Item) -> Option<(BindingKey, Manager)> {
 /// Bindings that an earlier run emptied, and was killed before it deleted them: nothing names the UID any more that would lead
 /// to them but the record. Somebody may have filled one with others meanwhile: it stays.
 async fn finish_shells(
-    ctx: &Context,
+    run: &Run,
     task: Task<'_>,
     record: &Journal,
     found: &[String],
@@ -183,10 +183,12 @@ async fn finish_shells(
     let stored: Vec<Stored> = record
         .to_delete()
         .into_iter()
-        .filter(|stored| !found.iter().any(|uid| uid == stored.uid()) && !ctx.is_gone(object_uid, stored.uid()))
+        .filter(|stored| {
+            !found.iter().any(|uid| uid == stored.uid()) && !run.removals.is_gone(object_uid, stored.uid())
+        })
         .collect();
     let ends = futures::stream::iter(stored).map(|stored| async move {
-        let outcome = finish_shell(ctx, task, &stored).await;
+        let outcome = finish_shell(run, task, &stored).await;
         (stored.key().clone(), outcome)
     });
     let mut ends = std::pin::pin!(ends.buffer_unordered(PARALLEL));
@@ -200,21 +202,21 @@ async fn finish_shells(
     stopped.map_or(Ok(()), Err)
 }
 
-async fn finish_shell(ctx: &Context, task: Task<'_>, stored: &Stored) -> Result<Outcome, Interrupted> {
-    match effects::remains(&ctx.client, stored, task.leaver).await {
+async fn finish_shell(run: &Run, task: Task<'_>, stored: &Stored) -> Result<Outcome, Interrupted> {
+    match effects::remains(&run.client, stored, task.leaver).await {
         Ok(Remains::Gone) => {
-            ctx.note_gone(&task.purpose.object_uid, stored.uid());
+            run.removals.note_gone(&task.purpose.object_uid, stored.uid());
             Ok(Outcome::Removed)
         }
         Ok(Remains::Filled) => Ok(Outcome::Removed),
-        Ok(Remains::Shell(disarmed)) => second_move(ctx, task, stored.key(), disarmed).await,
+        Ok(Remains::Shell(disarmed)) => second_move(run, task, stored.key(), disarmed).await,
         Err(ReadError::Api { source, .. }) => Ok(failure(&source)),
         Err(ReadError::Malformed(error)) => Ok(Outcome::Failed(error.to_string())),
     }
 }
 
 async fn remove_one(
-    ctx: &Context,
+    run: &Run,
     task: Task<'_>,
     item: Item,
     stored: Stored,
@@ -225,20 +227,20 @@ async fn remove_one(
     for _ in 0..ATTEMPTS {
         let action = item.action;
         // What others have in a shared binding is read again, and sent back.
-        let room = ctx.room_for(item.binding.bytes).await;
+        let room = run.room_for(item.binding.bytes).await;
         let (permit, is_stored) = tokio::join!(
-            ctx.still_wanted(task.asked),
-            still_there(&ctx.client, &ctx.settings.namespace, &stored)
+            still_wanted(run, task.asked),
+            still_there(&run.client, &run.settings.namespace, &stored)
         );
         let permit = permit?;
         if !is_stored? {
             return Ok(Outcome::BackupMissing(stored.config_map().to_owned()));
         }
         let change = async {
-            match ctx.settings.remove_subjects {
-                true => effects::remove_subjects(&ctx.client, &stored, task.leaver, &permit).await,
+            match run.settings.remove_subjects {
+                true => effects::remove_subjects(&run.client, &stored, task.leaver, &permit).await,
                 // One move, for an operator that may do no other: there is nothing in between.
-                false => Ok(match effects::delete(&ctx.client, &stored, &permit).await? {
+                false => Ok(match effects::delete(&run.client, &stored, &permit).await? {
                     Effect::Done(_) => Effect::Done(Shrunk::Shared),
                     Effect::Gone => Effect::Gone,
                     Effect::Conflict => Effect::Conflict,
@@ -259,10 +261,11 @@ async fn remove_one(
         }
         match effect {
             Ok(Effect::Done(shrunk)) => {
-                ctx.observer.binding_removed(action);
-                ctx.note_carried_out(&task.purpose.object_uid, stored.uid(), stored.resource_version());
+                run.observer.binding_removed(action);
+                run.removals
+                    .note_carried_out(&task.purpose.object_uid, stored.uid(), stored.resource_version());
                 return match (shrunk, action) {
-                    (Shrunk::Disarmed(disarmed), BindingAction::Delete) => second_move(ctx, task, &key, disarmed).await,
+                    (Shrunk::Disarmed(disarmed), BindingAction::Delete) => second_move(run, task, &key, disarmed).await,
                     _ => Ok(Outcome::Removed),
                 };
             }
@@ -280,7 +283,7 @@ async fn remove_one(
         }
         // To store it again takes room of its own: whoever holds some while waiting for more may wait for ever.
         drop(room);
-        match changed(ctx, task, added, &item).await? {
+        match changed(run, task, added, &item).await? {
             Ok((newer, proof)) => (item, stored) = (newer, proof),
             Err(outcome) => return Ok(outcome),
         }
@@ -289,20 +292,15 @@ async fn remove_one(
 }
 
 /// Deletes what no longer names anybody.
-async fn second_move(
-    ctx: &Context,
-    task: Task<'_>,
-    key: &BindingKey,
-    disarmed: Disarmed,
-) -> Result<Outcome, Interrupted> {
-    let permit = ctx.still_wanted(task.asked).await?;
+async fn second_move(run: &Run, task: Task<'_>, key: &BindingKey, disarmed: Disarmed) -> Result<Outcome, Interrupted> {
+    let permit = still_wanted(run, task.asked).await?;
     let uid = disarmed.uid().to_owned();
-    let deletion = effects::delete_disarmed(&ctx.client, disarmed, &permit);
+    let deletion = effects::delete_disarmed(&run.client, disarmed, &permit);
     let (effect, request_id) = request_id::traced(deletion).await;
     drop(permit);
     Ok(match effect {
         Ok(Effect::Done(finalizers)) if finalizers.is_empty() => {
-            ctx.note_gone(&task.purpose.object_uid, &uid);
+            run.removals.note_gone(&task.purpose.object_uid, &uid);
             tracing::info!(binding = %key, request_id, "deleted");
             Outcome::Removed
         }
@@ -339,13 +337,13 @@ fn failure(error: &kube::Error) -> Outcome {
 
 /// Someone changed the binding since it was stored: reads it again, and stores the new version.
 async fn changed(
-    ctx: &Context,
+    run: &Run,
     task: Task<'_>,
     added: &mut Journal,
     item: &Item,
 ) -> Result<Result<(Item, Stored), Outcome>, Interrupted> {
     let key = item.binding.key.clone();
-    let Some(binding) = observe::read(ctx, task.leaver, vec![key]).await?.pop() else {
+    let Some(binding) = run.bindings.read(task.leaver, vec![key]).await?.pop() else {
         return Ok(Err(Outcome::Removed));
     };
     if !binding.names_leaver() {
@@ -355,7 +353,7 @@ async fn changed(
     if newer.fingerprint != item.fingerprint {
         return Ok(Err(Outcome::Changed));
     }
-    let mut backup = backup::store_items(ctx, task, added, vec![newer]).await?;
+    let mut backup = backup::store_items(run, task, added, vec![newer]).await?;
     if let Some(left) = backup.too_large.pop() {
         return Ok(Err(Outcome::TooLarge(left)));
     }

@@ -1,10 +1,13 @@
 //! Bindings that name nobody and are still there: what holds them.
 
-use super::{context::Context, journal::Journal, observe, outcome::Interrupted};
-use crate::rbac::{
-    BindingKey, LiveBinding,
-    effects::{self, Remains},
-    subject::Leaver,
+use super::{journal::Journal, outcome::Interrupted, run::Run};
+use crate::{
+    rbac::{
+        BindingKey, LiveBinding,
+        effects::{self, Remains},
+        subject::Leaver,
+    },
+    sources::bindings::PARALLEL_READS,
 };
 use futures::StreamExt;
 
@@ -17,26 +20,25 @@ pub type Waiting = (BindingKey, String);
 /// # Errors
 /// When the API server does not answer.
 pub async fn shells(
-    ctx: &Context,
+    run: &Run,
     leaver: &Leaver,
     record: &Journal,
     object_uid: &str,
     found: &[LiveBinding],
 ) -> Result<u32, Interrupted> {
-    let unknown = record
-        .to_delete()
-        .into_iter()
-        .filter(|stored| !ctx.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid()));
+    let unknown = record.to_delete().into_iter().filter(|stored| {
+        !run.removals.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid())
+    });
     let reads = futures::stream::iter(unknown).map(|stored| async move {
-        let remains = effects::remains(&ctx.client, &stored, leaver).await;
+        let remains = effects::remains(&run.client, &stored, leaver).await;
         (stored, remains)
     });
-    let mut reads = std::pin::pin!(reads.buffer_unordered(observe::PARALLEL_READS));
+    let mut reads = std::pin::pin!(reads.buffer_unordered(PARALLEL_READS));
     let mut shells = 0;
     while let Some((stored, remains)) = reads.next().await {
-        match remains.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? {
+        match remains? {
             Remains::Shell(disarmed) if disarmed.waits_for.as_ref().is_none_or(|list| !list.is_empty()) => shells += 1,
-            Remains::Gone | Remains::Shell(_) => ctx.note_gone(object_uid, stored.uid()),
+            Remains::Gone | Remains::Shell(_) => run.removals.note_gone(object_uid, stored.uid()),
             Remains::Filled => {}
         }
     }

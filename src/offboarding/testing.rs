@@ -1,6 +1,7 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{cleared::Cleared, identity::Identity, journal::Journal, observe::Facts, peers::Asked};
+use super::{cleared::Cleared, facts::Facts, journal::Journal, peers::Asked};
+use crate::sources::identity::Identity;
 use crate::{
     api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
     rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},

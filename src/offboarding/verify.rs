@@ -1,14 +1,13 @@
 //! Step 6: proves that no binding names the UID, by a read that is known to be current.
 
 use super::{
-    context::Context,
-    observe,
     outcome::{self, Blocked, Interrupted, Requeue},
-    plan::bindings,
+    plan,
 };
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
     rbac::{BindingKey, LiveBinding, Match, subject::Leaver},
+    sources::bindings::{Bindings, PARALLEL_READS},
 };
 use alibaba_cloud::Uid;
 use futures::StreamExt;
@@ -43,7 +42,7 @@ impl NoBindings {
 ///
 /// # Errors
 /// When a binding is left that names the UID, or may.
-pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
+pub async fn verify(bindings: &Bindings, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
     let failed = |e: kube::Error| outcome::api_server(&e, "Verifying that no binding is left failed");
     // What no look could find: the API server lists it each time.
     let mut never_found: Option<BTreeSet<BindingKey>> = None;
@@ -51,21 +50,16 @@ pub async fn verify(ctx: &Context, leaver: &Leaver) -> Result<NoBindings, Interr
     for _ in 0..LOOKS {
         let began = Instant::now();
         let relations = [Match::User, Match::OtherSuffix];
-        let listed = ctx
-            .barrier
-            .current(leaver.uid(), &relations)
-            .await
-            .map_err(failed)?
-            .keys;
+        let listed = bindings.listed(leaver.uid(), &relations).await.map_err(failed)?;
         let (mut left, mut unread) = (Vec::new(), BTreeSet::new());
         changing = None;
         let reads = futures::stream::iter(listed).map(|key| async move {
-            let read = ctx.fetch(&key, leaver).await;
+            let read = bindings.fetch(&key, leaver).await;
             (key, read)
         });
-        let mut reads = std::pin::pin!(reads.buffered(observe::PARALLEL_READS));
+        let mut reads = std::pin::pin!(reads.buffered(PARALLEL_READS));
         while let Some((key, read)) = reads.next().await {
-            match read.map_err(|error| Interrupted::Blocked(observe::unreadable(error)))? {
+            match read? {
                 Some(binding) if binding.names_leaver() || !binding.undecided.is_empty() => left.push(binding),
                 // Under a name that the spec ignores.
                 Some(binding) if binding.has_lookalike => {}
@@ -164,7 +158,7 @@ fn hold_for(left: &[LiveBinding]) -> Option<Blocked> {
         [] | [_] => format!("{first} names the UID: it appeared meanwhile. It is backed up and removed next."),
         [_, rest @ ..] => format!(
             "{first} and {} more name the UID: they appeared meanwhile. They are backed up and removed next.",
-            bindings(rest.len())
+            plan::bindings(rest.len())
         ),
     };
     Some(Blocked::new(Reason::Conflict, Requeue::Backoff, message).about(Condition::BindingsRemoved, Is::False))
@@ -175,7 +169,7 @@ pub fn undecided(binding: &str, name: &str, count: usize) -> Blocked {
     let name: String = name.chars().filter(|c| !c.is_control()).take(256).collect();
     let more = match count {
         0 | 1 => String::new(),
-        n => format!(" ({} more hold such names)", bindings(n - 1)),
+        n => format!(" ({} more hold such names)", plan::bindings(n - 1)),
     };
     let message = format!(
         "{binding} names the user {name:?}{more}. That begins with the UID, and does not end in digits as ACK's certificates do: the \

@@ -10,12 +10,13 @@ use super::{
 };
 use crate::{
     api::UserOffboarding,
+    clock::Clock,
     observer::Outcome,
     offboarding::{
         self,
-        context::Context,
         outcome::Blocked,
         policies::{Proof, Prover, QUICK_FOR},
+        run::Run,
         watched::Watched,
     },
     rbac::{
@@ -159,11 +160,12 @@ pub async fn run(args: &RunArgs) -> Result<(), StartError> {
         let is_fit = move || *credentials.borrow() == CredentialsState::Usable;
         Elector::new(api, &args.lease_name, args.lease_duration, leadership.clone(), is_fit)
     });
-    let context = Context::new(
+    let context = Run::new(
         request,
         cloud,
         index.clone(),
         settings,
+        Clock::system(),
         leadership.clone(),
         prover,
         metrics,
@@ -211,13 +213,7 @@ fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
 }
 
 /// Works whenever this process leads, until it is told to stop.
-async fn work(
-    watch: Client,
-    context: Arc<Context>,
-    concurrency: u16,
-    elector: Option<Elector>,
-    observed: StateMetrics,
-) {
+async fn work(watch: Client, context: Arc<Run>, concurrency: u16, elector: Option<Elector>, observed: StateMetrics) {
     let leadership = context.leadership.clone();
     let Some(mut elector) = elector else {
         leadership.alone();
@@ -251,7 +247,7 @@ fn spec_and_conditions(object: &Watched) -> Option<u64> {
 }
 
 /// Reconciles until this process leads no longer, or is told to stop.
-async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observed: StateMetrics) {
+async fn control(watch: Client, context: Arc<Run>, concurrency: u16, observed: StateMetrics) {
     let (reader, writer) = reflector::store();
     observed.watch(Some(reader.clone()));
     let known = reader.clone();
@@ -265,8 +261,8 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
             spec_and_conditions,
             PredicateConfig::default().ttl(REMEMBER_GENERATIONS),
         );
-    let by_bindings = woken_by_bindings(&context.index, reader.clone());
-    let by_turns = context.turns().map(|name| ObjectRef::new(&name));
+    let by_bindings = woken_by_bindings(context.bindings.index(), reader.clone());
+    let by_turns = context.claims.turns().map(|name| ObjectRef::new(&name));
     let leadership = context.leadership.clone();
     let measured = context.clone();
     let working = Controller::for_stream(objects, reader)
@@ -293,17 +289,17 @@ async fn control(watch: Client, context: Arc<Context>, concurrency: u16, observe
 }
 
 /// Measures the index's lag, and forgets objects that were deleted.
-async fn each_minute(ctx: &Context, objects: &Store<Watched>) {
+async fn each_minute(run: &Run, objects: &Store<Watched>) {
     let mut minutes = tokio::time::interval(MEASURE_LAG_EVERY);
     minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         minutes.tick().await;
         // Not after a while in which the process stood still: another one may lead by now.
-        if ctx.leadership.until().is_some() {
-            ctx.barrier.probe().await;
+        if run.leadership.until().is_some() {
+            run.bindings.barrier().probe().await;
         }
         let alive = objects.state().iter().filter_map(|object| object.uid()).collect();
-        ctx.forget_all_but(&alive);
+        run.forget_all_but(&alive);
     }
 }
 
@@ -326,34 +322,34 @@ fn woken_by_bindings(
     })
 }
 
-async fn reconcile(watched: Arc<Watched>, ctx: Arc<Context>) -> Result<Action, ReconcileError> {
+async fn reconcile(watched: Arc<Watched>, run: Arc<Run>) -> Result<Action, ReconcileError> {
     let began = Instant::now();
     // Every line of the log that is about this offboarding bears its object and its UID.
     // At the highest level: also where only warnings are wanted.
     let span = tracing::error_span!("offboarding", object = watched.name_any(), uid = watched.spec.uid);
-    let outcome = visit(&watched, &ctx).instrument(span).await;
+    let outcome = visit(&watched, &run).instrument(span).await;
     let counted = if outcome.is_ok() {
         Outcome::Reported
     } else {
         Outcome::Failed
     };
-    ctx.observer.reconciled(counted, began.elapsed());
+    run.observer.reconciled(counted, began.elapsed());
     outcome
 }
 
-async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileError> {
+async fn visit(watched: &Watched, run: &Run) -> Result<Action, ReconcileError> {
     let name = watched.name_any();
-    let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
+    let api: Api<UserOffboarding> = Api::all(run.client.clone());
     // Live, and not from the watch: decisions rest on the status, which the watch may not have seen yet.
     let object = api.get_opt(&name).await.map_err(|source| ReconcileError::Read {
         name: name.clone(),
         source,
     })?;
     let Some(object) = object.filter(|o| o.metadata.deletion_timestamp.is_none()) else {
-        ctx.forget(&watched.uid().unwrap_or_default());
+        run.forget(&watched.uid().unwrap_or_default());
         return Ok(Action::await_change());
     };
-    if let Some(wait) = ctx.pace(&object.uid().unwrap_or_default()) {
+    if let Some(wait) = run.paces.wait(&object.uid().unwrap_or_default()) {
         tracing::debug!(?wait, "reconciled too often; the next reconcile waits");
         return Ok(Action::requeue(wait));
     }
@@ -362,9 +358,9 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
         source,
     })?;
     let outcome = tokio::select! {
-        outcome = offboarding::reconcile(ctx, object, uid) => outcome,
+        outcome = offboarding::reconcile(run, object, uid) => outcome,
         // What waits for the cloud, say, need not be waited for: no effect is in hand, and none would be permitted.
-        () = ctx.leadership.ended() => Ok(Action::await_change()),
+        () = run.leadership.ended() => Ok(Action::await_change()),
     };
     outcome.map_err(|blocked| ReconcileError::Report {
         name,
@@ -373,6 +369,6 @@ async fn visit(watched: &Watched, ctx: &Context) -> Result<Action, ReconcileErro
 }
 
 #[allow(clippy::needless_pass_by_value)] // The signature that the controller wants.
-fn error_policy(watched: Arc<Watched>, _error: &ReconcileError, ctx: Arc<Context>) -> Action {
-    Action::requeue(ctx.backoff(&watched.uid().unwrap_or_default()))
+fn error_policy(watched: Arc<Watched>, _error: &ReconcileError, run: Arc<Run>) -> Action {
+    Action::requeue(run.retries.backoff(&watched.uid().unwrap_or_default()))
 }

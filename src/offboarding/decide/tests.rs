@@ -4,16 +4,12 @@ use super::*;
 use crate::offboarding::peers::Peer;
 use crate::{
     api::{BindingAction, CertState, ClearanceStatus, KubeconfigStatus, PlanApproval},
-    offboarding::{
-        activity::{Inconclusive, audit_event::Hit},
-        cleared::Cleared,
-        outcome::QueryError,
-        plan, testing,
-    },
+    offboarding::{cleared::Cleared, plan, testing},
     rbac::{
         backup::{StoredAction, StoredEntry, StoredPart},
         subject::RBAC_GROUP,
     },
+    sources::activity::{Activity, Inconclusive, audit_event::Hit},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
@@ -34,18 +30,36 @@ fn holder() -> Facts {
     facts
 }
 
-fn activity(state: ActivityState) -> Activity {
-    let facts = testing::facts();
-    Activity {
-        state,
-        reason: Inconclusive::new(Reason::AuditGap, "").reason,
+fn activity(state: ActivityState) -> Answer {
+    answer(match state {
+        ActivityState::Inactive => Activity::Inactive,
+        ActivityState::Active => Activity::Active(Box::new(hit())),
+        ActivityState::Unknown => Activity::Unknown(Inconclusive::new(Reason::AuditGap, "")),
+    })
+}
+
+fn answer(activity: Activity) -> Answer {
+    Answer {
+        activity,
         message: "Seen.".into(),
-        hit: None,
-        checked_at: facts.now,
+        checked_at: testing::facts().now,
         window_days: 7,
         place: None,
-        trouble: None,
         usage: Default::default(),
+    }
+}
+
+/// A request that was made now.
+fn hit() -> Hit {
+    Hit {
+        time: testing::facts().now,
+        audit_id: None,
+        verb: None,
+        source_ip: None,
+        user_agent: None,
+        made_by: None,
+        impersonated: false,
+        other_name: None,
     }
 }
 
@@ -66,7 +80,7 @@ fn held(facts: &Facts) -> Option<(Reason, bool)> {
         .map(|blocked| (blocked.reason, blocked.is_stalled()))
 }
 
-fn gated(facts: &Facts, activity: Option<&Activity>) -> Result<Reason, (Reason, Option<Reason>)> {
+fn gated(facts: &Facts, activity: Option<&Answer>) -> Result<Reason, (Reason, Option<Reason>)> {
     let plan = plan::plan(facts);
     let case = GateInput {
         facts,
@@ -320,20 +334,7 @@ fn how_to_end_the_access_of_a_deleted_identity_comes_first() {
             identity: Ok(identity),
             ..holder()
         };
-        let hit = Hit {
-            time: facts.now,
-            audit_id: None,
-            verb: None,
-            source_ip: None,
-            user_agent: None,
-            made_by: None,
-            impersonated: false,
-            other_name: None,
-        };
-        let activity = Activity {
-            hit: Some(hit),
-            ..activity(ActivityState::Active)
-        };
+        let activity = activity(ActivityState::Active);
         let plan = plan::plan(&facts);
         let blocked = gates(GateInput {
             facts: &facts,

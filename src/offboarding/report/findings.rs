@@ -7,16 +7,14 @@ use crate::{
         KubeconfigPolicy, LastKnownIdentity, Reason, ResolvedIdentityType, conditions,
     },
     offboarding::{
-        activity::Activity,
         consequences::Consequences,
-        context::Context,
         elsewhere::Elsewhere,
-        identity::Identity,
-        observe::{Facts, is_left},
+        facts::Facts,
         outcome::{Blocked, Done},
         plan::is_to_change,
         plan::{Item, Plan},
     },
+    sources::{activity::Answer, identity::Identity},
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -104,7 +102,7 @@ impl Report {
     /// Says who the UID is, once nothing speaks against it.
     pub fn identified(&mut self, facts: &Facts) {
         let uid = facts.uid;
-        let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| is_left(*state));
+        let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| state.is_left());
         let held = !facts.bindings.is_empty() || kubeconfig || facts.did_something();
         let (is, reason, message) = match &facts.identity {
             Ok(Identity::User { name }) => (Is::True, Reason::RamUser, format!("UID {uid} is RAM user {name}.")),
@@ -160,7 +158,7 @@ impl Report {
 
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
-    pub fn planned(&mut self, ctx: &Context, plan: &Plan, facts: &Facts) {
+    pub fn planned(&mut self, remove_subjects: bool, plan: &Plan, facts: &Facts) {
         let is_held = |item: &Item| facts.cleared.covers(&item.fingerprint);
         let all_held = plan.items.iter().all(is_held);
         let rest = match plan.items.is_empty() {
@@ -172,7 +170,7 @@ impl Report {
             self.status.plan = Some(plan.to_status());
         }
         // What is kept is not stored, at no look.
-        let to_store = |item: &&Item| is_to_change(ctx.settings.remove_subjects, item);
+        let to_store = |item: &&Item| is_to_change(remove_subjects, item);
         let is_stored = |item: &Item| facts.record.proof(&item.binding, item.stored_action()).is_some();
         if !plan.items.iter().filter(to_store).all(is_stored) {
             self.no_longer(
@@ -183,19 +181,20 @@ impl Report {
     }
 
     /// Says what the audit log says.
-    pub fn activity(&mut self, activity: &Activity) {
-        let is = match activity.state {
+    pub fn activity(&mut self, answer: &Answer) {
+        let state = answer.activity.state();
+        let is = match state {
             ActivityState::Inactive => Is::True,
             ActivityState::Active => Is::False,
             ActivityState::Unknown => Is::Unknown,
         };
-        if activity.state == ActivityState::Inactive {
+        if state == ActivityState::Inactive {
             // The next wait is a wait of its own.
             self.status.waiting_since = None;
         }
-        self.set(Condition::Inactive, is, activity.reason, &activity.message);
-        self.status.activity = Some(activity.to_status());
-        self.status.usage = Some(activity.usage.clone());
+        self.set(Condition::Inactive, is, answer.activity.reason(), &answer.message);
+        self.status.activity = Some(answer.to_status());
+        self.status.usage = Some(answer.usage.clone());
     }
 
     /// Says what the plan means. In the course of a run it stays what it was when the run began, as the plan does.

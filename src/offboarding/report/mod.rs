@@ -6,9 +6,9 @@ mod progress;
 pub use findings::complete;
 
 use super::{
-    context::Context,
     events,
     outcome::{Blocked, Done, Interrupted},
+    run::Run,
     shells::Waiting,
 };
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
         ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, Reason, UserOffboarding,
         UserOffboardingStatus, conditions,
     },
+    clock::Clock,
     rbac::appearances::Appearances,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -41,7 +42,10 @@ pub struct Report {
     pub object: UserOffboarding,
     written: UserOffboardingStatus,
     status: UserOffboardingStatus,
+    clock: Clock,
     now: Timestamp,
+    /// Whether a run was begun in this look.
+    has_begun: bool,
     newest_backup: Option<Timestamp>,
     /// The backups that the status listed when this look began.
     listed: Vec<String>,
@@ -53,13 +57,15 @@ pub struct Report {
 
 impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
-    pub fn begin(object: UserOffboarding) -> Self {
+    pub fn begin(object: UserOffboarding, clock: Clock) -> Self {
         let written = object.status.clone().unwrap_or_default();
         let mut report = Report {
             object,
             status: written.clone(),
             written,
-            now: Timestamp::now(),
+            now: clock.now(),
+            clock,
+            has_begun: false,
             newest_backup: None,
             listed: Vec::new(),
             waiting: None,
@@ -114,7 +120,7 @@ impl Report {
                 // Not before anything of this run, whichever node's clock that was written by.
                 let own = [self.status.started_at.as_ref(), self.status.purge_requested_at.as_ref()];
                 let latest = own.into_iter().flatten().map(|t| t.0).chain(self.newest_backup).max();
-                self.status.completed_at = Some(Time(latest.map_or(Timestamp::now(), |t| t.max(Timestamp::now()))));
+                self.status.completed_at = Some(Time(latest.map_or(self.clock.now(), |t| t.max(self.clock.now()))));
             }
             self.status.waiting_since = None;
             self.status.clearance = None;
@@ -208,11 +214,11 @@ impl Report {
     ///
     /// # Errors
     /// [`Interrupted::Superseded`] if the object is no longer the observed one, or another process may lead.
-    pub async fn write(&mut self, ctx: &Context) -> Result<(), Interrupted> {
+    pub async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
         if self.status == self.written {
             return Ok(());
         }
-        let api: Api<UserOffboarding> = Api::all(ctx.client.clone());
+        let api: Api<UserOffboarding> = Api::all(run.client.clone());
         let name = self.object.name_any();
         for _ in 0..WRITE_ATTEMPTS {
             // With the resourceVersion: by name alone it would land on another object that has taken the name.
@@ -227,11 +233,11 @@ impl Report {
                 "status": self.status,
             });
             let params = PatchParams::apply(MANAGER).force();
-            let _in_hand = ctx.permit_report()?;
+            let _in_hand = run.permit_report()?;
             match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
                 Ok(written) => {
                     self.object.metadata.resource_version = written.metadata.resource_version;
-                    events::publish(ctx, &self.object, &self.written, &self.status);
+                    events::publish(&run.client, self.clock.now(), &self.object, &self.written, &self.status);
                     self.written = self.status.clone();
                     return Ok(());
                 }

@@ -7,16 +7,17 @@ use crate::{
         Decision, KubeconfigStatus, Reason, conditions,
     },
     offboarding::{
-        context::Context,
         decide::Clearance,
-        journal::{self, Journal},
-        observe::{self, Facts},
-        outcome::{Blocked, Interrupted, Requeue},
+        facts::Facts,
+        journal::Journal,
+        outcome::{self, Blocked, Interrupted, Requeue},
         plan::{Plan, bindings, more_bindings},
         purge::{Purge, RESTORABLE_FOR},
+        run::Run,
         shells::{self, Waiting},
     },
     rbac::appearances::Appearances,
+    sources::Backups,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
@@ -60,6 +61,7 @@ impl Report {
     /// Notes what the run may do.
     pub fn cleared(&mut self, run: ClearanceStatus) {
         self.status.clearance = Some(run);
+        self.has_begun = true;
     }
 
     /// Notes which bindings no longer name anybody and wait for their finalizers.
@@ -73,20 +75,21 @@ impl Report {
     /// When the backups cannot be listed.
     pub async fn check_backups(
         &mut self,
-        ctx: &Context,
+        backups: &Backups,
         record: &Journal,
         object_uid: &str,
     ) -> Result<(), Interrupted> {
-        let there = journal::names(ctx, object_uid).await?;
+        let there = backups.names(object_uid).await.map_err(|error| {
+            Interrupted::Blocked(outcome::api_server(&error, "Listing the backups of this object failed"))
+        })?;
         let ours = record.parts.iter().map(|part| part.config_map.clone());
         let missing: Vec<String> = ours.filter(|name| !there.contains(name)).collect();
-        self.missing(missing, ctx);
+        self.missing(missing, backups.namespace());
         Ok(())
     }
 
     /// Says which backups are no longer there.
-    fn missing(&mut self, mut missing: Vec<String>, ctx: &Context) {
-        let namespace = &ctx.settings.namespace;
+    fn missing(&mut self, mut missing: Vec<String>, namespace: &str) {
         let before = self
             .status
             .backup
@@ -147,7 +150,7 @@ impl Report {
     }
 
     /// Says where the backups are.
-    pub fn backed_up(&mut self, record: &Journal, ctx: &Context) {
+    pub fn backed_up(&mut self, record: &Journal, namespace: &str) {
         if record.is_empty() {
             let lost = self
                 .status
@@ -159,13 +162,13 @@ impl Report {
                 Some(lost) => format!(
                     "No binding names the UID. The earlier backup of {} is no longer in namespace {}: was the namespace deleted?",
                     bindings(lost.bindings as usize),
-                    ctx.settings.namespace
+                    namespace
                 ),
             };
             return self.set(Condition::BackedUp, Is::True, Reason::NothingToBackUp, &message);
         }
         let stored = record.bindings();
-        self.stored(record, ctx);
+        self.stored(record, namespace);
         let message = format!(
             "{} stored and read back, in {} of namespace {}.",
             bindings(stored as usize),
@@ -173,7 +176,7 @@ impl Report {
                 1 => "a ConfigMap".to_owned(),
                 n => format!("{n} ConfigMaps"),
             },
-            ctx.settings.namespace
+            namespace
         );
         self.set(Condition::BackedUp, Is::True, Reason::Stored, &message);
         // Those that were listed, and are no longer there.
@@ -183,15 +186,13 @@ impl Report {
             .iter()
             .filter_map(|name| name.split_once('/').map(|(_, name)| name));
         let missing = known.filter(|name| !there.contains(name)).map(str::to_owned).collect();
-        self.missing(missing, ctx);
+        self.missing(missing, namespace);
     }
 
     /// Lists the backups: the newest ones.
-    fn stored(&mut self, record: &Journal, ctx: &Context) {
+    fn stored(&mut self, record: &Journal, namespace: &str) {
         let newest = record.parts.iter().rev().take(SHOWN);
-        let mut config_maps: Vec<_> = newest
-            .map(|p| format!("{}/{}", ctx.settings.namespace, p.config_map))
-            .collect();
+        let mut config_maps: Vec<_> = newest.map(|p| format!("{namespace}/{}", p.config_map)).collect();
         config_maps.reverse();
         self.newest_backup = record.parts.last().map(|p| p.created);
         let there: BTreeSet<&String> = config_maps.iter().collect();
@@ -262,7 +263,7 @@ impl Report {
 
     /// Now, but later than the last completion, whichever node's clock that was written by.
     fn after_the_last_end(&self) -> Timestamp {
-        let now = self.now.max(Timestamp::now());
+        let now = self.now.max(self.clock.now());
         let end = self
             .status
             .completed_at
@@ -393,25 +394,24 @@ impl Report {
     }
 
     /// Counts what is gone.
-    pub async fn count(&mut self, ctx: &Context, facts: &Facts) -> Result<(), Interrupted> {
+    pub async fn count(&mut self, run: &Run, facts: &Facts, record: &Journal) -> Result<(), Interrupted> {
         // Where the backups are lost, only the status knows.
         let mut counts = facts.status.removed.unwrap_or_default();
-        if !facts.record.is_empty() {
-            let found = observe::bindings(ctx, &facts.leaver).await?;
-            let lookalikes = observe::lookalikes(ctx, &facts.leaver).await?;
-            let gone = facts.record.counts(&found.bindings, &lookalikes);
-            let disarmed =
-                shells::shells(ctx, &facts.leaver, &facts.record, &facts.object_uid, &found.bindings).await?;
+        if !record.is_empty() {
+            let found = run.bindings.of(&facts.leaver).await?;
+            let lookalikes = run.bindings.lookalikes(&facts.leaver).await?;
+            let gone = record.counts(&found.bindings, &lookalikes);
+            let disarmed = shells::shells(run, &facts.leaver, record, &facts.object_uid, &found.bindings).await?;
             let before = counts;
             counts.disarmed = disarmed;
             counts.deleted = gone.deleted.saturating_sub(disarmed);
             counts.subjects_removed = gone.subjects_removed;
-            counts.disappeared = match facts.in_progress() || facts.status.removed.is_none() {
+            counts.disappeared = match facts.in_progress() || self.has_begun || facts.status.removed.is_none() {
                 true => gone.disappeared,
                 // What else happens to bindings that were kept, after the end, is not the purge's doing.
                 false => before.disappeared,
             };
-            self.stored(&facts.record, ctx);
+            self.stored(record, run.backups.namespace());
         }
         self.disappeared(counts.disappeared);
         counts.total = counts.deleted + counts.disarmed + counts.subjects_removed + counts.disappeared;

@@ -1,6 +1,6 @@
 //! The window and the logstore that are asked about, and why a log may prove nothing.
 
-use crate::{api::Reason, offboarding::outcome::QueryError};
+use crate::{api::Reason, sources::query_error::QueryError};
 use alibaba_cloud::error::{ApiError, ErrorKind};
 use k8s_openapi::jiff::Timestamp;
 
@@ -40,7 +40,7 @@ pub struct Inconclusive {
     /// What was seen, and what to do about it.
     pub message: String,
     /// The question that was not answered, if that is it.
-    pub trouble: Option<QueryError>,
+    pub unanswered: Option<QueryError>,
 }
 
 impl Inconclusive {
@@ -49,7 +49,7 @@ impl Inconclusive {
         Inconclusive {
             reason,
             message: message.into(),
-            trouble: None,
+            unanswered: None,
         }
     }
 }
@@ -58,25 +58,25 @@ impl From<ApiError> for Inconclusive {
     fn from(error: ApiError) -> Self {
         let unindexed = error.is_unindexed_field();
         let over_budget = error.kind == ErrorKind::Budget;
-        let trouble = QueryError::from(error);
+        let unanswered = QueryError::from(error);
         let (reason, advice) = match (unindexed, over_budget) {
             (true, _) => (
                 Reason::FieldNotIndexed,
                 "Add the field named in this error to the logstore's index in the SLS console. SLS indexes only records written after that, so the check \
                  can pass only a whole inactivity window later.",
             ),
-            (_, true) => (Reason::CloudBudgetSpent, trouble.advice),
-            _ => (Reason::QueryFailed, trouble.advice),
+            (_, true) => (Reason::CloudBudgetSpent, unanswered.advice),
+            _ => (Reason::QueryFailed, unanswered.advice),
         };
         let space = if advice.is_empty() { "" } else { " " };
         let message = format!(
             "the operator cannot read the audit log. {}.{space}{advice}",
-            trouble.message
+            unanswered.message
         );
         Inconclusive {
             reason,
             message,
-            trouble: Some(trouble),
+            unanswered: Some(unanswered),
         }
     }
 }

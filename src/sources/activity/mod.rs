@@ -7,24 +7,46 @@
 
 mod answer;
 pub mod audit_event;
+pub mod audit_log;
 pub mod coverage;
-pub mod day;
-pub mod histogram;
-pub mod recent;
-pub mod search;
-pub mod usage;
+mod day;
+mod histogram;
+mod recent;
+mod search;
+mod settled_days;
+mod usage;
 pub mod window;
 
-use super::{context::Context, identity::Identity, observe::Facts};
-use crate::api::{ActivityState, IdentityState, IdentityStatus, Reason, UsageStatus};
-pub use answer::Activity;
+use crate::api::{IdentityState, IdentityStatus, Names, UsageStatus};
+use alibaba_cloud::Uid;
+pub use answer::{Activity, Answer};
 use audit_event::{Hit, Whose};
+use audit_log::AuditLog;
 use k8s_openapi::jiff::Timestamp;
-use recent::Question;
+use recent::AskedFor;
 pub use recent::RecentAnswers;
 use std::collections::BTreeSet;
 use window::DAY;
 pub use window::{Inconclusive, LogstoreRef, Window, days, last};
+
+/// What is asked of the log.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Of whom.
+    pub uid: Uid,
+    /// The length of the window in days.
+    pub window_days: u16,
+    /// Which names are the identity's own, and which are not.
+    pub names: &'a Names,
+    /// The names under which it is known to be bound, or may be.
+    pub in_use: BTreeSet<&'a str>,
+    /// Whether it has more: of a binding with thousands of them, not all are kept.
+    pub has_more_names: bool,
+    /// Who it is, if that is known: a request that RAM had deleted the identity before is an incident.
+    pub identity: Option<IdentityStatus>,
+    /// When the window ends.
+    pub now: Timestamp,
+}
 
 /// How many seconds before now the window ends in which an absence is claimed: SLS takes up to 3 s to index a live
 /// record. What it has indexed of those seconds counts all the same: a request is proof.
@@ -33,12 +55,8 @@ const INDEXING_LAG: i64 = 5;
 /// How far records may be ahead of the operator's clock: SLS refuses whoever is further off.
 const CLOCK_SKEW: i64 = 15 * 60;
 
-/// The window of so many days that ends now.
-pub fn window(days: u16) -> Window {
-    window_until(Timestamp::now(), days)
-}
-
-fn window_until(now: Timestamp, days: u16) -> Window {
+/// The window of so many days that ends at `now`.
+pub fn window(now: Timestamp, days: u16) -> Window {
     let to = now.as_second() - INDEXING_LAG;
     Window {
         from: to - i64::from(days) * DAY,
@@ -48,115 +66,83 @@ fn window_until(now: Timestamp, days: u16) -> Window {
 
 /// Asks the audit log whether the identity made a request in the window. An answer that lets nothing begin may be some seconds
 /// old: see [`RecentAnswers`].
-pub async fn check(ctx: &Context, facts: &Facts) -> Activity {
-    if let Some(known) = ctx.recent_answers.get(facts.uid, &question(facts)) {
+pub async fn check(log: &AuditLog, question: &Question<'_>) -> Answer {
+    let asked_for = || AskedFor {
+        window_days: question.window_days,
+        names: question.names.clone(),
+        identity: question.identity.clone(),
+    };
+    if let Some(known) = log.recent_answers.get(question.uid, &asked_for()) {
         return known;
     }
-    let activity = ask_anew(ctx, facts).await;
-    ctx.recent_answers.keep(facts.uid, question(facts), &activity);
-    activity
+    let answer = ask_anew(log, question).await;
+    log.recent_answers.keep(question.uid, asked_for(), &answer);
+    answer
 }
 
-fn question(facts: &Facts) -> Question {
-    Question {
-        window_days: facts.spec.activity_check.window_days,
-        names: facts.spec.names.clone(),
-        identity: facts.identity.as_ref().ok().map(Identity::to_status),
-    }
-}
-
-async fn ask_anew(ctx: &Context, facts: &Facts) -> Activity {
-    let window_days = facts.spec.activity_check.window_days;
-    let window = window_until(facts.now, window_days);
+async fn ask_anew(log: &AuditLog, question: &Question<'_>) -> Answer {
+    let Question { uid, window_days, .. } = *question;
     let mut place = None;
-    let outcome = ask(ctx, facts, window, &mut place).await;
-    let (state, reason, message, hit, trouble, usage) = match outcome {
-        Ok(Some((hit, usage))) => (
-            ActivityState::Active,
-            Reason::ActiveInWindow,
-            format!(
-                "{}{}",
-                hit.describe(facts.uid, window_days),
-                facts
-                    .identity
-                    .as_ref()
-                    .map(|identity| after_deletion(&identity.to_status(), &hit))
-                    .unwrap_or_default()
-            ),
-            Some(hit),
-            None,
-            usage,
-        ),
+    let outcome = ask(log, question, &mut place).await;
+    let (activity, message, usage) = match outcome {
+        Ok(Some((hit, usage))) => {
+            let identity = question.identity.as_ref();
+            let after = identity
+                .map(|identity| after_deletion(identity, &hit))
+                .unwrap_or_default();
+            let message = format!("{}{after}", hit.describe(uid, window_days));
+            (Activity::Active(Box::new(hit)), message, usage)
+        }
         Ok(None) => {
-            let message = format!("UID {} made no request in the last {}.", facts.uid, last(window_days));
-            let none = UsageStatus::default();
-            (ActivityState::Inactive, Reason::NoActivity, message, None, None, none)
+            let message = format!("UID {uid} made no request in the last {}.", last(window_days));
+            (Activity::Inactive, message, UsageStatus::default())
         }
         Err(doubt) => {
-            let message = format!("Activity of UID {} is unknown: {}", facts.uid, doubt.message);
+            let message = format!("Activity of UID {uid} is unknown: {}", doubt.message);
             let usage = usage::unavailable(&doubt.message);
-            (
-                ActivityState::Unknown,
-                doubt.reason,
-                message,
-                None,
-                doubt.trouble,
-                usage,
-            )
+            (Activity::Unknown(doubt), message, usage)
         }
     };
-    Activity {
-        state,
-        reason,
+    Answer {
+        activity,
         message,
-        hit,
-        checked_at: facts.now,
+        checked_at: question.now,
         window_days,
         place,
-        trouble,
         usage,
     }
 }
 
 async fn ask(
-    ctx: &Context,
-    facts: &Facts,
-    window: Window,
+    log: &AuditLog,
+    question: &Question<'_>,
     place: &mut Option<LogstoreRef>,
 ) -> Result<Option<(Hit, UsageStatus)>, Inconclusive> {
-    let found = coverage::place(ctx).await?;
+    let window = window(question.now, question.window_days);
+    let found = coverage::place(log).await?;
     let place = place.insert(found);
-    let coverage::Examined { index, covered } = coverage::examine(ctx, place, window).await;
+    let coverage::Examined { index, covered } = coverage::examine(log, place, window).await;
+    let mut names = question.in_use.clone();
+    names.extend(question.names.include.iter().map(String::as_str));
     let search = search::Asked {
         place,
         index: &index?,
-        uid: facts.uid,
+        uid: question.uid,
         whose: Whose {
-            uid: facts.uid,
-            ignored: facts.spec.names.ignore.clone(),
+            uid: question.uid,
+            ignored: question.names.ignore.clone(),
         },
-        names: names(facts),
-        has_more_names: facts.record.has_more_names()
-            || facts
-                .bindings
-                .iter()
-                .any(|b| b.leaver_subjects as usize > b.names.len()),
+        names,
+        has_more_names: question.has_more_names,
         window,
-        until: facts.now.as_second() + CLOCK_SKEW,
+        until: question.now.as_second() + CLOCK_SKEW,
     };
-    match (search.latest(ctx).await, covered) {
+    match (search.latest(log).await, covered) {
         // A request is proof, whatever the log lacks elsewhere.
-        (Ok(Some(hit)), _) => Ok(Some((hit, usage::ask(ctx, &search).await))),
+        (Ok(Some(hit)), _) => Ok(Some((hit, usage::ask(log, &search).await))),
         (_, Err(doubt)) | (Err(doubt), _) => Err(doubt),
         (Ok(None), Ok(())) => Ok(None),
     }
-}
-
-/// Every name under which the identity is known to be bound, or that the spec says is its own, or may be.
-fn names(facts: &Facts) -> BTreeSet<&str> {
-    let mut names = facts.names_in_use();
-    names.extend(facts.spec.names.include.iter().map(String::as_str));
-    names
 }
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
@@ -191,7 +177,7 @@ fn after_deletion(identity: &IdentityStatus, hit: &Hit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::offboarding::identity::Identity;
+    use crate::sources::identity::Identity;
 
     #[test]
     fn a_request_is_an_incident_unless_it_was_made_before_the_deletion() {

@@ -5,12 +5,10 @@
 
 use super::{
     audit_event::{USERNAME, Whose, first_ip, shown},
+    audit_log::AuditLog,
     search::{Asked, CONDITIONS},
 };
-use crate::{
-    api::{UsageRow, UsageStatus},
-    offboarding::context::Context,
-};
+use crate::api::{UsageRow, UsageStatus};
 use alibaba_cloud::Uid;
 use alibaba_cloud::sls::{LogQuery, Row};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
@@ -38,7 +36,7 @@ const AGENT: &str = "userAgent";
 const VERB: &str = "verb";
 
 /// Why there is no list.
-pub fn unavailable(why: &str) -> UsageStatus {
+pub(super) fn unavailable(why: &str) -> UsageStatus {
     UsageStatus {
         not_available: Some(why.chars().filter(|c| !c.is_control()).take(REASON).collect()),
         ..UsageStatus::default()
@@ -46,7 +44,7 @@ pub fn unavailable(why: &str) -> UsageStatus {
 }
 
 /// Asks once, with no repeats for an incomplete answer.
-pub async fn ask(ctx: &Context, asked: &Asked<'_>) -> UsageStatus {
+pub(super) async fn ask(log: &AuditLog, asked: &Asked<'_>) -> UsageStatus {
     let missing: Vec<&str> = [USERNAME, SOURCES, AGENT, VERB]
         .into_iter()
         .filter(|field| !asked.index.analyses_text(field))
@@ -66,10 +64,7 @@ pub async fn ask(ctx: &Context, asked: &Asked<'_>) -> UsageStatus {
         offset: 0,
         reverse: false,
     };
-    let answer = ctx
-        .cloud
-        .sls
-        .get_logs(&asked.place.project, &asked.place.logstore, &query);
+    let answer = log.sls().get_logs(&asked.place.project, &asked.place.logstore, &query);
     match tokio::time::timeout(PATIENCE, answer).await {
         Ok(Ok(logs)) if logs.complete => summary(&logs.rows, &asked.whose),
         Ok(Ok(_)) => unavailable("SLS did not finish the query. The operator asks again at its next look."),

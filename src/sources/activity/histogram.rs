@@ -1,10 +1,11 @@
 //! Counts over time: what SLS says of how many records match, and what of that is believed.
 
 use super::{
+    audit_log::AuditLog,
     day::Gap,
     window::{Inconclusive, LogstoreRef, missing_or, timestamp},
 };
-use crate::{api::Reason, offboarding::context::Context};
+use crate::api::Reason;
 use alibaba_cloud::sls::{Bucket, Histograms, Progress};
 use futures::{StreamExt, TryStreamExt};
 
@@ -28,13 +29,13 @@ pub(super) struct Heard {
 /// # Errors
 /// When SLS does not answer completely, or not about these times.
 pub(super) async fn heard(
-    ctx: &Context,
+    log: &AuditLog,
     place: &LogstoreRef,
     from: i64,
     to: i64,
     query: &str,
 ) -> Result<Heard, Inconclusive> {
-    let buckets = complete(ctx, place, from, to, query).await?;
+    let buckets = complete(log, place, from, to, query).await?;
     if to - from <= HOUR || buckets.iter().all(|b| b.to - b.from <= FINE) {
         return Ok(Heard {
             silences: silent(&buckets, from, to),
@@ -45,7 +46,7 @@ pub(super) async fn heard(
         .step_by(HOUR as usize)
         .map(|start| (start, (start + HOUR).min(to)));
     let asked = futures::stream::iter(hours).map(|(start, stop)| async move {
-        let buckets = complete(ctx, place, start, stop, query).await?;
+        let buckets = complete(log, place, start, stop, query).await?;
         let count: u64 = buckets.iter().map(|b| b.count).sum();
         Ok::<_, Inconclusive>((silent(&buckets, start, stop), count))
     });
@@ -61,13 +62,13 @@ pub(super) async fn heard(
 /// # Errors
 /// As [`heard`]; also when the buckets leave a part of these times out.
 pub(super) async fn total(
-    ctx: &Context,
+    log: &AuditLog,
     place: &LogstoreRef,
     from: i64,
     to: i64,
     query: &str,
 ) -> Result<u64, Inconclusive> {
-    let buckets = complete(ctx, place, from, to, query).await?;
+    let buckets = complete(log, place, from, to, query).await?;
     let counted: Vec<Bucket> = buckets.iter().map(|b| Bucket { count: 1, ..b.clone() }).collect();
     match silent(&counted, from, to).first() {
         None => Ok(buckets.iter().map(|b| b.count).sum()),
@@ -88,18 +89,18 @@ pub(super) fn inconsistent(what: String) -> Inconclusive {
 /// The buckets of a complete answer, none of which reaches beyond the times asked for: of one that does, nobody can tell where in
 /// it the records are.
 async fn complete(
-    ctx: &Context,
+    log: &AuditLog,
     place: &LogstoreRef,
     from: i64,
     to: i64,
     query: &str,
 ) -> Result<Vec<Bucket>, Inconclusive> {
     let LogstoreRef { project, logstore } = place;
-    let mut pauses = ctx.cloud.sls.pauses();
+    let mut pauses = log.sls().pauses();
     let mut tries = 0;
     loop {
         tries += 1;
-        let asked = ctx.cloud.sls.get_histograms(project, logstore, from, to, query).await;
+        let asked = log.sls().get_histograms(project, logstore, from, to, query).await;
         let Histograms { progress, buckets } = asked.map_err(|error| missing_or(place, error))?;
         if progress == Progress::Complete {
             return match buckets.iter().find(|b| reaches_beyond(b, from, to)) {

@@ -3,11 +3,11 @@
 use super::{audit_event::USERNAME, window::DAY};
 
 /// A stretch without a single matching record, in unix seconds: from (included) to (excluded).
-pub type Gap = (i64, i64);
+pub(super) type Gap = (i64, i64);
 
 /// What is known of a day of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Day {
+pub(super) struct Day {
     /// Where no request is found by user name.
     pub(super) silences: Vec<Gap>,
     /// Whether a request of the control plane is.
@@ -18,7 +18,7 @@ pub struct Day {
 
 /// The operator's own requests, of which the log must hold some as well: it asks the API server all the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
+pub(super) struct Own {
     /// The search that finds them: an exact name, as that of the identity is.
     pub(super) query: String,
     /// The start of the day after the operator's installation. Of before, the log need not have any.

@@ -8,15 +8,14 @@
 
 use super::{
     audit_event::{AUTHORIZATION, IMPERSONATED, USERNAME},
+    audit_log::AuditLog,
     day::{Day, Gap, Own},
     histogram::{self, FINE, HOUR, PARALLEL},
     window::{DAY, Inconclusive, LogstoreRef, Window, days, missing_or, timestamp},
 };
-use crate::{api::Reason, offboarding::context::Context};
+use crate::api::Reason;
 use alibaba_cloud::sls::Index;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{authentication::v1::SelfSubjectReview, rbac::v1::ClusterRoleBinding};
-use kube::{Api, api::PostParams};
 
 /// A closed day counts as settled this long after its end: late records are indexed by then.
 const SETTLED: i64 = HOUR;
@@ -37,13 +36,13 @@ pub struct Examined {
 }
 
 /// Examines the logstore. A request that is found is proof all the same, whatever is amiss.
-pub async fn examine(ctx: &Context, place: &LogstoreRef, window: Window) -> Examined {
-    let (index, kept) = tokio::join!(index(ctx, place), is_kept_throughout(ctx, place, window));
+pub async fn examine(log: &AuditLog, place: &LogstoreRef, window: Window) -> Examined {
+    let (index, kept) = tokio::join!(index(log, place), is_kept_throughout(log, place, window));
     let covered = match (&index, kept) {
         (_, Err(doubt)) => Err(doubt),
         (Err(doubt), Ok(())) => Err(doubt.clone()),
         (Ok(index), Ok(())) => match is_indexed_throughout(place, index, window) {
-            Ok(()) => has_no_gap(ctx, place, window).await,
+            Ok(()) => has_no_gap(log, place, window).await,
             too_recent => too_recent,
         },
     };
@@ -54,9 +53,9 @@ pub async fn examine(ctx: &Context, place: &LogstoreRef, window: Window) -> Exam
 ///
 /// # Errors
 /// When auditing is off, or ACK does not say.
-pub async fn place(ctx: &Context) -> Result<LogstoreRef, Inconclusive> {
-    let cluster = &ctx.settings.cluster_id;
-    let audit = ctx.cloud.ack.get_cluster_audit_project(cluster).await?;
+pub async fn place(log: &AuditLog) -> Result<LogstoreRef, Inconclusive> {
+    let cluster = log.cluster_id();
+    let audit = log.ack().get_cluster_audit_project(cluster).await?;
     match (audit.enabled, audit.project) {
         (true, Some(project)) => Ok(LogstoreRef {
             project,
@@ -74,8 +73,8 @@ pub async fn place(ctx: &Context) -> Result<LogstoreRef, Inconclusive> {
 ///
 /// # Errors
 /// When a field that the search needs is not indexed.
-async fn index(ctx: &Context, place: &LogstoreRef) -> Result<Index, Inconclusive> {
-    let asked = ctx.cloud.sls.get_index(&place.project, &place.logstore).await;
+async fn index(log: &AuditLog, place: &LogstoreRef) -> Result<Index, Inconclusive> {
+    let asked = log.sls().get_index(&place.project, &place.logstore).await;
     let none = || Index {
         full_text: false,
         keys: Default::default(),
@@ -135,8 +134,8 @@ fn is_indexed_throughout(place: &LogstoreRef, index: &Index, window: Window) -> 
 ///
 /// # Errors
 /// When it is or does not.
-async fn is_kept_throughout(ctx: &Context, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
-    let asked = ctx.cloud.sls.get_logstore(&place.project, &place.logstore).await;
+async fn is_kept_throughout(log: &AuditLog, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
+    let asked = log.sls().get_logstore(&place.project, &place.logstore).await;
     let logstore = asked.map_err(|error| missing_or(place, error))?;
     // What SLS does not say is left to what is proved of every hour: that records are found in it.
     let too_short = |days: &u32| i64::from(*days) * DAY < window.to - window.from;
@@ -171,24 +170,24 @@ async fn is_kept_throughout(ctx: &Context, place: &LogstoreRef, window: Window) 
 ///
 /// # Errors
 /// When there is an hour without any, or a day without one of the control plane or of the operator.
-async fn has_no_gap(ctx: &Context, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
-    let own = own(ctx).await?;
-    let days = days_of(ctx, place, window, own.as_ref()).await?;
+async fn has_no_gap(log: &AuditLog, place: &LogstoreRef, window: Window) -> Result<(), Inconclusive> {
+    let own = log.own().await?;
+    let days = days_of(log, place, window, own.as_ref()).await?;
     let clip = |(from, to): Gap| (from.max(window.from), to.min(window.to));
     let silences = days.iter().flat_map(|(_, day)| &day.silences).copied().map(clip);
     let mut silences = histogram::join(silences.filter(|(from, to)| from < to)).into_iter();
     if let Some((from, to)) = silences.find(|(from, to)| to - from >= HOUR) {
         // Records that were only late may come yet: these days are asked for again.
-        ctx.settled_days
+        log.settled_days
             .forget(place, from.div_euclid(DAY) * DAY..to.saturating_add(DAY));
-        return Err(gap(ctx, place, window, (from, to)).await?);
+        return Err(gap(log, place, window, (from, to)).await?);
     }
     let unheard = days.into_iter().find(|(start, day)| {
         let within = (start + DAY).min(window.to) - (*start).max(window.from);
         !(day.control && day.own) && is_closed(*start, window.to) && within >= HOUR
     });
     let Some((start, day)) = unheard else { return Ok(()) };
-    ctx.settled_days.forget(place, start..start.saturating_add(DAY));
+    log.settled_days.forget(place, start..start.saturating_add(DAY));
     let end = start.saturating_add(DAY);
     let (whose, meaning) = match day.control {
         false => (
@@ -213,49 +212,16 @@ async fn has_no_gap(ctx: &Context, place: &LogstoreRef, window: Window) -> Resul
     ))
 }
 
-/// The operator's own requests, if it is a ServiceAccount and knows when it was installed: since when it has the binding that it
-/// writes its read barriers to, which it may read anyway. Asked once.
-async fn own(ctx: &Context) -> Result<Option<Own>, Inconclusive> {
-    let failed = |error: kube::Error| {
-        let message = format!(
-            "the operator could not read from the API server who it is and since when it is installed: {error}"
-        );
-        Inconclusive::new(Reason::QueryFailed, message)
-    };
-    let ask = async || -> Result<Option<Own>, Inconclusive> {
-        let reviews = Api::<SelfSubjectReview>::all(ctx.client.clone());
-        let review = match reviews
-            .create(&PostParams::default(), &SelfSubjectReview::default())
-            .await
-        {
-            Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(None),
-            review => review.map_err(failed)?,
-        };
-        let barriers = Api::<ClusterRoleBinding>::all(ctx.client.clone());
-        let barrier = barriers
-            .get_metadata_opt(&ctx.settings.barrier.cluster_role_binding)
-            .await;
-        let installed = barrier
-            .map_err(failed)?
-            .and_then(|barrier| barrier.metadata.creation_timestamp);
-        let user = review.status.and_then(|status| status.user_info?.username);
-        Ok(user
-            .zip(installed)
-            .and_then(|(user, time)| Own::of(&user, time.0.as_second())))
-    };
-    Ok(ctx.own_requests.get_or_try_init(ask).await?.clone())
-}
-
 /// What it is that no request is found by user name for so long: that there are no records, or that they are not parsed.
 async fn gap(
-    ctx: &Context,
+    log: &AuditLog,
     place: &LogstoreRef,
     window: Window,
     (from, to): Gap,
 ) -> Result<Inconclusive, Inconclusive> {
     let (logstore, start, end) = (&place.logstore, timestamp(from), timestamp(to));
     let past = timestamp(to.saturating_add(window.to - window.from));
-    Ok(match histogram::heard(ctx, place, from, to, "*").await?.count {
+    Ok(match histogram::heard(log, place, from, to, "*").await?.count {
         0 => Inconclusive::new(
             Reason::AuditGap,
             format!(
@@ -278,7 +244,7 @@ async fn gap(
 
 /// The days of the window, by their starts.
 async fn days_of(
-    ctx: &Context,
+    log: &AuditLog,
     place: &LogstoreRef,
     window: Window,
     own: Option<&Own>,
@@ -286,7 +252,7 @@ async fn days_of(
     let first = window.from.div_euclid(DAY) * DAY;
     let days = (0..).map(|n| first + n * DAY).take_while(|day| *day < window.to);
     let asked = futures::stream::iter(days)
-        .map(|start| async move { Ok((start, day(ctx, place, start, window.to, own).await?)) })
+        .map(|start| async move { Ok((start, day(log, place, start, window.to, own).await?)) })
         .buffered(PARALLEL);
     asked.try_collect().await
 }
@@ -296,20 +262,26 @@ fn is_closed(start: i64, end: i64) -> bool {
     start + DAY + SETTLED <= end
 }
 
-async fn day(ctx: &Context, place: &LogstoreRef, start: i64, end: i64, own: Option<&Own>) -> Result<Day, Inconclusive> {
+async fn day(
+    log: &AuditLog,
+    place: &LogstoreRef,
+    start: i64,
+    end: i64,
+    own: Option<&Own>,
+) -> Result<Day, Inconclusive> {
     let closed = is_closed(start, end);
-    if closed && let Some(known) = ctx.settled_days.get(place, start) {
+    if closed && let Some(known) = log.settled_days.get(place, start) {
         return Ok(known);
     }
     let (from, to) = (start, (start + DAY).min(end));
-    let control = histogram::heard(ctx, place, from, to, CONTROL).await?;
+    let control = histogram::heard(log, place, from, to, CONTROL).await?;
     // Silences this short make no hour, not even two of them at midnight.
     let silences = match control.silences.iter().all(|(from, to)| to - from < FINE) {
         true => control.silences,
-        false => histogram::heard(ctx, place, from, to, ANYBODY).await?.silences,
+        false => histogram::heard(log, place, from, to, ANYBODY).await?.silences,
     };
     let own = match own.filter(|own| closed && own.owes(start)) {
-        Some(own) => histogram::total(ctx, place, from, to, &own.query).await? > 0,
+        Some(own) => histogram::total(log, place, from, to, &own.query).await? > 0,
         None => true,
     };
     let found = Day {
@@ -318,7 +290,7 @@ async fn day(ctx: &Context, place: &LogstoreRef, start: i64, end: i64, own: Opti
         own,
     };
     if closed {
-        ctx.settled_days.put(place, start, found.clone());
+        log.settled_days.put(place, start, found.clone());
     }
     Ok(found)
 }

@@ -16,10 +16,11 @@
 
 use super::{
     audit_event::{self, AUTHORIZATION, Hit, IMPERSONATED, Reading, USERNAME, Whose},
+    audit_log::AuditLog,
     histogram,
     window::{Inconclusive, LogstoreRef, Window},
 };
-use crate::{api::Reason, offboarding::context::Context};
+use crate::api::Reason;
 use alibaba_cloud::Uid;
 use alibaba_cloud::sls::{Index, LogQuery, Logs};
 use futures::StreamExt;
@@ -39,7 +40,7 @@ const EXACT_NAMES: usize = 5 * CONDITIONS;
 const WORD: usize = 64;
 
 /// What is asked of the log.
-pub struct Asked<'a> {
+pub(super) struct Asked<'a> {
     /// Where it is.
     pub place: &'a LogstoreRef,
     /// What of it can be searched.
@@ -80,10 +81,10 @@ impl Asked<'_> {
     /// # Errors
     /// When there is no hit, and a search, by exact names or not, was not answered completely, could not be read to its end, or
     /// returned less than there is.
-    pub async fn latest(&self, ctx: &Context) -> Result<Option<Hit>, Inconclusive> {
+    pub(super) async fn latest(&self, log: &AuditLog) -> Result<Option<Hit>, Inconclusive> {
         let (mut latest, mut doubt): (Option<Hit>, _) = (None, None);
         let searches = queries(self.index, self.uid, &self.names, self.has_more_names).into_iter();
-        let searches = searches.map(|search| async move { self.run(ctx, &search).await });
+        let searches = searches.map(|search| async move { self.run(log, &search).await });
         let mut outcomes = futures::stream::iter(searches).buffered(PARALLEL);
         while let Some(outcome) = outcomes.next().await {
             match outcome {
@@ -100,16 +101,16 @@ impl Asked<'_> {
     }
 
     /// The names that are asked for one by one, quoted: the UID, then the others in their order.
-    pub fn terms(&self) -> Vec<String> {
+    pub(super) fn terms(&self) -> Vec<String> {
         Terms::of(self.uid, &self.names, self.has_more_names).exact
     }
 
     /// Counts what a query finds, then looks through it. In this order: what is written in between is in the rows, and not in the
     /// count.
-    async fn run(&self, ctx: &Context, search: &Search) -> Result<Option<Hit>, Inconclusive> {
+    async fn run(&self, log: &AuditLog, search: &Search) -> Result<Option<Hit>, Inconclusive> {
         let Window { from, to } = self.window;
-        let counted = histogram::total(ctx, self.place, from, to, &search.query).await;
-        let rows = match self.look_through(ctx, search).await? {
+        let counted = histogram::total(log, self.place, from, to, &search.query).await;
+        let rows = match self.look_through(log, search).await? {
             Found::Hit(hit) => return Ok(Some(hit)),
             Found::Nothing { rows } => rows,
         };
@@ -125,7 +126,7 @@ impl Asked<'_> {
     }
 
     /// Pages through a query, newest first, until a row is a request of the identity.
-    async fn look_through(&self, ctx: &Context, search: &Search) -> Result<Found, Inconclusive> {
+    async fn look_through(&self, log: &AuditLog, search: &Search) -> Result<Found, Inconclusive> {
         let mut unreadable = None;
         let mut offset = 0;
         for _ in 0..MAX_PAGES {
@@ -137,7 +138,7 @@ impl Asked<'_> {
                 offset,
                 reverse: true,
             };
-            let logs = self.complete(ctx, &page).await?;
+            let logs = self.complete(log, &page).await?;
             let page = self.read(&logs);
             if let Some(hit) = page.newest {
                 return Ok(Found::Hit(hit));
@@ -186,13 +187,13 @@ impl Asked<'_> {
     }
 
     /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
-    async fn complete(&self, ctx: &Context, query: &LogQuery) -> Result<Logs, Inconclusive> {
+    async fn complete(&self, log: &AuditLog, query: &LogQuery) -> Result<Logs, Inconclusive> {
         let LogstoreRef { project, logstore } = self.place;
-        let mut pauses = ctx.cloud.sls.pauses();
+        let mut pauses = log.sls().pauses();
         let mut tries = 0;
         loop {
             tries += 1;
-            let logs = ctx.cloud.sls.get_logs(project, logstore, query).await?;
+            let logs = log.sls().get_logs(project, logstore, query).await?;
             if logs.complete || self.read(&logs).newest.is_some() {
                 return Ok(logs);
             }
