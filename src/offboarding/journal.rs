@@ -42,7 +42,7 @@ pub struct Counts {
 ///
 /// # Errors
 /// When the backups cannot be listed.
-pub async fn read(backups: &Backups, object_uid: &str) -> Result<Journal, Interrupted> {
+pub async fn read(backups: &Backups, object_uid: &str, now: Timestamp) -> Result<Journal, Interrupted> {
     let failed = |attempt: &'static str| move |e: kube::Error| Interrupted::Blocked(outcome::api_server(&e, attempt));
     let names = backups.names(object_uid).await;
     let mut record = Journal::default();
@@ -52,7 +52,7 @@ pub async fn read(backups: &Backups, object_uid: &str) -> Result<Journal, Interr
         let Some(map) = read.map_err(failed("Reading the backups of this object failed"))? else {
             continue;
         };
-        match backup::read(&map, Timestamp::now()) {
+        match backup::read(&map, now) {
             Ok(part) => record.add(part),
             Err(error) => return Err(unreadable(&error).into()),
         }

@@ -33,7 +33,7 @@ pub async fn observe(run: &Run, object: &UserOffboarding, uid: Uid) -> Result<Fa
         run.account.look_up(uid),
         run.cluster.kubeconfig_state(uid),
         run.bindings.of(&leaver),
-        journal::read(&run.backups, &object_uid),
+        journal::read(&run.backups, &object_uid, run.clock.now()),
         cleared::read(&run.backups, &status),
     );
     let Found {
