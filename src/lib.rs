@@ -27,6 +27,8 @@ pub mod operator;
 pub mod rbac;
 pub mod request_id;
 pub mod sources;
+#[cfg(feature = "operator")]
+mod status_writer;
 mod sync;
 #[cfg(test)]
 mod testing;

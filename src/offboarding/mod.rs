@@ -71,7 +71,7 @@ pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<A
         return Ok(action);
     }
     let mut report = Report::begin(object, run.clock.clone());
-    let outcome = match observe::observe(run, &report.object, uid).await {
+    let outcome = match observe::observe(run, report.object(), uid).await {
         Ok(facts) => {
             let mut journal = facts.record.clone();
             let outcome = offboard(run, &mut report, &facts, &mut journal).await;
@@ -86,7 +86,7 @@ pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<A
     };
     report.finish(outcome.as_ref());
     match report.write(run).await {
-        Ok(()) => Ok(look_again(run, &report.object, &outcome)),
+        Ok(()) => Ok(look_again(run, report.object(), &outcome)),
         Err(Interrupted::Superseded) => Ok(ANEW),
         Err(Interrupted::Blocked(blocked)) => Err(blocked),
     }
@@ -106,7 +106,7 @@ async fn offboard(run: &Run, report: &mut Report, facts: &Facts, journal: &mut J
         return Ok(report.dry_run(facts, &plan));
     }
 
-    let _claim = run.claims.claim(facts.uid, &report.object)?;
+    let _claim = run.claims.claim(facts.uid, report.object())?;
     let activity = match decide::must_ask_for_activity(facts, &plan) {
         true => Some(look(run, report, facts, &plan).await),
         false => None,

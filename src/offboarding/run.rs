@@ -11,7 +11,7 @@ use crate::{
     observer::Observer,
     rbac::{
         barrier::Barrier,
-        permit::{InHand, Leadership, Permit},
+        permit::{Leadership, Permit},
         watch::BindingIndex,
     },
     sources::{
@@ -124,14 +124,6 @@ impl Run {
             None if self.leadership.is_proved() => Err(Interrupted::Superseded),
             None => Err(self.prover.blocked().into()),
         }
-    }
-
-    /// Permission to change something that is not an effect on the cluster's access: the status.
-    ///
-    /// # Errors
-    /// [`Interrupted::Superseded`] if another process may lead, or this one is to stop.
-    pub fn permit_report(&self) -> Result<InHand, Interrupted> {
-        self.leadership.permit_report().ok_or(Interrupted::Superseded)
     }
 
     /// Forgets an object that is gone, by `metadata.uid`.

@@ -18,29 +18,17 @@ use crate::{
     },
     clock::Clock,
     rbac::appearances::Appearances,
+    status_writer::{NotWritten, StatusWriter},
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
-};
-use serde_json::json;
 use std::borrow::Cow;
-
-/// The field manager of the status.
-const MANAGER: &str = "ack-offboarding-operator";
-
-/// How often a status write is tried again after an edit that changed neither uid nor generation.
-const WRITE_ATTEMPTS: u32 = 5;
 
 /// The longest message of a condition, in characters.
 const MESSAGE_LIMIT: usize = 4096;
 
 /// The status of one object, while it is being written.
 pub struct Report {
-    /// The object that was observed.
-    pub object: UserOffboarding,
-    written: UserOffboardingStatus,
+    writer: StatusWriter<UserOffboarding>,
     status: UserOffboardingStatus,
     clock: Clock,
     now: Timestamp,
@@ -58,11 +46,10 @@ pub struct Report {
 impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
     pub fn begin(object: UserOffboarding, clock: Clock) -> Self {
-        let written = object.status.clone().unwrap_or_default();
+        let writer = StatusWriter::new(object);
         let mut report = Report {
-            object,
-            status: written.clone(),
-            written,
+            status: writer.written().clone(),
+            writer,
             now: clock.now(),
             clock,
             has_begun: false,
@@ -74,7 +61,7 @@ impl Report {
         if let Some(backup) = &report.status.backup {
             report.listed = backup.config_maps.clone();
         }
-        report.status.observed_generation = report.object.metadata.generation;
+        report.status.observed_generation = report.object().metadata.generation;
         for type_ in Condition::ALL {
             if conditions::find(&report.status.conditions, *type_).is_none() {
                 report.set(*type_, Is::Unknown, Reason::Pending, "Not evaluated yet.");
@@ -86,7 +73,7 @@ impl Report {
     /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
     pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
         let message = &cut(&legible(message), MESSAGE_LIMIT);
-        let generation = self.object.metadata.generation;
+        let generation = self.object().metadata.generation;
         conditions::set(
             &mut self.status.conditions,
             type_,
@@ -112,8 +99,8 @@ impl Report {
             self.set(Condition::Approved, Is::False, Reason::DryRun, message);
             self.set(Condition::Offboarded, Is::False, *reason, message);
         } else {
-            let was_complete =
-                conditions::find(&self.written.conditions, Condition::Offboarded).is_some_and(|c| c.status == "True");
+            let was_complete = conditions::find(&self.writer.written().conditions, Condition::Offboarded)
+                .is_some_and(|c| c.status == "True");
             let newer =
                 later(self.status.started_at.as_ref(), self.status.completed_at.as_ref()) || self.purge_requested();
             if !was_complete || newer {
@@ -202,7 +189,7 @@ impl Report {
         }
         if (not_stored || about == Condition::BindingsRemoved)
             && !is_purged
-            && self.object.spec.kubeconfig == KubeconfigPolicy::Purge
+            && self.object().spec.kubeconfig == KubeconfigPolicy::Purge
         {
             let why = "Bindings are left: the operator does not request ACK's purge, because it would remove them without a \
              check.";
@@ -215,58 +202,23 @@ impl Report {
     /// # Errors
     /// [`Interrupted::Superseded`] if the object is no longer the observed one, or another process may lead.
     pub async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
-        if self.status == self.written {
-            return Ok(());
-        }
-        let api: Api<UserOffboarding> = Api::all(run.client.clone());
-        let name = self.object.name_any();
-        for _ in 0..WRITE_ATTEMPTS {
-            // With the resourceVersion: by name alone it would land on another object that has taken the name.
-            let patch = json!({
-                "apiVersion": UserOffboarding::api_version(&()),
-                "kind": UserOffboarding::kind(&()),
-                "metadata": {
-                    "name": name,
-                    "uid": self.object.metadata.uid,
-                    "resourceVersion": self.object.metadata.resource_version,
-                },
-                "status": self.status,
-            });
-            let params = PatchParams::apply(MANAGER).force();
-            let _in_hand = run.permit_report()?;
-            match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
-                Ok(written) => {
-                    self.object.metadata.resource_version = written.metadata.resource_version;
-                    events::publish(&run.client, self.clock.now(), &self.object, &self.written, &self.status);
-                    self.written = self.status.clone();
-                    return Ok(());
-                }
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(&api).await?,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(Interrupted::Superseded),
-                Err(error) => return Err(error.into()),
+        let written = self
+            .writer
+            .write(&run.client, &self.status, || run.leadership.permit_report());
+        match written.await {
+            Ok(None) => Ok(()),
+            Ok(Some(before)) => {
+                events::publish(&run.client, self.clock.now(), self.object(), &before, &self.status);
+                Ok(())
             }
+            Err(NotWritten::Superseded | NotWritten::NotPermitted) => Err(Interrupted::Superseded),
+            Err(NotWritten::Api(error)) => Err(error.into()),
         }
-        Err(Interrupted::Superseded)
     }
 
-    /// Someone wrote to the object. If it is the same one, with the same spec, and still with the status that was
-    /// written last, only the resourceVersion changes. Read in one piece: two reads could be of two objects.
-    async fn refresh(&mut self, api: &Api<UserOffboarding>) -> Result<(), Interrupted> {
-        let live = api
-            .get_opt(&self.object.name_any())
-            .await?
-            .ok_or(Interrupted::Superseded)?;
-        // As they are stored: times lose their fractions there.
-        let stored = |status: &UserOffboardingStatus| serde_json::to_value(status).ok();
-        let same = live.metadata.uid == self.object.metadata.uid
-            && live.metadata.generation == self.object.metadata.generation
-            && live.metadata.deletion_timestamp.is_none()
-            && stored(&live.status.unwrap_or_default()) == stored(&self.written);
-        if !same {
-            return Err(Interrupted::Superseded);
-        }
-        self.object.metadata.resource_version = live.metadata.resource_version;
-        Ok(())
+    /// The object that was observed.
+    pub fn object(&self) -> &UserOffboarding {
+        self.writer.object()
     }
 }
 

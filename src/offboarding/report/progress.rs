@@ -126,7 +126,7 @@ impl Report {
     pub fn started(&mut self, plan: &Plan, in_progress: bool) {
         let approved =
             |list: &[_]| conditions::find(list, Condition::Approved).map(|c| (c.status.clone(), c.reason.clone()));
-        if in_progress && approved(&self.written.conditions) == approved(&self.status.conditions) {
+        if in_progress && approved(&self.writer.written().conditions) == approved(&self.status.conditions) {
             return;
         }
         self.in_progress(&format!("The operator is about to {}.", plan.summary()));
@@ -313,8 +313,8 @@ impl Report {
 
     /// The refusal of the purge again, if ACK was asked for this spec so lately that it is not asked anew.
     pub fn refused_within(&self, time: Duration) -> Option<Blocked> {
-        let last = conditions::find(&self.written.conditions, Condition::KubeconfigPurged)?;
-        let is_of_this_spec = last.observed_generation == self.object.metadata.generation;
+        let last = conditions::find(&self.writer.written().conditions, Condition::KubeconfigPurged)?;
+        let is_of_this_spec = last.observed_generation == self.object().metadata.generation;
         if last.reason != Reason::RefusedByAck.as_str() || !is_of_this_spec {
             return None;
         }
