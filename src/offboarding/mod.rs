@@ -29,6 +29,7 @@ pub mod peers;
 pub mod plan;
 pub mod policies;
 pub mod purge;
+mod refusal;
 pub mod removals;
 pub mod remove;
 pub mod report;
@@ -40,6 +41,7 @@ pub mod shells;
 #[cfg(test)]
 mod testing;
 pub mod unreadable;
+mod unremoved;
 pub mod verify;
 pub mod wanted;
 pub mod watched;
