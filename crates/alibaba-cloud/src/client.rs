@@ -296,7 +296,7 @@ impl fmt::Debug for Client {
     }
 }
 
-fn check_status(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
+pub(crate) fn check_status(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
     match answer.status {
         200..=299 => return Ok(answer),
         100..=399 => return Err(call.malformed(&answer, "it is a redirect, which the service's APIs never send")),

@@ -150,7 +150,7 @@ impl std::fmt::Debug for Exchange {
     }
 }
 
-fn attach(error: ApiError) -> Error {
+pub(super) fn attach(error: ApiError) -> Error {
     Error::unexpected(error.to_string()).with_source(error)
 }
 

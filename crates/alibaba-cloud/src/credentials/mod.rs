@@ -5,6 +5,7 @@
 
 mod cache;
 mod exchange;
+pub mod person;
 mod profile;
 mod provider;
 mod source;
@@ -18,6 +19,7 @@ use reqsign_core::Context;
 pub(crate) use cache::Credentials;
 pub use exchange::ASSUME_ROLE;
 use exchange::{Exchange, Files};
+use person::Wire;
 use profile::PROFILE;
 use provider::{Nothing, Provider};
 pub use source::CredentialsSource;
@@ -45,8 +47,26 @@ pub(crate) fn connect(
     sts: Endpoint,
     timeouts: &Timeouts,
 ) -> Result<Credentials, SettingsError> {
-    let provider = choose(source, environment, session_name, &sts)?;
+    let provider = match source {
+        CredentialsSource::Person(person) => Provider {
+            operation: LOCAL,
+            target: person.described().to_string(),
+            nothing: Nothing::Known("the source has none"),
+            temporary: false,
+            provider: Box::new(person.clone().fetch_with(Wire {
+                transport: transport.clone(),
+                sts: sts.clone(),
+                session_name: session_name.to_owned(),
+                timeout: timeouts.attempt,
+            })),
+        },
+        source => choose(source, environment, session_name, &sts)?,
+    };
     let mut environment = environment.clone();
+    if let CredentialsSource::Person(person) = source {
+        // What the profile does not say, no variable says for it.
+        environment = person.metadata().collect();
+    }
     if matches!(source, CredentialsSource::Profile { name: Some(_) }) {
         // The provider would let the variable win over the explicit setting.
         environment = environment.without(PROFILE);
@@ -116,6 +136,9 @@ fn choose(
                 provider: Box::new(name.iter().fold(file, |file, name| file.with_profile(name))),
             })
         }
+        CredentialsSource::Person(_) => Err(SettingsError::Credentials(
+            "a person's credentials are not chosen by name".to_owned(),
+        )),
         CredentialsSource::EcsRole { name } => {
             let ecs = EcsRamRoleCredentialProvider::new();
             Ok(Provider {

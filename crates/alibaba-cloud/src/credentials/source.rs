@@ -1,5 +1,6 @@
 //! Where credentials come from, as a setting.
 
+use super::person::PersonSource;
 use crate::invalid::SettingsError;
 use std::str::FromStr;
 
@@ -29,6 +30,8 @@ pub enum CredentialsSource {
         /// Its name; else `ALIBABA_CLOUD_ECS_METADATA`, else the metadata service says.
         name: Option<String>,
     },
+    /// A person's own, from wherever the aliyun CLI and ack-ram-tool would take them. Not for an operator, and not to be had by name.
+    Person(PersonSource),
 }
 
 impl FromStr for CredentialsSource {
