@@ -1,7 +1,7 @@
 //! Checks, before first use, everything that the operator needs: item by item, each with what to do about it.
 //!
 //! ```text
-//!          ┌─ cluster   the API server, the CRD, the permissions, the barrier, the admission policy, a place for backups
+//!          ┌─ cluster   the API server, the CRD, the barrier, the admission policies, a place for backups ── permissions   RBAC
 //! doctor ──┤
 //!          └─ cloud     endpoints, credentials, clock, account, RAM actions, RBAC administrator ── audit   the audit log
 //! ```
@@ -11,8 +11,11 @@
 
 mod audit;
 mod cloud;
-pub mod cluster;
+mod cluster;
+mod permissions;
 pub mod report;
+
+pub use permissions::{Permission, permissions};
 
 use crate::{
     offboarding::{

@@ -3,6 +3,12 @@
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
+/// What to do about an answer that nothing explains.
+pub(super) const LOOK: &str = "If a webhook or a policy caused this, exempt the operator's ServiceAccount from it. Otherwise check the API \
+ server's health and try again.";
+/// What to do about something that the chart installs, and that is missing or changed.
+pub(super) const RESTORE: &str = "`helm upgrade` restores what the chart installs (with Helm 4: --force-conflicts); without Helm, apply the manifests again (docs/install.md).";
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Outcome {

@@ -222,3 +222,6 @@ fn unreadable(error: &Unreadable) -> Blocked {
     );
     Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
+
+#[cfg(test)]
+mod tests;
