@@ -2,13 +2,18 @@
 
 pub mod conditions;
 mod crd;
+mod ends;
+mod reason;
 #[cfg(test)]
 mod reference;
 pub mod spec;
 pub mod status;
+mod vocabulary;
 
-pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
+pub use conditions::{ConditionStatus, ConditionType};
 pub use crd::{crd, crd_yaml};
+pub use ends::Ends;
+pub use reason::Reason;
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
     UserOffboarding, UserOffboardingSpec,

@@ -1,6 +1,7 @@
 //! Step 9: says what was seen and done, in the status and by events.
 
 mod findings;
+mod kubeconfig;
 mod progress;
 
 pub use findings::complete;

@@ -1,7 +1,7 @@
 //! Stores a part, and gives the proof that it is stored.
 
 use super::{
-    format::{StoredAction, StoredEntry, StoredPart, Unreadable},
+    entry::{StoredAction, StoredEntry, StoredPart, Unreadable},
     read::{is_same, read},
 };
 use crate::{
