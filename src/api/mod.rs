@@ -6,8 +6,8 @@ mod ends;
 mod reason;
 #[cfg(test)]
 mod reference;
-pub mod spec;
-pub mod status;
+mod spec;
+mod status;
 mod vocabulary;
 
 pub use conditions::{ConditionStatus, ConditionType};

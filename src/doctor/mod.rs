@@ -13,9 +13,10 @@ mod audit;
 mod cloud;
 mod cluster;
 mod permissions;
-pub mod report;
+mod report;
 
 pub use permissions::{Permission, permissions};
+pub use report::Report;
 
 use crate::{
     offboarding::{
@@ -28,7 +29,7 @@ use crate::{
 };
 use alibaba_cloud::{Cloud, CloudSettings, Timeouts};
 use kube::Client;
-use report::{Check, Report};
+use report::Check;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

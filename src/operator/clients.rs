@@ -18,7 +18,7 @@ const LEASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The clients.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// For watches: without a read timeout, as a quiet watch is silent; the watcher has its own.
     pub watch: Client,
     /// For everything else: bounded in time. It repeats nothing by itself: kube's default repeats every verb, DELETE
@@ -52,7 +52,7 @@ pub enum ClientsError {
 ///
 /// # Errors
 /// When neither serves.
-pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError> {
+pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
         Some(path) => {

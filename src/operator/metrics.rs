@@ -50,7 +50,7 @@ struct ActionLabels {
 
 /// Counters and histograms.
 #[derive(Debug)]
-pub struct Metrics {
+pub(super) struct Metrics {
     reconciles: Family<OutcomeLabels, Counter>,
     reconcile_duration: Histogram,
     bindings_removed: Family<ActionLabels, Counter>,
@@ -245,7 +245,7 @@ impl Metrics {
     }
 
     /// A registry with all of them, for a process to add what it knows at the moment of a scrape.
-    pub fn registry(&self) -> Registry {
+    pub(super) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix(PREFIX);
         self.register(&mut registry);
         registry
@@ -256,7 +256,7 @@ impl Metrics {
 ///
 /// # Errors
 /// When something cannot be written as text, which is a mistake of this program.
-pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+pub(super) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     text::encode(&mut text, registry)?;
     Ok(text)

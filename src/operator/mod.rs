@@ -1,12 +1,16 @@
 //! Process plumbing: settings, clients of the API server, who leads, health, and the controller that calls
 //! [`crate::offboarding`].
 
-pub mod clients;
-pub mod controller;
-pub mod health;
-pub mod lease;
-pub mod metrics;
+pub(crate) mod clients;
+mod controller;
+mod health;
+mod lease;
+mod metrics;
 #[cfg(test)]
 mod reference;
-pub mod settings;
-pub mod state_metrics;
+pub(crate) mod settings;
+mod state_metrics;
+
+pub use clients::REQUEST_TIMEOUT;
+pub use controller::run;
+pub use settings::RunArgs;

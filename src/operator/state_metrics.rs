@@ -22,7 +22,7 @@ use std::{
 
 /// What a scrape looks at. Clones share it.
 #[derive(Clone)]
-pub struct StateMetrics {
+pub(super) struct StateMetrics {
     index: Arc<BindingIndex>,
     leadership: Leadership,
     objects: Arc<Mutex<Option<Store<Watched>>>>,
@@ -50,7 +50,7 @@ struct Summary {
 
 impl StateMetrics {
     /// Looks at these; the objects come later.
-    pub fn new(index: Arc<BindingIndex>, leadership: Leadership) -> Self {
+    pub(super) fn new(index: Arc<BindingIndex>, leadership: Leadership) -> Self {
         StateMetrics {
             index,
             leadership,
@@ -59,7 +59,7 @@ impl StateMetrics {
     }
 
     /// The objects, for as long as this process works on them; a standby tells nothing of them.
-    pub fn watch(&self, objects: Option<Store<Watched>>) {
+    pub(super) fn watch(&self, objects: Option<Store<Watched>>) {
         *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = objects;
     }
 

@@ -3,7 +3,7 @@
 use super::binding::{BindingKey, BindingKind};
 
 /// The annotation that carries the nonce.
-pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
+pub(crate) const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
 
 /// Where the two barrier bindings are.
 #[derive(Clone, Debug)]

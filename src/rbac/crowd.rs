@@ -9,7 +9,7 @@ use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 
 /// More than so many make a crowd.
-pub const CROWD: usize = 64;
+pub(crate) const CROWD: usize = 64;
 
 /// Which UIDs a binding bears, and how. Says yes for one that it does not bear once in 2^60 questions, by hashes that nobody outside the
 /// process can foresee; whoever asks reads the binding anyway.

@@ -23,7 +23,7 @@ const LARGEST_METADATA: usize = 64 << 10;
 
 /// What [`fold`] made of a list.
 #[derive(Debug)]
-pub struct Listed<S> {
+pub(crate) struct Listed<S> {
     /// What the objects were folded into.
     pub value: S,
     /// The state that the list shows: where a watch goes on.
@@ -36,7 +36,7 @@ pub struct Listed<S> {
 ///
 /// # Errors
 /// When the API server refuses, when the body ends early, or when it, or an object in it, cannot be read.
-pub async fn fold<T: DeserializeOwned, S>(
+pub(crate) async fn fold<T: DeserializeOwned, S>(
     client: &Client,
     path: &str,
     new: impl Fn() -> S,

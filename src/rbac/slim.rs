@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 
 /// A RoleBinding or ClusterRoleBinding, reduced to its key, the UIDs that its subjects bear, its role, and the nonce.
 #[derive(Clone, Debug)]
-pub struct SlimBinding {
+pub(crate) struct SlimBinding {
     /// Its name; a watch bookmark has none.
     pub name: String,
     /// The namespace of a RoleBinding.

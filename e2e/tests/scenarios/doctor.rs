@@ -14,7 +14,7 @@ use ack_offboarding_e2e::{
 };
 use ack_offboarding_operator::{
     doctor::{self, Permission},
-    operator::settings::RunArgs,
+    operator::RunArgs,
 };
 use clap::{Args, FromArgMatches};
 use k8s_openapi::{

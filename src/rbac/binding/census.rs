@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::{borrow::Cow, fmt};
 
 /// How many of the leaver's names in a binding are kept; all of them are counted, and are in [`LiveBinding::names_digest`].
-pub const NAMES_KEPT: usize = 1000;
+pub(crate) const NAMES_KEPT: usize = 1000;
 
 /// How many undecided names, and finalizers, are kept of one binding.
 pub(super) const SHOWN: usize = 20;
@@ -31,7 +31,7 @@ struct Subject<'a> {
 ///
 /// # Errors
 /// When `text` is no binding.
-pub fn other_subjects(text: &str, leaver: &Leaver) -> Result<String, serde_json::Error> {
+pub(crate) fn other_subjects(text: &str, leaver: &Leaver) -> Result<String, serde_json::Error> {
     #[derive(Deserialize)]
     struct Subjects<'a> {
         #[serde(default, borrow)]

@@ -3,7 +3,7 @@
 mod census;
 mod key;
 
-pub use census::{NAMES_KEPT, other_subjects};
+pub(crate) use census::{NAMES_KEPT, other_subjects};
 pub use key::{BindingKey, BindingKind};
 
 use self::census::{Census, SHOWN};
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// The finalizer of a delete with `propagationPolicy: Orphan`: the garbage collector is done with it within seconds.
-pub const ORPHAN: &str = "orphan";
+pub(crate) const ORPHAN: &str = "orphan";
 
 /// A binding that was read, seen from one offboarding: what identifies it, and what decides about it. Its text is not kept:
 /// how large that is, its author decides.

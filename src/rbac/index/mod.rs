@@ -6,7 +6,7 @@
 
 mod uids;
 
-pub use uids::Borne;
+pub(crate) use uids::Borne;
 
 use self::uids::{Uids, distinct};
 use super::{
@@ -27,7 +27,7 @@ type Slot = u32;
 
 /// The bindings of one kind that bear a UID.
 #[derive(Debug)]
-pub struct Half {
+pub(crate) struct Half {
     kind: BindingKind,
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
@@ -64,7 +64,7 @@ pub struct Kept<'a> {
 
 impl Half {
     /// An empty half for bindings of `kind`.
-    pub fn new(kind: BindingKind) -> Self {
+    pub(crate) fn new(kind: BindingKind) -> Self {
         Half {
             kind,
             entries: Vec::new(),
@@ -79,17 +79,17 @@ impl Half {
     }
 
     /// How many bindings are kept.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether no binding is kept.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Takes a binding in, in the place of what was kept under its key.
-    pub fn apply(&mut self, binding: &SlimBinding) {
+    pub(crate) fn apply(&mut self, binding: &SlimBinding) {
         self.remove(binding);
         let uids = match &*binding.uids {
             [] => return,
@@ -120,7 +120,7 @@ impl Half {
     }
 
     /// Forgets a binding.
-    pub fn remove(&mut self, binding: &SlimBinding) {
+    pub(crate) fn remove(&mut self, binding: &SlimBinding) {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));
         let entries = &self.entries;
@@ -158,7 +158,7 @@ impl Half {
     }
 
     /// The UIDs kept for the key of `binding`: those that an update of it concerns, besides its new ones.
-    pub fn borne_under_key_of(&self, binding: &SlimBinding) -> Borne {
+    pub(crate) fn borne_under_key_of(&self, binding: &SlimBinding) -> Borne {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));
         let entry_at = |slot: &Slot| self.entries.get(*slot as usize).and_then(Option::as_ref);
@@ -179,12 +179,12 @@ impl Half {
     }
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, in the order of their keys.
-    pub fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
+    pub(crate) fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
         self.find_where(uid, |one| one == relation)
     }
 
     /// The bindings that bear `uid` in whatever subject, in the order of their keys.
-    pub fn find_any(&self, uid: Uid) -> Vec<BindingKey> {
+    pub(crate) fn find_any(&self, uid: Uid) -> Vec<BindingKey> {
         self.find_where(uid, |_| true)
     }
 
@@ -207,7 +207,7 @@ impl Half {
     }
 
     /// The bindings that are kept, each with the role that it grants and the UIDs that it bears.
-    pub fn iter(&self) -> impl Iterator<Item = Kept<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Kept<'_>> {
         self.entries.iter().flatten().map(|entry| Kept {
             namespace: entry.namespace.as_deref(),
             name: &entry.name,
@@ -217,7 +217,7 @@ impl Half {
     }
 
     /// Gives back what a growing collection holds in reserve; worth it after a full list.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.by_uid.values_mut().for_each(Vec::shrink_to_fit);
         self.by_uid.shrink_to_fit();

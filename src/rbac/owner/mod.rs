@@ -3,7 +3,7 @@
 mod tools;
 mod writer;
 
-pub use tools::Advice;
+pub(crate) use tools::Advice;
 
 use self::{
     tools::{

@@ -51,7 +51,7 @@ pub(super) async fn list_kind(
 ///
 /// # Errors
 /// When a list cannot be had.
-pub async fn list_live(client: &Client) -> Result<[Half; 2], kube::Error> {
+pub(crate) async fn list_live(client: &Client) -> Result<[Half; 2], kube::Error> {
     let cluster = list_kind(client, BindingKind::ClusterRoleBinding, None).await?;
     let namespaced = list_kind(client, BindingKind::RoleBinding, None).await?;
     Ok([cluster.value.half, namespaced.value.half])

@@ -6,5 +6,5 @@ mod binding_index;
 mod follow;
 mod full_list;
 
-pub use binding_index::{BindingIndex, Change};
-pub use full_list::list_live;
+pub(crate) use binding_index::{BindingIndex, Change};
+pub(crate) use full_list::list_live;
