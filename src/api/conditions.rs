@@ -46,7 +46,7 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
-    /// The word in the API.
+    /// As `status` of a condition spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             ConditionStatus::True => "True",
@@ -92,7 +92,7 @@ pub fn set(
     changed
 }
 
-/// The condition of a type in a list.
+/// The condition of this type; `None` before the operator has looked at the object.
 pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|c| c.type_ == type_.as_str())
 }

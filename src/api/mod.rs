@@ -27,5 +27,5 @@ pub use status::{
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
 
-/// `apiVersion` of the objects.
+/// What `apiVersion` of a UserOffboarding says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

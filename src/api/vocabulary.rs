@@ -11,12 +11,12 @@ macro_rules! vocabulary {
             /// All of them, in the order of the documentation.
             pub const ALL: &[$name] = &[$($name::$variant),*];
 
-            /// The word in the API.
+            /// As the API spells it.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => stringify!($variant)),* }
             }
 
-            /// The value of a word in the API.
+            /// `None` of a word that the API does not have.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $(stringify!($variant) => Some($name::$variant),)* _ => None }
             }

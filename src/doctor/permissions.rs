@@ -14,17 +14,16 @@ use kube::{Api, Client, api::PostParams};
 
 /// The API group of bindings and roles.
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Reviews asked at a time.
 const PARALLEL: usize = 8;
 
 /// One thing that the operator must be allowed to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    /// The API group; empty for the core group.
+    /// Empty for the core group.
     pub group: String,
-    /// The resource, or `resource/subresource`.
+    /// In the plural; with `/subresource` if it is about that.
     pub resource: String,
-    /// The verb.
+    /// In lower case, as in a Role.
     pub verb: String,
     /// The one object that it is about; none for all.
     pub name: Option<String>,

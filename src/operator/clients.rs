@@ -16,7 +16,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
 const LEASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The clients.
+/// One client for each kind of patience: a watch waits for minutes, a request must not.
 #[derive(Clone)]
 pub(crate) struct Clients {
     /// For watches: without a read timeout, as a quiet watch is silent; the watcher has its own.
@@ -31,18 +31,13 @@ pub(crate) struct Clients {
 /// The API server cannot be reached as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientsError {
-    /// The kubeconfig.
     #[error("kubeconfig {path}: {source}")]
     Kubeconfig {
-        /// Its path.
         path: String,
-        /// What is wrong with it.
         source: kube::config::KubeconfigError,
     },
-    /// Not in a pod.
     #[error("--kubeconfig (ACK_OFFBOARDING_KUBECONFIG) is not set, and this is not a pod with a ServiceAccount: {0}")]
     InCluster(#[from] kube::config::InClusterError),
-    /// TLS or proxy settings.
     #[error("cannot create the client for the API server: {0}")]
     Client(#[from] kube::Error),
 }

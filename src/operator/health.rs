@@ -129,11 +129,8 @@ fn make_room(open: &mut VecDeque<Connection>) {
 /// What `/readyz` is about.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness {
-    /// Who is bound where.
     pub index: Arc<BindingIndex>,
-    /// Whether the credentials for Alibaba Cloud serve.
     pub credentials: watch::Receiver<CredentialsState>,
-    /// Whether the admission policies are in force.
     pub policies: watch::Receiver<Proof>,
 }
 

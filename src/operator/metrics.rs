@@ -23,7 +23,6 @@ use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 /// The prefix of every metric's name.
 const PREFIX: &str = "ack_offboarding";
 
-/// A call to the cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     service: &'static str,
@@ -48,7 +47,7 @@ struct ActionLabels {
     action: &'static str,
 }
 
-/// Counters and histograms.
+/// Counters and histograms. Every label has few values: none of them comes from a user or a binding.
 #[derive(Debug)]
 pub(super) struct Metrics {
     reconciles: Family<OutcomeLabels, Counter>,
@@ -175,7 +174,6 @@ impl CallObserver for Metrics {
 }
 
 impl Metrics {
-    /// Adds all of them to a registry.
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "reconciles",

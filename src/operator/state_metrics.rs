@@ -42,7 +42,7 @@ struct Summary {
     stalled: u32,
     access_returned: u32,
     deleted_identity_active: u32,
-    /// The longest wait for a quiet window, in seconds.
+    /// In seconds.
     oldest_wait: f64,
     /// For how long, in seconds, one has been neither at its end nor waiting because its spec says so.
     oldest_unfinished: f64,

@@ -14,17 +14,12 @@ use http::{Method, Request, header};
 use kube::Client;
 use serde_json::json;
 
-/// A binding that could not be read.
+/// Why a binding could not be read: nothing is known of it then, least of all that it is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The API server failed.
     #[error("cannot read {key}: {source}")]
-    Api {
-        /// Which binding.
-        key: BindingKey,
-        /// What it answered.
-        source: kube::Error,
-    },
+    Api { key: BindingKey, source: kube::Error },
     /// It returned something else.
     #[error(transparent)]
     Malformed(#[from] MalformedBinding),
@@ -33,7 +28,6 @@ pub enum ReadError {
 /// What came of a change.
 #[derive(Debug)]
 pub(crate) enum Effect<T> {
-    /// It was carried out.
     Done(T),
     /// The binding is gone.
     Gone,
@@ -212,7 +206,6 @@ pub(crate) async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -
 }
 
 impl Disarmed {
-    /// The binding's `metadata.uid`.
     pub(crate) fn uid(&self) -> &str {
         &self.uid
     }

@@ -24,7 +24,6 @@ const LARGEST_METADATA: usize = 64 << 10;
 /// What [`fold`] made of a list.
 #[derive(Debug)]
 pub(crate) struct Listed<S> {
-    /// What the objects were folded into.
     pub value: S,
     /// The state that the list shows: where a watch goes on.
     pub resource_version: String,
@@ -216,7 +215,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// The metadata of the list.
+    /// The list's metadata; an error unless the text ended where a list does.
     fn end(self) -> serde_json::Result<ListMeta> {
         if self.place != Place::End {
             return Err(malformed("the list ended before it was complete"));

@@ -89,7 +89,7 @@ impl Leaver {
         }
     }
 
-    /// The UID.
+    /// The UID whose access is to end; a name is only ever compared with it.
     pub fn uid(&self) -> Uid {
         self.uid
     }

@@ -1,7 +1,7 @@
 //! Is the identity still in use? What the audit log can prove, and what it cannot.
 //!
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
-//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`record`] tells a request *of*
+//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`audit_event`] tells a request *of*
 //! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
 //! one that is active, [`usage`] lists for people; it decides nothing.
 

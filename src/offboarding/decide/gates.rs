@@ -18,9 +18,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 /// What the gates look at.
 #[derive(Clone, Copy, Debug)]
 pub struct GateInput<'a> {
-    /// The facts.
+    /// Taken at one instant, before anything is done.
     pub facts: &'a Facts,
-    /// What would be removed.
+    /// What would be removed, and the digest that a person approves.
     pub plan: &'a Plan,
     /// What the audit log says; `None` when it need not be asked.
     pub activity: Option<&'a Activity>,

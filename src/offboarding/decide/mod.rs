@@ -25,7 +25,7 @@ pub struct Clearance {
 }
 
 impl Clearance {
-    /// Why.
+    /// Why the run may change something: stored in the status and in each backup.
     pub fn decision(&self) -> Decision {
         self.decision
     }
@@ -35,7 +35,7 @@ impl Clearance {
         self.force
     }
 
-    /// The reason of `Approved`.
+    /// The decision as the reason of the condition `Approved`.
     pub fn reason(&self) -> Reason {
         match self.decision {
             Decision::Automatic => Reason::Automatic,
@@ -91,7 +91,7 @@ pub fn must_ask_for_activity(facts: &Facts, plan: &Plan) -> bool {
     !nothing_to_ask_for && !facts.cleared.covers_all(plan.fingerprints())
 }
 
-/// Whether this is a dry run.
+/// A dry run ends after the plan: nothing below is asked for.
 pub fn is_dry_run(facts: &Facts) -> bool {
     facts.spec.mode == Mode::DryRun
 }

@@ -12,7 +12,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The name of the policy, and of its binding.
+    /// Fixed, as the chart installs it: also the name of its binding.
     pub fn name(self) -> &'static str {
         match self {
             Policy::Bindings => "ack-offboarding-operator",

@@ -42,11 +42,11 @@ pub enum Proof {
 /// The first policy that is not proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which policy.
+    /// Of several, one that is not in force before one that nobody can tell of.
     pub policy: Policy,
-    /// What was seen of it.
+    /// As the rest of a sentence, without its end.
     pub seen: String,
-    /// Whether nobody can tell.
+    /// Nobody can tell: it may be in force all the same.
     pub unclear: bool,
 }
 

@@ -31,7 +31,7 @@ impl Report {
         self.status.purge_requested_at = Some(Time(self.after_the_last_end()));
     }
 
-    /// Notes that ACK refused the purge.
+    /// Notes when ACK refused the purge: the spec may then say to force it.
     pub fn purge_refused_now(&mut self) {
         let now = self.after_the_last_end();
         if let Some(kubeconfig) = &mut self.status.kubeconfig {
@@ -52,7 +52,7 @@ impl Report {
         self.purge_requested() || self.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some())
     }
 
-    /// Notes that ACK accepted the purge.
+    /// Notes when ACK accepted the purge, and until when its console can take that back.
     pub fn purge_accepted_now(&mut self) {
         let now = self.after_the_last_end();
         if let Some(kubeconfig) = &mut self.status.kubeconfig {

@@ -52,7 +52,7 @@ impl Report {
         self.status.waiting_since = None;
     }
 
-    /// Notes what the run may do.
+    /// Notes what the run may do: written before its first effect, and believed by the next reconcile.
     pub fn cleared(&mut self, run: ClearanceStatus) {
         self.status.clearance = Some(run);
     }

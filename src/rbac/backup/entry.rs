@@ -5,18 +5,18 @@ use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// For what a backup is made.
+/// For what a backup is made. All of it is in the backup, so that one says by itself where it came from.
 #[derive(Clone, Debug)]
 pub struct Purpose {
-    /// The ACK cluster.
+    /// The ACK cluster: backups of several may end up in one archive.
     pub cluster_id: String,
-    /// The RAM identity.
+    /// The RAM identity that leaves.
     pub uid: Uid,
     /// The UserOffboarding's name.
     pub object_name: String,
     /// The UserOffboarding's `metadata.uid`.
     pub object_uid: String,
-    /// The run.
+    /// The run: what one run stores in several goes is found by it.
     pub run_id: String,
     /// The digest of the plan that is carried out, for people.
     pub plan_digest: String,
@@ -40,9 +40,9 @@ pub enum StoredAction {
 pub struct Entry {
     /// The binding, as it was read for this purpose.
     pub binding: LiveBinding,
-    /// Its text.
+    /// What the API server sent, byte for byte: the backup holds this, and not what was made of it.
     pub text: String,
-    /// What will happen to it.
+    /// What is about to happen to it, which decides the manifest that it is in.
     pub action: StoredAction,
     /// The fingerprint of its place in the plan; empty for `Keep`.
     pub fingerprint: String,
@@ -51,7 +51,7 @@ pub struct Entry {
 /// A binding that was stored, without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEntry {
-    /// Which binding.
+    /// Where it was, and where a restored one goes.
     pub key: BindingKey,
     /// Its `metadata.uid`.
     pub uid: String,
@@ -72,7 +72,7 @@ pub struct StoredEntry {
 /// One part of a backup, read back.
 #[derive(Clone, Debug)]
 pub struct StoredPart {
-    /// The ConfigMap's name.
+    /// The name of the ConfigMap, in the operator's namespace.
     pub config_map: String,
     /// The ConfigMap's `metadata.uid`. Not public: only what was read back becomes a part.
     pub(super) config_map_uid: String,
@@ -86,7 +86,7 @@ pub struct StoredPart {
     pub created: Timestamp,
     /// The run that it was made in.
     pub run_id: String,
-    /// What it holds.
+    /// What it holds, in the order of `index.json`.
     pub entries: Vec<StoredEntry>,
 }
 
@@ -126,8 +126,8 @@ pub struct TooLarge {
 #[derive(Debug, thiserror::Error)]
 #[error("ConfigMap {name} cannot be used as a backup: {what}")]
 pub struct Unreadable {
-    /// The ConfigMap's namespace and name.
+    /// `NAMESPACE/NAME` of the ConfigMap.
     pub name: String,
-    /// What is wrong with it.
+    /// The first thing that is wrong with it, as the rest of a sentence.
     pub what: String,
 }

@@ -16,7 +16,7 @@ pub fn object_label() -> String {
     format!("{GROUP}/object-uid")
 }
 
-/// Hexadecimal sha256.
+/// sha256 in lower-case hexadecimal, as `sha256sum` prints it.
 pub fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }

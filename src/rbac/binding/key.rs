@@ -3,7 +3,7 @@
 use crate::rbac::subject;
 use std::fmt;
 
-/// The two kinds of binding.
+/// A kind of binding. ClusterRoleBindings sort first, as they grant more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BindingKind {
     /// Grants a role everywhere.
@@ -40,11 +40,11 @@ impl BindingKind {
 /// Which binding: unique in a cluster at any one time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BindingKey {
-    /// RoleBinding or ClusterRoleBinding.
+    /// Decides whether there is a namespace.
     pub kind: BindingKind,
-    /// The namespace of a RoleBinding.
+    /// Of a RoleBinding; `None` of a ClusterRoleBinding.
     pub namespace: Option<String>,
-    /// Its name.
+    /// Anything that RBAC allows, spaces and colons included: it goes into a URL through [`BindingKey::path`] only.
     pub name: String,
 }
 

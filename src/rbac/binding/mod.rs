@@ -23,31 +23,31 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// how large that is, its author decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LiveBinding {
-    /// Which binding.
+    /// The key that it was asked for by; what was returned has it, too.
     pub key: BindingKey,
-    /// `metadata.uid`.
+    /// `metadata.uid`: a binding of the same name that was made anew has another one.
     pub uid: String,
-    /// `metadata.resourceVersion`.
+    /// `metadata.resourceVersion`: pins a change to the state that was read.
     pub resource_version: String,
     /// The role it grants, as `ClusterRole/NAME` or `Role/NAME`.
     pub role_ref: String,
     /// The names of the leaver's subjects, in order: the first thousand.
     pub names: Vec<String>,
-    /// How many subjects are the leaver's.
+    /// How many subjects are the leaver's: more than there are [`LiveBinding::names`] where those are cut.
     pub leaver_subjects: u32,
     /// The sha256 of all names of the leaver's subjects, in order.
     pub names_digest: String,
-    /// How many subjects there are.
+    /// How many subjects there are, whosever they are.
     pub subjects: u32,
     /// Names that a person must decide on: the first twenty.
     pub undecided: Vec<String>,
-    /// Whether a subject bears the UID and stays.
+    /// Whether a subject bears the UID and stays: ACK's purge may take the binding all the same.
     pub has_lookalike: bool,
     /// It was deleted, and waits for its finalizers: while it has subjects, it still grants access.
     pub terminating: bool,
     /// What it waits for, besides the garbage collector ([`ORPHAN`]): the first twenty.
     pub finalizers: Vec<String>,
-    /// Who may bring it back.
+    /// Who may bring it back once it is gone; `None` if nothing tells.
     pub managed_by: Option<Manager>,
     /// The length of its text in bytes.
     pub bytes: usize,
@@ -123,7 +123,7 @@ impl LiveBinding {
         })
     }
 
-    /// Whether it names the leaver.
+    /// Whether at least one subject is the leaver's.
     pub fn names_leaver(&self) -> bool {
         self.leaver_subjects > 0
     }
@@ -138,9 +138,7 @@ impl LiveBinding {
 #[derive(Debug, thiserror::Error)]
 #[error("the API server returned {key} without a usable {field}")]
 pub struct MalformedBinding {
-    /// Which binding was asked for.
     pub key: BindingKey,
-    /// What is missing, or is another's.
     pub field: &'static str,
 }
 

@@ -49,21 +49,17 @@ struct Entry {
     uids: Uids,
 }
 
-/// A binding that is kept.
+/// A binding as the index keeps it: enough to find it and to say what it grants.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
-    /// The namespace of a RoleBinding.
     pub namespace: Option<&'a str>,
-    /// Its name.
     pub name: &'a str,
-    /// The role that it grants.
     pub role: &'a RoleRef,
     /// The UIDs that it bears, each with how it relates to the subject. None of one that bears very many: it is to be read.
     pub uids: Option<&'a [(Uid, Match)]>,
 }
 
 impl Half {
-    /// An empty half for bindings of `kind`.
     pub(crate) fn new(kind: BindingKind) -> Self {
         Half {
             kind,
@@ -78,7 +74,6 @@ impl Half {
         }
     }
 
-    /// How many bindings are kept.
     pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
@@ -119,7 +114,6 @@ impl Half {
             .insert_unique(hash, slot, |slot| hash_of(entries, hasher, *slot));
     }
 
-    /// Forgets a binding.
     pub(crate) fn remove(&mut self, binding: &SlimBinding) {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));

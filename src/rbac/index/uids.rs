@@ -44,7 +44,6 @@ pub struct Borne {
 }
 
 impl Borne {
-    /// Whether this UID is among them.
     pub fn bears(&self, uid: Uid) -> bool {
         self.uids.contains(&uid) || self.crowd.as_ref().is_some_and(|crowd| crowd.bears(uid))
     }

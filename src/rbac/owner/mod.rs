@@ -21,7 +21,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 pub struct Manager {
     /// As messages call it: `Flux Kustomization team-a/rbac`. At most 256 characters, none of them a control character.
     pub name: String,
-    /// How it is stopped.
     pub advice: Advice,
     /// Whether the binding is marked as its own, by labels and annotations that anybody who may edit the binding can set. If not, it only
     /// wrote the subjects last.
@@ -46,10 +45,9 @@ impl Manager {
     }
 }
 
-/// Labels or annotations.
 pub(super) type Texts<'a> = Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>;
 
-/// The owner that a controller noted.
+/// The first of `metadata.ownerReferences`: whoever made the binding, and would make it again.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct OwnerReference {

@@ -131,12 +131,11 @@ impl BindingIndex {
         }
     }
 
-    /// How many bindings are kept.
+    /// How many bindings are kept: those that bear a UID, not all of the cluster's.
     pub fn len(&self) -> usize {
         self.cluster_role_bindings.read().len() + self.role_bindings.read().len()
     }
 
-    /// Whether no binding is kept.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
