@@ -91,7 +91,7 @@ pub fn must_ask_for_activity(facts: &Facts, plan: &Plan) -> bool {
     !nothing_to_ask_for && !facts.cleared.covers_all(plan.fingerprints())
 }
 
-/// A dry run ends after the plan: nothing below is asked for.
+/// Whether the spec says to change nothing, whatever the gates find.
 pub fn is_dry_run(facts: &Facts) -> bool {
     facts.spec.mode == Mode::DryRun
 }
