@@ -2,13 +2,18 @@
 
 pub mod conditions;
 mod crd;
+mod ends;
+mod reason;
 #[cfg(test)]
 mod reference;
-pub mod spec;
-pub mod status;
+mod spec;
+mod status;
+mod vocabulary;
 
-pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
+pub use conditions::{ConditionStatus, ConditionType};
 pub use crd::{crd, crd_yaml};
+pub use ends::Ends;
+pub use reason::Reason;
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
     UserOffboarding, UserOffboardingSpec,
@@ -22,5 +27,5 @@ pub use status::{
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
 
-/// `apiVersion` of the objects.
+/// What `apiVersion` of a UserOffboarding says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";
