@@ -20,12 +20,15 @@ pub use spec::{
 };
 pub use status::{
     ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
-    IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
+    IdentityStatus, KubeconfigStatus, LastKnownIdentity, OperatorStatus, PlanStatus, PlannedBinding, RemovedStatus,
     ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
+
+/// Labels a UserOffboarding that was made only to show a plan.
+pub const PLAN_LABEL: &str = "ack-offboarding.io/plan";
 
 /// What `apiVersion` of a UserOffboarding says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

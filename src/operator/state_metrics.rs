@@ -138,7 +138,10 @@ impl Collector for StateMetrics {
             self.index.len() as f64,
         )?;
         let Some(objects) = self.objects() else { return Ok(()) };
-        let summary = summarize(objects.iter().map(AsRef::as_ref), Timestamp::now());
+        let summary = summarize(
+            objects.iter().map(AsRef::as_ref).filter(|object| !object.is_plan()),
+            Timestamp::now(),
+        );
         gauge(
             "stalled",
             "UserOffboardings that wait for a person",
