@@ -264,10 +264,12 @@ choice!(
 );
 
 impl UserOffboarding {
-    /// Whether it was made only to show a plan: by `kubectl ack-offboard plan`, which labels it. One that is no dry run is none, whatever
-    /// its labels.
+    /// Whether it was made only to show a plan: by `kubectl ack-offboard plan`, which labels it. One that is no dry run is none, nor one that
+    /// somebody suspended: it holds up others for its UID, whatever its labels.
     pub fn is_plan(&self) -> bool {
         let labels = self.metadata.labels.as_ref();
-        self.spec.mode == Mode::DryRun && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
+        self.spec.mode == Mode::DryRun
+            && !self.spec.suspend
+            && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
     }
 }

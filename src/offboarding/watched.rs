@@ -76,7 +76,8 @@ impl Watched {
     pub(crate) fn is_plan(&self) -> bool {
         let labels = self.metadata.labels.as_ref();
         let is_dry_run = self.spec.rest.get("mode").is_some_and(|mode| mode == "DryRun");
-        is_dry_run && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
+        let is_suspended = self.spec.rest.get("suspend").is_some_and(|suspend| suspend == true);
+        is_dry_run && !is_suspended && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
     }
 
     /// Whether its status was written, and lacks what the operator always writes into it.
