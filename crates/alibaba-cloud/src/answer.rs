@@ -134,7 +134,7 @@ pub(crate) enum DecodeError {
     TooLarge,
     #[error("the answer cannot be decompressed")]
     Broken,
-    #[error("the answer is compressed with {0}, which the operator did not request")]
+    #[error("the answer is compressed with {0}, which was not requested")]
     Unknown(String),
 }
 

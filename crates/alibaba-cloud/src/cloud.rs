@@ -132,7 +132,7 @@ impl Cloud {
                 .build();
             while *state.borrow_and_update() != CredentialsState::Usable {
                 if let Err(error) = self.sts.get_caller_identity().await {
-                    tracing::warn!(%error, "cannot verify the Alibaba Cloud credentials; the operator retries automatically");
+                    tracing::warn!(%error, "cannot verify the Alibaba Cloud credentials; retrying automatically");
                     let delay = delays.next().unwrap_or(LAST_PROOF);
                     tokio::time::sleep(delay.max(error.retry_after.unwrap_or_default())).await;
                 }

@@ -12,7 +12,7 @@ const MOST: usize = 20;
 /// The pauses between the tries, at most `limit` together.
 ///
 /// Those of the official Go SDK, which goes on for up to five minutes: a large logstore takes its time at the first search, and
-/// the next finds it done. A reconcile waits for this, hence a limit of less.
+/// the next finds it done. Somebody waits for the answer here, hence a limit of less.
 pub(super) fn pauses(limit: Duration) -> impl Iterator<Item = Duration> {
     let doubled = iter::successors(Some(FIRST), |pause| Some((*pause * 2).min(LONGEST)));
     let mut left = limit;
