@@ -29,7 +29,6 @@ mod hosts;
 pub mod ims;
 mod invalid;
 pub mod observer;
-mod patience;
 pub mod ram;
 mod remedy;
 mod service;
