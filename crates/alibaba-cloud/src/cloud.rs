@@ -28,15 +28,15 @@ const PROVE_AGAIN: Duration = Duration::from_secs(600);
 /// The clients of all services, over one connection pool and one set of credentials. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// Security Token Service.
+    /// STS: whose the credentials are, and what time it is there.
     pub sts: sts::Sts,
-    /// Identity Management Service.
+    /// IMS: whose a UID is or was.
     pub ims: ims::Ims,
-    /// Resource Access Management.
+    /// RAM: users and roles by name, and the lists of all.
     pub ram: ram::Ram,
-    /// Container Service.
+    /// CS: kubeconfigs, grants, the place of the audit log, and the purge.
     pub ack: ack::Ack,
-    /// Simple Log Service.
+    /// SLS: searches in the audit log, and what its index covers.
     pub sls: sls::Sls,
 }
 

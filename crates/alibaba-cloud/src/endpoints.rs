@@ -55,7 +55,7 @@ fn invalid(what: &'static str, value: &str, reason: &'static str) -> InvalidEndp
 
 /// The scheme and authority that requests are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     https: bool,
     authority: Authority,
 }
@@ -66,7 +66,7 @@ impl Endpoint {
     /// # Errors
     /// Names `service`, the URL and what is wrong with it; a URL with a user is not repeated, as it may hold a
     /// password.
-    pub fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
+    pub(crate) fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
         if url.contains('@') {
             return Err(invalid(
                 service,
@@ -112,12 +112,12 @@ impl Endpoint {
     }
 
     /// The URL, without a trailing slash.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", if self.https { "https" } else { "http" }, self.authority)
     }
 
     /// The value of the `Host` header, as HTTP clients send it: with its port, unless that is the scheme's own.
-    pub fn host_header(&self) -> String {
+    pub(crate) fn host_header(&self) -> String {
         match (self.authority.port_u16(), self.https) {
             (None, _) | (Some(443), true) | (Some(80), false) => self.authority.host().to_owned(),
             (Some(port), _) => format!("{}:{port}", self.authority.host()),
@@ -140,22 +140,22 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 
 /// The five services' endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     /// Security Token Service.
-    pub sts: Endpoint,
+    pub(crate) sts: Endpoint,
     /// Identity Management Service: global.
-    pub ims: Endpoint,
+    pub(crate) ims: Endpoint,
     /// Resource Access Management: global.
-    pub ram: Endpoint,
+    pub(crate) ram: Endpoint,
     /// Container Service (CS).
-    pub ack: Endpoint,
+    pub(crate) ack: Endpoint,
     /// Simple Log Service.
-    pub sls: SlsEndpoint,
+    pub(crate) sls: SlsEndpoint,
 }
 
 /// Simple Log Service has a host for each project.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlsEndpoint {
+pub(crate) struct SlsEndpoint {
     host: String,
     /// Another name of the same service, for where the first does not exist.
     other: Option<String>,
@@ -164,7 +164,7 @@ pub struct SlsEndpoint {
 
 impl SlsEndpoint {
     /// The `Host` of a project: what is signed, and where to connect unless that is overridden. No port.
-    pub fn project_host(&self, project: &str) -> String {
+    pub(crate) fn project_host(&self, project: &str) -> String {
         format!("{project}.{}", self.host)
     }
 
@@ -191,7 +191,7 @@ impl SlsEndpoint {
     ///
     /// # Errors
     /// When the project's name makes no host name.
-    pub fn connect(&self, project: &str) -> Result<Endpoint, InvalidEndpoint> {
+    pub(crate) fn connect(&self, project: &str) -> Result<Endpoint, InvalidEndpoint> {
         match &self.connect {
             Some(endpoint) => Ok(endpoint.clone()),
             None => Endpoint::preset("SLS project", &self.project_host(project)),
@@ -204,7 +204,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// Names the region or the override that cannot be used, and why.
-    pub fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
+    pub(crate) fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || region.len() > 40 || !region.bytes().all(named) {
             return Err(invalid("region", region, "a region has the form cn-hangzhou"));

@@ -11,7 +11,7 @@ use super::{
 
 /// A failed call.
 ///
-/// Guarantees: `message` is at most [`MESSAGE_LIMIT`] characters and a `Display` a few hundred; neither holds a
+/// Guarantees: `message` is at most 300 characters and a `Display` a few hundred; neither holds a
 /// control character, a secret, a token, a signature, or the string to sign that a service echoes when it disagrees
 /// with a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct ApiError {
     pub operation: &'static str,
     /// On what, as in `user 259083957089437690`; empty if there is nothing to name.
     pub target: Box<str>,
-    /// The class of the failure.
+    /// What a program decides by; for people there is [`remedy`](Self::remedy).
     pub kind: ErrorKind,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
@@ -43,14 +43,14 @@ pub(crate) const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
 pub(crate) const LOCAL: &str = "credentials";
 
 /// The most characters of a service's message that are kept.
-pub const MESSAGE_LIMIT: usize = 300;
+pub(crate) const MESSAGE_LIMIT: usize = 300;
 
 impl ApiError {
     /// Whether the same call may succeed if it is simply made again: throttled, another change, 5xx, no
     /// connection, no answer.
     ///
     /// Says nothing about whether it is *safe* to repeat: the purge is not.
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
             ErrorKind::Throttled

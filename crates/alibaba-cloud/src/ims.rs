@@ -11,7 +11,7 @@ use super::{
 };
 use crate::uid::Uid;
 
-/// Looks RAM users up by UID.
+/// Client of Identity Management Service; see [`Cloud::ims`](crate::Cloud::ims).
 #[derive(Clone, Debug)]
 pub struct Ims {
     pub(super) client: Client,

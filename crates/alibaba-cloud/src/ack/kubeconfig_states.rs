@@ -19,7 +19,7 @@ const MOST_PAGES: usize = 1000;
 /// What ACK knows of a user's kubeconfig in one cluster. Source: API page `ListUserKubeConfigStates`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KubeconfigState {
-    /// The cluster's ID.
+    /// The cluster's ID, as in `c0123456789abcdef0123456789abcdef`: what the other calls take.
     pub cluster_id: String,
     /// Its name, for people.
     pub cluster_name: String,

@@ -22,7 +22,7 @@ use crate::uid::Uid;
 /// The operation of [`Ack::clean_cluster_user_permissions`], as errors and observers see it.
 pub const CLEAN_CLUSTER_USER_PERMISSIONS: &str = "CleanClusterUserPermissions";
 
-/// Container Service for Kubernetes.
+/// Client of Container Service; see [`Cloud::ack`](crate::Cloud::ack). All but the purge only read.
 #[derive(Clone, Debug)]
 pub struct Ack {
     pub(super) client: Client,

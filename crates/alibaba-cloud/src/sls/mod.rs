@@ -30,7 +30,7 @@ use super::{
     transport::Answer,
 };
 
-/// Simple Log Service.
+/// Client of Simple Log Service; see [`Cloud::sls`](crate::Cloud::sls). Clones share what was learnt of the region's service.
 #[derive(Clone, Debug)]
 pub struct Sls {
     client: Client,
