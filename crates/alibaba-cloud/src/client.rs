@@ -18,7 +18,7 @@ use super::{
     call::{Call, Repeat, no_json},
     classify::{classify, redact},
     credentials::Credentials,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
     observer::{CallObserver, Try},
     sign::{acs3::Acs3Signer, sls4::Sls4Signer},

@@ -6,7 +6,7 @@ use super::{
     answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
 };
 use crate::uid::Uid;

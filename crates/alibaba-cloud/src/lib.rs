@@ -3,9 +3,9 @@
 //! # How it is built
 //!
 //! ```text
-//! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
+//! sts ims ram ack sls      one module a service: typed calls, paging, what "not found" means
 //!          │
-//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, answer)
+//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, remedy, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
 //!  one source  acs3,sls4  one request, bounded in time and size
@@ -22,6 +22,7 @@ mod client;
 mod cloud;
 pub mod codes;
 mod credentials;
+mod endpoint;
 mod endpoints;
 mod environment;
 pub mod error;
@@ -43,7 +44,8 @@ mod uid;
 pub use client::CredentialsState;
 pub use cloud::Cloud;
 pub use credentials::CredentialsSource;
-pub use endpoints::{EndpointOverrides, InvalidEndpoint, Network};
+pub use endpoint::InvalidEndpoint;
+pub use endpoints::{EndpointOverrides, Network};
 pub use error::{ApiError, ErrorKind, Service};
 pub use observer::{CallObserver, Try};
 pub use remedy::Remedy;

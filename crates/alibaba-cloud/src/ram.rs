@@ -8,7 +8,7 @@ use super::{
     answer::{NAME_LIMIT, legible, nullable},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
 };
 

@@ -14,7 +14,7 @@ use super::{
     answer::{legible, request_id},
     call::{Call, Repeat, failure, path},
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
 };
 use crate::uid::Uid;

@@ -12,7 +12,7 @@ use crate::{
     answer::{self, Complaint},
     call::no_json,
     classify::{classify, redact},
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ASSUME_ROLE, ApiError, ErrorKind, Service},
     sign::acs3::nonce,
     transport::{Answer, Transport},

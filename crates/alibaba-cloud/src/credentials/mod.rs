@@ -22,7 +22,7 @@ use provider::{Nothing, Provider};
 pub use source::CredentialsSource;
 
 use super::{
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     environment::Environment,
     error::{ASSUME_ROLE, LOCAL},
     invalid::SettingsError,
