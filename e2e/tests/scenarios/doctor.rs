@@ -365,7 +365,7 @@ async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
             "the clock is 20 minutes off",
             |w| w.clock_ahead_seconds = 1200,
             &["clock"],
-            &["clocks of the operator and the service differ", "Correct the clock"],
+            &["clocks of the caller and the service differ", "Correct the clock"],
         ),
         (
             "the clock is 3 minutes behind",
