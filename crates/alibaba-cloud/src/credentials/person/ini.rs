@@ -15,7 +15,7 @@ pub(super) fn parse(text: &str) -> Result<Document, Problem> {
     };
     // The error's own words could quote the file.
     let file = Ini::load_from_str_opt(text.trim_start_matches('\u{feff}'), options)
-        .map_err(|error| Problem::NotIni(error.line + 1))?;
+        .map_err(|error| Problem::NotIni(error.line))?;
     let profiles = file.iter().filter_map(|(section, values)| {
         let values: Map<String, Value> = values
             .iter()

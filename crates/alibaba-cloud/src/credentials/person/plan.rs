@@ -11,7 +11,7 @@ use super::{
     mode::Mode,
     problem::{Problem, shown},
 };
-use crate::{answer::legible, endpoints::is_loopback};
+use crate::{answer::legible, endpoint::is_loopback};
 
 /// How many profiles may assume roles for one another.
 const DEEPEST: usize = 8;

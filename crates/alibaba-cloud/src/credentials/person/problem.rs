@@ -67,8 +67,8 @@ pub enum Problem {
     /// JSON of another shape.
     #[error("the file is not a configuration of the aliyun CLI: it has no list of profiles")]
     NotAConfiguration,
-    /// The line of the first error.
-    #[error("the file is not an ini file: line {0} is neither a section, a key with a value, nor a comment")]
+    /// The line at which reading stopped.
+    #[error("the file is not an ini file: line {0}, or one before it, is neither a section, a key with a value, nor a comment")]
     NotIni(usize),
     /// The file has none at all.
     #[error("the file has no profiles; run `aliyun configure`")]

@@ -9,7 +9,7 @@ use reqsign_core::{Context, ProvideCredential, SignRequest};
 use serde_json::Value;
 
 use super::{
-    super::{LOCAL, exchange::attach},
+    super::exchange::attach,
     plan::{Role, SignedIn},
     received,
 };
@@ -17,8 +17,8 @@ use crate::{
     answer::legible,
     call::{Call, failure, no_json},
     client::check_status,
-    endpoints::Endpoint,
-    error::{ApiError, ErrorKind, Service},
+    endpoint::Endpoint,
+    error::{ApiError, ErrorKind, LOCAL, Service},
     sign::acs3::Acs3Signer,
     transport::{Answer, NoAnswer, Transport},
 };
