@@ -5,8 +5,8 @@ use http::{HeaderName, HeaderValue, Method, Request, header, request::Parts};
 use serde::de::DeserializeOwned;
 
 use super::{
-    answer,
-    classify::redact,
+    answer::{self, Complaint},
+    classify::{classify, redact},
     endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
     sign::{acs3, percent_encode, sha256_hex, sls4},
@@ -101,6 +101,42 @@ impl Call {
             request_id: answer::request_id(&answer.headers).map(|id| redact(&id, &[])),
             ..self.error(ErrorKind::Malformed, message)
         }
+    }
+
+    /// Judges an answer by its status: an error answer becomes the error that it is, without any of `secrets`.
+    pub(crate) fn check_status(&self, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
+        match answer.status {
+            200..=299 => return Ok(answer),
+            100..=399 => return Err(self.malformed(&answer, "it is a redirect, which the service's APIs never send")),
+            _ => {}
+        }
+        let said = Complaint::read(&answer.headers, &answer.body);
+        let message = said.message.unwrap_or_default();
+        let asks_to_wait = answer::retry_after(&answer.headers).is_some();
+        let kind = classify(
+            self.service,
+            answer.status,
+            said.code.as_deref(),
+            &message,
+            asks_to_wait,
+        );
+        let message = match (&said.code, kind) {
+            (None, ErrorKind::Malformed) => redact("it is not an error message of the service", &[]),
+            // These quote what was signed, and nothing else of use.
+            (Some(code), _) if code.starts_with("Signature") => {
+                "the service computed a different signature; is the access key's secret correct?".into()
+            }
+            _ => redact(&message, secrets),
+        };
+        Err(ApiError {
+            status: Some(answer.status),
+            code: said.code.map(|code| redact(&code, secrets)),
+            message,
+            request_id: said.request_id.map(|id| redact(&id, secrets)),
+            retry_after: answer::retry_hint(&answer.headers)
+                .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server)),
+            ..self.error(kind, "")
+        })
     }
 
     /// Reads a JSON answer.

@@ -13,10 +13,9 @@ use tokio::{
 };
 
 use super::{
-    answer::{self, Complaint},
     budget::Budget,
     call::{Call, Repeat, no_json},
-    classify::{classify, redact},
+    classify::redact,
     credentials::Credentials,
     endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
@@ -271,7 +270,7 @@ impl Client {
             Ok(answer) => {
                 let (operation, status) = (call.operation, answer.status);
                 tracing::debug!(service = %call.service, operation, status, ?elapsed, "called");
-                check_status(call, answer, &secrets)
+                call.check_status(answer, &secrets)
             }
             Err(NoAnswer {
                 kind,
@@ -294,41 +293,6 @@ impl fmt::Debug for Client {
             .field("credentials", &self.0.credentials)
             .finish_non_exhaustive()
     }
-}
-
-pub(crate) fn check_status(call: &Call, answer: Answer, secrets: &[&str]) -> Result<Answer, ApiError> {
-    match answer.status {
-        200..=299 => return Ok(answer),
-        100..=399 => return Err(call.malformed(&answer, "it is a redirect, which the service's APIs never send")),
-        _ => {}
-    }
-    let said = Complaint::read(&answer.headers, &answer.body);
-    let message = said.message.unwrap_or_default();
-    let asks_to_wait = answer::retry_after(&answer.headers).is_some();
-    let kind = classify(
-        call.service,
-        answer.status,
-        said.code.as_deref(),
-        &message,
-        asks_to_wait,
-    );
-    let message = match (&said.code, kind) {
-        (None, ErrorKind::Malformed) => redact("it is not an error message of the service", &[]),
-        // These quote what was signed, and nothing else of use.
-        (Some(code), _) if code.starts_with("Signature") => {
-            "the service computed a different signature; is the access key's secret correct?".into()
-        }
-        _ => redact(&message, secrets),
-    };
-    Err(ApiError {
-        status: Some(answer.status),
-        code: said.code.map(|code| redact(&code, secrets)),
-        message,
-        request_id: said.request_id.map(|id| redact(&id, secrets)),
-        retry_after: answer::retry_hint(&answer.headers)
-            .filter(|_| matches!(kind, ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Server)),
-        ..call.error(kind, "")
-    })
 }
 
 /// Whether the service did not accept the credentials as such, so that others may do.

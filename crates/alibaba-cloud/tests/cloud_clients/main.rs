@@ -4,6 +4,7 @@
 mod answers;
 mod credentials;
 mod paging;
+mod person;
 mod retries;
 mod secrets;
 mod server;

@@ -101,6 +101,8 @@ async fn no_secret_reaches_a_log_at_any_level() {
     let mut settings = rrsa(&server, file.path());
     settings.timeouts.tries = 9;
     connect(&settings).sts.get_caller_identity().await.unwrap();
+    // A person's sources too: a session that is exchanged, and a program that talks.
+    crate::person::speak_of_nothing().await;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("retrying") && text.contains("called"), "{text}");
     assert_clean(&text);

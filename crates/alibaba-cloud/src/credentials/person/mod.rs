@@ -17,6 +17,7 @@ mod config_json;
 mod described;
 mod document;
 mod environment;
+mod error;
 mod external;
 mod fields;
 mod ini;
@@ -35,10 +36,11 @@ use std::{
 };
 
 pub use described::{Described, SourceKind};
+pub use error::PersonError;
 use fields::Dialect;
 pub use mode::Mode;
 use plan::variable;
-pub use problem::{PersonError, Problem};
+pub use problem::Problem;
 use source::Origin;
 pub use source::PersonSource;
 pub use variables::Variables;

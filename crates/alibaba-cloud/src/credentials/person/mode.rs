@@ -90,3 +90,25 @@ impl fmt::Display for Mode {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_people_has_every_mode_under_both_names() {
+        let page = include_str!("../../../../../docs/credentials.md");
+        for (mode, json, ini) in NAMES {
+            let ini_cell = ini.map_or(" ".to_owned(), |ini| format!(" `{ini}` "));
+            assert!(page.contains(&format!("| `{json}` |{ini_cell}|")), "{json}");
+            assert_eq!(Mode::read(Dialect::Json, &json.to_lowercase()).unwrap(), mode);
+            assert_eq!(mode.to_string(), json);
+            match ini {
+                Some(ini) => assert_eq!(Mode::read(Dialect::Ini, ini).unwrap(), mode),
+                // AK is no type, and access_key no mode.
+                None => assert!(Mode::read(Dialect::Ini, json).is_err()),
+            }
+        }
+        assert!(Mode::read(Dialect::Json, "access_key").is_err());
+    }
+}

@@ -1,8 +1,5 @@
 //! Why a person's credentials cannot be used: what was seen, and what to do next. Never a secret, and never what another program or service said.
 
-use std::path::PathBuf;
-
-use super::described::Described;
 use crate::answer::legible;
 
 /// The most characters of a name out of a file that are shown.
@@ -11,39 +8,6 @@ const SHOWN: usize = 64;
 /// A name out of a file, bounded and in quotes.
 pub(super) fn shown(name: &str) -> String {
     format!("\"{}\"", legible(name, SHOWN))
-}
-
-/// A person has no credentials that can be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PersonError {
-    /// No source exists.
-    #[error(
-        "no Alibaba Cloud credentials: none in the environment, and there is no {}; run `aliyun configure`, or name a file with --profile-file",
-        files(looked)
-    )]
-    None {
-        /// The files that were looked for.
-        looked: Vec<PathBuf>,
-    },
-    /// A source exists and cannot be used. No other is tried.
-    #[error("cannot use {described}: {problem}")]
-    Unusable {
-        /// Which one.
-        described: Box<Described>,
-        /// Why.
-        problem: Problem,
-    },
-}
-
-fn files(looked: &[PathBuf]) -> String {
-    if looked.is_empty() {
-        return "home directory to look in".to_owned();
-    }
-    let names: Vec<_> = looked
-        .iter()
-        .map(|path| legible(&path.to_string_lossy(), 200))
-        .collect();
-    names.join(" and no ")
 }
 
 /// Why a source cannot be used.
@@ -68,7 +32,9 @@ pub enum Problem {
     #[error("the file is not a configuration of the aliyun CLI: it has no list of profiles")]
     NotAConfiguration,
     /// The line at which reading stopped.
-    #[error("the file is not an ini file: line {0}, or one before it, is neither a section, a key with a value, nor a comment")]
+    #[error(
+        "the file is not an ini file: line {0}, or one before it, is neither a section, a key with a value, nor a comment"
+    )]
     NotIni(usize),
     /// The file has none at all.
     #[error("the file has no profiles; run `aliyun configure`")]

@@ -121,3 +121,29 @@ impl fmt::Debug for Variables {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_people_has_every_variable_and_only_these_are_kept() {
+        let page = include_str!("../../../../../docs/credentials.md");
+        for name in ALL.iter().copied().flatten() {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        // In this order.
+        for names in [KEY_ID, KEY_SECRET, TOKEN, SESSION_NAME, REGION] {
+            assert!(page.contains(&format!("| `{}` |", names.join("`, `"))), "{names:?}");
+        }
+        let kept: Variables = [
+            ("HOME", "/"),
+            ("PATH", "x"),
+            ("SECURITY_TOKEN", "t"),
+            ("ACCESS_KEY_ID", ""),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(format!("{kept:?}"), r#"Variables(["SECURITY_TOKEN"])"#);
+    }
+}

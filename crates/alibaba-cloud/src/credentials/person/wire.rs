@@ -16,7 +16,6 @@ use super::{
 use crate::{
     answer::legible,
     call::{Call, failure, no_json},
-    client::check_status,
     endpoint::Endpoint,
     error::{ApiError, ErrorKind, LOCAL, Service},
     sign::acs3::Acs3Signer,
@@ -60,7 +59,7 @@ impl Wire {
             .send(Request::from_parts(parts, Bytes::new()), self.timeout)
             .await
             .map_err(|error| none(call.error(error.kind, &error.message), &error))?;
-        let answer = check_status(&call, answer, &secrets)?;
+        let answer = call.check_status(answer, &secrets)?;
         let body: Value = call.json(&answer)?;
         received::read(body.get("Credentials")).map_err(|why| call.malformed(&answer, &why))
     }
