@@ -83,6 +83,7 @@ mod tests {
         },
     };
     use serde_json::json;
+    use std::sync::Arc;
 
     const KIND: BindingKind = BindingKind::ClusterRoleBinding;
 
@@ -105,8 +106,9 @@ mod tests {
         let mut facts = testing::facts();
         let user = json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": "100"});
         let mut binding = testing::binding("own", &[user]);
-        binding.key.kind = kind;
-        binding.role_ref = role.into();
+        let one = Arc::make_mut(&mut binding);
+        one.key.kind = kind;
+        one.role_ref = role.into();
         facts.bindings = vec![binding];
         let mut half = Half::new(KIND);
         half.apply(&kept("own", "cluster-admin", &[(uid(100), Match::User)]));

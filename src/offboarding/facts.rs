@@ -12,7 +12,7 @@ use crate::{
 };
 use alibaba_cloud::{Uid, sts::CallerIdentity};
 use k8s_openapi::jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything that the decisions rest on, as it was at `now`.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub struct Facts {
     /// When it was found to exist again after it had been gone.
     pub returned_at: Option<Timestamp>,
     /// The bindings that name the UID.
-    pub bindings: Vec<LiveBinding>,
+    pub bindings: Vec<Arc<LiveBinding>>,
     /// The names that a person must decide on, each with a binding that holds it.
     pub undecided: Vec<(BindingKey, String)>,
     /// Bindings of which the API server returned something else, each with what that was: they hold nothing up but the end.
@@ -166,7 +166,7 @@ impl Facts {
 
     /// What is asked of the audit log about the identity.
     pub fn question(&self) -> Question<'_> {
-        let more = |b: &LiveBinding| b.leaver_subjects as usize > b.names.len();
+        let more = |b: &Arc<LiveBinding>| b.leaver_subjects as usize > b.names.len();
         Question {
             uid: self.uid,
             window_days: self.spec.activity_check.window_days,
