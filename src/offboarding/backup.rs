@@ -32,17 +32,13 @@ const PARALLEL: usize = 4;
 /// What a backup is made with, besides the bindings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task<'a> {
-    /// By which object.
     pub asked: &'a Asked,
-    /// Of whom.
     pub leaver: &'a Leaver,
-    /// What for.
     pub purpose: &'a Purpose,
     /// The operator's own barrier bindings.
     pub barrier: &'a [BindingKey],
 }
 
-/// What came of storing bindings.
 #[derive(Debug, Default)]
 pub(super) struct Backup {
     /// What is stored, each with the proof.

@@ -11,7 +11,6 @@ use alibaba_cloud::Uid;
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
 
-/// What a plan means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consequences {
     /// It takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.

@@ -77,7 +77,6 @@ impl Journal {
         self.parts.is_empty()
     }
 
-    /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = &StoredEntry> {
         self.parts.iter().flat_map(|part| &part.entries)
     }
@@ -143,7 +142,6 @@ impl Journal {
             .any(|e| e.uid == uid && e.action == StoredAction::RemoveSubject)
     }
 
-    /// How many bindings are stored.
     pub fn bindings(&self) -> u32 {
         self.entries().map(|e| e.uid.as_str()).collect::<BTreeSet<_>>().len() as u32
     }

@@ -82,7 +82,6 @@ impl Bindings {
         &self.index
     }
 
-    /// The barrier.
     pub fn barrier(&self) -> &Barrier {
         &self.barrier
     }
