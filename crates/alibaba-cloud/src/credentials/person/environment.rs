@@ -57,7 +57,7 @@ fn plan(mode: Mode, used: &[Names], variables: &Variables) -> Result<Plan, Probl
         .collect();
     if !missing.is_empty() {
         return Err(Problem::Lacks(format!(
-            "{} (or leave the environment out with --ignore-env-credentials)",
+            "{}; set what is missing, or leave the environment out with --ignore-env-credentials",
             missing.join(" and ")
         )));
     }
@@ -130,7 +130,7 @@ mod tests {
         let missing = |set: &[&str], name: &str| {
             let text = found(set);
             assert!(
-                text.starts_with(name) && text.contains("--ignore-env-credentials"),
+                text.starts_with(&format!("it lacks {name};")) && text.contains("--ignore-env-credentials"),
                 "{text}"
             );
         };

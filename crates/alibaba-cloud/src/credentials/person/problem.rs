@@ -43,7 +43,7 @@ pub enum Problem {
     #[error("the file has no profile {0}; it has {1}")]
     NoProfile(String, String),
     /// The profile says no mode.
-    #[error("the profile has no {0}; run `aliyun configure --profile` for it")]
+    #[error("the profile has no {0}, which says how to get credentials")]
     NoMode(&'static str),
     /// A mode that nobody knows.
     #[error("mode {0} is unknown; known are {1}")]
@@ -52,7 +52,7 @@ pub enum Problem {
     #[error("mode {0} is not supported: {1}")]
     Unsupported(&'static str, &'static str),
     /// What it needs.
-    #[error("{0} is missing")]
+    #[error("it lacks {0}")]
     Lacks(String),
     /// One setting, and what is wrong with it.
     #[error("{0} cannot be used: {1}")]

@@ -76,7 +76,7 @@ fn ini_files_that_make_no_sense_are_named_by_line() {
     let home = Home::ini("[default]\naccess_key_id = k\n");
     assert!(home.refused().contains("the profile has no type"));
     let home = Home::ini("[default]\ntype = ram_role_arn\naccess_key_id = k\naccess_key_secret = s\n");
-    assert!(home.refused().ends_with("mode RamRoleArn: role_arn is missing"));
+    assert!(home.refused().ends_with("mode RamRoleArn: it lacks role_arn"));
     let home = Home::ini("[default]\ntype = rsa_key_pair\n");
     assert!(home.refused().contains("mode rsa_key_pair is not supported"));
 }
@@ -116,7 +116,7 @@ fn profiles_and_modes_that_are_not_there_are_named() {
     );
     let none = complaint(json!({"name": "p"}));
     assert!(
-        none.contains("the profile has no mode; run `aliyun configure --profile` for it"),
+        none.contains("the profile has no mode, which says how to get credentials"),
         "{none}"
     );
     let unknown = complaint(edited(ak("p"), "mode", json!("Magic\n")));
@@ -139,21 +139,21 @@ fn settings_that_are_missing_or_wrong_are_named() {
     };
     lacks(
         edited(ak("p"), "access_key_secret", json!("")),
-        "access_key_secret is missing",
+        "it lacks access_key_secret",
     );
     lacks(
         json!({"name": "p", "mode": "AK"}),
-        "access_key_id and access_key_secret is missing",
+        "it lacks access_key_id and access_key_secret",
     );
-    lacks(edited(ak("p"), "mode", json!("StsToken")), "sts_token is missing");
-    lacks(edited(ak("p"), "mode", json!("RamRoleArn")), "ram_role_arn is missing");
+    lacks(edited(ak("p"), "mode", json!("StsToken")), "it lacks sts_token");
+    lacks(edited(ak("p"), "mode", json!("RamRoleArn")), "it lacks ram_role_arn");
     for (mode, first) in [
         ("ChainableRamRoleArn", "ram_role_arn"),
         ("OIDC", "ram_role_arn"),
         ("CredentialsURI", "credentials_uri"),
         ("External", "process_command"),
     ] {
-        lacks(json!({"name": "p", "mode": mode}), &format!("{first} is missing"));
+        lacks(json!({"name": "p", "mode": mode}), &format!("it lacks {first}"));
     }
     for (value, why) in [
         (json!([SECRET]), "it is not text"),
@@ -238,7 +238,7 @@ async fn a_cloud_sso_session_that_has_ended_says_how_to_sign_in() {
         "the profile does not say until when its CloudSSO session lasts",
     );
     let text = complaint(edited(sso(&server, LATER), "cloud_sso_account_id", json!("")));
-    assert!(text.ends_with("cloud_sso_account_id is missing"), "{text}");
+    assert!(text.ends_with("it lacks cloud_sso_account_id"), "{text}");
     let text = complaint(edited(
         sso(&server, LATER),
         "cloud_sso_sign_in_url",

@@ -5,9 +5,9 @@ use std::{path::Path, time::Duration};
 use alibaba_cloud::person::{Mode, PersonOptions};
 use serde_json::{Value, json};
 
-use super::{Home, LATER, LONG_AGO, ask, failed, resolved, variables, with_token};
+use super::{Home, LATER, LONG_AGO, ask, failed, resolved, settings, variables, with_token};
 use crate::credentials::caller;
-use crate::server::{SECRET, Server, TOKEN};
+use crate::server::{SECRET, Server, TOKEN, connect};
 
 /// A home with a program that does this, in a folder whose name has a space.
 fn program(script: &str) -> Home {
@@ -140,8 +140,8 @@ async fn what_a_program_prints_must_be_one_profile_with_keys() {
             with("mode", json!("External")),
             "mode cannot be used: it is neither AK nor StsToken",
         ),
-        (without("sts_token"), "sts_token is missing"),
-        (without("access_key_secret"), "access_key_secret is missing"),
+        (without("sts_token"), "it lacks sts_token"),
+        (without("access_key_secret"), "it lacks access_key_secret"),
         (
             with("access_key_id", json!([SECRET])),
             "access_key_id cannot be used: it is not text",
@@ -199,6 +199,32 @@ async fn a_program_that_hangs_is_killed() {
     }
     let pid = std::fs::read_to_string(pid).unwrap();
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "{pid} still runs");
+}
+
+#[tokio::test]
+async fn a_program_that_nobody_waits_for_any_more_is_killed() {
+    let home = program("echo $$ > \"${0%/*}/pid.new\"; mv \"${0%/*}/pid.new\" \"${0%/*}/pid\"; exec sleep 600");
+    let file = home.path("my tools/pid");
+    let server = Server::start([]).await;
+    let cloud = connect(&settings(&server, &home.options()));
+    let asking = tokio::spawn(async move { cloud.sts.get_caller_identity().await });
+    until(|| file.exists()).await;
+    let pid = std::fs::read_to_string(&file).unwrap();
+    let process = Path::new("/proc").join(pid.trim());
+    assert!(process.exists() || !Path::new("/proc").exists());
+    asking.abort();
+    assert!(asking.await.is_err());
+    until(|| !process.exists()).await;
+}
+
+/// Looks until it is so, for at most half a minute.
+async fn until(mut so: impl FnMut() -> bool) {
+    let looking = async {
+        while !so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), looking).await.unwrap();
 }
 
 #[tokio::test]

@@ -142,8 +142,8 @@ fn a_source_that_fails_is_the_error_whatever_else_there_is() {
     };
     assert_eq!(
         refused(&half),
-        "cannot use the environment (ACCESS_KEY_SECRET), mode AK: ALIBABA_CLOUD_ACCESS_KEY_ID (or leave the environment out with \
-         --ignore-env-credentials) is missing"
+        "cannot use the environment (ACCESS_KEY_SECRET), mode AK: it lacks ALIBABA_CLOUD_ACCESS_KEY_ID; set what is missing, or leave the \
+         environment out with --ignore-env-credentials"
     );
 }
 
