@@ -93,8 +93,8 @@ async fn an_active_user_waits_and_is_offboarded_once_quiet_without_anyone_touchi
     );
     let activity = status.activity.as_ref().expect("activity");
     assert_eq!(
-        (activity.verb.as_deref(), activity.source_ip.as_deref()),
-        (Some("list"), Some("127.0.0.1"))
+        (activity.verb.as_deref(), activity.client.as_deref()),
+        (Some("list"), Some("kubectl"))
     );
     assert!(activity.last_seen.is_some() && activity.last_audit_id.is_some() && status.waiting_since.is_some());
     assert!(message(&status, "Ready").contains("whenActive: Proceed"));
