@@ -40,6 +40,8 @@ pub mod settings;
 pub mod shells;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod unreadable;
 mod unremoved;
 pub mod verify;
