@@ -32,6 +32,8 @@ const (
 	version = "9.8.7"
 	// Where nothing is: for what downloads nothing.
 	nowhere = "https://git.example/owner/repository"
+	// Krew's index is on the network.
+	noDefaultIndex = "KREW_DEFAULT_INDEX_URI=file:///nowhere"
 )
 
 var platforms = []string{"linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"}
@@ -137,7 +139,7 @@ func run(t *testing.T, program string, environment []string, arguments ...string
 	t.Helper()
 	command := exec.Command(filepath.Join(programs, program), arguments...)
 	home := t.TempDir()
-	command.Env = append([]string{"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "KREW_NO_UPGRADE_CHECK=1"}, environment...)
+	command.Env = append([]string{"PATH=" + programs + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, noDefaultIndex}, environment...)
 	output, err := command.CombinedOutput()
 	return string(output), err
 }
@@ -382,35 +384,74 @@ func same(some, others []string) bool {
 	return slices.Equal(some, others)
 }
 
-// docs/plugin-install.md: an index of one's own is a git repository that holds the manifest in plugins/.
-func TestAnIndexOfOnesOwn(t *testing.T) {
+// page returns the block of shell commands in docs/plugin-install.md that contains the words.
+func page(t *testing.T, words string) string {
+	t.Helper()
+	var found []string
+	for _, rest := range strings.Split(read(t, filepath.Join(root, "docs", "plugin-install.md")), "```sh\n")[1:] {
+		if block, _, _ := strings.Cut(rest, "```"); strings.Contains(block, words) {
+			found = append(found, block)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("the page has %d blocks with %q", len(found), words)
+	}
+	return found[0]
+}
+
+// The commands of docs/plugin-install.md, as they stand there.
+func TestThePagesCommands(t *testing.T) {
 	folder, _ := published(t)
-	repository := t.TempDir()
-	write(t, filepath.Join(repository, "plugins", "ack-offboard.yaml"), read(t, filepath.Join(folder, "ack-offboard.yaml")))
-	for _, arguments := range [][]string{
-		{"init", "--quiet"}, {"add", "."},
-		{"-c", "user.name=somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message=ack-offboard"},
-	} {
-		command := exec.Command("git", arguments...)
-		command.Dir = repository
-		if output, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v: %s", arguments, err, output)
-		}
-	}
 	home := t.TempDir()
-	environment := []string{"KREW_ROOT=" + home}
-	for _, arguments := range [][]string{
-		{"index", "add", "ours", "file://" + repository},
-		{"install", "ours/ack-offboard"},
-	} {
-		if output, err := run(t, "krew", environment, arguments...); err != nil {
-			t.Fatalf("krew %v: %v: %s", arguments, err, output)
+	shell := func(t *testing.T, commands string) string {
+		t.Helper()
+		command := exec.Command("sh", "-eu", "-c", strings.ReplaceAll(commands, "VERSION", version))
+		command.Dir = folder
+		command.Env = []string{
+			"PATH=" + programs + ":" + filepath.Join(home, ".krew", "bin") + ":" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + t.TempDir(), noDefaultIndex,
+			"GIT_AUTHOR_NAME=somebody", "GIT_AUTHOR_EMAIL=somebody@example.com", "GIT_COMMITTER_NAME=somebody", "GIT_COMMITTER_EMAIL=somebody@example.com",
+		}
+		output, err := command.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", commands, err, output)
+		}
+		return string(output)
+	}
+	works := func(t *testing.T, binary, platform string) {
+		t.Helper()
+		if output := shell(t, binary); output != says(platform)+"\n" {
+			t.Errorf("%s says %s", binary, output)
 		}
 	}
-	output, err := exec.Command(filepath.Join(home, "bin", "kubectl-ack_offboard")).CombinedOutput()
-	if err != nil || string(output) != says(runtime.GOOS+"/"+runtime.GOARCH)+"\n" {
-		t.Errorf("%v: %s", err, output)
-	}
+	here := runtime.GOOS + "/" + runtime.GOARCH
+	t.Run("archive", func(t *testing.T) {
+		if output := shell(t, page(t, "sha256sum")); !strings.Contains(output, "kubectl-ack_offboard-"+version+"-linux-amd64.tar.gz: OK\n") {
+			t.Errorf("the checksums: %s", output)
+		}
+		works(t, "~/.local/bin/kubectl-ack_offboard", "linux/amd64")
+		if !strings.HasPrefix(read(t, filepath.Join(home, ".local/share/man/man1/kubectl-ack_offboard.1")), ".TH ") {
+			t.Error("there is no manual page")
+		}
+	})
+	t.Run("index", func(t *testing.T) {
+		shell(t, page(t, "git init"))
+		shell(t, strings.ReplaceAll(page(t, "krew index add"), "INDEX", "file://"+filepath.Join(folder, "krew-index")))
+		works(t, "kubectl-ack_offboard", here)
+	})
+	t.Run("upgrade", func(t *testing.T) {
+		// The same archives by the name of a later version.
+		edit(t, folder, "version: v"+version, "version: v9.8.8")
+		shell(t, "cp ack-offboard.yaml krew-index/plugins/\ngit -C krew-index commit --all --message later\nkubectl krew upgrade")
+		if output := shell(t, "readlink ~/.krew/bin/kubectl-ack_offboard"); !strings.Contains(output, "/v9.8.8/") {
+			t.Errorf("after the upgrade: %s", output)
+		}
+		works(t, "kubectl-ack_offboard", here)
+	})
+	t.Run("manifest", func(t *testing.T) {
+		shell(t, "kubectl krew uninstall ack-offboard")
+		shell(t, page(t, "krew install --manifest"))
+		works(t, "kubectl-ack_offboard", here)
+	})
 }
 
 // An archive that was changed, or does not hold what it should, is not installed.
