@@ -36,11 +36,22 @@ ACCOUNT = "1000000000000001"
 OPERATOR = "200000000000000001"
 LEAVER = "259083957089437690"
 BOB = "259083957089437691"
+FROZEN = "200000000000000002"
 ROLE = "300000000000000001"
 CLUSTER, OTHER = "cexample", "cother"
 PROJECT, LOGSTORE = f"k8s-log-{CLUSTER}", f"audit-{CLUSTER}"
 PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa-{CLUSTER}"
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/ack-offboarding-operator"
+STARTED = int(time.time())
+# What the audit log of the other cluster has, besides its own traffic: who made a request, in whose name, by whose binding.
+RECORDS = [
+    {"__time__": str(STARTED - 900), "user.username": FROZEN},
+    {"__time__": str(STARTED - 100), "user.username": FROZEN + "-o'ne\"il | x"},
+    {"__time__": str(STARTED - 200), "user.username": "admin", "impersonatedUser.username": LEAVER},
+    {"__time__": str(STARTED - 300), "user.username": "kubernetes-admin",
+     "annotations.authorization.k8s.io/reason": f'RBAC: allowed by RoleBinding "b/n" of Role "r" to User "{BOB}-1700000000"'},
+    {"__time__": str(STARTED - 400), "user.username": "1x", "objectRef.name": LEAVER},
+]
 SUBJECT = "system:serviceaccount:ack-offboarding-operator:ack-offboarding-operator"
 
 
@@ -161,7 +172,27 @@ class Checks:
 
     def ram_list_users(self):
         body = Ram(self.config()).list_users(ram_models.ListUsersRequest(max_items=1000)).body
-        equal([user.user_id for user in body.users.user], [OPERATOR, LEAVER])
+        equal([user.user_id for user in body.users.user], [OPERATOR, LEAVER, FROZEN])
+
+    def ims_list_users(self):
+        def listed(**more):
+            body = Ims(self.config()).list_users(ims_models.ListUsersRequest(**more)).body
+            return body, [(user.user_id, user.user_principal_name, user.status) for user in body.users.user]
+
+        operator, leaver = (OPERATOR, "operator@example.onaliyun.com", "active"), (LEAVER, "leaver@example.onaliyun.com", "active")
+        frozen = (FROZEN, "frozen@example.onaliyun.com", "freeze")
+        equal(listed()[1], [operator, leaver])
+        equal(listed(status="freeze")[1], [frozen])
+        equal(listed(status="active,freeze", max_items=1000)[1], [operator, leaver, frozen])
+        body, first = listed(max_items=1)
+        equal((body.is_truncated, first), (True, [operator]))
+        body, second = listed(max_items=1, marker=body.marker)
+        equal((body.is_truncated, second), (False, [leaver]))
+
+    def ims_list_users_in_recycle_bin(self):
+        body = Ims(self.config()).list_users_in_recycle_bin(ims_models.ListUsersInRecycleBinRequest(max_items=100)).body
+        equal((body.is_truncated, [user.user_id for user in body.users.user]), (False, [BOB]))
+        equal(body.users.user[0].user_principal_name, "bob@example.onaliyun.com")
 
     def ram_get_user(self):
         equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="leaver")).body.user.user_id, LEAVER)
@@ -223,6 +254,19 @@ class Checks:
         equal(row.get_contents(), {"n": "0", "last": "null"})
         refused(lambda: self.log().get_log(PROJECT, LOGSTORE, now - 60, now, query="* | SELECT nowhere FROM log"), "ParameterInvalid")
 
+    def sls_last_seen_of_everybody(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "last-seen.sls")) as file:
+            query = file.read().strip()
+        now = int(time.time())
+        answer = self.log().get_log(f"k8s-log-{OTHER}", f"audit-{OTHER}", now - 86400, now, query=query)
+        equal((answer.is_completed(), answer.get_has_sql(), answer.get_meta().get_is_accurate()), (True, True, True))
+        equal(answer.get_meta().get_keys(), ["own_uid", "borrowed_uid", "authorized_uid", "latest"])
+        rows = [log.get_contents() for log in answer.get_logs()]
+        # The cluster's own traffic is in none of them, and neither is what names a UID somewhere else.
+        equal([(row["own_uid"], row["borrowed_uid"], row["authorized_uid"], row["latest"]) for row in rows],
+              [(FROZEN, "null", "null", str(STARTED - 100)), ("null", LEAVER, "null", str(STARTED - 200)),
+               ("null", "null", BOB, str(STARTED - 300)), ("null", "null", "null", str(STARTED - 400))])
+
     def a_wrong_secret_is_refused(self):
         refused(lambda: Sts(self.config("wrong")).get_caller_identity(), "SignatureDoesNotMatch")
         refused(lambda: Ram(self.config("wrong")).list_users(ram_models.ListUsersRequest()), "SignatureDoesNotMatch")
@@ -243,6 +287,27 @@ class Checks:
         request = cs_models.ListUserKubeConfigStatesRequest(page_size=10, page_number=1)
         body = Cs(self.config()).list_user_kube_config_states(uid, request).body
         return [(state.cluster_id, state.cert_state) for state in body.states]
+
+    def cs_list_cluster_kubeconfig_states(self):
+        def page(number):
+            request = cs_models.ListClusterKubeconfigStatesRequest(
+                page_number=number, page_size=1, cloud_service_kube_config=False)
+            body = Cs(self.config()).list_cluster_kubeconfig_states(CLUSTER, request).body
+            return body.page.total_count, [(state.account_id, state.account_name, state.account_type, state.account_state,
+                                            state.cert_state, state.revokable) for state in body.states]
+
+        equal(page(1), (2, [(LEAVER, "leaver@example.onaliyun.com", "RamUser", "Active", "Unexpired", True)]))
+        equal(page(2), (2, [(BOB, "bob@example.onaliyun.com", "RamUser", "Deleted", "Expired", False)]))
+        equal(page(3), (2, []))
+        empty = cs_models.ListClusterKubeconfigStatesRequest()
+        refused(lambda: Cs(self.config()).list_cluster_kubeconfig_states("c-none", empty), "ErrorClusterNotFound")
+
+    def cs_describe_clusters_v1(self):
+        request = cs_models.DescribeClustersV1Request(page_number=1, page_size=10)
+        body = Cs(self.config()).describe_clusters_v1(request).body
+        equal([(cluster.cluster_id, cluster.name, cluster.state) for cluster in body.clusters],
+              [(CLUSTER, "example", "running"), (OTHER, "other", "running")])
+        equal(body.page_info.total_count, 2)
 
     def cs_describe_user_permission(self):
         grants = Cs(self.config()).describe_user_permission(LEAVER).body
@@ -284,6 +349,11 @@ def main():
         keys, jwks, ca = Keys(), os.path.join(folder, "jwks.json"), os.path.join(folder, "ca.pem")
         with open(jwks, "w") as file:
             json.dump(keys.jwks(), file)
+        with open(seed) as file, open(os.path.join(folder, "seed.yaml"), "w") as copy:
+            # JSON is YAML.
+            projects = {f"k8s-log-{OTHER}": {f"audit-{OTHER}": {"records": RECORDS}}}
+            copy.write(f"{file.read()}\nprojects: {json.dumps(projects)}\n")
+            seed = copy.name
         command = [simulator, "--seed", seed, "--jwks", jwks, "--tls", "127.0.0.1:0", "--ca-out", ca]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

@@ -5,6 +5,8 @@
 //! ```text
 //! sts ims ram ack sls      one module a service: typed calls, paging, what "not found" means
 //!          │
+//!        pages             lists: whole, or an error
+//!          │
 //!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, remedy, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
@@ -30,6 +32,7 @@ mod hosts;
 pub mod ims;
 mod invalid;
 mod observer;
+mod pages;
 pub mod ram;
 mod remedy;
 mod service;

@@ -14,8 +14,18 @@ pub(crate) struct Target {
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
-/// The AccessKeyId in an Authorization header.
+/// The AccessKeyId in an Authorization header, or in the query, where the older signature has it.
 pub(crate) fn access_key(request: &Incoming) -> Option<String> {
+    if let ("", Some(key)) = (request.header("authorization"), request.query("AccessKeyId")) {
+        return Some(key.to_owned());
+    }
+    if let Some((key, _)) = request
+        .header("authorization")
+        .strip_prefix("acs ")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        return Some(key.to_owned());
+    }
     let (_, rest) = request.header("authorization").split_once("Credential=")?;
     rest.split([',', '/']).next().map(str::to_owned)
 }
@@ -38,6 +48,16 @@ pub(crate) fn target(request: &Incoming) -> Target {
         ("GET", ["users", uid, "kubeconfig", "states"]) => {
             (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())])
         }
+        ("GET", ["clusters", cluster, "kubeconfig", "states"]) => {
+            let page = request.query("pageNumber").unwrap_or("1").to_owned();
+            let parameters = vec![("cluster", (*cluster).to_owned()), ("pageNumber", page)];
+            (O::CsListClusterKubeconfigStates, parameters)
+        }
+        ("GET", ["k8s", cluster, "user_config"]) => (
+            O::CsDescribeClusterUserKubeconfig,
+            vec![("cluster", (*cluster).to_owned())],
+        ),
+        ("GET", ["api", "v1", "clusters"]) => (O::CsDescribeClustersV1, Vec::new()),
         ("GET", ["permissions", "users", uid]) => (O::CsDescribeUserPermission, vec![("uid", (*uid).to_owned())]),
         ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
             // The Python SDK sends True, the Go SDK true.
@@ -56,6 +76,9 @@ pub(crate) fn target(request: &Incoming) -> Target {
         O::CsGetClusterAuditProject => "GetClusterAuditProject",
         O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
         O::CsDescribeUserPermission => "DescribeUserPermission",
+        O::CsListClusterKubeconfigStates => "ListClusterKubeconfigStates",
+        O::CsDescribeClusterUserKubeconfig => "DescribeClusterUserKubeconfig",
+        O::CsDescribeClustersV1 => "DescribeClustersV1",
         _ => "CleanClusterUserPermissions",
     };
     let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
@@ -91,6 +114,8 @@ fn rpc_target(request: &Incoming) -> Target {
         (Service::Sts, "AssumeRoleWithOIDC") => O::StsAssumeRoleWithOidc,
         (Service::Ims, "GetUser") => O::ImsGetUser,
         (Service::Ims, "GetUserInRecycleBin") => O::ImsGetUserInRecycleBin,
+        (Service::Ims, "ListUsers") => O::ImsListUsers,
+        (Service::Ims, "ListUsersInRecycleBin") => O::ImsListUsersInRecycleBin,
         (Service::Ram, "ListRoles") => O::RamListRoles,
         (Service::Ram, "ListUsers") => O::RamListUsers,
         (Service::Ram, "GetUser") => O::RamGetUser,
@@ -102,6 +127,7 @@ fn rpc_target(request: &Incoming) -> Target {
         "UserPrincipalName",
         "UserName",
         "RoleName",
+        "Status",
         "Marker",
         "MaxItems",
         "RoleArn",

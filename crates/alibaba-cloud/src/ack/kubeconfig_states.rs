@@ -6,15 +6,13 @@ use serde::Deserialize;
 use super::Ack;
 use crate::{
     answer::{NAME_LIMIT, legible},
-    call::failure,
-    error::{ApiError, ErrorKind, Service},
+    error::ApiError,
+    pages::numbered,
     uid::Uid,
 };
 
 /// The most that one page can hold. Source: API page `ListUserKubeConfigStates`.
 const PAGE: usize = 100;
-/// A hundred thousand clusters.
-const MOST_PAGES: usize = 1000;
 
 /// What ACK knows of a user's kubeconfig in one cluster. Source: API page `ListUserKubeConfigStates`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +43,7 @@ pub enum CertState {
 }
 
 impl CertState {
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         match text {
             "Expired" => CertState::Expired,
             "Unexpired" => CertState::Unexpired,
@@ -56,21 +54,7 @@ impl CertState {
     }
 }
 
-#[derive(Deserialize)]
-struct States {
-    #[serde(default)]
-    page: Option<PageInfo>,
-    #[serde(default)]
-    states: Option<Vec<State>>,
-}
-
-#[derive(Deserialize)]
-struct PageInfo {
-    #[serde(default)]
-    total_count: Option<usize>,
-}
-
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
 struct State {
     cluster_id: String,
     #[serde(default)]
@@ -85,49 +69,17 @@ impl Ack {
     /// The states of a user's kubeconfigs, in all clusters. Needs `cs:ListUserKubeConfigStates`.
     ///
     /// # Errors
-    /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes
-    /// meanwhile) is an error of the kind `Malformed`, never a shorter list.
+    /// Any [`ApiError`]. A list that cannot be whole (a page is empty but not the last, an entry comes twice, or the total
+    /// changes meanwhile) is an error of the kind `Malformed`, never a shorter list.
     pub async fn list_user_kubeconfig_states(&self, uid: Uid) -> Result<Vec<KubeconfigState>, ApiError> {
-        let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
-        let segments = ["users", &uid.to_string(), "kubeconfig", "states"];
-        let mut all: Vec<State> = Vec::new();
-        let mut before: Option<(Option<usize>, usize)> = None;
-        for number in 1..=MOST_PAGES {
-            let mut call = self.call(operation, Method::GET, segments, target.clone())?;
+        let uid = uid.to_string();
+        let states = numbered(&self.client, |number| {
+            let segments = ["users", &uid, "kubeconfig", "states"];
+            let mut call = self.call("ListUserKubeConfigStates", Method::GET, segments, format!("user {uid}"))?;
             call.query = vec![("page_number", number.to_string()), ("page_size", PAGE.to_string())];
-            let answer = self.client.send(&call).await?;
-            let States { page, states } = call.json(&answer)?;
-            if page.is_none() && states.is_none() {
-                return Err(call.malformed(&answer, "it contains no list"));
-            }
-            let total = page.and_then(|page| page.total_count);
-            let states = states.unwrap_or_default();
-            if let Some((last_total, start)) = before {
-                if last_total != total {
-                    return Err(call.malformed(&answer, "the list changed while it was read"));
-                }
-                if all.get(start..).is_some_and(|last| last == states.as_slice()) {
-                    return Err(call.malformed(&answer, "the same page came twice"));
-                }
-            }
-            before = Some((total, all.len()));
-            let empty = states.is_empty();
-            all.extend(states);
-            // Without a total, only an empty page is the end.
-            if total.map_or(empty, |total| all.len() >= total) {
-                return Ok(all.into_iter().map(KubeconfigState::from).collect());
-            }
-            if empty {
-                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
-            }
-        }
-        Err(failure(
-            Service::Ack,
-            operation,
-            &target,
-            ErrorKind::Malformed,
-            "the list does not end",
-        ))
+            Ok(call)
+        });
+        Ok(states.await?.into_iter().map(|state: State| state.into()).collect())
     }
 }
 

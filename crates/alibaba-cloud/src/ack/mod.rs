@@ -1,10 +1,12 @@
 //! Container Service (CS), 2015-12-15: the audit log's project, kubeconfig states, grants, and the purge.
 
 mod audit_project;
+mod cluster_kubeconfig_states;
 mod grants;
 mod kubeconfig_states;
 
 pub use audit_project::AuditProject;
+pub use cluster_kubeconfig_states::{AccountState, AccountType, ClusterKubeconfigState};
 pub use grants::Grant;
 pub use kubeconfig_states::{CertState, KubeconfigState};
 

@@ -31,6 +31,9 @@ pub struct LogQuery {
 pub struct Logs {
     /// Whether the service says `Complete`. If not: the rows are real, their absence is not.
     pub complete: bool,
+    /// Whether the result of an analysis is exact: over too many records, SLS gives one that is not, and says so (`isAccurate`). Where it
+    /// says nothing, it is.
+    pub exact: bool,
     /// How many rows the service says that it returns.
     pub count: u64,
     /// The records. By the API's page every value is text, `__time__` (seconds since 1970) included; whoever reads one checks that.
@@ -51,6 +54,8 @@ struct RawLogs {
 struct Meta {
     count: u64,
     progress: String,
+    #[serde(default, rename = "isAccurate")]
+    is_accurate: Option<bool>,
 }
 
 impl Sls {
@@ -79,6 +84,7 @@ impl Sls {
         }
         Ok(Logs {
             complete: Progress::read(&meta.progress) == Progress::Complete,
+            exact: meta.is_accurate.unwrap_or(true),
             count: meta.count,
             rows: data,
         })
