@@ -32,6 +32,9 @@ pub(crate) type Entries<T> = Result<Vec<T>, &'static str>;
 /// What a page is that holds no list at all.
 pub(crate) const NO_LIST: &str = "it contains no list";
 
+/// What a page is that holds what an earlier one held.
+const TWICE: &str = "the same page came twice";
+
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page<P> {
@@ -44,7 +47,7 @@ struct Page<P> {
 }
 
 impl Marked<'_> {
-    /// Reads all pages. `id` tells one entry from another: an entry that comes twice shows that a page did.
+    /// Reads all pages. `id` tells one entry from another: an entry that comes on two pages shows that one came twice.
     pub(crate) async fn read<P: DeserializeOwned, T, I: Hash + Eq>(
         self,
         entries: fn(P) -> Entries<T>,
@@ -61,16 +64,19 @@ impl Marked<'_> {
             let page: Page<P> = call.json(&answer)?;
             let marker = page.marker.filter(|marker| !marker.is_empty());
             let found = entries(page.entries).map_err(|what| call.malformed(&answer, what))?;
-            if !found.iter().all(|entry| ids.insert(id(entry))) {
-                return Err(call.malformed(&answer, "an entry came twice"));
-            }
+            // On one page an entry may stand twice; on two it shows that a page came again.
+            let again = found.iter().any(|entry| ids.contains(&id(entry)));
+            ids.extend(found.iter().map(id));
             // Where it is not said, a marker tells that there is more; an empty page without one, and a full one, tell nothing.
             let ends = marker.is_none() && (1..self.size).contains(&found.len());
             let truncated = page.is_truncated.unwrap_or(!ends);
             let empty = found.is_empty();
             all.extend(found);
-            if !truncated {
+            if !truncated && !again {
                 return Ok(all);
+            }
+            if !truncated {
+                return Err(call.malformed(&answer, TWICE));
             }
             if empty {
                 return Err(call.malformed(&answer, "it is an empty page but not the last one"));
@@ -80,6 +86,9 @@ impl Marked<'_> {
             };
             if !markers.insert(marker.clone()) {
                 return Err(call.malformed(&answer, "its marker leads to a page that was already read"));
+            }
+            if again {
+                return Err(call.malformed(&answer, TWICE));
             }
             next = Some(marker);
         }
@@ -126,9 +135,10 @@ where
         }
         last_total = Some(total);
         let states = states.unwrap_or_default();
-        if !states.iter().all(|state| seen.insert(state.clone())) {
-            return Err(call.malformed(&answer, "an entry came twice"));
+        if states.iter().any(|state| seen.contains(state)) {
+            return Err(call.malformed(&answer, TWICE));
         }
+        seen.extend(states.iter().cloned());
         let empty = states.is_empty();
         all.extend(states);
         // Without a total, only an empty page is the end.

@@ -74,7 +74,16 @@ async fn the_table_shows_where_an_offboarding_is() {
         .collect();
     assert_eq!(
         columns,
-        ["Name", "UID", "IDENTITY", "STATE", "REMOVED", "LAST SEEN", "AGE"]
+        [
+            "Name",
+            "UID",
+            "IDENTITY",
+            "STATE",
+            "REMOVED",
+            "LAST SEEN",
+            "AGE",
+            "REASON"
+        ]
     );
     let cells = table["rows"][0]["cells"].as_array().unwrap();
     assert_eq!(
