@@ -1,14 +1,18 @@
-//! What users write and read: the `UserOffboarding` object, its conditions and their reasons.
+//! What users write and read: the objects `UserOffboarding` and `PermissionScan`, their conditions and reasons.
 
 pub mod conditions;
 mod crd;
+pub mod operator_status;
 #[cfg(test)]
 mod reference;
+pub mod scan;
 pub mod spec;
 pub mod status;
 
 pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
-pub use crd::{crd, crd_yaml};
+pub use crd::{crd, crd_yaml, scan_crd, scan_crd_yaml};
+pub use operator_status::OperatorStatus;
+pub use scan::{PermissionScan, PermissionScanSpec, PermissionScanStatus};
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
     UserOffboarding, UserOffboardingSpec,
