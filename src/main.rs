@@ -2,7 +2,7 @@
 
 use ack_offboarding_operator::{
     api, doctor,
-    operator::{settings::RunArgs, start},
+    operator::{self, RunArgs},
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use std::{
@@ -82,7 +82,7 @@ async fn main() -> ExitCode {
     match cli.verb {
         Verb::Crd { kind } => print_crd(kind),
         Verb::Doctor { args, output } => examine(&args, output).await,
-        Verb::Run(args) => match start::run(&args).await {
+        Verb::Run(args) => match operator::run(&args).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{error}");

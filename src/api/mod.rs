@@ -2,16 +2,21 @@
 
 pub mod conditions;
 mod crd;
-pub mod operator_status;
+mod ends;
+mod operator_status;
+mod reason;
 #[cfg(test)]
 mod reference;
 pub mod scan;
-pub mod spec;
-pub mod status;
+mod spec;
+mod status;
+mod vocabulary;
 
-pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
+pub use conditions::{ConditionStatus, ConditionType};
 pub use crd::{crd, crd_yaml, scan_crd, scan_crd_yaml};
+pub use ends::Ends;
 pub use operator_status::OperatorStatus;
+pub use reason::Reason;
 pub use scan::{PermissionScan, PermissionScanSpec, PermissionScanStatus};
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
@@ -26,5 +31,5 @@ pub use status::{
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
 
-/// `apiVersion` of the objects.
+/// What `apiVersion` of both kinds says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

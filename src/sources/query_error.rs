@@ -39,7 +39,7 @@ impl From<ApiError> for QueryError {
 
 /// What a person can do about a failed call, as a sentence; empty if there is nothing to do but wait. By its code, if that is known, else by
 /// its kind; whoever may not assume the operator's role is told by the operation.
-pub fn advice(error: &ApiError) -> &'static str {
+pub(crate) fn advice(error: &ApiError) -> &'static str {
     if error.kind == ErrorKind::Forbidden && error.operation == ASSUME_ROLE {
         return codes::TRUST;
     }

@@ -8,9 +8,8 @@ use ack_offboarding_e2e::{
     simulator::Record,
 };
 use ack_offboarding_operator::rbac::{
+    BindingKey, BindingKind, Leaver, LiveBinding,
     backup::{self, Entry, Purpose, StoredAction},
-    binding::{BindingKey, BindingKind, LiveBinding},
-    subject::Leaver,
 };
 use alibaba_cloud::Uid;
 use flate2::{Compression, write::GzEncoder};

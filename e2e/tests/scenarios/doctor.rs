@@ -12,7 +12,10 @@ use ack_offboarding_e2e::{
         world::{Index, Logstore, World},
     },
 };
-use ack_offboarding_operator::{doctor::cluster::Permission, operator::settings::RunArgs};
+use ack_offboarding_operator::{
+    doctor::{self, Permission},
+    operator::RunArgs,
+};
 use clap::{Args, FromArgMatches};
 use k8s_openapi::{
     api::{
@@ -681,7 +684,7 @@ fn product<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a
 fn the_permissions_are_those_of_the_chart() -> anyhow::Result<()> {
     let matches = RunArgs::augment_args(clap::Command::new("run")).try_get_matches_from(["run"])?;
     let args = RunArgs::from_arg_matches(&matches)?;
-    let asked: BTreeSet<Permission> = ack_offboarding_operator::doctor::cluster::permissions(&args)
+    let asked: BTreeSet<Permission> = doctor::permissions(&args)
         .into_iter()
         .flat_map(|(_, permissions)| permissions)
         .collect();

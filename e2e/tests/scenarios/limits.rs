@@ -18,10 +18,8 @@ use ack_offboarding_operator::{
     api::UserOffboarding,
     offboarding::plan,
     rbac::{
+        self, BindingKey, BindingKind, Leaver,
         backup::{self, Entry, Purpose},
-        binding::{BindingKey, BindingKind},
-        effects,
-        subject::Leaver,
     },
 };
 use base64::Engine;
@@ -194,7 +192,7 @@ async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -
         key(BindingKind::RoleBinding, Some("team-a"), "leaver"),
     ] {
         let leaver = Leaver::new(purpose.uid, &[], &[]);
-        let read = effects::fetch(&env.admin(), &key, &leaver).await?;
+        let read = rbac::fetch(&env.admin(), &key, &leaver).await?;
         let (binding, text) = read.expect("the binding");
         let item = plan::item(&[], binding);
         entries.push(Entry {

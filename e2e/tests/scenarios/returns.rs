@@ -15,9 +15,8 @@ use ack_offboarding_e2e::{
 use ack_offboarding_operator::{
     api::{UserOffboarding, UserOffboardingStatus},
     rbac::{
-        BindingKey, BindingKind, LiveBinding,
+        BindingKey, BindingKind, Leaver, LiveBinding,
         backup::{self, Entry, Purpose, StoredAction},
-        subject::Leaver,
     },
 };
 use futures::StreamExt;

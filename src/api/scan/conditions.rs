@@ -1,35 +1,12 @@
 //! The conditions of a `PermissionScan`, and their reasons.
 
-use crate::api::ConditionStatus;
+use crate::api::{ConditionStatus, vocabulary::vocabulary};
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
 };
 
-/// Defines an enum of words.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$word_doc])* $word,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$word,)*];
-
-            /// The word in the API.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $($name::$word => stringify!($word),)*
-                }
-            }
-        }
-    };
-}
-
-words!(
+vocabulary!(
     /// What a condition is about.
     ScanCondition {
         /// Whether the last scan was complete.
@@ -43,7 +20,7 @@ words!(
     }
 );
 
-words!(
+vocabulary!(
     /// Why a condition is as it is.
     ScanReason {
         /// The last scan was complete.

@@ -1,9 +1,10 @@
 //! Step 9: says what was seen and done, in the status and by events.
 
 mod findings;
+mod kubeconfig;
 mod progress;
 
-pub use findings::complete;
+pub(super) use findings::complete;
 
 use super::{
     events,
@@ -27,7 +28,7 @@ use std::borrow::Cow;
 const MESSAGE_LIMIT: usize = 4096;
 
 /// The status of one object, while it is being written.
-pub struct Report {
+pub(super) struct Report {
     writer: StatusWriter<UserOffboarding>,
     status: UserOffboardingStatus,
     clock: Clock,
@@ -45,7 +46,7 @@ pub struct Report {
 
 impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
-    pub fn begin(object: UserOffboarding, clock: Clock) -> Self {
+    pub(super) fn begin(object: UserOffboarding, clock: Clock) -> Self {
         let writer = StatusWriter::new(object);
         let mut report = Report {
             status: writer.written().clone(),
@@ -71,7 +72,7 @@ impl Report {
     }
 
     /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
-    pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
+    pub(super) fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
         let message = &cut(&legible(message), MESSAGE_LIMIT);
         let generation = self.object().metadata.generation;
         conditions::set(
@@ -86,7 +87,7 @@ impl Report {
     }
 
     /// Sums up.
-    pub fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
+    pub(super) fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
         match outcome {
             Ok(done) => self.done(done),
             Err(blocked) => self.held(blocked),
@@ -201,7 +202,7 @@ impl Report {
     ///
     /// # Errors
     /// [`Interrupted::Superseded`] if the object is no longer the observed one, or another process may lead.
-    pub async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
+    pub(super) async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
         let written = self
             .writer
             .write(&run.client, &self.status, || run.leadership.permit_report());
@@ -217,7 +218,7 @@ impl Report {
     }
 
     /// The object that was observed.
-    pub fn object(&self) -> &UserOffboarding {
+    pub(super) fn object(&self) -> &UserOffboarding {
         self.writer.object()
     }
 }

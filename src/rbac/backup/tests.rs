@@ -1,6 +1,6 @@
 //! What is written, and that it reads back.
 
-use super::{format::*, *};
+use super::{format::*, index::*, *};
 use crate::api::GROUP;
 use crate::rbac::{
     binding::{BindingKey, BindingKind, LiveBinding},
