@@ -9,6 +9,7 @@ use super::{
     client::Client,
     endpoints::Endpoint,
     error::{ApiError, ErrorKind, Service},
+    pages::numbered,
 };
 use crate::uid::Uid;
 
@@ -19,8 +20,8 @@ pub const CLEAN_CLUSTER_USER_PERMISSIONS: &str = "CleanClusterUserPermissions";
 const PAGE: usize = 100;
 /// The most characters of a project's name that are kept. SLS allows 63: what is cut is no project's name any more.
 const PROJECT_LIMIT: usize = 63;
-/// A hundred thousand clusters.
-const MOST_PAGES: usize = 1000;
+/// The most that one page of a cluster's kubeconfigs can hold. Source: the official Python SDK's `ListClusterKubeconfigStates`.
+const CLUSTER_PAGE: usize = 50;
 
 /// Container Service for Kubernetes.
 #[derive(Clone, Debug)]
@@ -119,6 +120,74 @@ impl CertState {
     }
 }
 
+/// What ACK knows of the kubeconfig of one user or role in one cluster, and whether that user or role is still there. Source: the official
+/// Python SDK's `ListClusterKubeconfigStates`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterKubeconfigState {
+    /// The UID of the user, the ID of the role, or the account's ID, as ACK writes it.
+    pub account_id: String,
+    /// The name with which a user signs in, or the role's name; may be empty.
+    pub account_name: String,
+    /// What it is the ID of.
+    pub account_type: AccountType,
+    /// Whether the user or role is still there.
+    pub account_state: AccountState,
+    /// The state of the client certificate; `Unissued` and `Removed` are not listed.
+    pub cert_state: CertState,
+    /// When the certificate expires, as the service writes it.
+    pub expires_at: Option<String>,
+    /// Whether ACK can revoke the certificate; false where it does not say.
+    pub revokable: bool,
+}
+
+/// Whose kubeconfig it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccountType {
+    /// The account itself.
+    RootAccount,
+    /// A RAM user.
+    RamUser,
+    /// A RAM role.
+    RamRole,
+    /// Nothing, or something that we do not know.
+    Unknown,
+}
+
+impl AccountType {
+    fn read(text: &str) -> Self {
+        match text {
+            "RootAccount" => AccountType::RootAccount,
+            "RamUser" => AccountType::RamUser,
+            "RamRole" => AccountType::RamRole,
+            _ => AccountType::Unknown,
+        }
+    }
+}
+
+/// Whether a user or role is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccountState {
+    /// It is there.
+    Active,
+    /// It is there, but frozen.
+    InActive,
+    /// It is gone.
+    Deleted,
+    /// Nothing, or something that we do not know: nobody may be called deleted by it.
+    Unknown,
+}
+
+impl AccountState {
+    fn read(text: &str) -> Self {
+        match text {
+            "Active" => AccountState::Active,
+            "InActive" => AccountState::InActive,
+            "Deleted" => AccountState::Deleted,
+            _ => AccountState::Unknown,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Audit {
     #[serde(default)]
@@ -127,21 +196,7 @@ struct Audit {
     sls_project_name: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct States {
-    #[serde(default)]
-    page: Option<PageInfo>,
-    #[serde(default)]
-    states: Option<Vec<State>>,
-}
-
-#[derive(Deserialize)]
-struct PageInfo {
-    #[serde(default)]
-    total_count: Option<usize>,
-}
-
-#[derive(Deserialize, PartialEq)]
+#[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
 struct State {
     cluster_id: String,
     #[serde(default)]
@@ -150,6 +205,23 @@ struct State {
     cert_state: Option<String>,
     #[serde(default)]
     cert_expire_time: Option<String>,
+}
+
+#[derive(Deserialize, Clone, PartialEq, Eq, Hash)]
+struct AccountKubeconfig {
+    account_id: String,
+    #[serde(default)]
+    account_name: Option<String>,
+    #[serde(default)]
+    account_type: Option<String>,
+    #[serde(default)]
+    account_state: Option<String>,
+    #[serde(default)]
+    cert_state: Option<String>,
+    #[serde(default)]
+    cert_expire_time: Option<String>,
+    #[serde(default)]
+    revokable: Option<bool>,
 }
 
 impl Ack {
@@ -183,49 +255,42 @@ impl Ack {
     /// The states of a user's kubeconfigs, in all clusters. Needs `cs:ListUserKubeConfigStates`.
     ///
     /// # Errors
-    /// Any [`ApiError`]. A list that cannot be whole (a page is empty or repeats the one before, or the total changes
-    /// meanwhile) is an error of the kind `Malformed`, never a shorter list.
+    /// Any [`ApiError`]. A list that cannot be whole (a page is empty but not the last, an entry comes twice, or the total
+    /// changes meanwhile) is an error of the kind `Malformed`, never a shorter list.
     pub async fn list_user_kubeconfig_states(&self, uid: Uid) -> Result<Vec<KubeconfigState>, ApiError> {
-        let (operation, target) = ("ListUserKubeConfigStates", format!("user {uid}"));
-        let segments = ["users", &uid.to_string(), "kubeconfig", "states"];
-        let mut all: Vec<State> = Vec::new();
-        let mut before: Option<(Option<usize>, usize)> = None;
-        for number in 1..=MOST_PAGES {
-            let mut call = self.call(operation, Method::GET, segments, target.clone())?;
+        let uid = uid.to_string();
+        let states = numbered(&self.client, |number| {
+            let segments = ["users", &uid, "kubeconfig", "states"];
+            let mut call = self.call("ListUserKubeConfigStates", Method::GET, segments, format!("user {uid}"))?;
             call.query = vec![("page_number", number.to_string()), ("page_size", PAGE.to_string())];
-            let answer = self.client.send(&call).await?;
-            let States { page, states } = call.json(&answer)?;
-            if page.is_none() && states.is_none() {
-                return Err(call.malformed(&answer, "it contains no list"));
-            }
-            let total = page.and_then(|page| page.total_count);
-            let states = states.unwrap_or_default();
-            if let Some((last_total, start)) = before {
-                if last_total != total {
-                    return Err(call.malformed(&answer, "the list changed while it was read"));
-                }
-                if all.get(start..).is_some_and(|last| last == states.as_slice()) {
-                    return Err(call.malformed(&answer, "the same page came twice"));
-                }
-            }
-            before = Some((total, all.len()));
-            let empty = states.is_empty();
-            all.extend(states);
-            // Without a total, only an empty page is the end.
-            if total.map_or(empty, |total| all.len() >= total) {
-                return Ok(all.into_iter().map(KubeconfigState::from).collect());
-            }
-            if empty {
-                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
-            }
-        }
-        Err(failure(
-            Service::Ack,
-            operation,
-            &target,
-            ErrorKind::Malformed,
-            "the list does not end",
-        ))
+            Ok(call)
+        });
+        Ok(states.await?.into_iter().map(|state: State| state.into()).collect())
+    }
+
+    /// What ACK knows of the kubeconfigs of users and roles in one cluster. Needs `cs:ListClusterKubeconfigStates`, and of RAM
+    /// `ram:ListUsers` and `ram:ListRoles`. Source: the official Python SDK's `ListClusterKubeconfigStates`.
+    ///
+    /// # Errors
+    /// As [`list_user_kubeconfig_states`](Self::list_user_kubeconfig_states).
+    pub async fn list_cluster_kubeconfig_states(&self, cluster: &str) -> Result<Vec<ClusterKubeconfigState>, ApiError> {
+        let states = numbered(&self.client, |number| {
+            let segments = ["clusters", cluster, "kubeconfig", "states"];
+            let target = format!("cluster {cluster}");
+            let mut call = self.call("ListClusterKubeconfigStates", Method::GET, segments, target)?;
+            // Cloud services have kubeconfigs too, which are nobody's.
+            call.query = vec![
+                ("cloudServiceKubeConfig", "false".to_owned()),
+                ("pageNumber", number.to_string()),
+                ("pageSize", CLUSTER_PAGE.to_string()),
+            ];
+            Ok(call)
+        });
+        Ok(states
+            .await?
+            .into_iter()
+            .map(|state: AccountKubeconfig| state.into())
+            .collect())
     }
 
     /// The roles that ACK has granted to a user or role (by its ID), of those clusters in which the caller is an RBAC administrator. Needs
@@ -316,6 +381,24 @@ impl From<State> for KubeconfigState {
             cert_expire_time: cert_expire_time
                 .filter(|time| !time.is_empty())
                 .map(|time| legible(&time, NAME_LIMIT)),
+        }
+    }
+}
+
+impl From<AccountKubeconfig> for ClusterKubeconfigState {
+    fn from(state: AccountKubeconfig) -> Self {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        ClusterKubeconfigState {
+            account_id: legible(&state.account_id, NAME_LIMIT),
+            account_name: legible(&text(&state.account_name), NAME_LIMIT),
+            account_type: AccountType::read(&text(&state.account_type)),
+            account_state: AccountState::read(&text(&state.account_state)),
+            cert_state: CertState::read(&text(&state.cert_state)),
+            expires_at: state
+                .cert_expire_time
+                .filter(|time| !time.is_empty())
+                .map(|time| legible(&time, NAME_LIMIT)),
+            revokable: state.revokable.unwrap_or_default(),
         }
     }
 }

@@ -1,17 +1,23 @@
-//! Identity Management Service, 2019-08-15: the only API that finds a RAM user by UID.
+//! Identity Management Service, 2019-08-15: the only API that finds a RAM user by UID, and that lists frozen and deleted users.
 
 use serde::Deserialize;
 
 use super::{
-    answer::{NAME_LIMIT, legible},
+    answer::{NAME_LIMIT, legible, nullable},
     call::Call,
     client::Client,
     endpoints::Endpoint,
     error::{ApiError, Service},
+    pages::{Entries, Marked, NO_LIST},
 };
 use crate::uid::Uid;
 
-/// Looks RAM users up by UID.
+/// The most users that one page can hold. Source: the official Python SDK's `ListUsers`.
+const PAGE: usize = 1000;
+/// The same of the recycle bin. Source: the official Python SDK's `ListUsersInRecycleBin`.
+const RECYCLE_BIN_PAGE: usize = 100;
+
+/// Looks RAM users up by UID, and lists them.
 #[derive(Clone, Debug)]
 pub struct Ims {
     pub(super) client: Client,
@@ -31,10 +37,47 @@ pub struct User {
     pub display_name: String,
 }
 
+/// Whether a RAM user may do anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UserStatus {
+    /// May sign in and use keys.
+    Active,
+    /// Frozen: is there, but can do nothing until it is thawed.
+    Frozen,
+}
+
+impl UserStatus {
+    /// As the service writes it. That it uses the request's words in its answers is not documented.
+    fn as_str(self) -> &'static str {
+        match self {
+            UserStatus::Active => "active",
+            UserStatus::Frozen => "freeze",
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let is = |status: &UserStatus| text.eq_ignore_ascii_case(status.as_str());
+        [UserStatus::Active, UserStatus::Frozen].into_iter().find(is)
+    }
+}
+
+/// A RAM user in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedUser {
+    /// The UID.
+    pub uid: Uid,
+    /// What stands before the `@` of the principal name: this list has no other name.
+    pub name: String,
+    /// For people; may be empty.
+    pub display_name: String,
+    /// What the list says of this user; where that is nothing we know, the status that was asked for.
+    pub status: UserStatus,
+}
+
 /// A RAM user who was deleted and can still be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecycledUser {
-    /// The UID that was asked for.
+    /// The UID.
     pub uid: Uid,
     /// As in `leaver@<account>.onaliyun.com`.
     pub user_principal_name: String,
@@ -47,7 +90,7 @@ pub struct RecycledUser {
 impl RecycledUser {
     /// The part of the principal name before the `@`: the service shows no other name of a deleted user.
     pub fn name(&self) -> &str {
-        self.user_principal_name.split('@').next().unwrap_or_default()
+        local_part(&self.user_principal_name)
     }
 }
 
@@ -71,6 +114,34 @@ struct Raw {
     recycle_date: Option<String>,
     #[serde(default)]
     delete_date: Option<String>,
+    #[serde(default)]
+    status: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UsersPage {
+    #[serde(default)]
+    users: Option<UserList>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UserList {
+    #[serde(default, deserialize_with = "nullable")]
+    user: Vec<Raw>,
+}
+
+impl UsersPage {
+    /// Every user with its UID, or why that cannot be.
+    fn users(self) -> Entries<(Uid, Raw)> {
+        let users = self.users.ok_or(NO_LIST)?.user.into_iter().map(Raw::bounded);
+        let with_uid = |raw: Raw| match raw.user_id.parse() {
+            Ok(uid) => Ok((uid, raw)),
+            Err(_) => Err("a user in it has a UID that is none"),
+        };
+        users.map(with_uid).collect()
+    }
 }
 
 impl Raw {
@@ -85,8 +156,34 @@ impl Raw {
             display_name: bounded(self.display_name, NAME_LIMIT),
             recycle_date: bounded(self.recycle_date, NAME_LIMIT),
             delete_date: bounded(self.delete_date, NAME_LIMIT),
+            status: self.status,
         }
     }
+
+    fn name(&self) -> String {
+        let given = self.user_name.as_deref().filter(|name| !name.is_empty());
+        let of_principal = || {
+            legible(
+                local_part(self.user_principal_name.as_deref().unwrap_or_default()),
+                NAME_LIMIT,
+            )
+        };
+        given.map_or_else(of_principal, str::to_owned)
+    }
+
+    fn recycled(self, uid: Uid) -> RecycledUser {
+        RecycledUser {
+            uid,
+            user_principal_name: self.user_principal_name.unwrap_or_default(),
+            recycled_at: self.recycle_date.filter(|date| !date.is_empty()),
+            deleted_at: self.delete_date.filter(|date| !date.is_empty()),
+        }
+    }
+}
+
+/// What stands before the `@` of a principal name.
+fn local_part(principal: &str) -> &str {
+    principal.split('@').next().unwrap_or_default()
 }
 
 impl Ims {
@@ -96,15 +193,11 @@ impl Ims {
     /// Any [`ApiError`]; an answer about another UID than the one asked for is malformed.
     pub async fn get_user(&self, uid: Uid) -> Result<Option<User>, ApiError> {
         let found = self.find("GetUser", uid).await?;
-        Ok(found.map(|raw| {
-            let principal = raw.user_principal_name.unwrap_or_default();
-            let name = raw.user_name.filter(|name| !name.is_empty());
-            User {
-                uid,
-                name: name.unwrap_or_else(|| legible(principal.split('@').next().unwrap_or_default(), NAME_LIMIT)),
-                user_principal_name: principal,
-                display_name: raw.display_name.unwrap_or_default(),
-            }
+        Ok(found.map(|raw| User {
+            uid,
+            name: raw.name(),
+            user_principal_name: raw.user_principal_name.unwrap_or_default(),
+            display_name: raw.display_name.unwrap_or_default(),
         }))
     }
 
@@ -115,12 +208,49 @@ impl Ims {
     /// As [`get_user`](Self::get_user).
     pub async fn get_user_in_recycle_bin(&self, uid: Uid) -> Result<Option<RecycledUser>, ApiError> {
         let found = self.find("GetUserInRecycleBin", uid).await?;
-        Ok(found.map(|raw| RecycledUser {
-            uid,
-            user_principal_name: raw.user_principal_name.unwrap_or_default(),
-            recycled_at: raw.recycle_date.filter(|date| !date.is_empty()),
-            deleted_at: raw.delete_date.filter(|date| !date.is_empty()),
-        }))
+        Ok(found.map(|raw| raw.recycled(uid)))
+    }
+
+    /// All users of the account that have this status: without one, the service lists active users only. Needs `ram:ListUsers`.
+    /// Source: the official Python SDK's `ListUsers`.
+    ///
+    /// # Errors
+    /// Any [`ApiError`]. A list that cannot be whole is an error of the kind `Malformed`, never a shorter list: an
+    /// empty page that is not the last, a user who comes twice or without a UID, a missing or repeated marker, too many pages.
+    pub async fn list_users(&self, status: UserStatus) -> Result<Vec<ListedUser>, ApiError> {
+        let query = vec![("Status", status.as_str().to_owned())];
+        let list = self.list("ListUsers", PAGE, query);
+        let users = list.read(UsersPage::users, |(uid, _)| *uid).await?.into_iter();
+        Ok(users
+            .map(|(uid, raw)| ListedUser {
+                uid,
+                name: raw.name(),
+                status: raw.status.as_deref().and_then(UserStatus::read).unwrap_or(status),
+                display_name: raw.display_name.unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    /// All deleted users who can still be restored. Needs `ram:ListUsersInRecycleBin`. Source: the official Python SDK's
+    /// `ListUsersInRecycleBin`.
+    ///
+    /// # Errors
+    /// As [`list_users`](Self::list_users).
+    pub async fn list_users_in_recycle_bin(&self) -> Result<Vec<RecycledUser>, ApiError> {
+        let list = self.list("ListUsersInRecycleBin", RECYCLE_BIN_PAGE, Vec::new());
+        let users = list.read(UsersPage::users, |(uid, _)| *uid).await?.into_iter();
+        Ok(users.map(|(uid, raw)| raw.recycled(uid)).collect())
+    }
+
+    fn list(&self, operation: &'static str, size: usize, query: Vec<(&'static str, String)>) -> Marked<'_> {
+        Marked {
+            client: &self.client,
+            endpoint: &self.endpoint,
+            service: Service::Ims,
+            operation,
+            size,
+            query,
+        }
     }
 
     async fn find(&self, operation: &'static str, uid: Uid) -> Result<Option<Raw>, ApiError> {

@@ -5,6 +5,8 @@
 //! ```text
 //! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
 //!          │
+//!        pages             lists: whole, or an error
+//!          │
 //!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
@@ -29,6 +31,7 @@ mod hosts;
 pub mod ims;
 mod invalid;
 pub mod observer;
+mod pages;
 mod patience;
 pub mod ram;
 mod service;

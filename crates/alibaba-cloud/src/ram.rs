@@ -1,7 +1,5 @@
 //! Resource Access Management, 2015-05-01: roles and users, by name or all of them.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
@@ -10,12 +8,11 @@ use super::{
     client::Client,
     endpoints::Endpoint,
     error::{ApiError, Service},
+    pages::{Entries, Marked, NO_LIST},
 };
 
 /// The most that one page can hold. Source: API pages `ListRoles`, `ListUsers`.
 const PAGE: usize = 1000;
-/// A million entries; an account may have far fewer.
-const MOST_PAGES: usize = 1000;
 
 /// Looks RAM users and roles up.
 #[derive(Clone, Debug)]
@@ -50,17 +47,6 @@ pub struct RamUser {
     /// For people; may be empty.
     #[serde(rename = "DisplayName", default, deserialize_with = "nullable")]
     pub display_name: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Page<P> {
-    #[serde(default)]
-    is_truncated: Option<bool>,
-    #[serde(default)]
-    marker: Option<String>,
-    #[serde(flatten)]
-    entries: P,
 }
 
 #[derive(Deserialize)]
@@ -130,13 +116,13 @@ impl Ram {
     ///
     /// # Errors
     /// Any [`ApiError`]. A list that cannot be whole is an error of the kind `Malformed`, never a shorter list: an
-    /// empty page that is not the last, a missing or repeated marker, too many pages.
+    /// empty page that is not the last, an entry that comes twice, a missing or repeated marker, too many pages.
     pub async fn list_roles(&self) -> Result<Vec<Role>, ApiError> {
-        self.list("ListRoles", |page: RolesPage| {
-            let list = page.roles?.role.into_iter();
-            Some(list.map(Role::bounded).collect())
-        })
-        .await
+        let roles = |page: RolesPage| -> Entries<Role> {
+            let list = page.roles.ok_or(NO_LIST)?.role.into_iter();
+            Ok(list.map(Role::bounded).collect())
+        };
+        self.list("ListRoles").read(roles, |role| role.id.clone()).await
     }
 
     /// All users of the account; see [`RamUser`].
@@ -144,11 +130,11 @@ impl Ram {
     /// # Errors
     /// As [`list_roles`](Self::list_roles).
     pub async fn list_users(&self) -> Result<Vec<RamUser>, ApiError> {
-        self.list("ListUsers", |page: UsersPage| {
-            let list = page.users?.user.into_iter();
-            Some(list.map(RamUser::bounded).collect())
-        })
-        .await
+        let users = |page: UsersPage| -> Entries<RamUser> {
+            let list = page.users.ok_or(NO_LIST)?.user.into_iter();
+            Ok(list.map(RamUser::bounded).collect())
+        };
+        self.list("ListUsers").read(users, |user| user.id.clone()).await
     }
 
     /// The role of this name. None if the service says `EntityNotExist.Role`.
@@ -187,42 +173,14 @@ impl Ram {
         }
     }
 
-    async fn list<P: DeserializeOwned, T>(
-        &self,
-        operation: &'static str,
-        entries: fn(P) -> Option<Vec<T>>,
-    ) -> Result<Vec<T>, ApiError> {
-        let mut all = Vec::new();
-        let mut markers = HashSet::new();
-        let mut query = vec![("MaxItems", PAGE.to_string())];
-        for number in 1..=MOST_PAGES {
-            let call = Call::rpc(Service::Ram, operation, &self.endpoint, query).on(format!("page {number}"));
-            let answer = self.client.send(&call).await?;
-            let page: Page<P> = call.json(&answer)?;
-            let marker = page.marker.filter(|marker| !marker.is_empty());
-            let Some(found) = entries(page.entries) else {
-                return Err(call.malformed(&answer, "it contains no list"));
-            };
-            // Where it is not said, a marker tells that there is more; an empty page without one, and a full one, tell nothing.
-            let ends = marker.is_none() && (1..PAGE).contains(&found.len());
-            let truncated = page.is_truncated.unwrap_or(!ends);
-            if !truncated {
-                all.extend(found);
-                return Ok(all);
-            }
-            if found.is_empty() {
-                return Err(call.malformed(&answer, "it is an empty page but not the last one"));
-            }
-            all.extend(found);
-            let Some(marker) = marker else {
-                return Err(call.malformed(&answer, "it is not the last page but has no marker for the next one"));
-            };
-            if !markers.insert(marker.clone()) {
-                return Err(call.malformed(&answer, "its marker leads to a page that was already read"));
-            }
-            query = vec![("MaxItems", PAGE.to_string()), ("Marker", marker)];
+    fn list(&self, operation: &'static str) -> Marked<'_> {
+        Marked {
+            client: &self.client,
+            endpoint: &self.endpoint,
+            service: Service::Ram,
+            operation,
+            size: PAGE,
+            query: Vec::new(),
         }
-        let call = Call::rpc(Service::Ram, operation, &self.endpoint, Vec::new());
-        Err(call.error(super::error::ErrorKind::Malformed, "the list does not end"))
     }
 }
