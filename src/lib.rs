@@ -29,6 +29,8 @@ mod api_message;
 mod clock;
 #[cfg(feature = "operator")]
 pub mod doctor;
+#[cfg(feature = "operator")]
+mod events;
 mod observer;
 #[cfg(feature = "operator")]
 pub mod offboarding;
@@ -36,6 +38,7 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 mod request_id;
+pub(crate) mod scan;
 pub(crate) mod sources;
 #[cfg(feature = "operator")]
 mod status_writer;

@@ -39,6 +39,7 @@ pub const FINDINGS_AT_MOST: usize = 500;
     plural = "permissionscans",
     singular = "permissionscan",
     shortname = "pscan",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("the name of a PermissionScan is a label of what it proposes: at most 63 characters"),
     category = "ack",
     status = "PermissionScanStatus",
     derive = "PartialEq",

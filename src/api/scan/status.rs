@@ -76,7 +76,7 @@ pub struct ScanCounts {
     pub findings: u32,
     /// Findings that are cluster-admin.
     pub cluster_admins: u32,
-    /// Findings that no UserOffboarding deals with.
+    /// Identities that are deleted, in the recycle bin or frozen, and that no UserOffboarding deals with; a dry run does not.
     pub without_offboarding: u32,
 }
 
