@@ -27,6 +27,7 @@
 pub mod api;
 mod api_message;
 mod clock;
+mod digest;
 #[cfg(feature = "operator")]
 pub mod doctor;
 #[cfg(feature = "operator")]

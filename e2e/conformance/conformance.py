@@ -36,6 +36,7 @@ ACCOUNT = "1000000000000001"
 OPERATOR = "200000000000000001"
 LEAVER = "259083957089437690"
 BOB = "259083957089437691"
+FROZEN = "200000000000000002"
 ROLE = "300000000000000001"
 CLUSTER, OTHER = "cexample", "cother"
 PROJECT, LOGSTORE = f"k8s-log-{CLUSTER}", f"audit-{CLUSTER}"
@@ -161,7 +162,27 @@ class Checks:
 
     def ram_list_users(self):
         body = Ram(self.config()).list_users(ram_models.ListUsersRequest(max_items=1000)).body
-        equal([user.user_id for user in body.users.user], [OPERATOR, LEAVER])
+        equal([user.user_id for user in body.users.user], [OPERATOR, LEAVER, FROZEN])
+
+    def ims_list_users(self):
+        def listed(**more):
+            body = Ims(self.config()).list_users(ims_models.ListUsersRequest(**more)).body
+            return body, [(user.user_id, user.user_principal_name, user.status) for user in body.users.user]
+
+        operator, leaver = (OPERATOR, "operator@example.onaliyun.com", "active"), (LEAVER, "leaver@example.onaliyun.com", "active")
+        frozen = (FROZEN, "frozen@example.onaliyun.com", "freeze")
+        equal(listed()[1], [operator, leaver])
+        equal(listed(status="freeze")[1], [frozen])
+        equal(listed(status="active,freeze", max_items=1000)[1], [operator, leaver, frozen])
+        body, first = listed(max_items=1)
+        equal((body.is_truncated, first), (True, [operator]))
+        body, second = listed(max_items=1, marker=body.marker)
+        equal((body.is_truncated, second), (False, [leaver]))
+
+    def ims_list_users_in_recycle_bin(self):
+        body = Ims(self.config()).list_users_in_recycle_bin(ims_models.ListUsersInRecycleBinRequest(max_items=100)).body
+        equal((body.is_truncated, [user.user_id for user in body.users.user]), (False, [BOB]))
+        equal(body.users.user[0].user_principal_name, "bob@example.onaliyun.com")
 
     def ram_get_user(self):
         equal(Ram(self.config()).get_user(ram_models.GetUserRequest(user_name="leaver")).body.user.user_id, LEAVER)
@@ -243,6 +264,27 @@ class Checks:
         request = cs_models.ListUserKubeConfigStatesRequest(page_size=10, page_number=1)
         body = Cs(self.config()).list_user_kube_config_states(uid, request).body
         return [(state.cluster_id, state.cert_state) for state in body.states]
+
+    def cs_list_cluster_kubeconfig_states(self):
+        def page(number):
+            request = cs_models.ListClusterKubeconfigStatesRequest(
+                page_number=number, page_size=1, cloud_service_kube_config=False)
+            body = Cs(self.config()).list_cluster_kubeconfig_states(CLUSTER, request).body
+            return body.page.total_count, [(state.account_id, state.account_name, state.account_type, state.account_state,
+                                            state.cert_state, state.revokable) for state in body.states]
+
+        equal(page(1), (2, [(LEAVER, "leaver@example.onaliyun.com", "RamUser", "Active", "Unexpired", True)]))
+        equal(page(2), (2, [(BOB, "bob@example.onaliyun.com", "RamUser", "Deleted", "Expired", False)]))
+        equal(page(3), (2, []))
+        empty = cs_models.ListClusterKubeconfigStatesRequest()
+        refused(lambda: Cs(self.config()).list_cluster_kubeconfig_states("c-none", empty), "ErrorClusterNotFound")
+
+    def cs_describe_clusters_v1(self):
+        request = cs_models.DescribeClustersV1Request(page_number=1, page_size=10)
+        body = Cs(self.config()).describe_clusters_v1(request).body
+        equal([(cluster.cluster_id, cluster.name, cluster.state) for cluster in body.clusters],
+              [(CLUSTER, "example", "running"), (OTHER, "other", "running")])
+        equal(body.page_info.total_count, 2)
 
     def cs_describe_user_permission(self):
         grants = Cs(self.config()).describe_user_permission(LEAVER).body

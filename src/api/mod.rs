@@ -3,7 +3,6 @@
 pub mod conditions;
 mod crd;
 mod ends;
-mod operator_status;
 mod reason;
 #[cfg(test)]
 mod reference;
@@ -15,7 +14,6 @@ mod vocabulary;
 pub use conditions::{ConditionStatus, ConditionType};
 pub use crd::{crd, crd_yaml, scan_crd, scan_crd_yaml};
 pub use ends::Ends;
-pub use operator_status::OperatorStatus;
 pub use reason::Reason;
 pub use scan::{PermissionScan, PermissionScanSpec, PermissionScanStatus};
 pub use spec::{
@@ -24,12 +22,15 @@ pub use spec::{
 };
 pub use status::{
     ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
-    IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
+    IdentityStatus, KubeconfigStatus, LastKnownIdentity, OperatorStatus, PlanStatus, PlannedBinding, RemovedStatus,
     ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
+
+/// Labels a UserOffboarding that was made only to show a plan.
+pub const PLAN_LABEL: &str = "ack-offboarding.io/plan";
 
 /// What `apiVersion` of both kinds says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

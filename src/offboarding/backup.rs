@@ -108,6 +108,7 @@ pub(super) async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut J
 pub(super) fn purpose(facts: &Facts, cleared: &Cleared, plan_digest: &str, clearance: &Clearance) -> Purpose {
     Purpose {
         cluster_id: facts.cluster_id.clone(),
+        reason: facts.spec.reason.clone(),
         uid: facts.uid,
         object_name: facts.object_name.clone(),
         object_uid: facts.object_uid.clone(),

@@ -72,7 +72,7 @@ pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<A
     if let Some(action) = monitor::still_complete(run, &object, uid).await {
         return Ok(action);
     }
-    let mut report = Report::begin(object, run.clock.clone());
+    let mut report = Report::begin(object, run.clock.clone(), run.backups.namespace());
     let outcome = match observe::observe(run, report.object(), uid).await {
         Ok(facts) => {
             let mut journal = facts.record.clone();

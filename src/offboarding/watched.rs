@@ -1,7 +1,7 @@
 //! The objects as the watch keeps them between reconciles: no more than what wakes, counts and queues them needs.
 
 use super::peers::Peer;
-use crate::api::{ConditionType, UserOffboarding};
+use crate::api::{ConditionType, PLAN_LABEL, UserOffboarding};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
@@ -60,7 +60,7 @@ impl Watched {
     /// What it asks for, if it is about this UID and is not being deleted, with its `metadata.uid`. One whose spec this version
     /// cannot read asks for nothing.
     pub(crate) fn peer(&self, uid: Uid) -> Option<(String, Peer)> {
-        if self.spec.uid.parse() != Ok(uid) || self.metadata.deletion_timestamp.is_some() {
+        if self.spec.uid.parse() != Ok(uid) || self.metadata.deletion_timestamp.is_some() || self.is_plan() {
             return None;
         }
         let mut spec = self.spec.rest.clone();
@@ -70,6 +70,14 @@ impl Watched {
             spec: serde_json::from_value(spec.into()).ok()?,
         };
         Some((self.metadata.uid.clone()?, peer))
+    }
+
+    /// Whether it was made only to show a plan, as [`UserOffboarding::is_plan`].
+    pub(crate) fn is_plan(&self) -> bool {
+        let labels = self.metadata.labels.as_ref();
+        let is_dry_run = self.spec.rest.get("mode").is_some_and(|mode| mode == "DryRun");
+        let is_suspended = self.spec.rest.get("suspend").is_some_and(|suspend| suspend == true);
+        is_dry_run && !is_suspended && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
     }
 
     /// Whether its status was written, and lacks what the operator always writes into it.

@@ -9,9 +9,9 @@ use crate::{
     observer::{Observer, Outcome},
 };
 use alibaba_cloud::{
+    CallObserver, Try,
     ack::CLEAN_CLUSTER_USER_PERMISSIONS,
     error::{ErrorKind, Service},
-    observer::{CallObserver, Try},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},

@@ -216,7 +216,10 @@ impl Collector for StateMetrics {
         let Some(objects) = listed(&self.objects) else {
             return Ok(());
         };
-        let summary = summarize(objects.iter().map(AsRef::as_ref), Timestamp::now());
+        let summary = summarize(
+            objects.iter().map(AsRef::as_ref).filter(|object| !object.is_plan()),
+            Timestamp::now(),
+        );
         gauge(
             "stalled",
             "UserOffboardings that wait for a person",

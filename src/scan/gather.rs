@@ -11,14 +11,18 @@ use super::{
 };
 use crate::{
     api::scan::ScanReason,
-    sources::{Account, AckCluster, Bindings, QueryError, account::ListError},
+    sources::{Account, AckCluster, Bindings, QueryError, account::ListError, activity},
 };
 use alibaba_cloud::error::ErrorKind;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use std::time::Duration;
 
 /// How many bindings that name very many UIDs are read.
 const CROWDS: usize = 100;
+
+/// How long the audit log is waited for: its analysis may take a minute.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where answers come from.
 #[derive(Clone, Copy)]
@@ -101,6 +105,17 @@ async fn ack_opinion(cluster: &AckCluster) -> Result<AckOpinion, Trouble> {
     }
 }
 
-async fn last_seen(_cluster: &AckCluster, _now: Timestamp, _days: u16) -> LastSeen {
-    LastSeen::NotAvailable("this version of the operator does not ask the audit log about everybody".to_owned())
+/// Nobody is called dormant without it; no scan waits for it.
+async fn last_seen(cluster: &AckCluster, now: Timestamp, days: u16) -> LastSeen {
+    let window = activity::window(now, days);
+    let asked = activity::last_seen::last_seen(cluster.log(), window);
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(answer)) => LastSeen::Known {
+            since: Timestamp::from_second(window.from).unwrap_or(Timestamp::UNIX_EPOCH),
+            latest: answer.seen,
+            doubt: answer.doubt.map(|doubt| doubt.message),
+        },
+        Ok(Err(doubt)) => LastSeen::NotAvailable(doubt.message),
+        Err(_) => LastSeen::NotAvailable(format!("SLS did not answer within {} s", PATIENCE.as_secs())),
+    }
 }

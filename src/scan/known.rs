@@ -1,13 +1,10 @@
 //! The UserOffboardings that there are, as far as a scan needs them.
 
-use crate::api::{ConditionType, UserOffboarding, scan::SCAN_LABEL};
+use crate::api::{ConditionType, PLAN_LABEL, UserOffboarding, scan::SCAN_LABEL};
 use alibaba_cloud::Uid;
 use kube::{Api, Client, Resource, api::ListParams, core::ObjectMeta};
 use serde::Deserialize;
 use std::collections::HashMap;
-
-/// The label of an object that only shows a plan, and is removed again.
-const PLAN_LABEL: &str = "ack-offboarding.io/plan";
 
 /// Objects in a page.
 const PAGE: u32 = 500;

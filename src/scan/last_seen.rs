@@ -3,15 +3,16 @@
 use crate::api::scan::Dormancy;
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// What the audit log says of everybody at once.
 #[derive(Clone, Debug)]
 pub(super) enum LastSeen {
-    /// Each identity's latest request since then; who is missing made none.
+    /// Each identity's latest request since then. Who is missing made none, unless there is a doubt.
     Known {
         since: Timestamp,
-        latest: HashMap<Uid, Timestamp>,
+        latest: BTreeMap<Uid, Timestamp>,
+        doubt: Option<String>,
     },
     /// It cannot tell.
     NotAvailable(String),
@@ -25,10 +26,10 @@ impl LastSeen {
         }
     }
 
-    /// Whether the log reaches back so many days.
+    /// Whether the log reaches back so many days, and lacks nothing.
     pub(super) fn covers(&self, days: u16, now: Timestamp) -> bool {
         match self {
-            LastSeen::Known { since, .. } => *since <= before(days, now),
+            LastSeen::Known { since, doubt, .. } => doubt.is_none() && *since <= before(days, now),
             LastSeen::NotAvailable(_) => false,
         }
     }
@@ -62,6 +63,7 @@ mod tests {
         let known = |since: &str, seen: Option<&str>| LastSeen::Known {
             since: at(since),
             latest: seen.map(|seen| (uid(100), at(seen))).into_iter().collect(),
+            doubt: None,
         };
         let dormancy = |last_seen: &LastSeen| last_seen.dormancy(uid(100), 30, now);
         let (long, short) = ("2026-03-02T00:00:00Z", "2026-03-03T00:00:00Z");
@@ -69,6 +71,16 @@ mod tests {
         assert_eq!(dormancy(&known(short, None)), Dormancy::Unknown);
         assert_eq!(dormancy(&known(short, Some("2026-03-31T00:00:00Z"))), Dormancy::InUse);
         assert_eq!(dormancy(&known("2026-01-01T00:00:00Z", Some(long))), Dormancy::Dormant);
+        let doubtful = |seen: Option<&str>| match known("2026-01-01T00:00:00Z", seen) {
+            LastSeen::Known { since, latest, .. } => LastSeen::Known {
+                since,
+                latest,
+                doubt: Some("a gap".into()),
+            },
+            other => other,
+        };
+        assert_eq!(dormancy(&doubtful(None)), Dormancy::Unknown);
+        assert_eq!(dormancy(&doubtful(Some("2026-03-31T00:00:00Z"))), Dormancy::InUse);
         assert_eq!(dormancy(&LastSeen::NotAvailable("x".into())), Dormancy::Unknown);
     }
 }

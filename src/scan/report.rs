@@ -80,15 +80,9 @@ pub(crate) fn complete(
     }
     let counts = result.counts();
     status.counts = Some(counts);
-    status.last_seen = Some(match &result.last_seen {
-        Ok(since) => LastSeenStatus {
-            since: Some(Time(*since)),
-            not_available: None,
-        },
-        Err(why) => LastSeenStatus {
-            since: None,
-            not_available: Some(cut(why)),
-        },
+    status.last_seen = Some(LastSeenStatus {
+        since: result.seen_since.map(Time),
+        not_available: result.seen_doubt.as_deref().map(cut),
     });
     let remembered = serde_json::to_vec(&status.proposed).map_or(0, |json| json.len());
     (status.findings, status.truncated) = result.shown(ROOM.saturating_sub(remembered));

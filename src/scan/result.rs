@@ -18,8 +18,10 @@ pub(crate) struct ScanResult {
     pub(super) include: Include,
     /// Whether the audit log reaches back far enough to call anybody dormant.
     pub(super) dormancy_is_known: bool,
-    /// From when on the audit log was searched, or why it was not.
-    pub(super) last_seen: Result<Timestamp, String>,
+    /// From when on the audit log was searched, if it was.
+    pub(super) seen_since: Option<Timestamp>,
+    /// Why who was not seen may have been there all the same.
+    pub(super) seen_doubt: Option<String>,
     /// Why ACK gave no second opinion, if it gave none.
     pub(super) ack_is_silent: Option<String>,
     /// The account itself, and the operator.
@@ -53,9 +55,13 @@ pub(super) fn assemble(seen: &Seen, spec: &PermissionScanSpec, now: Timestamp) -
         identities,
         include: spec.include,
         dormancy_is_known: seen.last_seen.covers(spec.dormant_days, now),
-        last_seen: match &seen.last_seen {
-            LastSeen::Known { since, .. } => Ok(*since),
-            LastSeen::NotAvailable(why) => Err(why.clone()),
+        seen_since: match &seen.last_seen {
+            LastSeen::Known { since, .. } => Some(*since),
+            LastSeen::NotAvailable(_) => None,
+        },
+        seen_doubt: match &seen.last_seen {
+            LastSeen::Known { doubt, .. } => doubt.clone(),
+            LastSeen::NotAvailable(why) => Some(why.clone()),
         },
         ack_is_silent: match &seen.ack {
             AckOpinion::Said(_) => None,

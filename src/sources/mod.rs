@@ -12,6 +12,7 @@
 pub(crate) mod account;
 pub(crate) mod ack_cluster;
 pub(crate) mod activity;
+pub(crate) mod advice;
 pub(crate) mod backups;
 pub(crate) mod bindings;
 mod cached;

@@ -6,7 +6,7 @@ use super::{
     answer::{NAME_LIMIT, legible, nullable},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
     pages::{Entries, Marked, NO_LIST},
 };
@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 /// The same of the recycle bin. Source: the official Python SDK's `ListUsersInRecycleBin`.
 const RECYCLE_BIN_PAGE: usize = 100;
 
-/// Looks RAM users up by UID, and lists them.
+/// Client of Identity Management Service; see [`Cloud::ims`](crate::Cloud::ims).
 #[derive(Clone, Debug)]
 pub struct Ims {
     pub(super) client: Client,

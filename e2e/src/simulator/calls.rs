@@ -44,6 +44,8 @@ pub enum Operation {
     StsAssumeRoleWithOidc,
     ImsGetUser,
     ImsGetUserInRecycleBin,
+    ImsListUsers,
+    ImsListUsersInRecycleBin,
     RamListRoles,
     RamListUsers,
     RamGetUser,
@@ -52,6 +54,9 @@ pub enum Operation {
     CsListUserKubeConfigStates,
     CsDescribeUserPermission,
     CsCleanClusterUserPermissions,
+    CsListClusterKubeconfigStates,
+    CsDescribeClusterUserKubeconfig,
+    CsDescribeClustersV1,
     SlsGetLogsV2,
     SlsGetLogStore,
     SlsGetIndex,
@@ -66,12 +71,15 @@ impl Operation {
         use Operation as O;
         match self {
             O::StsGetCallerIdentity | O::StsAssumeRoleWithOidc => Service::Sts,
-            O::ImsGetUser | O::ImsGetUserInRecycleBin => Service::Ims,
+            O::ImsGetUser | O::ImsGetUserInRecycleBin | O::ImsListUsers | O::ImsListUsersInRecycleBin => Service::Ims,
             O::RamListRoles | O::RamListUsers | O::RamGetUser | O::RamGetRole => Service::Ram,
             O::CsGetClusterAuditProject
             | O::CsListUserKubeConfigStates
             | O::CsDescribeUserPermission
-            | O::CsCleanClusterUserPermissions => Service::Cs,
+            | O::CsCleanClusterUserPermissions
+            | O::CsListClusterKubeconfigStates
+            | O::CsDescribeClusterUserKubeconfig
+            | O::CsDescribeClustersV1 => Service::Cs,
             O::SlsGetLogsV2 | O::SlsGetLogStore | O::SlsGetIndex | O::SlsGetHistograms => Service::Sls,
             O::Unknown => Service::None,
         }
@@ -89,7 +97,7 @@ pub struct Call {
     pub method: String,
     /// Path, without the query.
     pub path: String,
-    /// The parameters that matter: `UserId`, `UserName`, `RoleName`, `Marker`, `RoleArn`, `cluster`, `uid`, `force`,
+    /// The parameters that matter: `UserId`, `UserName`, `RoleName`, `Status`, `Marker`, `pageNumber`, `RoleArn`, `cluster`, `uid`, `force`,
     /// `project`, `logstore`, `query`, `from`, `to`, `offset`, `line`, `reverse`.
     pub parameters: BTreeMap<String, String>,
     /// The AccessKeyId that signed it, if it was signed.

@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     pub(crate) faults: Mutex<Vec<Fault>>,
     pub(crate) kubeconfigs: Mutex<HashMap<String, PathBuf>>,
+    /// What DescribeClusterUserKubeconfig hands out: by cluster and by the caller's ID.
+    pub(crate) user_kubeconfigs: Mutex<HashMap<(String, String), PathBuf>>,
     nonces: Nonces,
 }
 
@@ -41,6 +43,7 @@ impl State {
             calls: Calls::new(),
             faults: Mutex::default(),
             kubeconfigs: Mutex::default(),
+            user_kubeconfigs: Mutex::default(),
             nonces: Nonces::default(),
         })
     }
@@ -95,7 +98,14 @@ impl State {
             None => {}
         }
         let served = self.serve(target, request, caller.as_ref(), &id).await;
-        let reply = served.unwrap_or_else(|refusal| refusal.reply(target.service, &id));
+        let mut reply = served.unwrap_or_else(|refusal| refusal.reply(target.service, &id));
+        if let Some(FaultKind::Page(fault)) = fault.as_ref().filter(|_| reply.status == 200) {
+            let before = match fault.asks(request) {
+                Some(request) => self.serve(target, &request, caller.as_ref(), &id).await.ok(),
+                None => None,
+            };
+            reply = fault.spoil(reply, before);
+        }
         let ahead = lock(&self.world).clock_ahead_seconds;
         let reply = match u64::try_from(ahead) {
             Ok(0) => reply,
@@ -152,6 +162,8 @@ impl State {
                 O::StsAssumeRoleWithOidc => sts::assume_role_with_oidc(world, &rpc)?,
                 O::ImsGetUser => ims::get_user(world, &rpc)?,
                 O::ImsGetUserInRecycleBin => ims::get_user_in_recycle_bin(world, &rpc)?,
+                O::ImsListUsers => ims::list_users(world, &rpc)?,
+                O::ImsListUsersInRecycleBin => ims::list_users_in_recycle_bin(world, &rpc)?,
                 O::RamListRoles => ram::list_roles(world, &rpc)?,
                 O::RamListUsers => ram::list_users(world, &rpc)?,
                 O::RamGetUser => ram::get_user(world, &rpc)?,
@@ -161,6 +173,18 @@ impl State {
                 O::CsDescribeUserPermission => caller
                     .map(|caller| cs::describe_user_permission(world, parameter("uid"), caller))
                     .unwrap_or_default(),
+                O::CsListClusterKubeconfigStates => {
+                    cs::list_cluster_kubeconfig_states(world, parameter("cluster"), request)?
+                }
+                O::CsDescribeClusterUserKubeconfig => {
+                    let cluster = cs::cluster(world, parameter("cluster"))?.id.clone();
+                    let own = caller.map(|caller| caller.principal.id(&world.account_id).to_owned());
+                    let path = lock(&self.user_kubeconfigs)
+                        .get(&(cluster, own.unwrap_or_default()))
+                        .cloned();
+                    cs::describe_cluster_user_kubeconfig(path.as_deref(), request)?
+                }
+                O::CsDescribeClustersV1 => cs::describe_clusters_v1(world, request)?,
                 O::SlsGetLogsV2 => return sls::get_logs_v2(world, project, logstore, request),
                 O::SlsGetLogStore => return sls::get_log_store(world, project, logstore),
                 O::SlsGetIndex => return sls::get_index(world, project, logstore),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::calls::{Operation, Service};
 use super::message::{Refusal, Reply};
+use super::pages::PageFault;
 use super::route::Target;
 
 /// A misbehaviour of one operation.
@@ -73,6 +74,8 @@ pub enum FaultKind {
     EmptyBody,
     /// The first half of the proper answer, after; then the connection is cut.
     TruncatedBody,
+    /// A page of a list with this fault, after.
+    Page(PageFault),
     /// 200 with this instead of the proper answer, before.
     Answer(serde_json::Value),
     /// Any refusal, before.
@@ -223,6 +226,7 @@ impl FaultKind {
             | Self::CutBefore
             | Self::CutAfter
             | Self::EmptyBody
+            | Self::Page(_)
             | Self::TruncatedBody => return None,
         };
         Some(refusal.reply(service, request_id))

@@ -185,6 +185,12 @@ impl Simulator {
         lock(&self.state.kubeconfigs).insert(cluster.to_owned(), kubeconfig.to_owned());
     }
 
+    /// Lets DescribeClusterUserKubeconfig hand this kubeconfig of a real cluster to the RAM user or role of this ID.
+    pub fn attach_user_kubeconfig(&self, cluster: &str, id: &str, kubeconfig: &Path) {
+        let key = (cluster.to_owned(), id.to_owned());
+        lock(&self.state.user_kubeconfigs).insert(key, kubeconfig.to_owned());
+    }
+
     /// Takes back [`attach_cluster`](Self::attach_cluster): purges leave the bindings of the real cluster alone.
     pub fn detach_cluster(&self, cluster: &str) {
         lock(&self.state.kubeconfigs).remove(cluster);

@@ -20,6 +20,7 @@ mod faults;
 mod handle;
 mod message;
 mod oidc;
+mod pages;
 mod purge;
 mod route;
 pub mod search;
@@ -32,6 +33,7 @@ pub mod world;
 pub use calls::{Call, Operation, Service};
 pub use faults::{Fault, FaultKind, Hint, Throttle};
 pub use handle::{Options, Simulator};
+pub use pages::PageFault;
 pub use world::{Record, World};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

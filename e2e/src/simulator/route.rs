@@ -38,6 +38,16 @@ pub(crate) fn target(request: &Incoming) -> Target {
         ("GET", ["users", uid, "kubeconfig", "states"]) => {
             (O::CsListUserKubeConfigStates, vec![("uid", (*uid).to_owned())])
         }
+        ("GET", ["clusters", cluster, "kubeconfig", "states"]) => {
+            let page = request.query("pageNumber").unwrap_or("1").to_owned();
+            let parameters = vec![("cluster", (*cluster).to_owned()), ("pageNumber", page)];
+            (O::CsListClusterKubeconfigStates, parameters)
+        }
+        ("GET", ["k8s", cluster, "user_config"]) => (
+            O::CsDescribeClusterUserKubeconfig,
+            vec![("cluster", (*cluster).to_owned())],
+        ),
+        ("GET", ["api", "v1", "clusters"]) => (O::CsDescribeClustersV1, Vec::new()),
         ("GET", ["permissions", "users", uid]) => (O::CsDescribeUserPermission, vec![("uid", (*uid).to_owned())]),
         ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
             // The Python SDK sends True, the Go SDK true.
@@ -56,6 +66,9 @@ pub(crate) fn target(request: &Incoming) -> Target {
         O::CsGetClusterAuditProject => "GetClusterAuditProject",
         O::CsListUserKubeConfigStates => "ListUserKubeConfigStates",
         O::CsDescribeUserPermission => "DescribeUserPermission",
+        O::CsListClusterKubeconfigStates => "ListClusterKubeconfigStates",
+        O::CsDescribeClusterUserKubeconfig => "DescribeClusterUserKubeconfig",
+        O::CsDescribeClustersV1 => "DescribeClustersV1",
         _ => "CleanClusterUserPermissions",
     };
     let fits = request.header("x-acs-action") == name && request.header("x-acs-version") == "2015-12-15";
@@ -91,6 +104,8 @@ fn rpc_target(request: &Incoming) -> Target {
         (Service::Sts, "AssumeRoleWithOIDC") => O::StsAssumeRoleWithOidc,
         (Service::Ims, "GetUser") => O::ImsGetUser,
         (Service::Ims, "GetUserInRecycleBin") => O::ImsGetUserInRecycleBin,
+        (Service::Ims, "ListUsers") => O::ImsListUsers,
+        (Service::Ims, "ListUsersInRecycleBin") => O::ImsListUsersInRecycleBin,
         (Service::Ram, "ListRoles") => O::RamListRoles,
         (Service::Ram, "ListUsers") => O::RamListUsers,
         (Service::Ram, "GetUser") => O::RamGetUser,
@@ -102,6 +117,7 @@ fn rpc_target(request: &Incoming) -> Target {
         "UserPrincipalName",
         "UserName",
         "RoleName",
+        "Status",
         "Marker",
         "MaxItems",
         "RoleArn",

@@ -116,6 +116,7 @@ async fn forged(env: &TestEnv, decision: &str, plan_digest: &str, created: Times
         fingerprint: "forged".to_owned(),
     };
     let purpose = Purpose {
+        reason: None,
         cluster_id: CLUSTER_ID.to_owned(),
         uid,
         object_name: "left".to_owned(),

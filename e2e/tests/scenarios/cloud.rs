@@ -227,9 +227,14 @@ fn name_of(operation: Operation) -> &'static str {
         Operation::SlsGetIndex => "SLS GetIndex",
         Operation::SlsGetHistograms => "SLS GetHistograms",
         Operation::SlsGetLogsV2 => "SLS GetLogsV2",
-        Operation::CsDescribeUserPermission | Operation::RamListUsers | Operation::Unknown => {
-            unreachable!("the operator does not call it")
-        }
+        Operation::CsDescribeUserPermission
+        | Operation::RamListUsers
+        | Operation::ImsListUsers
+        | Operation::ImsListUsersInRecycleBin
+        | Operation::CsListClusterKubeconfigStates
+        | Operation::CsDescribeClusterUserKubeconfig
+        | Operation::CsDescribeClustersV1
+        | Operation::Unknown => unreachable!("an offboarding does not call it"),
     }
 }
 

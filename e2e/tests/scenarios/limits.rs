@@ -173,6 +173,7 @@ async fn the_right_to_store_backups_is_missing() -> anyhow::Result<()> {
 async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -> anyhow::Result<ConfigMap> {
     let status = env.status(&object.name_any()).await?;
     let purpose = Purpose {
+        reason: None,
         cluster_id: CLUSTER_ID.to_owned(),
         uid: UID.parse()?,
         object_name: object.name_any(),

@@ -251,6 +251,7 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
         fingerprint: "f".into(),
     };
     let purpose = Purpose {
+        reason: None,
         cluster_id: "c-of-before".into(),
         uid,
         object_name: "left".into(),

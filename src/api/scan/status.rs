@@ -1,6 +1,6 @@
 //! The `status` of a `PermissionScan`.
 
-use crate::api::{CertState, operator_status::OperatorStatus};
+use crate::api::{CertState, OperatorStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,7 @@ pub struct LastSeenStatus {
     /// From when on the audit log was searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Why nothing is known, if so.
+    /// Why nothing is known, or why whoever was not seen may have made requests all the same; nobody is called dormant then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_available: Option<String>,
 }

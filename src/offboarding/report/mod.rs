@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, Reason, UserOffboarding,
-        UserOffboardingStatus, conditions,
+        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, OperatorStatus, Reason,
+        UserOffboarding, UserOffboardingStatus, conditions,
     },
     clock::Clock,
     rbac::appearances::Appearances,
@@ -46,7 +46,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
-    pub(super) fn begin(object: UserOffboarding, clock: Clock) -> Self {
+    pub(super) fn begin(object: UserOffboarding, clock: Clock, namespace: &str) -> Self {
         let writer = StatusWriter::new(object);
         let mut report = Report {
             status: writer.written().clone(),
@@ -63,6 +63,10 @@ impl Report {
             report.listed = backup.config_maps.clone();
         }
         report.status.observed_generation = report.object().metadata.generation;
+        report.status.operator = Some(OperatorStatus {
+            namespace: namespace.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         for type_ in Condition::ALL {
             if conditions::find(&report.status.conditions, *type_).is_none() {
                 report.set(*type_, Is::Unknown, Reason::Pending, "Not evaluated yet.");
@@ -209,7 +213,10 @@ impl Report {
         match written.await {
             Ok(None) => Ok(()),
             Ok(Some(before)) => {
-                events::publish(&run.client, self.clock.now(), self.object(), &before, &self.status);
+                // Somebody only looks at a plan: that is no event in the life of an offboarding.
+                if !self.object().is_plan() {
+                    events::publish(&run.client, self.clock.now(), self.object(), &before, &self.status);
+                }
                 Ok(())
             }
             Err(NotWritten::Superseded | NotWritten::NotPermitted) => Err(Interrupted::Superseded),

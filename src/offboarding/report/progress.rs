@@ -49,7 +49,11 @@ impl Report {
             Decision::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
             Decision::Automatic => "The plan needs no approval.",
         };
-        self.set(Condition::Approved, Is::True, clearance.reason(), why);
+        let said = match &self.object().spec.reason {
+            Some(reason) => format!("{why} The reason given for the offboarding: {reason}"),
+            None => why.to_owned(),
+        };
+        self.set(Condition::Approved, Is::True, clearance.reason(), &said);
         self.status.waiting_since = None;
     }
 

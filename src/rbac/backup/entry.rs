@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Purpose {
     /// The ACK cluster: backups of several may end up in one archive.
     pub cluster_id: String,
+    /// Why the offboarding was asked for, if its spec says so.
+    pub reason: Option<String>,
     /// The RAM identity that leaves.
     pub uid: Uid,
     /// The UserOffboarding's name.

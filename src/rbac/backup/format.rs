@@ -122,6 +122,9 @@ pub fn config_map(
         ])),
         ..ObjectMeta::default()
     };
+    if let (Some(reason), Some(annotations)) = (&purpose.reason, &mut map.metadata.annotations) {
+        annotations.insert(format!("{GROUP}/reason"), reason.clone());
+    }
     Ok(map)
 }
 

@@ -1,7 +1,7 @@
 //! By which names and labels what the operator stores is found, and protected by the admission policy.
 
 use crate::api::GROUP;
-use sha2::{Digest, Sha256};
+pub use crate::digest::sha256;
 
 /// What the name of everything begins with that the admission policy keeps for the operator.
 pub const NAME_PREFIX: &str = "offboarding-";
@@ -14,9 +14,4 @@ pub fn uid_label() -> String {
 /// The label with the `metadata.uid` of the UserOffboarding.
 pub fn object_label() -> String {
     format!("{GROUP}/object-uid")
-}
-
-/// sha256 in lower-case hexadecimal, as `sha256sum` prints it.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 fn purpose() -> Purpose {
     Purpose {
+        reason: None,
         cluster_id: "c1".into(),
         uid: "100".parse().unwrap(),
         object_name: "left".into(),

@@ -11,9 +11,10 @@ use super::{
     owner::{self, Manager, Marks},
     subject::Leaver,
 };
+use crate::digest::sha256;
 use serde::{Deserialize, de::DeserializeSeed};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use std::{borrow::Cow, collections::BTreeMap};
 
 /// The finalizer of a delete with `propagationPolicy: Orphan`: the garbage collector is done with it within seconds.
@@ -119,7 +120,7 @@ impl LiveBinding {
                 managed_fields,
             }),
             bytes: text.len(),
-            sha256: hex::encode(Sha256::digest(text.as_bytes())),
+            sha256: sha256(text.as_bytes()),
         })
     }
 

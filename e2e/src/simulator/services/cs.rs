@@ -1,13 +1,15 @@
 //! CS 2015-12-15, but for the purge.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::number;
 use crate::simulator::message::{Incoming, Refusal};
-use crate::simulator::rfc3339;
 use crate::simulator::world::{
-    AccessKey, Certificate, CertificateState, Cluster, Grant, GrantedRole, Principal, Scope, World,
+    AccessKey, AccountState, Certificate, CertificateState, Cluster, Grant, GrantedRole, Principal, Scope, World,
 };
+use crate::simulator::{now, rfc3339};
 
 /// The cluster, or CS's refusal.
 pub(in crate::simulator) fn cluster<'a>(world: &'a World, id: &str) -> Result<&'a Cluster, Refusal> {
@@ -105,6 +107,117 @@ pub(in crate::simulator) fn list_user_kube_config_states(
     Ok(json!({"page": {"page_number": page, "page_size": size, "total_count": total}, "states": states}))
 }
 
+/// ListClusterKubeconfigStates: the users and roles that have a kubeconfig of the cluster, also those that RAM no longer has. (That a
+/// purged kubeconfig is not listed follows from the states that the page names; which types and names the deleted ones have, and what can
+/// be revoked, are guesses.)
+pub(in crate::simulator) fn list_cluster_kubeconfig_states(
+    world: &World,
+    id: &str,
+    request: &Incoming,
+) -> Result<Value, Refusal> {
+    use CertificateState as S;
+    let page = number(request.query("pageNumber"), "pageNumber", 1, 1..=1_000_000)?;
+    let size = number(request.query("pageSize"), "pageSize", 10, 1..=50)?;
+    let cluster = cluster(world, id)?;
+    // The simulated clusters give none to cloud services. The Python SDK sends True, the Go SDK true.
+    let of_services = request
+        .query("cloudServiceKubeConfig")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let listed = |state: S| matches!(state, S::Unexpired | S::Expired | S::Unknown) && !of_services;
+    let states: Vec<Value> = cluster
+        .certificates
+        .iter()
+        .filter(|(_, certificate)| listed(certificate.state))
+        .map(|(uid, certificate)| {
+            let (kind, name, display_name, state) = account(world, uid);
+            json!({
+                "account_id": uid,
+                "account_name": name,
+                "account_display_name": display_name,
+                "account_type": kind,
+                "account_state": certificate.account_state.unwrap_or(state),
+                "cert_state": certificate.state,
+                "cert_expire_time": rfc3339(certificate.expires_at),
+                "cloud_service_name": "",
+                "cloud_service_roles": [],
+                "revokable": certificate.state == S::Unexpired && *uid != world.account_id,
+            })
+        })
+        .collect();
+    let total = states.len();
+    let states: Vec<Value> = states.into_iter().skip((page - 1) * size).take(size).collect();
+    Ok(json!({"page": {"page_number": page, "page_size": size, "total_count": total}, "states": states}))
+}
+
+/// The type of the owner of an ID, its names, and whether it is there.
+fn account<'a>(world: &'a World, uid: &str) -> (&'static str, String, &'a str, AccountState) {
+    if uid == world.account_id {
+        return ("RootAccount", world.account_id.clone(), "", AccountState::Active);
+    }
+    if let Some(role) = world.roles.iter().find(|role| role.role_id == uid) {
+        return ("RamRole", role.role_name.clone(), &role.role_name, AccountState::Active);
+    }
+    if let Some(user) = world.users.iter().find(|user| user.user_id == uid) {
+        let state = match user.frozen {
+            true => AccountState::InActive,
+            false => AccountState::Active,
+        };
+        return ("RamUser", user.principal_name(&world.domain), &user.display_name, state);
+    }
+    let recycled = world.recycle_bin.iter().find(|user| user.user_id == uid);
+    let (name, display_name) = recycled.map_or((String::new(), ""), |user| {
+        (user.user_principal_name.clone(), user.display_name.as_str())
+    });
+    ("RamUser", name, display_name, AccountState::Deleted)
+}
+
+/// DescribeClusterUserKubeconfig: the kubeconfig that a test has given the caller. It holds for as long as the test runs, whatever time is
+/// asked for.
+pub(in crate::simulator) fn describe_cluster_user_kubeconfig(
+    kubeconfig: Option<&Path>,
+    request: &Incoming,
+) -> Result<Value, Refusal> {
+    let minutes = number(
+        request.query("TemporaryDurationMinutes"),
+        "TemporaryDurationMinutes",
+        3 * 365 * 24 * 60,
+        15..=4320,
+    )?;
+    let none = || {
+        Refusal::new(
+            404,
+            "Simulated.NoKubeconfig",
+            "no test has given the caller a kubeconfig",
+        )
+    };
+    let config = std::fs::read_to_string(kubeconfig.ok_or_else(none)?)
+        .map_err(|error| Refusal::new(500, "InternalError", format!("the kubeconfig cannot be read: {error}")))?;
+    Ok(json!({"config": config, "expiration": rfc3339(now() + 60 * minutes as i64)}))
+}
+
+/// DescribeClustersV1, without its filters. (The default and the largest size of a page are not published.)
+pub(in crate::simulator) fn describe_clusters_v1(world: &World, request: &Incoming) -> Result<Value, Refusal> {
+    let page = number(request.query("page_number"), "page_number", 1, 1..=1_000_000)?;
+    let size = number(request.query("page_size"), "page_size", 50, 1..=100)?;
+    let all = world.clusters.iter().map(|cluster| {
+        json!({
+            "cluster_id": cluster.id,
+            "name": cluster.name,
+            "state": cluster.state,
+            "region_id": "cn-hangzhou",
+            "cluster_type": "ManagedKubernetes",
+            "profile": "Default",
+            "cluster_spec": "ack.pro.small",
+            "current_version": "1.33.0",
+            "master_url": "{}",
+            "meta_data": "{}",
+        })
+    });
+    let clusters: Vec<Value> = all.skip((page - 1) * size).take(size).collect();
+    let total = world.clusters.len();
+    Ok(json!({"clusters": clusters, "page_info": {"page_number": page, "page_size": size, "total_count": total}}))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +282,74 @@ mod tests {
         assert_eq!(
             (&hidden["page"]["total_count"], &hidden["states"]),
             (&json!(1), &json!([]))
+        );
+    }
+
+    #[test]
+    fn the_kubeconfigs_of_a_cluster_say_whose_they_are_and_whether_they_are_there() {
+        use crate::simulator::world::{Role, User};
+        let mut world = World {
+            roles: vec![Role::new("300000000000000001", "Admin")],
+            users: ["1", "2", "3"]
+                .map(|n| User::new(&format!("20000000000000000{n}"), n))
+                .to_vec(),
+            ..World::default()
+        };
+        world.users[1].frozen = true;
+        assert!(world.delete_user("200000000000000003"));
+        let account = world.account_id.clone();
+        let cluster = world.add_cluster(Cluster::new("c1"));
+        for uid in ["1", "2", "3", "4"].map(|n| format!("20000000000000000{n}")) {
+            cluster.issue(&uid, CertificateState::Unexpired);
+        }
+        cluster
+            .issue(&account, CertificateState::Unexpired)
+            .issue("300000000000000001", CertificateState::Expired)
+            .issue("200000000000000005", CertificateState::Removed)
+            .issue("200000000000000006", CertificateState::Unissued);
+        let said = |world: &World, query: &[(&str, &str)]| {
+            let query = query
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let request = Incoming {
+                query: query.collect(),
+                ..Incoming::default()
+            };
+            list_cluster_kubeconfig_states(world, "c1", &request)
+        };
+        let all = said(&world, &[("pageSize", "50")]).expect("states");
+        let text = |state: &Value| {
+            let fields = ["account_type", "account_state", "cert_state", "account_name"];
+            let words = fields.map(|name| state[name].as_str().unwrap_or("?"));
+            format!("{} {}", words.join(" "), state["revokable"])
+        };
+        let texts: Vec<_> = all["states"].as_array().expect("states").iter().map(text).collect();
+        assert_eq!(
+            texts,
+            [
+                format!("RootAccount Active Unexpired {account} false"),
+                format!("RamUser Active Unexpired 1@{} true", world.domain),
+                format!("RamUser InActive Unexpired 2@{} true", world.domain),
+                format!("RamUser Deleted Unexpired 3@{} true", world.domain),
+                "RamUser Deleted Unexpired  true".to_owned(),
+                "RamRole Active Expired Admin false".to_owned(),
+            ]
+        );
+        let page = said(&world, &[("pageSize", "4"), ("pageNumber", "2")]).expect("a page");
+        assert_eq!(
+            (page["states"].as_array().map(Vec::len), &page["page"]["total_count"]),
+            (Some(2), &json!(6))
+        );
+        let services = said(&world, &[("cloudServiceKubeConfig", "true")]).expect("states");
+        assert_eq!(services["page"]["total_count"], 0);
+        assert!(said(&world, &[("pageSize", "51")]).is_err());
+        let certificates = &mut world.cluster_mut("c1").expect("c1").certificates;
+        let certificate = certificates.get_mut("200000000000000001").expect("a certificate");
+        certificate.account_state = Some(AccountState::Deleted);
+        let all = said(&world, &[]).expect("states");
+        assert_eq!(
+            all["states"][1]["account_state"], "Deleted",
+            "where ACK and RAM disagree"
         );
     }
 

@@ -9,6 +9,7 @@ pub(super) mod sts;
 use std::collections::BTreeMap;
 
 use super::message::Refusal;
+use super::pages;
 
 /// The parameters of an RPC request.
 pub(super) type Parameters = BTreeMap<String, String>;
@@ -26,6 +27,36 @@ fn required<'a>(parameters: &'a Parameters, name: &str) -> Result<&'a str, Refus
                 format!("the parameter {name} is missing"),
             )
         })
+}
+
+/// One page of a list of RAM or IMS. `sizes` are the default and the largest.
+fn page(
+    parameters: &Parameters,
+    plural: &str,
+    singular: &str,
+    (default, largest): (usize, usize),
+    all: Vec<serde_json::Value>,
+) -> Result<serde_json::Value, Refusal> {
+    let size = number(
+        parameters.get("MaxItems").map(String::as_str),
+        "MaxItems",
+        default,
+        1..=largest,
+    )?;
+    let start = match parameters.get("Marker").filter(|marker| !marker.is_empty()) {
+        None => 0,
+        Some(marker) => pages::start(marker).ok_or_else(|| {
+            let message = format!("the marker was not given out here: {marker}");
+            Refusal::new(400, "Simulated.InvalidMarker", message)
+        })?,
+    };
+    let end = (start + size).min(all.len());
+    let items = all.get(start.min(end)..end).unwrap_or(&[]);
+    let mut answer = serde_json::json!({"IsTruncated": end < all.len(), plural: {singular: items}});
+    if end < all.len() {
+        answer["Marker"] = pages::marker(end).into();
+    }
+    Ok(answer)
 }
 
 /// Tags in the form of RAM and IMS.

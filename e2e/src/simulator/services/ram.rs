@@ -2,14 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::{Parameters, number, required, tags};
+use super::{Parameters, page, required, tags};
 use crate::simulator::message::Refusal;
 use crate::simulator::rfc3339;
 use crate::simulator::world::{Role, User, World};
 
-/// ListUsers.
+/// The default and the largest size of a page. [source: API pages ListUsers, ListRoles]
+const SIZES: (usize, usize) = (100, 1000);
+
+/// ListUsers. That frozen users are among them is a guess.
 pub(in crate::simulator) fn list_users(world: &World, parameters: &Parameters) -> Result<Value, Refusal> {
-    page(parameters, "Users", "User", world.users.iter().map(user).collect())
+    page(
+        parameters,
+        "Users",
+        "User",
+        SIZES,
+        world.users.iter().map(user).collect(),
+    )
 }
 
 /// ListRoles.
@@ -18,6 +27,7 @@ pub(in crate::simulator) fn list_roles(world: &World, parameters: &Parameters) -
         parameters,
         "Roles",
         "Role",
+        SIZES,
         world
             .roles
             .iter()
@@ -66,37 +76,6 @@ pub(in crate::simulator) fn get_role(world: &World, parameters: &Parameters) -> 
     answer["LatestDeletionTask"] = json!({});
     answer["RolePrincipalName"] = found.principal_name(&world.account_id).into();
     Ok(json!({"Role": answer}))
-}
-
-/// One page of a list. The marker is opaque to clients; here it says where the next page starts.
-fn page(parameters: &Parameters, plural: &str, singular: &str, all: Vec<Value>) -> Result<Value, Refusal> {
-    const PREFIX: &str = "simulated+marker/=";
-    let size = number(
-        parameters.get("MaxItems").map(String::as_str),
-        "MaxItems",
-        100,
-        1..=1000,
-    )?;
-    let start = match parameters.get("Marker").filter(|marker| !marker.is_empty()) {
-        None => 0,
-        Some(marker) => marker
-            .strip_prefix(PREFIX)
-            .and_then(|at| at.parse().ok())
-            .ok_or_else(|| {
-                Refusal::new(
-                    400,
-                    "Simulated.InvalidMarker",
-                    format!("the marker was not given out here: {marker}"),
-                )
-            })?,
-    };
-    let end = (start + size).min(all.len());
-    let items = all.get(start.min(end)..end).unwrap_or(&[]);
-    let mut answer = json!({"IsTruncated": end < all.len(), plural: {singular: items}});
-    if end < all.len() {
-        answer["Marker"] = format!("{PREFIX}{end}").into();
-    }
-    Ok(answer)
 }
 
 fn user(user: &User) -> Value {

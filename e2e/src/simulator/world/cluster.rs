@@ -100,6 +100,18 @@ pub struct Certificate {
     pub expires_at: i64,
     /// It was purged, but the state still has to be asked for so many times before it says `Removed`.
     pub removed_after_polls: Option<u32>,
+    /// What ListClusterKubeconfigStates says of the user or role, where that is not what RAM says.
+    pub account_state: Option<AccountState>,
+}
+
+/// `account_state` of ListClusterKubeconfigStates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum AccountState {
+    Active,
+    /// Frozen.
+    InActive,
+    Deleted,
 }
 
 impl Default for Certificate {
@@ -109,6 +121,7 @@ impl Default for Certificate {
             state: CertificateState::Unexpired,
             expires_at,
             removed_after_polls: None,
+            account_state: None,
         }
     }
 }

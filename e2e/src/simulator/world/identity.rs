@@ -114,6 +114,9 @@ pub struct User {
     /// Tags, values by key.
     #[serde(default)]
     pub tags: BTreeMap<String, String>,
+    /// Whether the user is frozen: is there, but can do nothing.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// Where a RAM user comes from.
@@ -144,6 +147,7 @@ impl User {
             last_login_at: None,
             provision: Provision::default(),
             tags: BTreeMap::new(),
+            frozen: false,
         }
     }
 

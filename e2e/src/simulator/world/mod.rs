@@ -9,7 +9,7 @@ mod purge;
 pub(crate) mod record;
 mod records;
 
-pub use cluster::{Certificate, CertificateState, Cluster, RecycledKubeconfig};
+pub use cluster::{AccountState, Certificate, CertificateState, Cluster, RecycledKubeconfig};
 pub use grant::{Grant, GrantedRole, Scope};
 pub use identity::{AccessKey, OidcProvider, OidcTrust, Principal, Provision, RecycledUser, Role, User};
 pub use logstore::{GzipForm, Heartbeats, Incomplete, Index, Logstore, RowForm};
