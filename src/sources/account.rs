@@ -61,7 +61,6 @@ impl Account {
         }
     }
 
-    /// Its ID.
     pub fn id(&self) -> &str {
         &self.id
     }
