@@ -42,6 +42,16 @@ CLUSTER, OTHER = "cexample", "cother"
 PROJECT, LOGSTORE = f"k8s-log-{CLUSTER}", f"audit-{CLUSTER}"
 PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/ack-rrsa-{CLUSTER}"
 ROLE_ARN = f"acs:ram::{ACCOUNT}:role/ack-offboarding-operator"
+STARTED = int(time.time())
+# What the audit log of the other cluster has, besides its own traffic: who made a request, in whose name, by whose binding.
+RECORDS = [
+    {"__time__": str(STARTED - 900), "user.username": FROZEN},
+    {"__time__": str(STARTED - 100), "user.username": FROZEN + "-o'ne\"il | x"},
+    {"__time__": str(STARTED - 200), "user.username": "admin", "impersonatedUser.username": LEAVER},
+    {"__time__": str(STARTED - 300), "user.username": "kubernetes-admin",
+     "annotations.authorization.k8s.io/reason": f'RBAC: allowed by RoleBinding "b/n" of Role "r" to User "{BOB}-1700000000"'},
+    {"__time__": str(STARTED - 400), "user.username": "1x", "objectRef.name": LEAVER},
+]
 SUBJECT = "system:serviceaccount:ack-offboarding-operator:ack-offboarding-operator"
 
 
@@ -244,6 +254,19 @@ class Checks:
         equal(row.get_contents(), {"n": "0", "last": "null"})
         refused(lambda: self.log().get_log(PROJECT, LOGSTORE, now - 60, now, query="* | SELECT nowhere FROM log"), "ParameterInvalid")
 
+    def sls_last_seen_of_everybody(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "last-seen.sls")) as file:
+            query = file.read().strip()
+        now = int(time.time())
+        answer = self.log().get_log(f"k8s-log-{OTHER}", f"audit-{OTHER}", now - 86400, now, query=query)
+        equal((answer.is_completed(), answer.get_has_sql(), answer.get_meta().get_is_accurate()), (True, True, True))
+        equal(answer.get_meta().get_keys(), ["own_uid", "borrowed_uid", "authorized_uid", "latest"])
+        rows = [log.get_contents() for log in answer.get_logs()]
+        # The cluster's own traffic is in none of them, and neither is what names a UID somewhere else.
+        equal([(row["own_uid"], row["borrowed_uid"], row["authorized_uid"], row["latest"]) for row in rows],
+              [(FROZEN, "null", "null", str(STARTED - 100)), ("null", LEAVER, "null", str(STARTED - 200)),
+               ("null", "null", BOB, str(STARTED - 300)), ("null", "null", "null", str(STARTED - 400))])
+
     def a_wrong_secret_is_refused(self):
         refused(lambda: Sts(self.config("wrong")).get_caller_identity(), "SignatureDoesNotMatch")
         refused(lambda: Ram(self.config("wrong")).list_users(ram_models.ListUsersRequest()), "SignatureDoesNotMatch")
@@ -326,6 +349,11 @@ def main():
         keys, jwks, ca = Keys(), os.path.join(folder, "jwks.json"), os.path.join(folder, "ca.pem")
         with open(jwks, "w") as file:
             json.dump(keys.jwks(), file)
+        with open(seed) as file, open(os.path.join(folder, "seed.yaml"), "w") as copy:
+            # JSON is YAML.
+            projects = {f"k8s-log-{OTHER}": {f"audit-{OTHER}": {"records": RECORDS}}}
+            copy.write(f"{file.read()}\nprojects: {json.dumps(projects)}\n")
+            seed = copy.name
         command = [simulator, "--seed", seed, "--jwks", jwks, "--tls", "127.0.0.1:0", "--ca-out", ca]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

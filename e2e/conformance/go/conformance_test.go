@@ -53,7 +53,7 @@ func client(t *testing.T, secret string) *cs.Client {
 		RegionId:        tea.String("cn-hangzhou"),
 	})
 	must(t, err)
-	// This SDK asks for the signature before ACS3, which the simulator does not know, and signs with ACS3 if it is told to.
+	// Left to itself, this SDK makes the signature before ACS3, as TestTheSignatureBeforeACS3 has it.
 	client.SignatureAlgorithm = tea.String("ACS3-HMAC-SHA256")
 	return client
 }
@@ -103,6 +103,27 @@ func TestAuditProject(t *testing.T) {
 	equal(t, tea.StringValue(answer.Body.SlsProjectName), "k8s-log-"+cluster+"\n")
 	_, err = client.GetClusterAuditProject(tea.String("c-none"))
 	refused(t, err, "ErrorClusterNotFound")
+}
+
+func TestTheSignatureBeforeACS3(t *testing.T) {
+	for secret, refusal := range map[string]string{"example-operator-secret": "", "wrong": "SignatureDoesNotMatch"} {
+		client := client(t, secret)
+		client.SignatureAlgorithm = tea.String("v2")
+		answer, err := client.ListClusterKubeconfigStates(tea.String(cluster), &cs.ListClusterKubeconfigStatesRequest{
+			PageNumber: tea.Int32(1),
+			PageSize:   tea.Int32(50),
+		})
+		if refusal != "" {
+			refused(t, err, refusal)
+			continue
+		}
+		must(t, err)
+		var states []string
+		for _, state := range answer.Body.States {
+			states = append(states, tea.StringValue(state.AccountId)+" "+tea.StringValue(state.AccountState))
+		}
+		equal(t, strings.Join(states, ", "), leaver+" Active, 259083957089437691 Deleted")
+	}
 }
 
 func TestGrants(t *testing.T) {

@@ -14,8 +14,18 @@ pub(crate) struct Target {
     pub(crate) parameters: BTreeMap<String, String>,
 }
 
-/// The AccessKeyId in an Authorization header.
+/// The AccessKeyId in an Authorization header, or in the query, where the older signature has it.
 pub(crate) fn access_key(request: &Incoming) -> Option<String> {
+    if let ("", Some(key)) = (request.header("authorization"), request.query("AccessKeyId")) {
+        return Some(key.to_owned());
+    }
+    if let Some((key, _)) = request
+        .header("authorization")
+        .strip_prefix("acs ")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        return Some(key.to_owned());
+    }
     let (_, rest) = request.header("authorization").split_once("Credential=")?;
     rest.split([',', '/']).next().map(str::to_owned)
 }

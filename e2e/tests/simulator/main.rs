@@ -3,6 +3,7 @@
 //! That it computes signatures as Alibaba Cloud does is shown by the golden vectors (unit tests of `simulator::sign`) and by
 //! the official SDKs (`e2e/conformance/run`). The signer here is only a means to get past the door.
 
+mod lists;
 mod sls;
 
 use std::io::Write;

@@ -195,6 +195,77 @@ async fn an_analysis_that_sls_refuses_is_refused() {
     assert_eq!(code("* | SELECT * FROM log").await, unsupported);
 }
 
+/// What the operator asks when it wants to know of everybody.
+const LAST_SEEN: &str = include_str!("../../conformance/last-seen.sls");
+
+#[tokio::test]
+async fn one_query_says_when_everybody_was_last_seen() {
+    let (simulator, now) = with_records();
+    let reason =
+        |name: &str| format!("RBAC: allowed by ClusterRoleBinding \"b\" of ClusterRole \"r\" to User \"{name}\"");
+    const AUTHORIZATION: &str = "annotations.authorization.k8s.io/reason";
+    simulator.edit(|world| {
+        let logstore = world.audit_logstore_mut("c1").expect("a logstore");
+        logstore.heartbeats.every_seconds = 600;
+        // As many names as they may have, it is one identity.
+        for n in 0..10_000 {
+            logstore
+                .records
+                .push(Record::by(&format!("100-{}", 1_700_000_000 + n)).at(now - 20_000 + n));
+        }
+        for record in [
+            Record::by("200-' OR '1'='1").at(now - 100),
+            Record::by("200\" | SELECT 1").at(now - 50),
+            Record::by("2001-").at(now - 200),
+            Record::by("system:serviceaccount:a:b")
+                .set("impersonatedUser.username", "300-\"x\"")
+                .at(now - 300),
+            Record::by("kubernetes-admin")
+                .set(AUTHORIZATION, &reason("400-17"))
+                .at(now - 400),
+            Record::by("500").set(AUTHORIZATION, &reason("500")).at(now - 500),
+            Record::by("admin")
+                .set(AUTHORIZATION, &reason("admin"))
+                .set("objectRef.name", "600")
+                .at(now - 600),
+            Record::by("0700").at(now - 700),
+            Record::by("800000000000000000000").at(now - 800),
+        ] {
+            logstore.records.push(record);
+        }
+    });
+    let answer = answer(&simulator, LAST_SEEN.trim()).await;
+    let text = |row: &Value, name: &str| row[name].as_str().expect("text").to_owned();
+    let rows: Vec<_> = answer["data"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| {
+            let uids = ["own_uid", "borrowed_uid", "authorized_uid"].map(|name| text(row, name));
+            (
+                uids.join(" "),
+                now - text(row, "latest").parse::<i64>().expect("a time"),
+            )
+        })
+        .collect();
+    let expected = [
+        // Whoever has no UID, and what is in no name.
+        ("null null null".to_owned(), 10),
+        (format!("{UID} null null"), 20),
+        ("200 null null".to_owned(), 100),
+        ("2001 null null".to_owned(), 200),
+        ("null 300 null".to_owned(), 300),
+        ("null null 400".to_owned(), 400),
+        ("500 null 500".to_owned(), 500),
+        ("100 null null".to_owned(), 10_001),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(
+        (&answer["meta"]["progress"], &answer["meta"]["limited"]),
+        (&json!("Complete"), &json!(50_000))
+    );
+}
+
 #[tokio::test]
 async fn answers_come_in_the_first_encoding_that_the_client_names() {
     let (simulator, _) = with_records();

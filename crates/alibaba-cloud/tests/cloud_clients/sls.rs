@@ -132,6 +132,21 @@ async fn what_sls_says_is_read() {
 }
 
 #[tokio::test]
+async fn an_analysis_is_exact_unless_sls_says_that_it_is_not() {
+    for (said, expected) in [
+        ("", true),
+        (r#","isAccurate":true"#, true),
+        (r#","isAccurate":null"#, true),
+        (r#","isAccurate":false"#, false),
+    ] {
+        let body = format!(r#"{{"meta":{{"count":0,"progress":"Complete"{said}}},"data":[]}}"#);
+        let server = Server::start([reply(200, body)]).await;
+        let logs = server.cloud().sls.get_logs("p", "l", &query()).await.unwrap();
+        assert_eq!((logs.complete, logs.exact), (true, expected), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_field_can_be_searched_for_a_name_only_if_its_index_is_of_type_text() {
     let index = |body: &'static str| async move {
         let server = Server::start([reply(200, body)]).await;

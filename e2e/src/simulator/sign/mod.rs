@@ -1,6 +1,7 @@
 //! Who signed a request, by code that shares nothing with the operator's signers.
 
 mod acs3;
+mod before_acs3;
 mod canonical;
 mod sls4;
 
@@ -31,12 +32,8 @@ impl Nonces {
 
 /// Who signed a request for an RPC service or CS.
 pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64) -> Result<AccessKey, Refusal> {
-    let signed = acs3::read(request)?;
-    if !request
-        .header("x-acs-date")
-        .parse::<Timestamp>()
-        .is_ok_and(|date| near(date, now))
-    {
+    let signed = Signed::read(request)?;
+    if !signed.time(request).is_some_and(|time| near(time, now)) {
         return Err(Refusal::new(
             400,
             "InvalidTimeStamp.Expired",
@@ -46,7 +43,7 @@ pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64)
     let key = world
         .access_keys
         .iter()
-        .find(|key| key.id == signed.access_key)
+        .find(|key| key.id == signed.access_key(request))
         .ok_or_else(|| Refusal::new(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."))?;
     if !signed.is_by(&key.secret, request) {
         return Err(Refusal::new(
@@ -55,7 +52,7 @@ pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64)
             "Specified signature does not match our calculation.",
         ));
     }
-    match token(key, request.header("x-acs-security-token"), now) {
+    match token(key, signed.token(request), now) {
         Token::Good => {}
         Token::Expired => {
             return Err(Refusal::new(
@@ -72,7 +69,7 @@ pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64)
             ));
         }
     }
-    if !nonces.fresh(request.header("x-acs-signature-nonce"), now) {
+    if !nonces.fresh(signed.nonce(request), now) {
         return Err(Refusal::new(
             400,
             "SignatureNonceUsed",
@@ -80,6 +77,56 @@ pub(crate) fn acs3(request: &Incoming, world: &World, nonces: &Nonces, now: i64)
         ));
     }
     Ok(key.clone())
+}
+
+/// A signature for an RPC service or CS, and where its parts are.
+enum Signed {
+    Acs3(acs3::Signed),
+    Before(before_acs3::Signed),
+}
+
+impl Signed {
+    fn read(request: &Incoming) -> Result<Self, Refusal> {
+        match before_acs3::Signed::read(request) {
+            Some(signed) => Ok(Self::Before(signed)),
+            None => acs3::read(request).map(Self::Acs3),
+        }
+    }
+
+    fn time(&self, request: &Incoming) -> Option<Timestamp> {
+        match self {
+            Self::Acs3(_) => request.header("x-acs-date").parse().ok(),
+            Self::Before(signed) => signed.time(request),
+        }
+    }
+
+    fn token<'a>(&self, request: &'a Incoming) -> &'a str {
+        match self {
+            Self::Acs3(_) => request.header("x-acs-security-token"),
+            Self::Before(signed) => signed.token(request),
+        }
+    }
+
+    fn nonce<'a>(&self, request: &'a Incoming) -> &'a str {
+        match self {
+            Self::Acs3(_) => request.header("x-acs-signature-nonce"),
+            Self::Before(signed) => signed.nonce(request),
+        }
+    }
+
+    fn access_key<'a>(&'a self, request: &'a Incoming) -> &'a str {
+        match self {
+            Self::Acs3(signed) => &signed.access_key,
+            Self::Before(signed) => signed.access_key(request),
+        }
+    }
+
+    fn is_by(&self, secret: &str, request: &Incoming) -> bool {
+        match self {
+            Self::Acs3(signed) => signed.is_by(secret, request),
+            Self::Before(signed) => signed.is_by(secret, request),
+        }
+    }
 }
 
 /// Who signed a request for SLS.

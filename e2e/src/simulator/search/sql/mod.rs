@@ -5,10 +5,11 @@
 //! with `null` and the order of rows follow SQL as Trino has it, on which SLS's analysis is built.
 //!
 //! ```text
-//! SELECT item [[AS] alias], ...       item: column | count(*) | count([DISTINCT] column) | max | min | arbitrary (column)
+//! SELECT item [[AS] alias], ...       item: key | count(*) | count([DISTINCT] column) | max | min | arbitrary (column)
+//!                                     key: column | regexp_extract(column, 'pattern' [, group])
 //! [FROM log]
 //! [WHERE condition]                   = <> != < <= > >=  [NOT] IN  [NOT] LIKE  IS [NOT] NULL  AND  OR  NOT  ( )
-//! [GROUP BY column | alias, ...]
+//! [GROUP BY key | alias, ...]
 //! [ORDER BY item | alias [ASC | DESC], ...]
 //! [LIMIT [offset,] rows]              100 rows without it, 1,000,000 at most
 //! ```

@@ -8,7 +8,7 @@ use super::lex::{Kind, Token, tokens};
 pub(super) struct Statement {
     pub(super) select: Vec<Selected>,
     pub(super) condition: Option<Condition>,
-    pub(super) group_by: Vec<Column>,
+    pub(super) group_by: Vec<Item>,
     pub(super) order_by: Vec<(Item, bool)>,
     pub(super) offset: usize,
     pub(super) limit: usize,
@@ -24,7 +24,17 @@ pub(super) struct Selected {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Item {
     Column(Column),
+    Extract(Extract),
     Aggregate(Function, Option<Column>),
+}
+
+/// A group of a regular expression's first match: `regexp_extract`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extract {
+    pub(super) column: Column,
+    pub(super) pattern: String,
+    /// 0 is the whole match.
+    pub(super) group: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +202,7 @@ impl Parser {
         let condition = if self.keyword("where") { Some(self.any()?) } else { None };
         let group_by = if self.keyword("group") {
             self.need_keyword("by")?;
-            self.list(Self::column)?
+            self.list(Self::key)?
         } else {
             Vec::new()
         };
@@ -262,6 +272,9 @@ impl Parser {
         let (Some(Kind::Word(function)), true) = (self.peek().cloned(), called) else {
             return self.column().map(Item::Column);
         };
+        if function.eq_ignore_ascii_case("regexp_extract") {
+            return self.extract();
+        }
         let function = match function.to_lowercase().as_str() {
             "count" => Function::Count,
             "max" => Function::Max,
@@ -281,6 +294,35 @@ impl Parser {
         };
         self.need_symbol(")")?;
         Ok(item)
+    }
+
+    /// What GROUP BY can name.
+    fn key(&mut self) -> Result<Item, SqlError> {
+        match self.item()? {
+            Item::Aggregate(..) => Err(self.unsupported("an aggregate in GROUP BY")),
+            key => Ok(key),
+        }
+    }
+
+    fn extract(&mut self) -> Result<Item, SqlError> {
+        self.next += 2;
+        let column = self.column()?;
+        self.need_symbol(",")?;
+        let Some(Kind::Text(pattern)) = self.peek().cloned() else {
+            return Err(self.unexpected("a text in apostrophes"));
+        };
+        self.next += 1;
+        let group = if self.symbol(",") {
+            let Some(Kind::Number(group)) = self.peek().cloned() else {
+                return Err(self.unexpected("the number of a group"));
+            };
+            self.next += 1;
+            usize::try_from(group).map_err(|_| self.unsupported("a negative group"))?
+        } else {
+            0
+        };
+        self.need_symbol(")")?;
+        Ok(Item::Extract(Extract { column, pattern, group }))
     }
 
     fn column(&mut self) -> Result<Column, SqlError> {

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use regex::Regex;
+
 use super::answer::SqlError;
-use super::parse::{Column, Condition, Function, Item, Operand, Selected, Statement};
+use super::parse::{Column, Condition, Extract, Function, Item, Operand, Selected, Statement};
 use crate::simulator::world::Index;
 
 /// What can be evaluated without asking the index again.
@@ -13,12 +15,14 @@ pub(super) struct Plan {
     pub(super) condition: Option<Condition>,
     /// Whether rows are groups of records.
     pub(super) grouped: bool,
-    pub(super) group_by: Vec<Column>,
+    pub(super) group_by: Vec<Item>,
     pub(super) order_by: Vec<(Item, bool)>,
     pub(super) offset: usize,
     pub(super) limit: usize,
     /// The types of the columns that are used.
     pub(super) columns: HashMap<String, Type>,
+    /// The regular expressions, by their text.
+    pub(super) patterns: HashMap<String, Regex>,
 }
 
 /// A column of the answer.
@@ -51,6 +55,7 @@ pub(super) fn plan(statement: Statement, index: &Index) -> Result<Plan, SqlError
     let mut table = Table {
         index,
         columns: HashMap::new(),
+        patterns: HashMap::new(),
     };
     let Statement {
         select,
@@ -65,7 +70,7 @@ pub(super) fn plan(statement: Statement, index: &Index) -> Result<Plan, SqlError
     }
     let group_by = group_by
         .into_iter()
-        .map(|column| table.group_key(column, &select))
+        .map(|key| table.group_key(key, &select))
         .collect::<Result<Vec<_>, _>>()?;
     // An alias wins over a column of the same name.
     let order_by: Vec<_> = order_by
@@ -81,9 +86,13 @@ pub(super) fn plan(statement: Statement, index: &Index) -> Result<Plan, SqlError
     let grouped = !group_by.is_empty() || items().any(|item| matches!(item, Item::Aggregate(..)));
     for item in items() {
         table.kind(item)?;
-        if let Item::Column(column) = item
+        let is_grouped = |column: &Column| {
+            let of_key = |key: &Item| matches!(key, Item::Column(key) if key == column);
+            group_by.contains(item) || group_by.iter().any(of_key)
+        };
+        if let Item::Column(column) | Item::Extract(Extract { column, .. }) = item
             && grouped
-            && !group_by.contains(column)
+            && !is_grouped(column)
         {
             return Err(SqlError::NotGrouped(column.name.clone()));
         }
@@ -94,7 +103,7 @@ pub(super) fn plan(statement: Statement, index: &Index) -> Result<Plan, SqlError
         .map(|(at, Selected { item, alias })| {
             let name = alias.unwrap_or_else(|| match &item {
                 Item::Column(column) => column.name.clone(),
-                Item::Aggregate(..) => format!("_col{at}"),
+                Item::Extract(_) | Item::Aggregate(..) => format!("_col{at}"),
             });
             let kind = table.kind(&item)?;
             Ok(Output { name, kind, item })
@@ -109,6 +118,7 @@ pub(super) fn plan(statement: Statement, index: &Index) -> Result<Plan, SqlError
         offset,
         limit,
         columns: table.columns,
+        patterns: table.patterns,
     })
 }
 
@@ -122,6 +132,7 @@ fn by_alias(item: &Item, select: &[Selected]) -> Option<Item> {
 struct Table<'a> {
     index: &'a Index,
     columns: HashMap<String, Type>,
+    patterns: HashMap<String, Regex>,
 }
 
 impl Table<'_> {
@@ -148,6 +159,7 @@ impl Table<'_> {
     fn kind(&mut self, item: &Item) -> Result<Type, SqlError> {
         match item {
             Item::Column(column) => self.column(column),
+            Item::Extract(extract) => self.extract(extract),
             Item::Aggregate(function, column) => {
                 let of_column = column.as_ref().map(|column| self.column(column)).transpose()?;
                 Ok(match function {
@@ -158,12 +170,31 @@ impl Table<'_> {
         }
     }
 
-    /// The column that a GROUP BY means: one of the log, else the one behind an alias.
-    fn group_key(&mut self, column: Column, select: &[Selected]) -> Result<Column, SqlError> {
-        match self.column(&column) {
-            Ok(_) => Ok(column),
-            Err(error) => match by_alias(&Item::Column(column), select) {
-                Some(Item::Column(behind)) => self.column(&behind).map(|_| behind),
+    /// The type of what a regular expression finds in a column. The texts of its errors are Trino's.
+    fn extract(&mut self, extract: &Extract) -> Result<Type, SqlError> {
+        let (at, kind) = (extract.column.at, self.column(&extract.column)?);
+        if kind != Type::Text {
+            return Err(types(at, "regexp_extract", (kind, Type::Text)));
+        }
+        let pattern = Regex::new(&extract.pattern).map_err(|error| SqlError::Syntax {
+            at,
+            message: format!("Invalid regular expression: {error}"),
+        })?;
+        let groups = pattern.captures_len() - 1;
+        if extract.group > groups {
+            let message = format!("Pattern has {groups} groups. Cannot access group {}", extract.group);
+            return Err(SqlError::Syntax { at, message });
+        }
+        self.patterns.insert(extract.pattern.clone(), pattern);
+        Ok(Type::Text)
+    }
+
+    /// What a GROUP BY means: something of the log, else what is behind an alias.
+    fn group_key(&mut self, key: Item, select: &[Selected]) -> Result<Item, SqlError> {
+        match self.kind(&key) {
+            Ok(_) => Ok(key),
+            Err(error) => match by_alias(&key, select) {
+                Some(behind) if !matches!(behind, Item::Aggregate(..)) => self.kind(&behind).map(|_| behind),
                 _ => Err(error),
             },
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::{Analysis, Datum, Row};
-use super::parse::{Column, Condition, Function, Item, Operand};
+use super::parse::{Column, Condition, Extract, Function, Item, Operand};
 use super::plan::{Plan, Type};
 
 pub(super) fn run(plan: &Plan, rows: &[Row<'_>]) -> Analysis {
@@ -21,7 +21,7 @@ pub(super) fn run(plan: &Plan, rows: &[Row<'_>]) -> Analysis {
         // In the order of the keys: SLS promises none, and an answer should be the same twice.
         let mut groups: BTreeMap<Vec<Datum>, Vec<&Row<'_>>> = BTreeMap::new();
         for row in rows {
-            let key = plan.group_by.iter().map(|column| plan.value(column, row)).collect();
+            let key = plan.group_by.iter().map(|key| plan.scalar(key, row)).collect();
             groups.entry(key).or_default().push(row);
         }
         groups.into_values().collect()
@@ -74,6 +74,25 @@ impl Plan {
         }
     }
 
+    /// What a regular expression finds first: null if it finds nothing, or the group takes no part in it.
+    fn extract(&self, Extract { column, pattern, group }: &Extract, row: &Row<'_>) -> Datum {
+        let Datum::Text(text) = self.value(column, row) else {
+            return Datum::Null;
+        };
+        let found = self.patterns.get(pattern).and_then(|pattern| pattern.captures(&text));
+        let part = found.and_then(|found| Some(found.get(*group)?.as_str().to_owned()));
+        part.map_or(Datum::Null, Datum::Text)
+    }
+
+    /// The value of what is no aggregate.
+    fn scalar(&self, item: &Item, row: &Row<'_>) -> Datum {
+        match item {
+            Item::Column(column) => self.value(column, row),
+            Item::Extract(extract) => self.extract(extract, row),
+            Item::Aggregate(..) => Datum::Null,
+        }
+    }
+
     fn evaluate(&self, item: &Item, group: &[&Row<'_>]) -> Datum {
         let values = |column: &Column| {
             let values = group.iter().map(|row| self.value(column, row));
@@ -81,7 +100,7 @@ impl Plan {
         };
         let count = |count: usize| Datum::Number(count as i64);
         match item {
-            Item::Column(column) => group.first().map_or(Datum::Null, |row| self.value(column, row)),
+            Item::Column(_) | Item::Extract(_) => group.first().map_or(Datum::Null, |row| self.scalar(item, row)),
             Item::Aggregate(_, None) => count(group.len()),
             Item::Aggregate(function, Some(column)) => {
                 let mut values = values(column).into_iter();

@@ -43,6 +43,18 @@ fn statements_have_the_rows_that_sql_gives_them() {
         ("SELECT count(sourceIPs), count(DISTINCT sourceIPs) FROM log", "4,3"),
         ("SELECT min(__time__), max(__time__) FROM log", "50,400"),
         ("SELECT max(sourceIPs), min(sourceIPs) FROM log", "c,a"),
+        (
+            r#"SELECT regexp_extract("user.username", '^([0-9]+)(-.*)?$', 1) AS uid, max(__time__) AS last FROM log GROUP BY regexp_extract("user.username", '^([0-9]+)(-.*)?$', 1) ORDER BY last"#,
+            "259083957089437690,300;null,400",
+        ),
+        (
+            "SELECT regexp_extract(verb, 'l') AS l, count(*) n FROM log GROUP BY l ORDER BY n",
+            "l,2;null,3",
+        ),
+        (
+            "SELECT regexp_extract(verb, '(g)|(l)', 2), verb FROM log WHERE verb IN ('get', 'list') GROUP BY verb",
+            "null,get;l,list",
+        ),
         // No record: one row without a GROUP BY, none with one.
         (
             "SELECT count(*), max(__time__), arbitrary(verb) FROM log WHERE verb = 'x'",
