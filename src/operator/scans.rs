@@ -118,15 +118,18 @@ impl Scans {
                     return Ok(Action::requeue(LEAST));
                 }
                 if let Some(proposals) = proposals.filter(|proposals| !proposals.uids.is_empty()) {
-                    self.propose(name, &mut status, &attempt, &proposals, &before).await;
+                    let sooner = interval.min(run.settings.recheck_interval.max(LEAST));
+                    let retry = self.attempt(writer.object(), now, sooner);
+                    let is_done = self.propose(name, &mut status, &retry, &proposals, &before).await;
                     self.write(&mut writer, &status).await?;
+                    return Ok(Action::requeue(if is_done { again } else { sooner }));
                 }
                 again
             }
             Err(trouble) => {
                 tracing::warn!(reason = %trouble.reason, message = trouble.message, "the scan was not complete");
                 let wait = match trouble.reason.is_stalled() {
-                    true => run.settings.recheck_interval,
+                    true => run.settings.recheck_interval.max(LEAST),
                     false => run
                         .retries
                         .backoff(&object_uid)
@@ -189,7 +192,7 @@ impl Scans {
         Ok((result, Some(chosen)))
     }
 
-    /// Creates what was written down, until one is refused.
+    /// Creates what was written down, until one is refused; whether none was.
     async fn propose(
         &self,
         scan: &str,
@@ -197,7 +200,7 @@ impl Scans {
         attempt: &Attempt,
         proposals: &Proposals,
         before: &Memory,
-    ) {
+    ) -> bool {
         let run = &*self.run;
         let mut created = Vec::new();
         let mut failed = None;
@@ -212,6 +215,7 @@ impl Scans {
         }
         let failed = failed.as_ref().map(|(uids, trouble)| (*uids, trouble));
         report::proposed(status, attempt, &created, failed, before);
+        failed.is_none()
     }
 
     /// Writes the status, and publishes what changed in it. False if the object is another one by now, or this process leads no longer.

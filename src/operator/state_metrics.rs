@@ -95,6 +95,7 @@ struct ScanSummary {
 
 fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timestamp) -> ScanSummary {
     let mut summary = ScanSummary::default();
+    let mut oldest: Option<f64> = None;
     for scan in scans {
         let counts = scan.counts().unwrap_or_default();
         let order = |counts: &WatchedCounts| (counts.without_offboarding, counts.deleted);
@@ -105,12 +106,14 @@ fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timest
             let age = scan
                 .last_scan()
                 .map_or(f64::NAN, |time| now.duration_since(time).as_secs_f64());
-            summary.oldest = match age.is_nan() || summary.oldest.is_nan() {
-                true => f64::NAN,
-                false => summary.oldest.max(age),
-            };
+            oldest = Some(match oldest {
+                Some(other) if other.is_nan() || age.is_nan() => f64::NAN,
+                Some(other) => other.max(age),
+                None => age,
+            });
         }
     }
+    summary.oldest = oldest.unwrap_or(f64::NAN);
     summary
 }
 
@@ -255,7 +258,7 @@ impl Collector for StateMetrics {
             let labels = [("state", state)];
             ConstGauge::new(f64::from(count)).encode(states.encode_family(&labels)?)?;
         }
-        match listed(&self.scans).filter(|scans| !scans.is_empty()) {
+        match listed(&self.scans) {
             Some(scans) => {
                 let summary = summarize_scans(scans.iter().map(AsRef::as_ref), Timestamp::now());
                 encode_scans(&mut encoder, &summary)

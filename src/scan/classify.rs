@@ -73,7 +73,11 @@ pub(super) fn classify(uid: Uid, listings: &Listings, ack: &AckOpinion) -> Who {
         return who(AccountType::RamRole, Some(name), FindingState::Active, note);
     }
     let type_ = opinion.map_or(AccountType::Unknown, ack_opinion::account_type);
-    let name = opinion.map(|opinion| &opinion.account_name);
+    // Of a user, ACK has the name for signing in.
+    let name = opinion
+        .and_then(|opinion| opinion.account_name.split('@').next())
+        .map(str::to_owned);
+    let name = name.as_ref();
     if opinion.is_some_and(|opinion| opinion.account_type == ack::AccountType::RootAccount) {
         let note = "ACK calls it an Alibaba Cloud account, but it is not the cluster's.".to_owned();
         return who(type_, name, FindingState::Unknown, Some(note));

@@ -134,7 +134,7 @@ pub(crate) fn complete(
     attempt.set(status, ScanCondition::FindingsPresent, is, reason, &message);
 }
 
-/// Proposals were created, and perhaps one was not; those that were not are not remembered.
+/// Proposals were created, and perhaps one was not; those that were not are not remembered. `attempt` says when to try again then.
 pub(crate) fn proposed(
     status: &mut PermissionScanStatus,
     attempt: &Attempt,
@@ -151,6 +151,7 @@ pub(crate) fn proposed(
         }
     }
     let Some((uids, trouble)) = failed else { return };
+    attempt.note(status);
     for uid in uids.iter().map(Uid::to_string) {
         match before.get(&uid) {
             Some(digest) => status.proposed.insert(uid, digest.clone()),
@@ -169,7 +170,7 @@ pub(crate) fn proposed(
         ScanCondition::Reconciling,
         ConditionStatus::True,
         trouble.reason,
-        "The operator tries again with the next scan.",
+        "The operator tries again.",
     );
 }
 

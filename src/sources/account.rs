@@ -105,7 +105,7 @@ impl Account {
     ///
     /// # Errors
     /// When a service does not answer, or a listing is not whole.
-    pub async fn list_everybody(&self) -> Result<Everybody, ListError> {
+    pub(crate) async fn list_everybody(&self) -> Result<Everybody, ListError> {
         let ims = &self.cloud.ims;
         let (active, frozen, recycled, roles) = tokio::try_join!(
             ims.list_users(UserStatus::Active),

@@ -99,7 +99,7 @@ impl Bindings {
     ///
     /// # Errors
     /// When the API server does not answer.
-    pub async fn fetch_slim(&self, key: &BindingKey) -> Result<Option<SlimBinding>, kube::Error> {
+    pub(crate) async fn fetch_slim(&self, key: &BindingKey) -> Result<Option<SlimBinding>, kube::Error> {
         // The semaphore is never closed.
         let _turn = self.reads.acquire().await.ok();
         let request = http::Request::get(key.path()).body(Vec::new());

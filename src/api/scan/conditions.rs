@@ -27,8 +27,6 @@ vocabulary!(
         Scanned,
         /// The spec says to stop.
         Suspended,
-        /// No scan was complete yet.
-        Pending,
         /// Findings are shown.
         Found,
         /// There are none.
