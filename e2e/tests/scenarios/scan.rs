@@ -486,8 +486,14 @@ async fn an_auditor_asks_for_a_scan_and_configures_none() -> anyhow::Result<()> 
         Ok(auditor.get("default").await.ok())
     })
     .await?;
+    // What is only tried changes nothing, should it be let through at first.
+    let dry_run = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
     eventually("the policy to be in force", PATIENCE, async || {
-        let refused = patch(json!({"spec": {"suspend": true}})).await.err();
+        let suspend = Patch::Merge(json!({"spec": {"suspend": true}}));
+        let refused = auditor.patch("default", &dry_run, &suspend).await.err();
         Ok(refused
             .filter(|error| error.to_string().contains("configure"))
             .map(drop))
