@@ -190,12 +190,9 @@ pub struct ActivityStatus {
     /// That request's verb.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verb: Option<String>,
-    /// Where that request came from.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "sourceIP")]
-    pub source_ip: Option<String>,
-    /// The user agent of that request.
+    /// The kind of client that made it. Its address and whole user agent are in the audit log only, under that audit ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    pub client: Option<String>,
     /// The SLS project that was searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,

@@ -40,6 +40,8 @@ pub(crate) mod settings;
 mod shells;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod unreadable;
 mod unremoved;
 mod verify;

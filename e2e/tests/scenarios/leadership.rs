@@ -552,7 +552,7 @@ async fn one_that_waits_for_the_cloud_ends_at_once() -> anyhow::Result<()> {
     // One try would take 15 s, and all of them a minute and a half.
     let told = replica.says("received a signal to stop").await?;
     assert!(replica.process.wait(PATIENCE).await?.success());
-    let stopped = replica.said("controller: stopped").expect("it says so");
+    let stopped = replica.said("start: stopped").expect("it says so");
     assert!(stopped.duration_since(told) < SignedDuration::from_secs(10));
     // Within a minute, though the Lease would be good for five.
     second.says(LEADS).await.map(drop)

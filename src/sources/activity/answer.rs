@@ -83,8 +83,7 @@ impl Answer {
             last_seen: hit.map(|h| Time(h.time)),
             last_audit_id: hit.and_then(|h| h.audit_id.clone()),
             verb: hit.and_then(|h| h.verb.clone()),
-            source_ip: hit.and_then(|h| h.source_ip.clone()),
-            user_agent: hit.and_then(|h| h.user_agent.clone()),
+            client: hit.and_then(|h| h.client.clone()),
             project: self.place.as_ref().map(|p| p.project.clone()),
             logstore: self.place.as_ref().map(|p| p.logstore.clone()),
         }

@@ -21,8 +21,8 @@ pub struct Hit {
     pub time: Timestamp,
     pub audit_id: Option<String>,
     pub verb: Option<String>,
-    pub source_ip: Option<String>,
-    pub user_agent: Option<String>,
+    /// The kind of client. Where it came from and the whole user agent are for those who may read the log itself.
+    pub client: Option<String>,
     /// The user that was authenticated, if it is not the identity itself: somebody who impersonated it, or the ACK console.
     pub made_by: Option<String>,
     /// Whether it was somebody who impersonated it.
@@ -37,13 +37,12 @@ impl Hit {
         let part =
             |prefix: &str, value: &Option<String>| value.as_ref().map(|v| format!("{prefix}{v}")).unwrap_or_default();
         format!(
-            "UID {uid} was active in the last {}: at {}{}{}{}{}{}.",
+            "UID {uid} was active in the last {}: at {}{}{}{}{}.",
             last(window_days),
             self.time,
             part(", as ", &self.other_name),
             part(", verb ", &self.verb),
-            part(", from ", &self.source_ip),
-            part(", with ", &self.user_agent),
+            part(", with ", &self.client),
             self.through()
         )
     }
@@ -84,6 +83,11 @@ pub(crate) enum Reading {
     Unreadable(String),
 }
 
+/// Characters of a client's name: its user agent is anybody's text.
+const CLIENT: usize = 128;
+/// What stands for a client or a verb that has no name.
+pub(super) const UNKNOWN: &str = "unknown";
+
 /// A time later than this (the year 5138) is no time in seconds.
 const LATEST: i64 = 100_000_000_000;
 
@@ -115,8 +119,7 @@ pub(crate) fn read(row: &Row, whose: &Whose, window: Window) -> Reading {
         time,
         audit_id: text(row, "auditID"),
         verb: text(row, "verb"),
-        source_ip: text(row, "sourceIPs").map(|ips| first_ip(&ips)),
-        user_agent: text(row, "userAgent"),
+        client: text(row, "userAgent").map(|agent| client(&agent)),
         made_by: text(row, USERNAME).filter(|_| own.is_none()),
         impersonated: own.is_none() && borrowed.is_some(),
         other_name: Some(used)
@@ -179,12 +182,18 @@ pub(super) fn shown(text: &str) -> Option<String> {
     (!clean.is_empty()).then_some(clean)
 }
 
-/// `sourceIPs` is a JSON array in a text.
-pub(super) fn first_ip(ips: &str) -> String {
-    let list: Result<Vec<String>, _> = serde_json::from_str(ips);
-    list.ok()
-        .and_then(|l| l.into_iter().next())
-        .unwrap_or_else(|| ips.to_owned())
+/// The kind of client: the first product of a user agent, without its version. What is not the name of a product is not shown: it may be
+/// an address, or somebody's.
+pub(super) fn client(agent: &str) -> String {
+    let name = agent.split(['/', ' ']).next().unwrap_or_default();
+    let plain = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let is_product = name.starts_with(|c: char| c.is_ascii_alphabetic());
+    match plain && is_product && name.len() <= CLIENT {
+        true => name.to_owned(),
+        false => UNKNOWN.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -314,7 +323,7 @@ mod tests {
         assert_eq!(of(&[(USERNAME, "100-c7f1")]), format!("{start}, as 100-c7f1."));
         assert_eq!(
             of(&[(USERNAME, "100"), (IMPERSONATED, "other"), ("sourceIPs", "192.0.2.7")]),
-            format!("{start}, from 192.0.2.7.")
+            format!("{start}.")
         );
         assert_eq!(
             of(&[(USERNAME, "admin"), (IMPERSONATED, "100"), (AUTHORIZATION, console)]),
@@ -327,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_hit_says_is_bounded_and_clean() {
+    fn what_a_hit_says_is_bounded_clean_and_no_address() {
         let agent = format!("curl\n{}", "x".repeat(1000));
         let row = row(&[
             (USERNAME, "100"),
@@ -336,9 +345,8 @@ mod tests {
             ("verb", "get"),
         ]);
         let hit = hit(&row).unwrap();
-        assert_eq!(
-            (hit.source_ip.as_deref(), hit.user_agent.unwrap().len()),
-            (Some("192.0.2.7"), 128)
-        );
+        let said = hit.describe(uid(100), 7);
+        assert!(!said.contains("192.0.2.7") && !said.contains('\n'), "{said}");
+        assert_eq!(hit.client.unwrap().len(), 128);
     }
 }

@@ -4,7 +4,7 @@
 //! be an auditor. What does is the kind of client, the verb, how many addresses there are, and when.
 
 use super::{
-    audit_event::{USERNAME, Whose, first_ip, shown},
+    audit_event::{UNKNOWN, USERNAME, Whose, client, shown},
     audit_log::AuditLog,
     search::{Asked, CONDITIONS},
 };
@@ -22,10 +22,6 @@ use std::{
 const GROUPS: usize = 50;
 /// Rows that the status shows.
 const SHOWN: usize = 20;
-/// Characters of a client's name: its user agent is anybody's text.
-const CLIENT: usize = 128;
-/// What stands for a client or a verb that has no name.
-const UNKNOWN: &str = "unknown";
 /// Characters of a reason that are shown.
 const REASON: usize = 1024;
 /// How long the answer is waited for: a removal may be next.
@@ -188,18 +184,12 @@ fn number(row: &Row, column: &str) -> Option<i64> {
     }
 }
 
-/// The kind of client: the first product of a user agent, without its version. What is not the name of a product is not shown: it may be
-/// an address, or somebody's.
-fn client(agent: &str) -> String {
-    let name = agent.split(['/', ' ']).next().unwrap_or_default();
-    let plain = name
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    let is_product = name.starts_with(|c: char| c.is_ascii_alphabetic());
-    match plain && is_product && name.len() <= CLIENT {
-        true => name.to_owned(),
-        false => UNKNOWN.to_owned(),
-    }
+/// `sourceIPs` is a JSON array in a text.
+fn first_ip(ips: &str) -> String {
+    let list: Result<Vec<String>, _> = serde_json::from_str(ips);
+    list.ok()
+        .and_then(|l| l.into_iter().next())
+        .unwrap_or_else(|| ips.to_owned())
 }
 
 #[cfg(test)]
