@@ -7,7 +7,7 @@ use crate::{
         scan::{OnFinding, ScanCondition},
     },
     events,
-    offboarding::run::Run,
+    offboarding::{pace::Paces, retries::Retries, run::Run},
     rbac::permit::Leadership,
     scan::{
         self, ScanResult, Sources, Trouble,
@@ -49,6 +49,9 @@ const JITTER: f64 = 0.1;
 pub(super) struct Scans {
     run: Arc<Run>,
     observed: StateMetrics,
+    // Of its own: those of the run forget what is no UserOffboarding.
+    retries: Retries,
+    paces: Paces,
 }
 
 /// A scan that could not report in the status.
@@ -69,7 +72,12 @@ enum Due {
 
 impl Scans {
     pub(super) fn new(run: Arc<Run>, observed: StateMetrics) -> Self {
-        Scans { run, observed }
+        Scans {
+            retries: Retries::new(&run.settings),
+            paces: Paces::new(run.settings.cloud_calls_per_minute),
+            run,
+            observed,
+        }
     }
 
     async fn visit(&self, name: &str) -> Result<Action, ScanError> {
@@ -98,7 +106,7 @@ impl Scans {
             return Ok(Action::requeue(wait));
         }
         let object_uid = writer.object().uid().unwrap_or_default();
-        if let Some(wait) = run.paces.wait(&object_uid) {
+        if let Some(wait) = self.paces.wait(&object_uid) {
             return Ok(Action::requeue(wait));
         }
         let scanned = tokio::select! {
@@ -109,7 +117,7 @@ impl Scans {
         let mut status = writer.written().clone();
         let again = match scanned {
             Ok((result, proposals)) => {
-                run.retries.recovered(&object_uid);
+                self.retries.recovered(&object_uid);
                 let again = interval.mul_f64(fastrand::f64().mul_add(JITTER, 1.0));
                 let attempt = self.attempt(writer.object(), now, again);
                 let before = status.proposed.clone();
@@ -130,7 +138,7 @@ impl Scans {
                 tracing::warn!(reason = %trouble.reason, message = trouble.message, "the scan was not complete");
                 let wait = match trouble.reason.is_stalled() {
                     true => run.settings.recheck_interval.max(LEAST),
-                    false => run
+                    false => self
                         .retries
                         .backoff(&object_uid)
                         .max(LEAST)
@@ -316,10 +324,15 @@ impl Reconciler for Scans {
     }
 
     fn retry(&self, watched: &WatchedScan) -> Action {
-        Action::requeue(self.run.retries.backoff(&watched.uid().unwrap_or_default()).max(LEAST))
+        Action::requeue(self.retries.backoff(&watched.uid().unwrap_or_default()).max(LEAST))
     }
 
-    async fn tick(&self, _: &Store<WatchedScan>) {}
+    /// Forgets those that were deleted.
+    async fn tick(&self, known: &Store<WatchedScan>) {
+        let alive = known.state().iter().filter_map(|object| object.uid()).collect();
+        self.retries.forget_all_but(&alive);
+        self.paces.forget_all_but(&alive);
+    }
 
     fn ended(&self) {
         self.observed.watch_scans(None);
