@@ -30,6 +30,8 @@ mod clock;
 mod digest;
 #[cfg(feature = "operator")]
 pub mod doctor;
+#[cfg(feature = "operator")]
+mod events;
 mod observer;
 #[cfg(feature = "operator")]
 pub mod offboarding;
@@ -37,6 +39,7 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 mod request_id;
+pub(crate) mod scan;
 pub(crate) mod sources;
 #[cfg(feature = "operator")]
 mod status_writer;

@@ -35,8 +35,20 @@ enum Verb {
         #[arg(short, long, value_enum, default_value_t = Output::Table)]
         output: Output,
     },
-    /// Prints the CustomResourceDefinition.
-    Crd,
+    /// Prints a CustomResourceDefinition.
+    Crd {
+        /// Which one.
+        #[arg(value_enum, default_value_t = Kind::Useroffboarding)]
+        kind: Kind,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Ends somebody's access.
+    Useroffboarding,
+    /// Reports who has access.
+    Permissionscan,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -58,8 +70,8 @@ enum Output {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Verb::Crd = cli.verb {
-        return print_crd();
+    if let Verb::Crd { kind } = cli.verb {
+        return print_crd(kind);
     }
     // What doctor finds is in its table, and in a pod's log that is all there should be.
     if !matches!(cli.verb, Verb::Doctor { .. }) {
@@ -68,7 +80,7 @@ async fn main() -> ExitCode {
     // The only one in the tree; an earlier installation would be this one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.verb {
-        Verb::Crd => print_crd(),
+        Verb::Crd { kind } => print_crd(kind),
         Verb::Doctor { args, output } => examine(&args, output).await,
         Verb::Run(args) => match operator::run(&args).await {
             Ok(()) => ExitCode::SUCCESS,
@@ -103,8 +115,12 @@ async fn examine(args: &RunArgs, output: Output) -> ExitCode {
     }
 }
 
-fn print_crd() -> ExitCode {
-    match api::crd_yaml() {
+fn print_crd(kind: Kind) -> ExitCode {
+    let yaml = match kind {
+        Kind::Useroffboarding => api::crd_yaml(),
+        Kind::Permissionscan => api::scan_crd_yaml(),
+    };
+    match yaml {
         Ok(yaml) => match print(&yaml) {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,

@@ -184,8 +184,15 @@ fn no_two_files_depend_on_each_other() {
     }
 }
 
-/// What may depend on what stands before it, and never the reverse.
-const ORDER: [&str; 6] = ["api", "rbac", "sources", "offboarding", "operator", "doctor"];
+/// What may depend on what stands before it, and never the reverse; what stands side by side knows nothing of each other.
+const ORDER: [&[&str]; 6] = [
+    &["api"],
+    &["rbac"],
+    &["sources"],
+    &["offboarding", "scan"],
+    &["operator"],
+    &["doctor"],
+];
 
 #[test]
 fn dependencies_point_one_way() {
@@ -193,13 +200,13 @@ fn dependencies_point_one_way() {
     let place = |module: &[String]| {
         ORDER
             .iter()
-            .position(|name| module.first().is_some_and(|first| first == name))
+            .position(|names| module.first().is_some_and(|first| names.contains(&first.as_str())))
     };
     let mut wrong = Vec::new();
     for (from, all) in &graph {
         for to in all {
             if let (Some(of), Some(on)) = (place(from), place(to))
-                && of < on
+                && (of < on || of == on && from.first() != to.first())
             {
                 wrong.push(format!("{} depends on {}", from.join("::"), to.join("::")));
             }

@@ -1,4 +1,4 @@
-//! What users write and read: the `UserOffboarding` object, its conditions and their reasons.
+//! What users write and read: the objects `UserOffboarding` and `PermissionScan`, their conditions and reasons.
 
 pub mod conditions;
 mod crd;
@@ -6,14 +6,16 @@ mod ends;
 mod reason;
 #[cfg(test)]
 mod reference;
+pub mod scan;
 mod spec;
 mod status;
 mod vocabulary;
 
 pub use conditions::{ConditionStatus, ConditionType};
-pub use crd::{crd, crd_yaml};
+pub use crd::{crd, crd_yaml, scan_crd, scan_crd_yaml};
 pub use ends::Ends;
 pub use reason::Reason;
+pub use scan::{PermissionScan, PermissionScanSpec, PermissionScanStatus};
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
     UserOffboarding, UserOffboardingSpec,
@@ -30,5 +32,5 @@ pub const GROUP: &str = "ack-offboarding.io";
 /// Labels a UserOffboarding that was made only to show a plan.
 pub const PLAN_LABEL: &str = "ack-offboarding.io/plan";
 
-/// What `apiVersion` of a UserOffboarding says.
+/// What `apiVersion` of both kinds says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

@@ -1,6 +1,11 @@
 //! Compares `docs/api.md` with the code, in both directions.
 
-use super::{ConditionType, Ends, Reason, crd};
+use super::{
+    ConditionType, Ends, Reason, crd,
+    scan::{ScanCondition, ScanReason},
+    scan_crd,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -41,8 +46,8 @@ fn fields(schema: &Value, prefix: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-fn fields_of(part: &str) -> BTreeMap<String, Value> {
-    let crd = serde_json::to_value(crd()).unwrap();
+fn fields_of(crd: CustomResourceDefinition, part: &str) -> BTreeMap<String, Value> {
+    let crd = serde_json::to_value(crd).unwrap();
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part];
     let mut found = BTreeMap::new();
     fields(schema, "", &mut found);
@@ -97,7 +102,12 @@ fn the_page_says_of_each_reason_whether_a_person_must_act() {
 
 #[test]
 fn every_field_of_the_spec_has_a_row_with_its_choices_and_default() {
-    let (fields, rows) = (fields_of("spec"), rows("spec"));
+    compare_spec(crd(), "spec");
+    compare_spec(scan_crd(), "PermissionScan: spec");
+}
+
+fn compare_spec(crd: CustomResourceDefinition, heading: &str) {
+    let (fields, rows) = (fields_of(crd, "spec"), rows(heading));
     assert_same(fields.keys().map(String::as_str), &rows);
     for (path, field) in fields {
         let [allowed, default, _] = rows[&path].as_slice() else {
@@ -131,7 +141,26 @@ fn every_field_of_the_spec_has_a_row_with_its_choices_and_default() {
 
 #[test]
 fn every_field_of_the_status_has_a_row_with_its_values() {
-    let (fields, rows) = (fields_of("status"), rows("status"));
+    compare_status(crd(), "status");
+    compare_status(scan_crd(), "PermissionScan: status");
+}
+
+#[test]
+fn every_condition_and_reason_of_a_scan_has_a_row_and_nothing_else_has() {
+    assert_same(
+        ScanCondition::ALL.iter().map(|type_| type_.as_str()),
+        &rows("PermissionScan: conditions"),
+    );
+    let rows = rows("PermissionScan: reasons");
+    assert_same(ScanReason::ALL.iter().map(|reason| reason.as_str()), &rows);
+    for reason in ScanReason::ALL {
+        let says = rows[reason.as_str()].iter().any(|cell| cell.contains("**Stalled.**"));
+        assert_eq!(says, reason.is_stalled(), "{reason}");
+    }
+}
+
+fn compare_status(crd: CustomResourceDefinition, heading: &str) {
+    let (fields, rows) = (fields_of(crd, "status"), rows(heading));
     assert_same(fields.keys().map(String::as_str), &rows);
     for (path, field) in fields {
         for value in field["enum"].as_array().into_iter().flatten().filter_map(Value::as_str) {

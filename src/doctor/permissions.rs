@@ -73,6 +73,12 @@ pub fn permissions(args: &RunArgs) -> Vec<(&'static str, Vec<Permission>)> {
                 None,
             ),
         ),
+        ("scan who has access", {
+            let group = "ack-offboarding.io";
+            let mut scans = each(group, &["permissionscans"], &["get", "list", "watch"], None, None);
+            scans.extend(each(group, &["permissionscans/status"], &["patch"], None, None));
+            scans
+        }),
         (
             "store backups",
             each("", &["configmaps"], &["get", "list", "create"], None, Some(own)),

@@ -4,26 +4,11 @@
 
 use crate::{
     api::{ConditionType, Reason, UserOffboarding, UserOffboardingStatus, conditions},
+    events,
     sources::activity,
 };
-use k8s_openapi::{
-    api::events::v1::Event,
-    apimachinery::pkg::apis::meta::v1::{Condition, MicroTime},
-    jiff::{SignedDuration, Timestamp},
-};
-use kube::{
-    Api, Client, Resource,
-    api::{ObjectMeta, PostParams},
-};
-
-/// Who reports the events, and the manager of the fields that the operator writes.
-pub(super) const CONTROLLER: &str = "ack-offboarding-operator";
-
-/// The most that an event's note may hold.
-const NOTE_LIMIT: usize = 1000;
-
-/// What an event's name keeps of its object's: 253 characters are allowed, and a dot and the time follow.
-const NAME_LIMIT: usize = 253 - 17;
+use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use kube::{Client, Resource};
 
 /// Publishes, without waiting for it, an event for each condition that changed between two statuses.
 pub(super) fn publish(
@@ -33,36 +18,7 @@ pub(super) fn publish(
     before: &UserOffboardingStatus,
     after: &UserOffboardingStatus,
 ) {
-    let events = transitions(before, after);
-    if events.is_empty() {
-        return;
-    }
-    let (client, object) = (client.clone(), object.object_ref(&()));
-    tokio::spawn(async move {
-        for (mut event, nth) in events.into_iter().zip(0..) {
-            event.regarding = Some(object.clone());
-            // Each of them has a name of its own.
-            let at = now.checked_add(SignedDuration::from_nanos(nth)).unwrap_or(now);
-            event.event_time = Some(MicroTime(at));
-            event.metadata.name = object.name.as_deref().map(|name| event_name(name, at));
-            if let Err(error) = post(&client, &event).await {
-                tracing::debug!(%error, reason = event.reason, "cannot publish an event");
-            }
-        }
-    });
-}
-
-/// Each is an event of its own: one that is counted in another loses its note. (And so the operator needs no right to patch
-/// events.) Those of cluster-scoped objects belong to the namespace `default`.
-async fn post(client: &Client, event: &Event) -> kube::Result<()> {
-    let api: Api<Event> = Api::namespaced(client.clone(), "default");
-    api.create(&PostParams::default(), event).await.map(drop)
-}
-
-/// The object's name, cut so that the event may bear it, and the time. `regarding` has the whole name.
-fn event_name(object: &str, now: Timestamp) -> String {
-    let cut: String = object.chars().take(NAME_LIMIT).collect();
-    format!("{}.{:016x}", cut.trim_end_matches(['.', '-']), now.as_nanosecond())
+    events::publish(client, now, object.object_ref(&()), transitions(before, after));
 }
 
 /// One event a condition whose status or reason changed. `Ready` speaks only if no other condition has its reason;
@@ -108,29 +64,8 @@ fn last_audit_id(status: &UserOffboardingStatus) -> Option<&str> {
 }
 
 fn event(type_: ConditionType, condition: &Condition, status: &UserOffboardingStatus) -> Event {
-    let note: String = condition.message.chars().take(NOTE_LIMIT / 4).collect();
-    let note = if condition.message.len() <= NOTE_LIMIT {
-        condition.message.clone()
-    } else {
-        note
-    };
-    let kind = match is_warning(type_, condition, status) {
-        true => "Warning",
-        false => "Normal",
-    };
-    Event {
-        type_: Some(kind.to_owned()),
-        reason: Some(condition.reason.clone()),
-        note: Some(note),
-        action: Some(type_.as_str().to_owned()),
-        reporting_controller: Some(CONTROLLER.to_owned()),
-        reporting_instance: Some(std::env::var("HOSTNAME").unwrap_or_else(|_| CONTROLLER.to_owned())),
-        metadata: ObjectMeta {
-            namespace: Some("default".to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..Event::default()
-    }
+    let is_warning = is_warning(type_, condition, status);
+    events::about(type_.as_str(), &condition.reason, &condition.message, is_warning)
 }
 
 /// Waiting and approving are ordinary; what failed, is refused, or looks like an incident is a warning.
@@ -205,15 +140,5 @@ mod tests {
             .map(|e| e.reason.unwrap())
             .collect();
         assert_eq!(told, ["Purged", "Offboarded"]);
-    }
-
-    #[test]
-    fn an_event_of_the_longest_object_name_has_a_name_that_the_api_server_takes() {
-        let now = Timestamp::from_second(4_000_000_000).unwrap();
-        assert_eq!(event_name("left", now), "left.3782dace9d900000");
-        let long = event_name(&"a".repeat(253), now);
-        assert_eq!((long.len(), &long[234..]), (253, "aa.3782dace9d900000"));
-        let cut_at_a_dot = event_name(&format!("{}.-bb", "a".repeat(234)), now);
-        assert_eq!(&cut_at_a_dot[232..], "aa.3782dace9d900000");
     }
 }

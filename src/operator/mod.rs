@@ -9,6 +9,7 @@ mod metrics;
 mod offboardings;
 #[cfg(test)]
 mod reference;
+mod scans;
 pub(crate) mod settings;
 mod start;
 mod state_metrics;

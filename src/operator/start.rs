@@ -7,6 +7,7 @@ use super::{
     lease::Elector,
     metrics::Metrics,
     offboardings::Offboardings,
+    scans::Scans,
     settings::{RunArgs, SettingsError},
     state_metrics::StateMetrics,
 };
@@ -168,21 +169,30 @@ fn stop_on_signal(leadership: Leadership) -> Result<(), StartError> {
 /// Works whenever this process leads, until it is told to stop.
 async fn work(watch: Client, run: Run, concurrency: u16, elector: Option<Elector>, observed: StateMetrics) {
     let leadership = run.leadership.clone();
-    let offboardings = Arc::new(Offboardings::new(Arc::new(run), observed));
+    let run = Arc::new(run);
+    let offboardings = Arc::new(Offboardings::new(run.clone(), observed.clone()));
+    let scans = Arc::new(Scans::new(run, observed));
+    let working = || {
+        let offboardings = control(watch.clone(), offboardings.clone(), &leadership, concurrency);
+        // One at a time: each asks about everybody.
+        let scans = control(watch.clone(), scans.clone(), &leadership, 1);
+        async { tokio::join!(offboardings, scans) }
+    };
     let Some(mut elector) = elector else {
         leadership.alone();
-        return control(watch, offboardings, &leadership, concurrency).await;
+        working().await;
+        return;
     };
     while !leadership.is_stopping() {
         tokio::select! {
             () = elector.acquire() => {}
             () = leadership.stopping() => break,
         }
-        let mut working = pin!(control(watch.clone(), offboardings.clone(), &leadership, concurrency));
+        let mut working = pin!(working());
         // Renewed until nothing is in hand any more.
         tokio::select! {
-            () = &mut working => {}
-            () = elector.keep() => working.await,
+            _ = &mut working => {}
+            () = elector.keep() => drop(working.await),
         }
         if !leadership.is_stopping() {
             tracing::warn!(

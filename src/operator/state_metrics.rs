@@ -2,9 +2,10 @@
 
 use crate::rbac::permit::Leadership;
 use crate::{
-    api::{ConditionType, Ends, Reason},
+    api::{ConditionType, Ends, Reason, scan::FindingState},
     offboarding::watched::Watched,
     rbac::watch::BindingIndex,
+    scan::watched::{WatchedCounts, WatchedScan},
 };
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
@@ -26,6 +27,7 @@ pub(super) struct StateMetrics {
     index: Arc<BindingIndex>,
     leadership: Leadership,
     objects: Arc<Mutex<Option<Store<Watched>>>>,
+    scans: Arc<Mutex<Option<Store<WatchedScan>>>>,
 }
 
 impl fmt::Debug for StateMetrics {
@@ -55,6 +57,7 @@ impl StateMetrics {
             index,
             leadership,
             objects: Arc::default(),
+            scans: Arc::default(),
         }
     }
 
@@ -63,14 +66,90 @@ impl StateMetrics {
         *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = objects;
     }
 
-    fn objects(&self) -> Option<Vec<Arc<Watched>>> {
-        let objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before its first list is complete, it would look as if there were none.
-        let listed = objects
-            .as_ref()
-            .filter(|store| store.wait_until_ready().now_or_never().is_some());
-        listed.map(Store::state)
+    /// The scans, for as long as this process scans.
+    pub(super) fn watch_scans(&self, scans: Option<Store<WatchedScan>>) {
+        *self.scans.lock().unwrap_or_else(PoisonError::into_inner) = scans;
     }
+}
+
+/// What is in a store. Before its first list is complete, it would look as if there were none.
+fn listed<K>(store: &Mutex<Option<Store<K>>>) -> Option<Vec<Arc<K>>>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + 'static,
+{
+    let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+    let listed = store
+        .as_ref()
+        .filter(|store| store.wait_until_ready().now_or_never().is_some());
+    listed.map(Store::state)
+}
+
+/// What the scans tell.
+#[derive(Debug, Default, PartialEq)]
+struct ScanSummary {
+    /// Of the scan that counts the most deleted identities: all scans look at the same ones.
+    counts: WatchedCounts,
+    /// For how long, in seconds, one that is not suspended has had no whole scan; NaN if it never had one.
+    oldest: f64,
+}
+
+fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timestamp) -> ScanSummary {
+    let mut summary = ScanSummary::default();
+    let mut oldest: Option<f64> = None;
+    for scan in scans {
+        let counts = scan.counts().unwrap_or_default();
+        let order = |counts: &WatchedCounts| (counts.without_offboarding, counts.deleted);
+        if order(&counts) >= order(&summary.counts) {
+            summary.counts = counts;
+        }
+        if !scan.is_suspended() {
+            let age = scan
+                .last_scan()
+                .map_or(f64::NAN, |time| now.duration_since(time).as_secs_f64());
+            oldest = Some(match oldest {
+                Some(other) if other.is_nan() || age.is_nan() => f64::NAN,
+                Some(other) => other.max(age),
+                None => age,
+            });
+        }
+    }
+    summary.oldest = oldest.unwrap_or(f64::NAN);
+    summary
+}
+
+fn encode_scans(encoder: &mut DescriptorEncoder<'_>, summary: &ScanSummary) -> fmt::Result {
+    let counts = summary.counts;
+    let mut states = encoder.encode_descriptor(
+        "scan_identities",
+        "Identities with access to the cluster by state, as the last complete scan counted them",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (state, count) in [
+        (FindingState::Active, counts.active),
+        (FindingState::Frozen, counts.frozen),
+        (FindingState::RecycleBin, counts.recycle_bin),
+        (FindingState::Deleted, counts.deleted),
+        (FindingState::Root, counts.root),
+        (FindingState::Unknown, counts.unknown),
+    ] {
+        let labels = [("state", state.as_str())];
+        ConstGauge::new(f64::from(count)).encode(states.encode_family(&labels)?)?;
+    }
+    let mut gauge = |name: &str, help: &str, value: f64| {
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)
+    };
+    gauge(
+        "scan_residual",
+        "Identities that are deleted, in the recycle bin or frozen, still have access, and that no UserOffboarding deals with",
+        f64::from(counts.without_offboarding),
+    )?;
+    gauge(
+        "scan_age_seconds",
+        "How long ago the last complete scan was; NaN if there was none yet",
+        summary.oldest,
+    )
 }
 
 fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> Summary {
@@ -137,7 +216,9 @@ impl Collector for StateMetrics {
             "Bindings in the index: those that name a UID",
             self.index.len() as f64,
         )?;
-        let Some(objects) = self.objects() else { return Ok(()) };
+        let Some(objects) = listed(&self.objects) else {
+            return Ok(());
+        };
         let summary = summarize(
             objects.iter().map(AsRef::as_ref).filter(|object| !object.is_plan()),
             Timestamp::now(),
@@ -177,7 +258,13 @@ impl Collector for StateMetrics {
             let labels = [("state", state)];
             ConstGauge::new(f64::from(count)).encode(states.encode_family(&labels)?)?;
         }
-        Ok(())
+        match listed(&self.scans) {
+            Some(scans) => {
+                let summary = summarize_scans(scans.iter().map(AsRef::as_ref), Timestamp::now());
+                encode_scans(&mut encoder, &summary)
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -243,5 +330,28 @@ mod tests {
     fn an_object_without_a_status_is_pending() {
         let new: Watched = serde_json::from_value(json!({"metadata": {"name": "a"}, "spec": {"uid": "100"}})).unwrap();
         assert_eq!(summarize(std::iter::once(&new), Timestamp::now()).states["Pending"], 1);
+    }
+
+    #[test]
+    fn the_scan_with_the_most_to_do_counts() {
+        let now: Timestamp = "2026-01-08T00:00:00Z".parse().unwrap();
+        let scan = |deleted: u32, left: u32, last: Option<&str>, suspend: bool| -> WatchedScan {
+            serde_json::from_value(json!({
+                "metadata": {"name": "a"}, "spec": {"suspend": suspend},
+                "status": {"lastScanTime": last, "counts": {"deleted": deleted, "withoutOffboarding": left}},
+            }))
+            .unwrap()
+        };
+        let (yesterday, before) = (Some("2026-01-07T00:00:00Z"), Some("2026-01-06T00:00:00Z"));
+        let scans = [
+            scan(5, 1, yesterday, false),
+            scan(3, 2, before, false),
+            scan(9, 0, None, true),
+        ];
+        let summary = summarize_scans(scans.iter(), now);
+        assert_eq!((summary.counts.deleted, summary.counts.without_offboarding), (3, 2));
+        assert_eq!(summary.oldest, 2.0 * 86_400.0);
+        let never = [scan(0, 0, None, false), scan(0, 0, yesterday, false)];
+        assert!(summarize_scans(never.iter(), now).oldest.is_nan());
     }
 }

@@ -8,7 +8,7 @@
 use super::{
     barrier_bindings::{BarrierNames, NONCE_ANNOTATION},
     binding::{BindingKey, BindingKind},
-    index::Half,
+    index::{Half, Kept},
     subject::Match,
     watch::{self, BindingIndex},
 };
@@ -115,6 +115,32 @@ impl Barrier {
                 Ok(in_half(&find, *completed))
             }
         }
+    }
+
+    /// Calls `each` with every binding that bears a UID, and its kind, by one read no older than this call.
+    ///
+    /// # Errors
+    /// When neither the barrier nor live lists could be had.
+    pub async fn for_each(&self, mut each: impl FnMut(BindingKind, Kept<'_>)) -> Result<(), kube::Error> {
+        let began = Instant::now();
+        match self.passes.run(|| self.pass()).await {
+            Ok(_) => {
+                self.observer.barrier_passed(began.elapsed());
+                self.index.for_each(each);
+            }
+            Err(error) => {
+                self.observer.barrier_failed();
+                tracing::warn!(%error, "the barrier failed; listing all bindings instead");
+                let lists = watch::list_live(&self.client).await?;
+                for (kind, half) in [BindingKind::ClusterRoleBinding, BindingKind::RoleBinding]
+                    .into_iter()
+                    .zip(&lists)
+                {
+                    half.iter().for_each(|kept| each(kind, kept));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Measures how far the index is behind, while nobody asks anything of it.

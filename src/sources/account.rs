@@ -2,7 +2,13 @@
 
 use super::{cached::Cached, identity::Identity, query_error::QueryError};
 use crate::api::IdentityType;
-use alibaba_cloud::{Cloud, Uid, ram::Role, sts::CallerIdentity};
+use alibaba_cloud::{
+    ApiError, Cloud, Uid,
+    error::ErrorKind,
+    ims::{ListedUser, RecycledUser, UserStatus},
+    ram::Role,
+    sts::CallerIdentity,
+};
 use std::sync::Arc;
 
 /// The account, as RAM, IMS and STS tell. Answers about the caller and the list of roles are up to a minute old.
@@ -11,6 +17,37 @@ pub struct Account {
     id: String,
     caller: Cached<CallerIdentity>,
     roles: Cached<Arc<Vec<Role>>>,
+}
+
+/// Everybody whom the account has, by its listings.
+#[derive(Debug)]
+pub(crate) struct Everybody {
+    /// Users who may sign in.
+    pub(crate) active: Vec<ListedUser>,
+    /// Users who are frozen.
+    pub(crate) frozen: Vec<ListedUser>,
+    /// Users in the recycle bin.
+    pub(crate) recycled: Vec<RecycledUser>,
+    /// Roles.
+    pub(crate) roles: Vec<Role>,
+}
+
+/// Why a listing could not be had.
+#[derive(Debug)]
+pub(crate) enum ListError {
+    /// It is not whole: a page is missing, came twice, or cannot be read.
+    Incomplete(String),
+    /// The service did not answer.
+    Query(QueryError),
+}
+
+impl From<ApiError> for ListError {
+    fn from(error: ApiError) -> Self {
+        match error.kind {
+            ErrorKind::Malformed => ListError::Incomplete(error.to_string()),
+            _ => ListError::Query(error.into()),
+        }
+    }
 }
 
 impl Account {
@@ -61,6 +98,26 @@ impl Account {
             (Some(user), None) => user,
             (None, Some(name)) => Identity::Role { name },
             (None, None) => Identity::Nowhere { name_belongs_to: None },
+        })
+    }
+
+    /// Lists everybody, now: each listing is whole as far as its pages can tell.
+    ///
+    /// # Errors
+    /// When a service does not answer, or a listing is not whole.
+    pub(crate) async fn list_everybody(&self) -> Result<Everybody, ListError> {
+        let ims = &self.cloud.ims;
+        let (active, frozen, recycled, roles) = tokio::try_join!(
+            ims.list_users(UserStatus::Active),
+            ims.list_users(UserStatus::Frozen),
+            ims.list_users_in_recycle_bin(),
+            self.cloud.ram.list_roles(),
+        )?;
+        Ok(Everybody {
+            active,
+            frozen,
+            recycled,
+            roles,
         })
     }
 

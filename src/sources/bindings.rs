@@ -4,6 +4,7 @@ use crate::rbac::{
     BindingKey, LiveBinding, Match,
     barrier::Barrier,
     effects::{self, ReadError},
+    slim::SlimBinding,
     subject::Leaver,
     watch::BindingIndex,
 };
@@ -92,6 +93,21 @@ impl Bindings {
     /// When the API server does not answer.
     pub async fn listed(&self, uid: Uid, relations: &[Match]) -> Result<Vec<BindingKey>, kube::Error> {
         Ok(self.barrier.current(uid, relations).await?.keys)
+    }
+
+    /// Reads what of a binding the index would keep, all of its UIDs included; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub(crate) async fn fetch_slim(&self, key: &BindingKey) -> Result<Option<SlimBinding>, kube::Error> {
+        // The semaphore is never closed.
+        let _turn = self.reads.acquire().await.ok();
+        let request = http::Request::get(key.path()).body(Vec::new());
+        match self.client.request(request.map_err(kube::Error::HttpError)?).await {
+            Ok(binding) => Ok(Some(binding)),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads a binding, without its text.

@@ -160,6 +160,15 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 
+{{/* The spec of the default PermissionScan. */}}
+{{- define "operator.scanSpec" -}}
+interval: {{ .Values.scan.interval | quote }}
+include: {{ .Values.scan.include | quote }}
+dormantDays: {{ int .Values.scan.dormantDays }}
+onFinding: {{ .Values.scan.propose | ternary "Propose" "Report" }}
+maxProposals: {{ int .Values.scan.maxProposals }}
+{{- end }}
+
 {{/*
 What values.schema.json cannot say in words that help: what is missing, what has the wrong form, and what contradicts something else.
 The schema comes first and stops there, so it checks only types and misspelt names. Everything that is wrong is said at once.
@@ -338,6 +347,22 @@ The schema comes first and stops there, so it checks only types and misspelt nam
 {{- end }}
 {{- if and (eq $c.source "webhook") (hasKey ($v.serviceAccount.annotations | default dict) "pod-identity.alibabacloud.com/role-name") }}
 {{- $wrong = append $wrong "serviceAccount.annotations holds pod-identity.alibabacloud.com/role-name: use credentials.webhook.roleName alone" }}
+{{- end }}
+{{- $scan := $v.scan }}
+{{- if not (regexMatch "^([0-9]{1,4}h)?([0-9]{1,4}m)?([0-9]{1,4}s)?$" (toString $scan.interval)) }}
+{{- $wrong = append $wrong (printf "scan.interval is %v: expected hours, minutes and seconds, as in 24h or 1h30m; at least 5m" $scan.interval) }}
+{{- end }}
+{{- if not (has $scan.include (list "Deleted" "Dormant" "All")) }}
+{{- $wrong = append $wrong (printf "scan.include is %q: expected Deleted, Dormant or All" $scan.include) }}
+{{- end }}
+{{- if or (lt (int $scan.dormantDays) 1) (gt (int $scan.dormantDays) 365) }}
+{{- $wrong = append $wrong (printf "scan.dormantDays is %d: expected 1 to 365" (int $scan.dormantDays)) }}
+{{- end }}
+{{- if or (lt (int $scan.maxProposals) 1) (gt (int $scan.maxProposals) 100) }}
+{{- $wrong = append $wrong (printf "scan.maxProposals is %d: expected 1 to 100" (int $scan.maxProposals)) }}
+{{- end }}
+{{- if and $scan.propose (gt (int $v.approval.minWindowDays) 7) $v.approval.requireApproveVerb }}
+{{- $wrong = append $wrong "scan.propose needs approval.minWindowDays of 7 or less: what a scan proposes has a window of 7 days, and the operator may not approve a shorter one than that" }}
 {{- end }}
 {{- if and $v.approval.always (not $v.approval.requireApproveVerb) }}
 {{- $wrong = append $wrong "approval.always needs approval.requireApproveVerb: without it, whoever writes a plan's UserOffboarding approves it" }}

@@ -58,7 +58,8 @@ const GATES: [Kind; 6] = [
     ),
 ];
 
-const CONTENTS: [Kind; 11] = [
+const CONTENTS: [Kind; 12] = [
+    Kind("ack-offboarding.io", "v1alpha1", "PermissionScan", nothing),
     Kind("ack-offboarding.io", "v1alpha1", "UserOffboarding", nothing),
     Kind("rbac.authorization.k8s.io", "v1", "RoleBinding", is_built_in),
     Kind("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", is_built_in),

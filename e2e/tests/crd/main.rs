@@ -6,6 +6,7 @@
 mod accepted;
 mod presented;
 mod refused;
+mod scans;
 
 use ack_offboarding_e2e::cluster::{
     Cluster, OPERATOR_NAMESPACE, Options,

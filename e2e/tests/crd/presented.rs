@@ -9,7 +9,7 @@ use std::time::Duration;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What kubectl prints, once it does: discovery and OpenAPI follow a new CRD within a second or two.
-async fn kubectl(cluster: &Cluster, args: &[&str], contains: &[&str]) -> String {
+pub(crate) async fn kubectl(cluster: &Cluster, args: &[&str], contains: &[&str]) -> String {
     let what = format!("kubectl {} to print {contains:?}", args.join(" "));
     let printed = eventually(&what, DEADLINE, async || {
         let output = cluster.kubectl().args(args).output()?;

@@ -35,6 +35,7 @@ mod privileges;
 mod reasons;
 mod restarts;
 mod returns;
+mod scan;
 mod secrets;
 mod settings;
 mod sight;

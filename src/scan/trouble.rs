@@ -1,0 +1,62 @@
+//! Why a scan was not complete.
+
+use crate::{api::scan::ScanReason, sources::QueryError};
+use std::time::Duration;
+
+/// Why a scan was not complete.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trouble {
+    /// The reason of the conditions.
+    pub(crate) reason: ScanReason,
+    /// What was seen, what it means, and what a person can do.
+    pub(crate) message: String,
+    /// A service's hint when to come back.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Trouble {
+    pub(crate) fn new(reason: ScanReason, message: impl Into<String>) -> Self {
+        Trouble {
+            reason,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn incomplete(why: impl std::fmt::Display) -> Self {
+        Trouble::new(
+            ScanReason::ListingIncomplete,
+            format!("A listing is not whole: {why}. Nobody is called deleted by it; the operator scans again."),
+        )
+    }
+}
+
+impl From<QueryError> for Trouble {
+    fn from(error: QueryError) -> Self {
+        let reason = match () {
+            () if error.credentials => ScanReason::CredentialsRejected,
+            () if error.cluster_not_found => ScanReason::ClusterNotFound,
+            () if error.forbidden => ScanReason::Forbidden,
+            () => ScanReason::LookupFailed,
+        };
+        let message = match error.advice {
+            "" => format!("{}.", error.message),
+            advice => format!("{}. {advice}", error.message),
+        };
+        Trouble {
+            reason,
+            message,
+            retry_after: error.retry_after,
+        }
+    }
+}
+
+impl From<kube::Error> for Trouble {
+    fn from(error: kube::Error) -> Self {
+        let reason = match &error {
+            kube::Error::Api(status) if status.is_forbidden() => ScanReason::Forbidden,
+            _ => ScanReason::LookupFailed,
+        };
+        Trouble::new(reason, format!("A request to the API server failed: {error}."))
+    }
+}
