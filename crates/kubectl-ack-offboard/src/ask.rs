@@ -32,6 +32,7 @@ struct Restored;
 impl Drop for Restored {
     fn drop(&mut self) {
         let _ = crossterm::terminal::disable_raw_mode();
-        let _ = crossterm::execute!(std::io::stderr(), crossterm::cursor::Show);
+        use crossterm::{cursor::Show, event::DisableBracketedPaste};
+        let _ = crossterm::execute!(std::io::stderr(), DisableBracketedPaste, Show);
     }
 }

@@ -7,10 +7,13 @@ use kube::{
     api::ListParams,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use std::{fmt, time::Duration};
+use std::{fmt, sync::OnceLock, time::Duration};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The API server's address, for messages.
+static SERVER: OnceLock<String> = OnceLock::new();
 
 /// The cluster, for whoever runs the plugin.
 #[derive(Clone)]
@@ -105,6 +108,7 @@ impl Cluster {
         config.read_timeout = Some(connection.request_timeout).filter(|limit| *limit != Duration::ZERO);
         // A connection that was idle in the pool must not count as a slow answer.
         config.reset_reader_on_write = true;
+        let _ = SERVER.set(config.cluster_url.to_string());
         Ok(Cluster {
             client: Client::try_from(config).map_err(broken)?,
             patient,
@@ -159,8 +163,9 @@ impl Cluster {
 pub(crate) fn refused(error: &kube::Error, doing: &str, role: Role) -> Failure {
     let said = said(error);
     let kube::Error::Api(status) = error else {
+        let server = SERVER.get().map(|server| format!(" at {server}")).unwrap_or_default();
         return Failure::new(format!(
-            "cannot {doing}: the API server does not answer: {said}. Check the address in your kubeconfig and the network; `kubectl \
+            "cannot {doing}: the API server{server} does not answer: {said}. Check the address in your kubeconfig and the network; `kubectl \
              version` must answer as well."
         ));
     };
@@ -190,7 +195,8 @@ pub(crate) fn said(error: &(dyn std::error::Error + 'static)) -> String {
     if let Some(kube::Error::Api(status)) = error.downcast_ref() {
         return clean(status.message.trim_end_matches('.'));
     }
-    let mut text = error.to_string();
+    // kube's word for it, which says nothing.
+    let mut text = error.to_string().trim_start_matches("ServiceError: ").to_owned();
     let mut cause = error.source();
     while let Some(next) = cause {
         let next_text = next.to_string();

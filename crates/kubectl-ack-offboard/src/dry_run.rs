@@ -98,6 +98,7 @@ async fn planned(cluster: &Cluster, name: &str) -> Result<UserOffboarding, Failu
     let patience = Patience {
         deadline: Some(PATIENCE),
         needs_operator: true,
+        tells: false,
     };
     follow::follow(cluster, name, patience, |object| {
         let state = State::of(object);

@@ -32,6 +32,8 @@ pub(crate) struct Patience {
     pub(crate) deadline: Option<Duration>,
     /// Whether to give up where no operator answers.
     pub(crate) needs_operator: bool,
+    /// Whether each change is told, or only that something is under way.
+    pub(crate) tells: bool,
 }
 
 /// Follows the object until `judge` has seen enough.
@@ -45,7 +47,7 @@ pub(crate) async fn follow(
     mut judge: impl FnMut(&UserOffboarding) -> Result<Seen, Failure>,
 ) -> Result<UserOffboarding, Failure> {
     let began = Instant::now();
-    let mut line = Line::new(name);
+    let mut line = Line::new(name, patience.tells);
     let api: Api<UserOffboarding> = Api::all(cluster.patient.clone());
     let mut changes = pin!(watcher::watch_object(api, name).default_backoff());
     let mut latest: Option<UserOffboarding> = None;
@@ -150,10 +152,11 @@ struct Line {
     bar: Option<ProgressBar>,
     name: String,
     shown: Option<(String, String)>,
+    tells: bool,
 }
 
 impl Line {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, tells: bool) -> Self {
         let bar = output::is_live().then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
@@ -167,6 +170,7 @@ impl Line {
             bar,
             name: name.to_owned(),
             shown: None,
+            tells,
         }
     }
 
@@ -182,7 +186,7 @@ impl Line {
         let state = State::of(object);
         let message = condition(object, ConditionType::Ready).map(|ready| output::clean(&ready.message));
         let now = (state.word().to_owned(), message.unwrap_or_default());
-        if self.shown.as_ref() == Some(&now) || state == State::Unvisited {
+        if !self.tells || self.shown.as_ref() == Some(&now) || state == State::Unvisited {
             return;
         }
         let paint = state.ends().map_or(Paint::Strong, offboarding::paint);

@@ -98,7 +98,7 @@ pub(crate) fn no_operator(name: &str) -> String {
     format!(
         "no operator answers: UserOffboarding {name} still has no status after {} seconds. ack-offboarding-operator is not running in this \
          cluster, or cannot reach its API server. Look at its pods: kubectl get pods --all-namespaces -l \
-         app.kubernetes.io/name=ack-offboarding-operator",
+         app.kubernetes.io/name=ack-offboarding-operator.",
         SILENCE.as_secs()
     )
 }

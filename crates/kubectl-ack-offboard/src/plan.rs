@@ -42,6 +42,8 @@ pub(crate) struct ShownPlan {
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
+    /// Whether it was carried out already.
+    is_done: bool,
     /// The command to run next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
@@ -112,6 +114,7 @@ impl ShownPlan {
             held_by: holds(object),
             warnings: warnings(object),
             digest: plan.map(|plan| plan.digest.clone()),
+            is_done: State::of(object) == State::Known(Reason::Offboarded),
             next: None,
             name: offboarding::identity_name(object),
             object: None,
@@ -120,7 +123,14 @@ impl ShownPlan {
 
     /// Whether it would change something.
     pub(crate) fn has_changes(&self) -> bool {
-        self.total > 0 || self.purges_kubeconfig
+        !self.is_done && (self.total > 0 || self.purges_kubeconfig)
+    }
+
+    /// Without the hold that an approval ends: shown to whoever approves.
+    pub(crate) fn for_approval(mut self) -> Self {
+        self.held_by
+            .retain(|hold| hold.reason != Reason::AwaitingApproval.as_str());
+        self
     }
 
     /// Its digest, once there is one.
@@ -213,13 +223,13 @@ fn identity(object: &UserOffboarding) -> String {
         ResolvedIdentityType::RamUser => "RAM user",
         ResolvedIdentityType::RamRole => "RAM role",
         ResolvedIdentityType::RootAccount => "the Alibaba Cloud account itself",
-        ResolvedIdentityType::Unknown => "of unknown type",
+        ResolvedIdentityType::Unknown => "unknown",
     };
     let name = offboarding::identity_name(object).map(|name| format!(" {}", output::clean(&name)));
     let state = match identity.state {
         IdentityState::Exists => "exists in RAM",
         IdentityState::InRecycleBin => "in RAM's recycle bin",
-        IdentityState::NotFound => "RAM does not know it any more",
+        IdentityState::NotFound => "RAM does not know it",
     };
     format!("{type_}{}, {state}", name.unwrap_or_default())
 }
@@ -245,7 +255,7 @@ fn kubeconfig(policy: KubeconfigPolicy, state: Option<CertState>) -> (String, bo
     match (policy, state) {
         (_, None) => ("unknown: the operator has not asked ACK yet".to_owned(), false),
         (KubeconfigPolicy::Keep, Some(state)) => (format!("{state:?} in ACK, kept (spec.kubeconfig: Keep)"), false),
-        (KubeconfigPolicy::Purge, Some(state)) if state.is_left() => (format!("{state:?} in ACK, purged"), true),
+        (KubeconfigPolicy::Purge, Some(state)) if state.is_left() => (format!("{state:?} in ACK, to be purged"), true),
         (KubeconfigPolicy::Purge, Some(state)) => (format!("{state:?} in ACK, nothing to purge"), false),
     }
 }
@@ -317,6 +327,7 @@ impl Shown for ShownPlan {
         }
         lines.push(String::new());
         lines.push(match (self.has_changes(), self.purges_kubeconfig) {
+            (false, _) if self.is_done => "This was carried out already.".to_owned(),
             (false, _) => "Nothing would change.".to_owned(),
             (true, purges) => self.summary(purges),
         });
@@ -362,23 +373,32 @@ impl ShownPlan {
         let deleted = self
             .bindings
             .iter()
-            .filter(|b| b.action == BindingAction::Delete)
+            .filter(|binding| binding.action == BindingAction::Delete)
             .count();
         let reduced = self.bindings.len() - deleted;
         let mut parts = Vec::new();
-        if deleted > 0 {
-            parts.push(format!("delete {}", many(deleted, "binding")));
-        }
-        if reduced > 0 {
-            parts.push(format!(
-                "take the UID out of {} that others share",
-                many(reduced, "binding")
-            ));
+        if self.total as usize > self.bindings.len() {
+            parts.push(format!("delete or change {} bindings", self.total));
+        } else {
+            if deleted > 0 {
+                parts.push(format!("delete {}", many(deleted, "binding")));
+            }
+            if reduced > 0 {
+                parts.push(format!(
+                    "take the UID out of {} that others share",
+                    many(reduced, "binding")
+                ));
+            }
         }
         if purges {
             parts.push("have ACK purge the kubeconfig".to_owned());
         }
-        format!("It would {}. What is removed is backed up first.", parts.join(", "))
+        let last = parts.pop().unwrap_or_default();
+        let all = match parts.is_empty() {
+            true => last,
+            false => format!("{} and {last}", parts.join(", ")),
+        };
+        format!("It would {all}. What is removed is backed up first.")
     }
 }
 

@@ -46,7 +46,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &ApproveArgs, interrupt: &Inter
         return output::finish(&format!("{}: approved", offboarding::qualified(name)), Exit::Done);
     }
     let shown = interrupt
-        .ends(async { Ok(ShownPlan::of(cluster, &object).await) })
+        .ends(async { Ok(ShownPlan::of(cluster, &object).await.for_approval()) })
         .await?;
     output::note(shown.text(false));
     output::note("");
@@ -114,6 +114,7 @@ async fn current(cluster: &Cluster, name: &str) -> Result<UserOffboarding, Failu
     let patience = Patience {
         deadline: Some(3 * SILENCE),
         needs_operator: true,
+        tells: false,
     };
     follow::follow(cluster, name, patience, |object| {
         Ok(match offboarding::is_current(object) {

@@ -89,6 +89,7 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
     let patience = Patience {
         deadline: None,
         needs_operator: true,
+        tells: true,
     };
     let object = follow::follow(cluster, &name, patience, |object| {
         let state = State::of(object);

@@ -19,6 +19,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &WaitArgs) -> Outcome {
     let patience = Patience {
         deadline: (args.timeout != Duration::ZERO).then_some(args.timeout),
         needs_operator: false,
+        tells: true,
     };
     let judge = |object: &UserOffboarding| {
         if is_there(object, args.goal) {
