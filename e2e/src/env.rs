@@ -710,6 +710,30 @@ pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
         .map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
 }
 
+/// The kubectl plugin's binary, built once for each process if it is not up to date.
+///
+/// # Errors
+/// When it does not build.
+pub fn plugin_binary() -> anyhow::Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let build = || {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the workspace's folder")?;
+        // Both packages, as for the operator.
+        let cargo = escargot::CargoBuild::new()
+            .manifest_path(root.join("Cargo.toml"))
+            .package("kubectl-ack-offboard")
+            .arg("--package=ack-offboarding-e2e")
+            .bin("kubectl-ack_offboard");
+        anyhow::Ok(cargo.run()?.path().to_owned())
+    };
+    let built = BUILT.get_or_init(|| build().map_err(|e| format!("{e:#}")));
+    built
+        .clone()
+        .map_err(|message| anyhow::anyhow!("the plugin does not build: {message}"))
+}
+
 fn build(release: bool) -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

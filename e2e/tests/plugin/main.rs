@@ -1,0 +1,11 @@
+//! The kubectl plugin as people use it: the real binary, a real API server with real roles, the real operator, a cloud that verifies signatures.
+
+mod approve;
+mod explain;
+mod plan;
+mod refused;
+mod start;
+mod status;
+mod support;
+mod terminal;
+mod version;
