@@ -26,6 +26,7 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 pub mod request_id;
+pub mod restore;
 pub mod sources;
 #[cfg(feature = "operator")]
 mod status_writer;

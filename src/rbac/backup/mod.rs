@@ -21,7 +21,7 @@ pub use format::{
     CLEARED, Entry, NAME_PREFIX, PART_LIMIT, Purpose, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable,
     clearance_label, clearance_map, config_map, object_label, sha256, split, uid_label,
 };
-pub use read::{is_same, read};
+pub use read::{StoredText, is_same, read, read_with_texts};
 pub use store::{StoreError, Stored, create, still_there, store};
 
 #[cfg(test)]
