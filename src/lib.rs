@@ -14,20 +14,31 @@
 //! Boundaries: the crate [`alibaba_cloud`] knows no Kubernetes; [`rbac`] and [`api`] know no cloud; only [`offboarding`], and [`doctor`], which checks what
 //! it needs before first use, know both.
 
+#![cfg_attr(
+    not(feature = "operator"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "the plugin does not use all of it yet"
+    )
+)]
+
 pub mod api;
-pub mod api_message;
-pub mod clock;
+mod api_message;
+mod clock;
+mod digest;
 #[cfg(feature = "operator")]
 pub mod doctor;
-pub mod observer;
+mod observer;
 #[cfg(feature = "operator")]
 pub mod offboarding;
 #[cfg(feature = "operator")]
 pub mod operator;
 pub mod rbac;
-pub mod request_id;
+mod request_id;
 pub mod restore;
-pub mod sources;
+pub(crate) mod sources;
 #[cfg(feature = "operator")]
 mod status_writer;
 mod sync;

@@ -2,7 +2,7 @@
 
 use ack_offboarding_operator::{
     api, doctor,
-    operator::{settings::RunArgs, start},
+    operator::{self, RunArgs},
 };
 use clap::{Parser, Subcommand, ValueEnum};
 use std::{
@@ -70,7 +70,7 @@ async fn main() -> ExitCode {
     match cli.verb {
         Verb::Crd => print_crd(),
         Verb::Doctor { args, output } => examine(&args, output).await,
-        Verb::Run(args) => match start::run(&args).await {
+        Verb::Run(args) => match operator::run(&args).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{error}");

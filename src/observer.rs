@@ -14,7 +14,7 @@ pub enum Outcome {
 
 /// Is told of what the parts of the operator do. It must not block.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// A reconcile has ended.
+    /// A reconcile has ended, well or not, after this long.
     fn reconciled(&self, outcome: Outcome, took: Duration);
 
     /// A binding was deleted, or the leaver's subjects were removed from it.
@@ -33,7 +33,7 @@ pub trait Observer: fmt::Debug + Send + Sync {
     fn index_lag(&self, lag: Option<Duration>);
 }
 
-/// Nobody.
+/// Tells nobody: for tests, and for a look that is not counted.
 impl Observer for () {
     fn reconciled(&self, _: Outcome, _: Duration) {}
 

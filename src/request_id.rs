@@ -11,7 +11,7 @@ tokio::task_local! {
 const LIMIT: usize = 64;
 
 /// Does `work`, and says which request was the latest in it that was answered. The clients of the API server and of the cloud tell.
-pub async fn traced<T>(work: impl Future<Output = T>) -> (T, Option<String>) {
+pub(crate) async fn traced<T>(work: impl Future<Output = T>) -> (T, Option<String>) {
     LATEST
         .scope(RefCell::default(), async {
             let done = work.await;
@@ -21,7 +21,7 @@ pub async fn traced<T>(work: impl Future<Output = T>) -> (T, Option<String>) {
 }
 
 /// A request was answered. It is no matter to whoever does not ask ([`traced`]).
-pub fn answered(id: Option<&str>) {
+pub(crate) fn answered(id: Option<&str>) {
     let legible = |id: &&str| !id.is_empty() && id.len() <= LIMIT && id.bytes().all(|byte| byte.is_ascii_graphic());
     if let Some(id) = id.filter(legible) {
         let _ = LATEST.try_with(|latest| latest.replace(Some(id.to_owned())));

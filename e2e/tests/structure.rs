@@ -18,7 +18,7 @@ fn modules(root: &Path) -> BTreeMap<Vec<String>, PathBuf> {
             let name = entry.file_name().into_string().unwrap();
             if entry.file_type().unwrap().is_dir() {
                 let is_programs = path.is_empty() && name == "bin";
-                if !is_programs {
+                if !is_programs && name != "tests" {
                     let inner: Vec<String> = path.iter().cloned().chain([name]).collect();
                     folders.push((inner, entry.path()));
                 }
@@ -114,7 +114,10 @@ impl<'ast> Visit<'ast> for Imports<'_> {
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        self.note(&segments);
+        // One word is a variable, or an item of the file's own.
+        if segments.len() > 1 {
+            self.note(&segments);
+        }
         syn::visit::visit_path(self, path);
     }
 }

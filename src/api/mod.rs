@@ -2,25 +2,33 @@
 
 pub mod conditions;
 mod crd;
+mod ends;
+mod reason;
 #[cfg(test)]
 mod reference;
-pub mod spec;
-pub mod status;
+mod spec;
+mod status;
+mod vocabulary;
 
-pub use conditions::{ConditionStatus, ConditionType, Ends, Reason};
+pub use conditions::{ConditionStatus, ConditionType};
 pub use crd::{crd, crd_yaml};
+pub use ends::Ends;
+pub use reason::Reason;
 pub use spec::{
     ActivityCheck, Approval, Enforcement, IdentityType, KubeconfigPolicy, Mode, Names, OnUncertainty, PlanApproval,
     UserOffboarding, UserOffboardingSpec,
 };
 pub use status::{
     ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
-    IdentityStatus, KubeconfigStatus, LastKnownIdentity, PlanStatus, PlannedBinding, RemovedStatus,
+    IdentityStatus, KubeconfigStatus, LastKnownIdentity, OperatorStatus, PlanStatus, PlannedBinding, RemovedStatus,
     ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.
 pub const GROUP: &str = "ack-offboarding.io";
 
-/// `apiVersion` of the objects.
+/// Labels a UserOffboarding that was made only to show a plan.
+pub const PLAN_LABEL: &str = "ack-offboarding.io/plan";
+
+/// What `apiVersion` of a UserOffboarding says.
 pub const API_VERSION: &str = "ack-offboarding.io/v1alpha1";

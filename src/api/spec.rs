@@ -7,7 +7,7 @@
 // Each printer column has a type of its own; the lint takes them for one attribute written several times.
 #![allow(clippy::duplicated_attributes)]
 
-use super::status::UserOffboardingStatus;
+use super::{PLAN_LABEL, status::UserOffboardingStatus};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,14 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.activity.lastSeen",
         description = "The latest request found in the audit log's window"
     ),
-    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "AGE", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "REASON",
+        type_ = "string",
+        json_path = ".spec.reason",
+        priority = 1,
+        description = "Why it was asked for"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct UserOffboardingSpec {
@@ -112,6 +119,12 @@ pub struct UserOffboardingSpec {
     /// Once reports access that returns later. Continuous removes it again, after the same checks.
     #[serde(default)]
     pub enforcement: Enforcement,
+
+    /// Why the offboarding is asked for, for later readers: a ticket, say. It is shown in the status, in events and in the backups, and
+    /// decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub reason: Option<String>,
 }
 
 /// A person's approval of one plan.
@@ -249,3 +262,14 @@ choice!(
         Continuous,
     }
 );
+
+impl UserOffboarding {
+    /// Whether it was made only to show a plan: by `kubectl ack-offboard plan`, which labels it. One that is no dry run is none, nor one that
+    /// somebody suspended: it holds up others for its UID, whatever its labels.
+    pub fn is_plan(&self) -> bool {
+        let labels = self.metadata.labels.as_ref();
+        self.spec.mode == Mode::DryRun
+            && !self.spec.suspend
+            && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
+    }
+}

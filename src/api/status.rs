@@ -13,6 +13,9 @@ pub struct UserOffboardingStatus {
     /// The generation of the spec that this status describes; -1 before the first reconcile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Which operator wrote this status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorStatus>,
     /// Who the UID is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<IdentityStatus>,
@@ -65,6 +68,16 @@ pub struct UserOffboardingStatus {
     /// The conditions; one entry for each type.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Which operator wrote a status.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OperatorStatus {
+    /// Its namespace, where the backups are.
+    pub namespace: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// Who the UID is.

@@ -4,7 +4,7 @@ use super::{
     audit,
     report::{Check, Outcome},
 };
-use crate::sources::{Account, AckCluster, activity::LogstoreRef, query_error::advice};
+use crate::sources::{Account, AckCluster, activity::LogstoreRef, advice};
 use alibaba_cloud::{
     Cloud, Uid,
     ack::Grant,
@@ -60,7 +60,7 @@ pub(super) async fn checks(cloud: &Cloud, known: Option<(Account, AckCluster)>) 
             caller
         }
         Err(error) if error.is_about_the_clock() => {
-            checks.push(Check::failed(CLOCK, &error, advice(&error)));
+            checks.push(Check::failed(CLOCK, &error, advice::of(&error)));
             checks.push(Check::untried(CREDENTIALS, "the clock is wrong"));
             checks.push(Check::untried("account, RAM actions, audit log", "the clock is wrong"));
             return checks;
@@ -152,7 +152,7 @@ impl Down<'_> {
         if self.has(error.service) {
             return Check::untried(check, format!("the endpoint of {} does not answer", error.service));
         }
-        Check::failed(check, error, super::report::or_try_again(advice(error)))
+        Check::failed(check, error, super::report::or_try_again(advice::of(error)))
     }
 
     /// An action was tried; that there is no such user or role is an answer too.

@@ -1,7 +1,7 @@
 //! Checks, before first use, everything that the operator needs: item by item, each with what to do about it.
 //!
 //! ```text
-//!          ┌─ cluster   the API server, the CRD, the permissions, the barrier, the admission policy, a place for backups
+//!          ┌─ cluster   the API server, the CRD, the barrier, the admission policies, a place for backups ── permissions   RBAC
 //! doctor ──┤
 //!          └─ cloud     endpoints, credentials, clock, account, RAM actions, RBAC administrator ── audit   the audit log
 //! ```
@@ -11,8 +11,12 @@
 
 mod audit;
 mod cloud;
-pub mod cluster;
-pub mod report;
+mod cluster;
+mod permissions;
+mod report;
+
+pub use permissions::{Permission, permissions};
+pub use report::Report;
 
 use crate::{
     offboarding::settings::Settings,
@@ -24,7 +28,7 @@ use crate::{
 };
 use alibaba_cloud::{Cloud, CloudSettings, Timeouts};
 use kube::Client;
-use report::{Check, Report};
+use report::Check;
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -3,9 +3,15 @@
 use serde::Serialize;
 use std::{fmt, time::Duration};
 
+/// What to do about an answer that nothing explains.
+pub(super) const LOOK: &str = "If a webhook or a policy caused this, exempt the operator's ServiceAccount from it. Otherwise check the API \
+ server's health and try again.";
+/// What to do about something that the chart installs, and that is missing or changed.
+pub(super) const RESTORE: &str = "`helm upgrade` restores what the chart installs (with Helm 4: --force-conflicts); without Helm, apply the manifests again (docs/install.md).";
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// As it should be.
     Ok,
     /// Something is wrong; there is a fix.
@@ -14,12 +20,10 @@ pub enum Outcome {
     Untried,
 }
 
-/// One item.
+/// One item that was looked at, whatever came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// What was checked.
+pub(super) struct Check {
     pub check: String,
-    /// How it ended.
     pub outcome: Outcome,
     /// What was found, or why it was not tried.
     pub found: String,
@@ -29,8 +33,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// As it should be.
-    pub fn ok(check: impl Into<String>, found: impl fmt::Display) -> Self {
+    pub(super) fn ok(check: impl Into<String>, found: impl fmt::Display) -> Self {
         Check {
             check: check.into(),
             outcome: Outcome::Ok,
@@ -40,7 +43,7 @@ impl Check {
     }
 
     /// Wrong, with what to do about it.
-    pub fn failed(check: impl Into<String>, found: impl fmt::Display, fix: impl Into<String>) -> Self {
+    pub(super) fn failed(check: impl Into<String>, found: impl fmt::Display, fix: impl Into<String>) -> Self {
         Check {
             check: check.into(),
             outcome: Outcome::Failed,
@@ -50,7 +53,7 @@ impl Check {
     }
 
     /// Not tried, and why not.
-    pub fn untried(check: impl Into<String>, why: impl fmt::Display) -> Self {
+    pub(super) fn untried(check: impl Into<String>, why: impl fmt::Display) -> Self {
         Check {
             check: check.into(),
             outcome: Outcome::Untried,
@@ -78,14 +81,13 @@ struct Whole<'a> {
 
 impl Report {
     /// Adds an item, and says whether it is as it should be.
-    pub fn add(&mut self, check: Check) -> bool {
+    pub(super) fn add(&mut self, check: Check) -> bool {
         let ok = check.outcome == Outcome::Ok;
         self.checks.push(check);
         ok
     }
 
-    /// Says how long it took.
-    pub fn took(&mut self, took: Duration) {
+    pub(super) fn took(&mut self, took: Duration) {
         self.took = took;
     }
 

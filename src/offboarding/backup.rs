@@ -30,7 +30,7 @@ const PARALLEL: usize = 4;
 
 /// What a backup is made with, besides the bindings.
 #[derive(Clone, Copy, Debug)]
-pub struct Task<'a> {
+pub(super) struct Task<'a> {
     /// By which object.
     pub asked: &'a Asked,
     /// Of whom.
@@ -43,7 +43,7 @@ pub struct Task<'a> {
 
 /// What came of storing bindings.
 #[derive(Debug, Default)]
-pub struct Backup {
+pub(super) struct Backup {
     /// What is stored, each with the proof.
     pub stored: Vec<(Item, Stored)>,
     /// What could not be stored, and so must stay.
@@ -56,7 +56,12 @@ pub struct Backup {
 ///
 /// # Errors
 /// When something could not be stored, or does not read back as it was written. Nothing was removed then.
-pub async fn back_up(run: &Run, task: Task<'_>, record: &mut Journal, plan: &Plan) -> Result<Backup, Interrupted> {
+pub(super) async fn back_up(
+    run: &Run,
+    task: Task<'_>,
+    record: &mut Journal,
+    plan: &Plan,
+) -> Result<Backup, Interrupted> {
     let removable = plan
         .items
         .iter()
@@ -71,7 +76,7 @@ pub async fn back_up(run: &Run, task: Task<'_>, record: &mut Journal, plan: &Pla
 ///
 /// # Errors
 /// As for [`back_up`]; and when one of them cannot be stored.
-pub async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
+pub(super) async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut Journal) -> Result<(), Interrupted> {
     let key = task.leaver.uid();
     let failed = |e: kube::Error| outcome::api_server(&e, "Cannot look for bindings that ACK's purge may remove");
     let relations = [Match::NameOnly, Match::OtherSuffix];
@@ -100,9 +105,10 @@ pub async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut Journal)
 }
 
 /// What the backups of a run are made for.
-pub fn purpose(facts: &Facts, cleared: &Cleared, plan_digest: &str, clearance: &Clearance) -> Purpose {
+pub(super) fn purpose(facts: &Facts, cleared: &Cleared, plan_digest: &str, clearance: &Clearance) -> Purpose {
     Purpose {
         cluster_id: facts.cluster_id.clone(),
+        reason: facts.spec.reason.clone(),
         uid: facts.uid,
         object_name: facts.object_name.clone(),
         object_uid: facts.object_uid.clone(),
@@ -116,7 +122,7 @@ pub fn purpose(facts: &Facts, cleared: &Cleared, plan_digest: &str, clearance: &
 ///
 /// # Errors
 /// As for [`back_up`].
-pub async fn store_items(
+pub(super) async fn store_items(
     run: &Run,
     task: Task<'_>,
     record: &mut Journal,
@@ -265,7 +271,7 @@ fn changes(key: &BindingKey) -> Blocked {
 }
 
 /// What a person needs of a ConfigMap that could not be stored.
-pub fn said(error: &StoreError) -> String {
+pub(super) fn said(error: &StoreError) -> String {
     match error {
         StoreError::Create { name, source } => format!("creating ConfigMap {name} failed: {}", api_message(source)),
         StoreError::Read { name, source } => format!("reading ConfigMap {name} back failed: {}", api_message(source)),
@@ -274,7 +280,7 @@ pub fn said(error: &StoreError) -> String {
 }
 
 /// The hold for a ConfigMap that could not be stored, by its cause; `attempt` says what was tried.
-pub fn not_stored(error: &StoreError, attempt: &str) -> Blocked {
+pub(super) fn not_stored(error: &StoreError, attempt: &str) -> Blocked {
     let what = said(error);
     let (reason, advice) = match refusal(error) {
         Some(Refusal::Right) => (
@@ -326,7 +332,7 @@ fn refusal(error: &StoreError) -> Option<Refusal> {
 }
 
 /// The hold for bindings that stay because they could not be stored; the others are removed.
-pub fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Blocked> {
+pub(super) fn left_too_large(too_large: &[TooLarge], leaver: &Leaver) -> Option<Blocked> {
     let (first, rest) = too_large.split_first()?;
     let more = match rest.len() {
         0 => String::new(),
@@ -350,7 +356,7 @@ fn lookalike_too_large(one: &TooLarge) -> Blocked {
 }
 
 /// The hold for a ConfigMap that does not hold what was written to it.
-pub fn verify_failed(config_map: &str, what: &str) -> Blocked {
+pub(super) fn verify_failed(config_map: &str, what: &str) -> Blocked {
     let message = format!(
         "ConfigMap {config_map} does not contain the backup that was written to it: {what}. The operator removes nothing without \
          a backup. Find out what created or changed the ConfigMap (a mutating webhook or policy, say), and remove it as \

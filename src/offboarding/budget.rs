@@ -26,7 +26,7 @@ const BYTES_OF_A_NAMESPACE: usize = 48 << 20;
 
 /// Takes out of the plan what would go beyond the budget, which is `parts` ConfigMaps and the bytes above, and gives the hold that says so, for when the rest is done. A
 /// namespace that has used up its share does not keep the others from going.
-pub fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Plan, Option<Blocked>) {
+pub(super) fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Plan, Option<Blocked>) {
     let lately: Vec<&Arc<StoredPart>> = record
         .parts
         .iter()
@@ -72,7 +72,7 @@ pub fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize) -> (Pl
 }
 
 /// The hold, if what stays cannot be backed up before ACK's purge any more: `kept` are its bindings.
-pub fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
+pub(super) fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
     let first = kept.first()?;
     let lately: Vec<&Arc<StoredPart>> = record
         .parts

@@ -21,10 +21,10 @@ use kube::ResourceExt;
 use std::{collections::BTreeSet, time::Duration};
 
 /// How many items pass the checks at a time: their list must fit in a ConfigMap.
-pub const ITEMS_AT_MOST: usize = 10_000;
+pub(super) const ITEMS_AT_MOST: usize = 10_000;
 
 /// Takes out of the plan what is more than that; and the hold for when the rest is done: it comes in the next pass.
-pub fn within(mut plan: Plan) -> (Plan, Option<Blocked>) {
+pub(super) fn within(mut plan: Plan) -> (Plan, Option<Blocked>) {
     let Some(more) = plan.items.len().checked_sub(ITEMS_AT_MOST).filter(|more| *more > 0) else {
         return (plan, None);
     };
@@ -45,7 +45,7 @@ const NEXT_PASS: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When either cannot be written.
-pub async fn write(
+pub(super) async fn write(
     run: &Run,
     report: &mut Report,
     facts: &Facts,

@@ -49,7 +49,7 @@ impl Cleared {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn read(backups: &Backups, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
+pub(super) async fn read(backups: &Backups, status: &UserOffboardingStatus) -> Result<Cleared, Interrupted> {
     let Some(run) = status.clearance.clone() else {
         return Ok(Cleared::default());
     };

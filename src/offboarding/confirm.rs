@@ -14,7 +14,7 @@ use crate::api::{ConditionStatus as Is, ConditionType as Condition, Reason};
 ///
 /// # Errors
 /// When ACK still reports a kubeconfig, or a binding appeared since the purge.
-pub async fn confirm(run: &Run, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
+pub(super) async fn confirm(run: &Run, report: &mut Report, facts: &Facts, purge: Purge) -> Result<(), Interrupted> {
     if purge == Purge::Accepted {
         let state = run.cluster.kubeconfig_state(facts.uid).await.map_err(|unanswered| {
             Blocked::by(
@@ -33,7 +33,7 @@ pub async fn confirm(run: &Run, report: &mut Report, facts: &Facts, purge: Purge
             return Err(blocked.about(Condition::KubeconfigPurged, Is::Unknown).into());
         }
     }
-    if purge == Purge::NothingToPurge {
+    if purge == Purge::Absent {
         // Nothing happened since the proof of step 6.
         report.purged(purge);
         return Ok(());

@@ -13,7 +13,7 @@ const CLUSTER_ADMIN: &str = "cluster-admin";
 
 /// What a plan means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Consequences {
+pub(super) struct Consequences {
     /// It takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.
     pub last_cluster_admin: bool,
     /// ACK says that the identity created the cluster.
@@ -22,7 +22,7 @@ pub struct Consequences {
 
 impl Consequences {
     /// What it means, as sentences; none if there is nothing to say.
-    pub fn describe(self, uid: Uid, kubeconfig: KubeconfigPolicy) -> Option<String> {
+    pub(super) fn describe(self, uid: Uid, kubeconfig: KubeconfigPolicy) -> Option<String> {
         let admin =
             "The plan removes the last ClusterRoleBinding to cluster-admin that names a RAM identity: bind another \
                      administrator first."
@@ -41,7 +41,7 @@ impl Consequences {
 }
 
 /// What the plan means. ACK is not asked again once it said yes.
-pub async fn of(index: &BindingIndex, cluster: &AckCluster, facts: &Facts, plan: &Plan) -> Consequences {
+pub(super) async fn of(index: &BindingIndex, cluster: &AckCluster, facts: &Facts, plan: &Plan) -> Consequences {
     Consequences {
         last_cluster_admin: takes_last_admin(plan, facts.leaver.uid(), |each| index.for_each(each)),
         cluster_creator: facts.status.cluster_creator == Some(true) || cluster.is_creator(facts.uid).await,

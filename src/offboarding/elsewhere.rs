@@ -20,7 +20,7 @@ const SHOWN: usize = 3;
 
 /// What the backups for other objects hold; as a text, one or two sentences.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub(super) struct Elsewhere {
     /// How many bindings of the UID were to be removed, in the backups that were read.
     bindings: usize,
     /// The object of the newest of them.
@@ -83,7 +83,7 @@ impl fmt::Display for Elsewhere {
 }
 
 /// Looks for them. An API server that does not answer, and a ConfigMap that is no backup, are logged: nothing depends on it.
-pub async fn find(backups: &Backups, facts: &Facts) -> Option<Elsewhere> {
+pub(super) async fn find(backups: &Backups, facts: &Facts) -> Option<Elsewhere> {
     match look(backups, facts).await {
         Ok(found) => found,
         Err(error) => {

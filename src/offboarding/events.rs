@@ -17,7 +17,7 @@ use kube::{
 };
 
 /// Who reports the events, and the manager of the fields that the operator writes.
-pub const CONTROLLER: &str = "ack-offboarding-operator";
+pub(super) const CONTROLLER: &str = "ack-offboarding-operator";
 
 /// The most that an event's note may hold.
 const NOTE_LIMIT: usize = 1000;
@@ -26,7 +26,7 @@ const NOTE_LIMIT: usize = 1000;
 const NAME_LIMIT: usize = 253 - 17;
 
 /// Publishes, without waiting for it, an event for each condition that changed between two statuses.
-pub fn publish(
+pub(super) fn publish(
     client: &Client,
     now: Timestamp,
     object: &UserOffboarding,

@@ -35,10 +35,10 @@ const STATES: usize = 20;
 const APART: SignedDuration = SignedDuration::from_mins(1);
 
 /// How long a binding that came back before must stay away before its access is called gone.
-pub const PAUSE: Duration = Duration::from_secs(10);
+pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
 /// Whether this process knows that a stored state was removed. After a restart none is known, and uids and times must do.
-pub type CarriedOut<'a> = &'a dyn Fn(&StoredEntry) -> bool;
+pub(super) type CarriedOut<'a> = &'a dyn Fn(&StoredEntry) -> bool;
 
 /// Why a binding is set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ enum Why {
 }
 
 /// Takes what is flapping out of the plan; and what names it, for when the rest is done.
-pub fn defer_flapping(
+pub(super) fn defer_flapping(
     plan: Plan,
     leaver: &Leaver,
     record: &Journal,
@@ -146,7 +146,7 @@ fn removals<'a>(
 
 /// The hold before the end where a removal was undone lately: whatever undid it may do so again within seconds, and the end is called
 /// only when it has had the time. `removed_at` is when this process removed something last.
-pub fn settling(
+pub(super) fn settling(
     record: &Journal,
     carried_out: CarriedOut<'_>,
     removed_at: Option<Timestamp>,

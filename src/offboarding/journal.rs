@@ -42,7 +42,7 @@ pub struct Counts {
 ///
 /// # Errors
 /// When the backups cannot be listed.
-pub async fn read(backups: &Backups, object_uid: &str, now: Timestamp) -> Result<Journal, Interrupted> {
+pub(super) async fn read(backups: &Backups, object_uid: &str, now: Timestamp) -> Result<Journal, Interrupted> {
     let failed = |attempt: &'static str| move |e: kube::Error| Interrupted::Blocked(outcome::api_server(&e, attempt));
     let names = backups.names(object_uid).await;
     let mut record = Journal::default();
@@ -187,3 +187,6 @@ fn unreadable(error: &Unreadable) -> Blocked {
     );
     Blocked::recheck(Reason::VerifyFailed, message).about(Condition::BackedUp, Is::False)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,43 +8,43 @@
 //! Every step may stop the run with a [`Blocked`]: a reason, a message for a person, and when to look again. What was
 //! done so far is never undone, and found again by the next reconcile in the backups and in the cluster itself.
 
-pub mod backup;
-pub mod budget;
-pub mod claims;
-pub mod clearance;
-pub mod cleared;
-pub mod confirm;
-pub mod consequences;
-pub mod decide;
-pub mod elsewhere;
-pub mod events;
-pub mod facts;
-pub mod flapping;
-pub mod journal;
-pub mod monitor;
-pub mod observe;
-pub mod outcome;
-pub mod pace;
-pub mod peers;
+mod backup;
+mod budget;
+pub(crate) mod claims;
+mod clearance;
+mod cleared;
+mod confirm;
+mod consequences;
+mod decide;
+mod elsewhere;
+mod events;
+mod facts;
+mod flapping;
+mod journal;
+mod monitor;
+mod observe;
+pub(crate) mod outcome;
+mod pace;
+mod peers;
 pub mod plan;
-pub mod policies;
-pub mod purge;
+pub(crate) mod policies;
+mod purge;
 mod refusal;
-pub mod removals;
-pub mod remove;
-pub mod report;
-pub mod retries;
-pub mod run;
-pub mod runs;
-pub mod settings;
-pub mod shells;
+mod removals;
+mod remove;
+mod report;
+mod retries;
+pub(crate) mod run;
+mod runs;
+pub(crate) mod settings;
+mod shells;
 #[cfg(test)]
 mod testing;
-pub mod unreadable;
+mod unreadable;
 mod unremoved;
-pub mod verify;
-pub mod wanted;
-pub mod watched;
+mod verify;
+mod wanted;
+pub(crate) mod watched;
 
 use crate::{
     api::{Reason, UserOffboarding},
@@ -72,7 +72,7 @@ pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<A
     if let Some(action) = monitor::still_complete(run, &object, uid).await {
         return Ok(action);
     }
-    let mut report = Report::begin(object, run.clock.clone());
+    let mut report = Report::begin(object, run.clock.clone(), run.backups.namespace());
     let outcome = match observe::observe(run, report.object(), uid).await {
         Ok(facts) => {
             let mut journal = facts.record.clone();

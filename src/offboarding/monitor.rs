@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// What to do about an object that is complete and unchanged: wait. `None` if there is something to look into.
 ///
 /// After a restart this makes no call to the cloud before the next poll is due.
-pub async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid) -> Option<Action> {
+pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid) -> Option<Action> {
     let status = object.status.as_ref()?;
     let is_true = |type_| conditions::find(&status.conditions, type_).is_some_and(|c| c.status == "True");
     let completed = status.completed_at.as_ref()?.0;

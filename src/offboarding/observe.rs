@@ -22,7 +22,7 @@ use std::time::Instant;
 ///
 /// # Errors
 /// When the API server cannot be asked. A cloud service that does not answer is a fact.
-pub async fn observe(run: &Run, object: &UserOffboarding, uid: Uid) -> Result<Facts, Interrupted> {
+pub(super) async fn observe(run: &Run, object: &UserOffboarding, uid: Uid) -> Result<Facts, Interrupted> {
     let object_uid = object.uid().unwrap_or_default();
     let leaver = Leaver::new(uid, &object.spec.names.include, &object.spec.names.ignore);
     let status = object.status.clone().unwrap_or_default();

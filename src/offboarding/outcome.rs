@@ -25,7 +25,7 @@ pub enum Requeue {
 
 /// A run that came to its end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Done {
+pub(crate) struct Done {
     /// `Offboarded`, `NothingToRemove` or `DryRunComplete`.
     pub reason: Reason,
     /// What was seen.
@@ -103,7 +103,7 @@ impl From<kube::Error> for Interrupted {
 }
 
 /// The hold for a failed call to the API server; `attempt` says what was tried.
-pub fn api_server(error: &kube::Error, attempt: &str) -> Blocked {
+pub(crate) fn api_server(error: &kube::Error, attempt: &str) -> Blocked {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => Blocked::recheck(
             Reason::Forbidden,
@@ -122,7 +122,7 @@ pub fn api_server(error: &kube::Error, attempt: &str) -> Blocked {
 }
 
 /// When to ask a service again.
-pub fn again(retry_after: Option<Duration>) -> Requeue {
+pub(crate) fn again(retry_after: Option<Duration>) -> Requeue {
     retry_after.map_or(Requeue::Backoff, Requeue::NotBefore)
 }
 

@@ -68,7 +68,7 @@ fn versions<'a>(objects: impl Iterator<Item = &'a ObjectMeta>) -> Vec<(String, i
 }
 
 /// `own` with the longest window of all, and without the purge if one of them keeps the kubeconfig.
-pub fn strictest(own: &UserOffboardingSpec, peers: &[Peer]) -> UserOffboardingSpec {
+pub(super) fn strictest(own: &UserOffboardingSpec, peers: &[Peer]) -> UserOffboardingSpec {
     let mut spec = own.clone();
     for peer in executing(peers) {
         let window = &mut spec.activity_check.window_days;
@@ -81,12 +81,12 @@ pub fn strictest(own: &UserOffboardingSpec, peers: &[Peer]) -> UserOffboardingSp
 }
 
 /// The first that is suspended.
-pub fn suspended(peers: &[Peer]) -> Option<&Peer> {
+pub(super) fn suspended(peers: &[Peer]) -> Option<&Peer> {
     peers.iter().find(|peer| peer.spec.suspend)
 }
 
 /// The first that wants a person to approve, and whose approvals do not hold this plan.
-pub fn unapproved<'a>(peers: &'a [Peer], digest: &str) -> Option<&'a Peer> {
+pub(super) fn unapproved<'a>(peers: &'a [Peer], digest: &str) -> Option<&'a Peer> {
     executing(peers).find(|peer| {
         peer.spec.approval == Approval::Manual && peer.spec.approvals.iter().all(|approval| approval.digest != digest)
     })

@@ -24,11 +24,11 @@ use k8s_openapi::jiff::SignedDuration;
 
 /// What came of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
+pub(super) enum Purge {
     /// The spec keeps the kubeconfig.
     Kept,
     /// ACK knows of none.
-    NothingToPurge,
+    Absent,
     /// ACK accepted the purge, in this run or before a restart.
     Accepted,
 }
@@ -41,7 +41,7 @@ pub enum Purge {
 ///
 /// # Errors
 /// When ACK does not answer, refuses, or says that it does not know the certificate's state.
-pub async fn purge(
+pub(super) async fn purge(
     run: &Run,
     report: &mut Report,
     facts: &Facts,
@@ -70,7 +70,7 @@ pub async fn purge(
             return Ok(if report.was_purged() {
                 Purge::Accepted
             } else {
-                Purge::NothingToPurge
+                Purge::Absent
             });
         }
         CertState::Unknown => return Err(state_unknown().into()),
@@ -168,4 +168,4 @@ fn state_unknown() -> Blocked {
 }
 
 /// ACK keeps a purged kubeconfig for 30 days, in which it can be restored (ACK, "kubeconfig recycle bin").
-pub const RESTORABLE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+pub(super) const RESTORABLE_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);

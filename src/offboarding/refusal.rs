@@ -3,7 +3,7 @@
 use super::outcome::{self, Blocked, Requeue};
 use crate::{
     api::{ConditionStatus as Is, ConditionType as Condition, Reason},
-    sources::query_error::advice,
+    sources::advice,
 };
 use alibaba_cloud::{
     codes::Code,
@@ -80,7 +80,8 @@ pub(super) fn not_purged(error: &ApiError, force: bool) -> Blocked {
                 Reason::NotConfirmed,
             )
         }
-        Cause::Known(Code { meaning, advice, .. }) => {
+        Cause::Known(Code { meaning, remedy, .. }) => {
+            let advice = advice::sentence(*remedy);
             let message = format!(
                 "ACK did not purge the kubeconfig: {error}. This means: {meaning}. The bindings are removed. {advice} The \
                  operator retries every hour."
@@ -110,7 +111,7 @@ pub(super) fn not_purged(error: &ApiError, force: bool) -> Blocked {
                      repeats the purge if the kubeconfig still exists."
                 }
             };
-            let advice = advice(error);
+            let advice = advice::of(error);
             let space = if advice.is_empty() { "" } else { " " };
             let message = format!("{error}. {so_far}{space}{advice}");
             let pause = error.retry_after.or_else(|| error.known()?.pause);

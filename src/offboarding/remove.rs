@@ -41,7 +41,7 @@ const PARALLEL: usize = 8;
 ///
 /// # Errors
 /// When something is left, or when it is not known whether the last change was carried out.
-pub async fn remove(
+pub(super) async fn remove(
     run: &Run,
     report: &mut Report,
     record: &mut Journal,

@@ -12,14 +12,14 @@ use crate::{
 use futures::StreamExt;
 
 /// A binding that no longer names anybody and is still there, and why.
-pub type Waiting = (BindingKey, String);
+pub(super) type Waiting = (BindingKey, String);
 
 /// How many bindings of the record no longer name anybody, and are still there for another reason than that the garbage collector has
 /// not come to them yet.
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn shells(
+pub(super) async fn shells(
     run: &Run,
     leaver: &Leaver,
     record: &Journal,

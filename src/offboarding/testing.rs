@@ -1,13 +1,17 @@
 //! Plain data for the tests of the pure steps.
 
-use super::{cleared::Cleared, facts::Facts, journal::Journal, peers::Asked};
+use super::{cleared::Cleared, facts::Facts, journal::Journal, peers::Asked, plan};
 use crate::sources::identity::Identity;
 use crate::{
-    api::{CertState, UserOffboardingSpec, UserOffboardingStatus},
-    rbac::{BindingKey, BindingKind, LiveBinding, subject::Leaver},
+    api::{BindingAction, CertState, UserOffboardingSpec, UserOffboardingStatus},
+    rbac::{
+        BindingKey, BindingKind, LiveBinding,
+        backup::{StoredAction, StoredEntry, StoredPart},
+        subject::{Leaver, RBAC_GROUP},
+    },
 };
 use alibaba_cloud::sts::CallerIdentity;
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
 
 /// UID 100, user "leaver", of the cluster's account, with nothing here.
@@ -70,4 +74,44 @@ pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
         "subjects": subjects,
     });
     LiveBinding::parse(&key, &text.to_string(), &leaver()).unwrap()
+}
+
+/// A subject: the user of this name.
+pub(super) fn user(name: &str) -> Value {
+    json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": name})
+}
+
+/// A user with two bindings.
+pub(super) fn holder() -> Facts {
+    let mut facts = facts();
+    facts.bindings = vec![binding("a", &[user("100")]), binding("b", &[user("100")])];
+    facts
+}
+
+/// A time this many seconds after the facts were taken.
+pub(super) fn after(facts: &Facts, seconds: i64) -> Time {
+    Time(Timestamp::from_second(facts.now.as_second() + seconds).unwrap())
+}
+
+/// A stored part that holds these bindings of the facts, made this long before now.
+pub(super) fn part(facts: &Facts, seconds_ago: i64, names: &[&str]) -> StoredPart {
+    let items = plan::plan(facts).items;
+    let stored = items
+        .iter()
+        .filter(|i| names.contains(&i.binding.key.name.as_str()))
+        .map(|i| StoredEntry {
+            key: i.binding.key.clone(),
+            uid: i.binding.uid.clone(),
+            resource_version: i.binding.resource_version.clone(),
+            action: match i.action {
+                BindingAction::Delete => StoredAction::Delete,
+                BindingAction::RemoveSubject => StoredAction::RemoveSubject,
+            },
+            names: i.binding.names.clone(),
+            fingerprint: i.fingerprint.clone(),
+            sha256: i.binding.sha256.clone(),
+            bytes: i.binding.bytes,
+        });
+    let created = after(facts, -seconds_ago).0;
+    StoredPart::of(&format!("part-{seconds_ago}"), created, "r", stored.collect())
 }

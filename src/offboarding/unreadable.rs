@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The hold for a binding that the operator cannot handle; the others are removed.
-pub fn cannot_handle(error: &str) -> Blocked {
+pub(super) fn cannot_handle(error: &str) -> Blocked {
     let message = format!(
         "{error}. This binding names the UID and was left unchanged; the others are removed. The kubeconfig is not purged, \
          because ACK's purge would also remove the remaining binding. Remove the UID from that binding by hand; the operator \
@@ -18,7 +18,7 @@ pub fn cannot_handle(error: &str) -> Blocked {
 }
 
 /// The hold for a binding that could not be read.
-pub fn unreadable(error: effects::ReadError) -> Blocked {
+pub(super) fn unreadable(error: effects::ReadError) -> Blocked {
     match error {
         effects::ReadError::Api { key, source } => outcome::api_server(&source, &format!("Cannot read {key}")),
         effects::ReadError::Malformed(malformed) => Blocked::new(

@@ -26,14 +26,14 @@ const LOOKS: u32 = 3;
 ///
 /// Made here only: [`super::purge`] asks ACK for nothing without one, of this UID, that is not older than two seconds.
 #[derive(Debug)]
-pub struct NoBindings {
+pub(super) struct NoBindings {
     uid: Uid,
     began: Instant,
 }
 
 impl NoBindings {
     /// Whether it is of this UID, and not too old.
-    pub fn holds_for(&self, uid: Uid) -> bool {
+    pub(super) fn holds_for(&self, uid: Uid) -> bool {
         self.uid == uid && self.began.elapsed() < GOOD_FOR
     }
 }
@@ -42,7 +42,7 @@ impl NoBindings {
 ///
 /// # Errors
 /// When a binding is left that names the UID, or may.
-pub async fn verify(bindings: &Bindings, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
+pub(super) async fn verify(bindings: &Bindings, leaver: &Leaver) -> Result<NoBindings, Interrupted> {
     let failed = |e: kube::Error| outcome::api_server(&e, "Verifying that no binding is left failed");
     // What no look could find: the API server lists it each time.
     let mut never_found: Option<BTreeSet<BindingKey>> = None;
@@ -165,7 +165,7 @@ fn hold_for(left: &[LiveBinding]) -> Option<Blocked> {
 }
 
 /// The hold for a user name that may be the identity's.
-pub fn undecided(binding: &str, name: &str, count: usize) -> Blocked {
+pub(super) fn undecided(binding: &str, name: &str, count: usize) -> Blocked {
     let name: String = name.chars().filter(|c| !c.is_control()).take(256).collect();
     let more = match count {
         0 | 1 => String::new(),

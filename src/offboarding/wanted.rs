@@ -23,7 +23,7 @@ const LISTED_LATELY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn objects_for(client: &Client, uid: Uid) -> Result<Vec<Watched>, Interrupted> {
+pub(super) async fn objects_for(client: &Client, uid: Uid) -> Result<Vec<Watched>, Interrupted> {
     let api: Api<Watched> = Api::all(client.clone());
     let listed = api.list(&of_uid(uid)).await;
     Ok(listed
@@ -36,7 +36,7 @@ pub async fn objects_for(client: &Client, uid: Uid) -> Result<Vec<Watched>, Inte
 ///
 /// # Errors
 /// [`Interrupted::Superseded`] if one of them was edited, deleted, or made since, or if another process may lead.
-pub async fn still_wanted(run: &Run, asked: &Asked) -> Result<Permit, Interrupted> {
+pub(super) async fn still_wanted(run: &Run, asked: &Asked) -> Result<Permit, Interrupted> {
     let api: Api<UserOffboarding> = Api::all(run.client.clone());
     has_no_other(&api, asked).await?;
     let own = api.get_metadata_opt(&asked.name).await?;

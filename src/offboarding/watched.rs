@@ -1,7 +1,7 @@
 //! The objects as the watch keeps them between reconciles: no more than what wakes, counts and queues them needs.
 
 use super::peers::Peer;
-use crate::api::{ConditionType, UserOffboarding};
+use crate::api::{ConditionType, PLAN_LABEL, UserOffboarding};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 /// An object whose spec or status this version cannot read does not break the watch of all others: every word is a string here.
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = "UserOffboarding")]
-pub struct Watched {
+pub(crate) struct Watched {
     pub(crate) metadata: ObjectMeta,
     /// What the watch needs of the spec.
     pub spec: WatchedSpec,
@@ -23,7 +23,7 @@ pub struct Watched {
 /// What the watch needs of the spec.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WatchedSpec {
+pub(crate) struct WatchedSpec {
     /// The UID.
     pub uid: String,
     /// The rest, for those who work on the same UID: it is read when they ask.
@@ -59,8 +59,8 @@ pub(crate) struct WatchedCondition {
 impl Watched {
     /// What it asks for, if it is about this UID and is not being deleted, with its `metadata.uid`. One whose spec this version
     /// cannot read asks for nothing.
-    pub fn peer(&self, uid: Uid) -> Option<(String, Peer)> {
-        if self.spec.uid.parse() != Ok(uid) || self.metadata.deletion_timestamp.is_some() {
+    pub(crate) fn peer(&self, uid: Uid) -> Option<(String, Peer)> {
+        if self.spec.uid.parse() != Ok(uid) || self.metadata.deletion_timestamp.is_some() || self.is_plan() {
             return None;
         }
         let mut spec = self.spec.rest.clone();
@@ -72,8 +72,16 @@ impl Watched {
         Some((self.metadata.uid.clone()?, peer))
     }
 
+    /// Whether it was made only to show a plan, as [`UserOffboarding::is_plan`].
+    pub(crate) fn is_plan(&self) -> bool {
+        let labels = self.metadata.labels.as_ref();
+        let is_dry_run = self.spec.rest.get("mode").is_some_and(|mode| mode == "DryRun");
+        let is_suspended = self.spec.rest.get("suspend").is_some_and(|suspend| suspend == true);
+        is_dry_run && !is_suspended && labels.is_some_and(|labels| labels.contains_key(PLAN_LABEL))
+    }
+
     /// Whether its status was written, and lacks what the operator always writes into it.
-    pub fn has_lost_its_conditions(&self) -> bool {
+    pub(crate) fn has_lost_its_conditions(&self) -> bool {
         // Before its first visit, it is -1.
         let was_written = self
             .status
@@ -83,7 +91,7 @@ impl Watched {
     }
 
     /// When its current run, or its last one, began.
-    pub fn started_at(&self) -> Option<Timestamp> {
+    pub(crate) fn started_at(&self) -> Option<Timestamp> {
         self.status.started_at.as_ref()?.parse().ok()
     }
 

@@ -16,9 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
 const LEASE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The clients.
+/// One client for each kind of patience: a watch waits for minutes, a request must not.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// For watches: without a read timeout, as a quiet watch is silent; the watcher has its own.
     pub watch: Client,
     /// For everything else: bounded in time. It repeats nothing by itself: kube's default repeats every verb, DELETE
@@ -31,18 +31,13 @@ pub struct Clients {
 /// The API server cannot be reached as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientsError {
-    /// The kubeconfig.
     #[error("kubeconfig {path}: {source}")]
     Kubeconfig {
-        /// Its path.
         path: String,
-        /// What is wrong with it.
         source: kube::config::KubeconfigError,
     },
-    /// Not in a pod.
     #[error("--kubeconfig (ACK_OFFBOARDING_KUBECONFIG) is not set, and this is not a pod with a ServiceAccount: {0}")]
     InCluster(#[from] kube::config::InClusterError),
-    /// TLS or proxy settings.
     #[error("cannot create the client for the API server: {0}")]
     Client(#[from] kube::Error),
 }
@@ -52,7 +47,7 @@ pub enum ClientsError {
 ///
 /// # Errors
 /// When neither serves.
-pub async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError> {
+pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Clients, ClientsError> {
     let mut config = match kubeconfig {
         None => Config::incluster()?,
         Some(path) => {

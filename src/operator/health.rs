@@ -53,7 +53,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// None at present: a connection that cannot be accepted is waited for.
-pub async fn serve(
+pub(super) async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     mut registry: Registry,
@@ -128,12 +128,9 @@ fn make_room(open: &mut VecDeque<Connection>) {
 
 /// What `/readyz` is about.
 #[derive(Clone, Debug)]
-pub struct Readiness {
-    /// Who is bound where.
+pub(super) struct Readiness {
     pub index: Arc<BindingIndex>,
-    /// Whether the credentials for Alibaba Cloud serve.
     pub credentials: watch::Receiver<CredentialsState>,
-    /// Whether the admission policies are in force.
     pub policies: watch::Receiver<Proof>,
 }
 

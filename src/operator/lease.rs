@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A candidate for the leadership.
-pub struct Elector {
+pub(super) struct Elector {
     api: Api<Lease>,
     name: String,
     identity: String,
@@ -51,7 +51,7 @@ enum Attempt {
 impl Elector {
     /// A candidate for the Lease `name`, under an identity that no other process has. `api` repeats nothing by itself; `is_fit` says
     /// whether this process could work now.
-    pub fn new(
+    pub(super) fn new(
         api: Api<Lease>,
         name: &str,
         duration: Duration,
@@ -81,7 +81,7 @@ impl Elector {
     }
 
     /// Resolves when this process leads.
-    pub async fn acquire(&mut self) {
+    pub(super) async fn acquire(&mut self) {
         let mut told = None;
         let mut yielded = false;
         loop {
@@ -128,7 +128,7 @@ impl Elector {
     }
 
     /// Renews for as long as it can; resolves when this process leads no longer.
-    pub async fn keep(&mut self) {
+    pub(super) async fn keep(&mut self) {
         while let Some(until) = self.leadership.until() {
             tokio::time::sleep_until((Instant::now() + self.pause()).min(until)).await;
             let began = Instant::now();
@@ -148,7 +148,7 @@ impl Elector {
     }
 
     /// Gives the Lease back, so that the next one need not wait for its end. Only when nothing is in hand any more.
-    pub async fn release(&mut self) {
+    pub(super) async fn release(&mut self) {
         self.leadership.lost();
         match self.try_release().await {
             Ok(()) => {}

@@ -9,9 +9,9 @@ use crate::{
     observer::{Observer, Outcome},
 };
 use alibaba_cloud::{
+    CallObserver, Try,
     ack::CLEAN_CLUSTER_USER_PERMISSIONS,
     error::{ErrorKind, Service},
-    observer::{CallObserver, Try},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -23,7 +23,6 @@ use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 /// The prefix of every metric's name.
 const PREFIX: &str = "ack_offboarding";
 
-/// A call to the cloud.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     service: &'static str,
@@ -48,9 +47,9 @@ struct ActionLabels {
     action: &'static str,
 }
 
-/// Counters and histograms.
+/// Counters and histograms. Every label has few values: none of them comes from a user or a binding.
 #[derive(Debug)]
-pub struct Metrics {
+pub(super) struct Metrics {
     reconciles: Family<OutcomeLabels, Counter>,
     reconcile_duration: Histogram,
     bindings_removed: Family<ActionLabels, Counter>,
@@ -175,7 +174,6 @@ impl CallObserver for Metrics {
 }
 
 impl Metrics {
-    /// Adds all of them to a registry.
     fn register(&self, registry: &mut Registry) {
         registry.register(
             "reconciles",
@@ -245,7 +243,7 @@ impl Metrics {
     }
 
     /// A registry with all of them, for a process to add what it knows at the moment of a scrape.
-    pub fn registry(&self) -> Registry {
+    pub(super) fn registry(&self) -> Registry {
         let mut registry = Registry::with_prefix(PREFIX);
         self.register(&mut registry);
         registry
@@ -256,7 +254,7 @@ impl Metrics {
 ///
 /// # Errors
 /// When something cannot be written as text, which is a mistake of this program.
-pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
+pub(super) fn encode(registry: &Registry) -> Result<String, fmt::Error> {
     let mut text = String::new();
     text::encode(&mut text, registry)?;
     Ok(text)

@@ -1,14 +1,18 @@
 //! Process plumbing: settings, clients of the API server, who leads, health, and the controllers that call
 //! [`crate::offboarding`].
 
-pub mod clients;
+pub(crate) mod clients;
 mod controller;
-pub mod health;
-pub mod lease;
-pub mod metrics;
+mod health;
+mod lease;
+mod metrics;
 mod offboardings;
 #[cfg(test)]
 mod reference;
-pub mod settings;
-pub mod start;
-pub mod state_metrics;
+pub(crate) mod settings;
+mod start;
+mod state_metrics;
+
+pub use clients::REQUEST_TIMEOUT;
+pub use settings::RunArgs;
+pub use start::run;

@@ -15,6 +15,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::{
     Api, Resource, ResourceExt,
     runtime::{
@@ -46,6 +47,14 @@ pub(super) enum ReconcileError {
     Report { name: String, blocked: Box<Blocked> },
 }
 
+/// For how long an object that was made only to show a plan is looked at.
+const PLAN_FOR: SignedDuration = SignedDuration::from_mins(15);
+
+fn is_old(object: &UserOffboarding, now: Timestamp) -> bool {
+    let created = object.metadata.creation_timestamp.as_ref();
+    created.is_none_or(|created| now.duration_since(created.0) > PLAN_FOR)
+}
+
 impl Offboardings {
     pub(super) fn new(run: Arc<Run>, observed: StateMetrics) -> Self {
         Offboardings { run, observed }
@@ -64,6 +73,9 @@ impl Offboardings {
             run.forget(&watched.uid().unwrap_or_default());
             return Ok(Action::await_change());
         };
+        if object.is_plan() && is_old(&object, run.clock.now()) {
+            return Ok(Action::await_change());
+        }
         if let Some(wait) = run.paces.wait(&object.uid().unwrap_or_default()) {
             tracing::debug!(?wait, "reconciled too often; the next reconcile waits");
             return Ok(Action::requeue(wait));

@@ -22,7 +22,7 @@ use std::{
 
 /// What a scrape looks at. Clones share it.
 #[derive(Clone)]
-pub struct StateMetrics {
+pub(super) struct StateMetrics {
     index: Arc<BindingIndex>,
     leadership: Leadership,
     objects: Arc<Mutex<Option<Store<Watched>>>>,
@@ -42,7 +42,7 @@ struct Summary {
     stalled: u32,
     access_returned: u32,
     deleted_identity_active: u32,
-    /// The longest wait for a quiet window, in seconds.
+    /// In seconds.
     oldest_wait: f64,
     /// For how long, in seconds, one has been neither at its end nor waiting because its spec says so.
     oldest_unfinished: f64,
@@ -50,7 +50,7 @@ struct Summary {
 
 impl StateMetrics {
     /// Looks at these; the objects come later.
-    pub fn new(index: Arc<BindingIndex>, leadership: Leadership) -> Self {
+    pub(super) fn new(index: Arc<BindingIndex>, leadership: Leadership) -> Self {
         StateMetrics {
             index,
             leadership,
@@ -59,7 +59,7 @@ impl StateMetrics {
     }
 
     /// The objects, for as long as this process works on them; a standby tells nothing of them.
-    pub fn watch(&self, objects: Option<Store<Watched>>) {
+    pub(super) fn watch(&self, objects: Option<Store<Watched>>) {
         *self.objects.lock().unwrap_or_else(PoisonError::into_inner) = objects;
     }
 
@@ -138,7 +138,10 @@ impl Collector for StateMetrics {
             self.index.len() as f64,
         )?;
         let Some(objects) = self.objects() else { return Ok(()) };
-        let summary = summarize(objects.iter().map(AsRef::as_ref), Timestamp::now());
+        let summary = summarize(
+            objects.iter().map(AsRef::as_ref).filter(|object| !object.is_plan()),
+            Timestamp::now(),
+        );
         gauge(
             "stalled",
             "UserOffboardings that wait for a person",

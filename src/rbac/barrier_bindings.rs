@@ -3,14 +3,12 @@
 use super::binding::{BindingKey, BindingKind};
 
 /// The annotation that carries the nonce.
-pub const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
+pub(crate) const NONCE_ANNOTATION: &str = "ack-offboarding.io/barrier";
 
-/// Where the two barrier bindings are.
+/// The two bindings that the operator annotates to see how far its watches are. The chart installs them, without subjects.
 #[derive(Clone, Debug)]
 pub struct BarrierNames {
-    /// The ClusterRoleBinding.
     pub cluster_role_binding: String,
-    /// The RoleBinding.
     pub role_binding: String,
     /// The namespace of the RoleBinding.
     pub namespace: String,
@@ -22,7 +20,7 @@ impl BarrierNames {
         self.keys().contains(key)
     }
 
-    /// The two bindings.
+    /// The ClusterRoleBinding first.
     pub fn keys(&self) -> [BindingKey; 2] {
         [
             BindingKey {

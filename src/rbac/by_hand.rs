@@ -6,7 +6,7 @@ use super::{BindingKey, subject::Leaver};
 /// since it was read. It needs kubectl and jq.
 ///
 /// A binding's name may hold anything that a shell or a terminal would take for something else, so it is not in the line.
-pub fn command(key: &BindingKey, binding_uid: &str, leaver: &Leaver) -> String {
+pub(crate) fn command(key: &BindingKey, binding_uid: &str, leaver: &Leaver) -> String {
     let (resource, scope) = match &key.namespace {
         Some(namespace) => ("rolebindings", format!(" -n {}", quoted(namespace))),
         None => ("clusterrolebindings", String::new()),

@@ -9,7 +9,7 @@ use hashbrown::DefaultHashBuilder;
 use std::hash::BuildHasher;
 
 /// More than so many make a crowd.
-pub const CROWD: usize = 64;
+pub(crate) const CROWD: usize = 64;
 
 /// Which UIDs a binding bears, and how. Says yes for one that it does not bear once in 2^60 questions, by hashes that nobody outside the
 /// process can foresee; whoever asks reads the binding anyway.
@@ -21,7 +21,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Of these UIDs.
+    /// Of UIDs in any order; it keeps a hash of each.
     pub fn new(hasher: &DefaultHashBuilder, uids: &[(Uid, Match)]) -> Self {
         let mark = |(uid, relation): &(Uid, Match)| hasher.hash_one(uid) & !3 | bits(*relation);
         let mut marks: Box<[u64]> = uids.iter().map(mark).collect();
@@ -38,7 +38,6 @@ impl Crowd {
         self.marks.binary_search(&mark).is_ok()
     }
 
-    /// Whether a subject bears this UID.
     pub fn bears(&self, uid: Uid) -> bool {
         Match::ALL.iter().any(|relation| self.relates(uid, *relation))
     }

@@ -14,17 +14,12 @@ use http::{Method, Request, header};
 use kube::Client;
 use serde_json::json;
 
-/// A binding that could not be read.
+/// Why a binding could not be read: nothing is known of it then, least of all that it is gone.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The API server failed.
     #[error("cannot read {key}: {source}")]
-    Api {
-        /// Which binding.
-        key: BindingKey,
-        /// What it answered.
-        source: kube::Error,
-    },
+    Api { key: BindingKey, source: kube::Error },
     /// It returned something else.
     #[error(transparent)]
     Malformed(#[from] MalformedBinding),
@@ -32,8 +27,7 @@ pub enum ReadError {
 
 /// What came of a change.
 #[derive(Debug)]
-pub enum Effect<T> {
-    /// It was carried out.
+pub(crate) enum Effect<T> {
     Done(T),
     /// The binding is gone.
     Gone,
@@ -48,7 +42,7 @@ pub enum Effect<T> {
 /// Made here only: from the answer to the change that took the last subject out, or from a live read of a binding whose
 /// uid is in the record.
 #[derive(Debug)]
-pub struct Disarmed {
+pub(crate) struct Disarmed {
     key: BindingKey,
     uid: String,
     resource_version: String,
@@ -58,7 +52,7 @@ pub struct Disarmed {
 
 /// What a binding is after the leaver's subjects were taken out.
 #[derive(Debug)]
-pub enum Shrunk {
+pub(crate) enum Shrunk {
     /// It names nobody.
     Disarmed(Disarmed),
     /// It names others, who keep their access.
@@ -67,7 +61,7 @@ pub enum Shrunk {
 
 /// What became of a binding that was stored to be deleted.
 #[derive(Debug)]
-pub enum Remains {
+pub(crate) enum Remains {
     /// It does not exist, or another of its name does.
     Gone,
     /// It names nobody, and is to be deleted.
@@ -107,7 +101,7 @@ pub async fn fetch(
 ///
 /// # Errors
 /// When it is not known whether the API server carried it out.
-pub async fn remove_subjects(
+pub(crate) async fn remove_subjects(
     client: &Client,
     stored: &Stored,
     leaver: &Leaver,
@@ -162,7 +156,7 @@ pub async fn remove_subjects(
 ///
 /// # Errors
 /// When it is not known whether the API server carried it out.
-pub async fn delete_disarmed(
+pub(crate) async fn delete_disarmed(
     client: &Client,
     disarmed: Disarmed,
     permit: &Permit,
@@ -185,7 +179,11 @@ pub async fn delete_disarmed(
 ///
 /// # Errors
 /// When it is not known whether the API server carried it out.
-pub async fn delete(client: &Client, stored: &Stored, permit: &Permit) -> Result<Effect<Vec<String>>, ReadError> {
+pub(crate) async fn delete(
+    client: &Client,
+    stored: &Stored,
+    permit: &Permit,
+) -> Result<Effect<Vec<String>>, ReadError> {
     delete_pinned(client, stored.key(), stored.uid(), stored.resource_version(), permit).await
 }
 
@@ -194,7 +192,7 @@ pub async fn delete(client: &Client, stored: &Stored, permit: &Permit) -> Result
 ///
 /// # Errors
 /// When it cannot be read.
-pub async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -> Result<Remains, ReadError> {
+pub(crate) async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -> Result<Remains, ReadError> {
     let Some((live, _)) = fetch(client, stored.key(), leaver).await? else {
         return Ok(Remains::Gone);
     };
@@ -208,8 +206,7 @@ pub async fn remains(client: &Client, stored: &Stored, leaver: &Leaver) -> Resul
 }
 
 impl Disarmed {
-    /// The binding's `metadata.uid`.
-    pub fn uid(&self) -> &str {
+    pub(crate) fn uid(&self) -> &str {
         &self.uid
     }
 

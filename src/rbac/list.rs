@@ -23,8 +23,7 @@ const LARGEST_METADATA: usize = 64 << 10;
 
 /// What [`fold`] made of a list.
 #[derive(Debug)]
-pub struct Listed<S> {
-    /// What the objects were folded into.
+pub(crate) struct Listed<S> {
     pub value: S,
     /// The state that the list shows: where a watch goes on.
     pub resource_version: String,
@@ -36,7 +35,7 @@ pub struct Listed<S> {
 ///
 /// # Errors
 /// When the API server refuses, when the body ends early, or when it, or an object in it, cannot be read.
-pub async fn fold<T: DeserializeOwned, S>(
+pub(crate) async fn fold<T: DeserializeOwned, S>(
     client: &Client,
     path: &str,
     new: impl Fn() -> S,
@@ -216,7 +215,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// The metadata of the list.
+    /// The list's metadata; an error unless the text ended where a list does.
     fn end(self) -> serde_json::Result<ListMeta> {
         if self.place != Place::End {
             return Err(malformed("the list ended before it was complete"));

@@ -49,12 +49,10 @@ impl Leadership {
         self.0.send_modify(|state| state.stopping = true);
     }
 
-    /// Whether it was told to stop.
     pub fn is_stopping(&self) -> bool {
         self.0.borrow().stopping
     }
 
-    /// Resolves when it is told to stop.
     pub async fn stopping(&self) {
         // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|state| state.stopping).await;
@@ -70,7 +68,6 @@ impl Leadership {
         self.0.send_modify(|state| state.proved = proved);
     }
 
-    /// Whether the admission policies are proved to be in force.
     pub fn is_proved(&self) -> bool {
         self.0.borrow().proved
     }

@@ -10,27 +10,23 @@ use std::{borrow::Cow, fmt};
 
 /// A RoleBinding or ClusterRoleBinding, reduced to its key, the UIDs that its subjects bear, its role, and the nonce.
 #[derive(Clone, Debug)]
-pub struct SlimBinding {
+pub(crate) struct SlimBinding {
     /// Its name; a watch bookmark has none.
     pub name: String,
-    /// The namespace of a RoleBinding.
     pub namespace: Option<String>,
-    /// The resourceVersion, where there is one.
     pub resource_version: Option<String>,
     /// The UIDs that subjects bear, each with how it relates to the subject; sorted, without duplicates.
     pub uids: Box<[(Uid, Match)]>,
-    /// The role that it grants.
     pub role: RoleRef,
     /// What stands in the barrier's annotation, on whatever binding.
     pub nonce: Option<String>,
 }
 
-/// The role that a binding grants.
+/// The role that a binding grants, as the index keeps it: once for all bindings that grant it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RoleRef {
     /// `ClusterRole` or `Role`, as the API server spells it.
     pub kind: Box<str>,
-    /// Its name.
     pub name: Box<str>,
 }
 

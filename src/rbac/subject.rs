@@ -8,7 +8,7 @@ use alibaba_cloud::Uid;
 use std::collections::BTreeSet;
 
 /// The API group of subjects of kind `User` and `Group`.
-pub const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+pub(crate) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
 /// How a subject relates to a UID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +28,7 @@ impl Match {
 }
 
 /// The UID in a name of the form `<uid>` or `<uid>-<digits>`.
-pub fn uid_in_name(name: &str) -> Option<Uid> {
+pub(crate) fn uid_in_name(name: &str) -> Option<Uid> {
     let (uid, suffix) = name
         .split_once('-')
         .map_or((name, None), |(uid, suffix)| (uid, Some(suffix)));
@@ -39,7 +39,7 @@ pub fn uid_in_name(name: &str) -> Option<Uid> {
 }
 
 /// The UID that a name begins with: `<uid>`, `<uid>-<digits>`, or `<uid>-<anything else>`.
-pub fn uid_at_start(name: &str) -> Option<Uid> {
+pub(crate) fn uid_at_start(name: &str) -> Option<Uid> {
     let uid = name.split_once('-').map_or(name, |(uid, _)| uid);
     uid.parse().ok()
 }
@@ -47,7 +47,7 @@ pub fn uid_at_start(name: &str) -> Option<Uid> {
 /// The UID that a subject bears, and whether it is the RAM identity or only shares the name.
 ///
 /// A subject of kind `User` without `apiGroup` counts as one: the API server defaults it to the RBAC group.
-pub fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(Uid, Match)> {
+pub(crate) fn classify(kind: &str, api_group: Option<&str>, name: &str) -> Option<(Uid, Match)> {
     let uid = uid_at_start(name)?;
     let is_user = kind == "User" && api_group.is_none_or(|group| group.is_empty() || group == RBAC_GROUP);
     let relation = match (is_user, uid_in_name(name)) {
@@ -89,7 +89,7 @@ impl Leaver {
         }
     }
 
-    /// The UID.
+    /// The UID whose access is to end; a name is only ever compared with it.
     pub fn uid(&self) -> Uid {
         self.uid
     }

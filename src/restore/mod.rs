@@ -31,5 +31,7 @@ pub use undo::{Undo, undo};
 pub use verify::{Chosen, Verified, newest, verify};
 pub use wanted::Wanted;
 
+pub use crate::sources::backups::Backups;
+
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,7 @@ fn stored(entries: &[Entry], second: i64) -> ConfigMap {
         run_id: format!("r-{second}"),
         plan_digest: "sha256:0".into(),
         decision: "Automatic".into(),
+        reason: None,
     };
     backup::config_map(&purpose, entries, NAMESPACE, at(second)).unwrap()
 }
@@ -338,16 +339,11 @@ fn what_would_take_it_away_again_is_named() {
         "completedAt": "2026-01-01T00:00:00Z",
         "clearance": {"runID": "r", "decision": "Automatic", "itemCount": 1, "itemsDigest": "sha256:0", "list": "l"},
     });
-    let objects = [
+    let mut objects = vec![
         object("once", json!({}), complete()),
         object("again", json!({"enforcement": "Continuous"}), complete()),
         object("new", json!({}), json!({})),
         object("anew", json!({}), clearance),
-        object(
-            "suspended",
-            json!({"enforcement": "Continuous", "suspend": true}),
-            complete(),
-        ),
         object("dry", json!({"mode": "DryRun"}), json!({})),
         object("other", json!({"uid": "1001", "enforcement": "Continuous"}), complete()),
     ];
@@ -360,4 +356,20 @@ fn what_would_take_it_away_again_is_named() {
         [removes("again"), incomplete("new"), incomplete("anew"), reports]
     );
     assert!(found[0].message().contains("Continuous") && found[0].is_removal());
+    // One that is suspended holds all.
+    objects.push(object("stop", json!({"suspend": true}), complete()));
+    objects.push(object(
+        "later",
+        json!({"enforcement": "Continuous", "suspend": true}),
+        complete(),
+    ));
+    let found = undo(&objects, "100".parse().unwrap());
+    assert!(!found.iter().any(Undo::is_removal), "{found:?}");
+    let held = |object: &str, by: &str| Undo::Held {
+        object: object.into(),
+        suspended: by.into(),
+    };
+    for expected in [held("again", "stop"), held("new", "stop"), held("later", "later")] {
+        assert!(found.contains(&expected), "{found:?}");
+    }
 }

@@ -13,10 +13,10 @@ use kube::Client;
 use std::sync::Arc;
 
 /// How many names of the leaver's subjects are kept in all: of a binding that has more than are kept, the search of the audit log knows.
-pub const NAMES_AT_MOST: usize = 10_000;
+pub(crate) const NAMES_AT_MOST: usize = 10_000;
 
 /// How many bindings are read at a time for one identity.
-pub const PARALLEL_READS: usize = 8;
+pub(crate) const PARALLEL_READS: usize = 8;
 
 /// How many bindings are read at a time, in all, whoever made them as large as they are.
 const READS: usize = 6;

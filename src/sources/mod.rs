@@ -9,17 +9,18 @@
 //!
 //! Nothing here changes anything, and nothing here decides. A question that is not answered is an error of its own, and never an absence.
 
-pub mod account;
-pub mod ack_cluster;
-pub mod activity;
-pub mod backups;
-pub mod bindings;
+pub(crate) mod account;
+pub(crate) mod ack_cluster;
+pub(crate) mod activity;
+pub(crate) mod advice;
+pub(crate) mod backups;
+pub(crate) mod bindings;
 mod cached;
-pub mod identity;
-pub mod query_error;
+pub(crate) mod identity;
+pub(crate) mod query_error;
 
-pub use account::Account;
-pub use ack_cluster::AckCluster;
-pub use backups::Backups;
-pub use bindings::Bindings;
-pub use query_error::QueryError;
+pub(crate) use account::Account;
+pub(crate) use ack_cluster::AckCluster;
+pub(crate) use backups::Backups;
+pub(crate) use bindings::Bindings;
+pub(crate) use query_error::QueryError;

@@ -57,7 +57,7 @@ pub(crate) const NAME_LIMIT: usize = 128;
 /// Text of a service as it can be shown and stored: control characters are spelled out, and what is longer than `limit`
 /// characters ends in dots. Neither can become equal to a name that is expected.
 ///
-/// Names, codes and times are bounded with this where they come in, so that no answer can make a status too large to write.
+/// Names, codes and times are bounded with this where they come in, so that no answer can make what is stored of it too large.
 pub(crate) fn legible(name: &str, limit: usize) -> String {
     let mut text = String::new();
     for (n, letter) in name.chars().enumerate() {
@@ -134,7 +134,7 @@ pub(crate) enum DecodeError {
     TooLarge,
     #[error("the answer cannot be decompressed")]
     Broken,
-    #[error("the answer is compressed with {0}, which the operator did not request")]
+    #[error("the answer is compressed with {0}, which was not requested")]
     Unknown(String),
 }
 

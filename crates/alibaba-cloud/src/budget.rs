@@ -1,5 +1,5 @@
-//! A limit of the operator's own to the calls that it makes: whoever may edit a binding or an object could otherwise use
-//! up what the services allow the whole account.
+//! A limit of the client's own to the calls that it makes: what makes it ask without end could otherwise use up what the services
+//! allow the whole account.
 
 use std::{
     fmt,
@@ -51,7 +51,7 @@ impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the operator reached its own limit of {} calls a minute",
+            "the client reached its own limit of {} calls a minute",
             self.per_minute
         )
     }

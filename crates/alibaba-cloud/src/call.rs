@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{
     answer,
     classify::redact,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
     sign::{acs3, percent_encode, sha256_hex, sls4},
     transport::Answer,

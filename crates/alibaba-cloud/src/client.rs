@@ -18,7 +18,7 @@ use super::{
     call::{Call, Repeat, no_json},
     classify::{classify, redact},
     credentials::Credentials,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, ErrorKind, Service},
     observer::{CallObserver, Try},
     sign::{acs3::Acs3Signer, sls4::Sls4Signer},
@@ -43,7 +43,7 @@ struct Inner {
     state: watch::Sender<CredentialsState>,
 }
 
-/// Whether the operator's own credentials serve, as far as the calls so far tell.
+/// Whether the caller's own credentials serve, as far as the calls so far tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CredentialsState {
     /// No call has been made yet.
@@ -80,7 +80,7 @@ impl Client {
     /// A call that is safe to repeat is repeated, with a new date and nonce, when it may succeed the next time
     /// ([`ApiError::is_retryable`]), after an exponential delay with jitter or the service's hint, whichever is
     /// longer, as long as tries and the overall deadline last; and once with other credentials when those used were
-    /// not accepted. Each of these tries is counted against the operator's [`Budget`]; when that is spent, the call waits
+    /// not accepted. Each of these tries is counted against the [`Budget`]; when that is spent, the call waits
     /// for a moment, or fails with [`ErrorKind::Budget`].
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
         let timeouts = &self.0.timeouts;
@@ -133,8 +133,8 @@ impl Client {
         }
     }
 
-    /// Takes a try of the call out of the budget. The purge and the question who we are are free: the one is not a tenant's
-    /// to ask for without end, and the other tells whether credentials serve.
+    /// Takes a try of the call out of the budget. The purge and the question who we are are free: the one is never repeated, and the
+    /// other tells whether credentials serve.
     async fn pay(&self, call: &Call) -> Result<(), ApiError> {
         if call.repeat == Repeat::Never || call.service == Service::Sts {
             return Ok(());

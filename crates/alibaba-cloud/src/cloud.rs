@@ -5,7 +5,8 @@ use super::{
     budget::Budget,
     client::{Client, CredentialsState},
     credentials,
-    endpoints::{Endpoint, Endpoints},
+    endpoint::Endpoint,
+    endpoints::Endpoints,
     error::{ApiError, Service},
     ims,
     invalid::SettingsError,
@@ -28,15 +29,15 @@ const PROVE_AGAIN: Duration = Duration::from_secs(600);
 /// The clients of all services, over one connection pool and one set of credentials. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    /// Security Token Service.
+    /// STS: whose the credentials are, and what time it is there.
     pub sts: sts::Sts,
-    /// Identity Management Service.
+    /// IMS: whose a UID is or was.
     pub ims: ims::Ims,
-    /// Resource Access Management.
+    /// RAM: users and roles by name, and the lists of all.
     pub ram: ram::Ram,
-    /// Container Service.
+    /// CS: kubeconfigs, grants, the place of the audit log, and the purge.
     pub ack: ack::Ack,
-    /// Simple Log Service.
+    /// SLS: searches in the audit log, and what its index covers.
     pub sls: sls::Sls,
 }
 
@@ -132,7 +133,7 @@ impl Cloud {
                 .build();
             while *state.borrow_and_update() != CredentialsState::Usable {
                 if let Err(error) = self.sts.get_caller_identity().await {
-                    tracing::warn!(%error, "cannot verify the Alibaba Cloud credentials; the operator retries automatically");
+                    tracing::warn!(%error, "cannot verify the Alibaba Cloud credentials; retrying automatically");
                     let delay = delays.next().unwrap_or(LAST_PROOF);
                     tokio::time::sleep(delay.max(error.retry_after.unwrap_or_default())).await;
                 }

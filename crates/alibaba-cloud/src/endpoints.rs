@@ -1,11 +1,12 @@
 //! Where the services are: a preset by region and network, and an override for each of them.
 
-use std::{fmt, net::Ipv4Addr, net::Ipv6Addr, str::FromStr};
+use std::str::FromStr;
 
-use http::{Uri, uri::Authority};
-
-use super::hosts;
 pub use super::hosts::Network;
+use super::{
+    endpoint::{Endpoint, InvalidEndpoint, invalid},
+    hosts,
+};
 
 impl FromStr for Network {
     type Err = InvalidEndpoint;
@@ -36,126 +37,24 @@ pub struct EndpointOverrides {
     pub sls: Option<String>,
 }
 
-/// An endpoint, a region or a network that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {value:?} cannot be used: {reason}")]
-pub struct InvalidEndpoint {
-    what: &'static str,
-    value: String,
-    reason: &'static str,
-}
-
-fn invalid(what: &'static str, value: &str, reason: &'static str) -> InvalidEndpoint {
-    InvalidEndpoint {
-        what,
-        value: value.chars().take(200).collect(),
-        reason,
-    }
-}
-
-/// The scheme and authority that requests are sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    https: bool,
-    authority: Authority,
-}
-
-impl Endpoint {
-    /// Parses `https://host[:port]`, or `http://` on a loopback host.
-    ///
-    /// # Errors
-    /// Names `service`, the URL and what is wrong with it; a URL with a user is not repeated, as it may hold a
-    /// password.
-    pub fn parse(service: &'static str, url: &str) -> Result<Self, InvalidEndpoint> {
-        if url.contains('@') {
-            return Err(invalid(
-                service,
-                "…@…",
-                "an endpoint must not contain a user or password",
-            ));
-        }
-        let wrong = |reason| invalid(service, url, reason);
-        let uri: Uri = url
-            .parse()
-            .map_err(|_| wrong("it is not a URL of the form https://host[:port]"))?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong("it is not a URL of the form https://host[:port]"));
-        };
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-            return Err(wrong("an endpoint must not contain a path or query"));
-        }
-        let host_only = authority.as_str() == authority.host();
-        if authority.host().is_empty() || !(host_only || authority.port_u16().is_some_and(|port| port > 0)) {
-            return Err(wrong("it is not a URL of the form https://host[:port]"));
-        }
-        match scheme {
-            "https" => Ok(Endpoint {
-                https: true,
-                authority: authority.clone(),
-            }),
-            "http" if is_loopback(authority.host()) => Ok(Endpoint {
-                https: false,
-                authority: authority.clone(),
-            }),
-            "http" => Err(wrong(
-                "http is allowed for loopback hosts only (127.0.0.0/8, ::1, localhost); use https",
-            )),
-            _ => Err(wrong("the scheme must be https")),
-        }
-    }
-
-    fn preset(what: &'static str, host: &str) -> Result<Self, InvalidEndpoint> {
-        let authority = host
-            .parse()
-            .map_err(|_| invalid(what, host, "it does not form a host name"))?;
-        Ok(Endpoint { https: true, authority })
-    }
-
-    /// The URL, without a trailing slash.
-    pub fn url(&self) -> String {
-        format!("{}://{}", if self.https { "https" } else { "http" }, self.authority)
-    }
-
-    /// The value of the `Host` header, as HTTP clients send it: with its port, unless that is the scheme's own.
-    pub fn host_header(&self) -> String {
-        match (self.authority.port_u16(), self.https) {
-            (None, _) | (Some(443), true) | (Some(80), false) => self.authority.host().to_owned(),
-            (Some(port), _) => format!("{}:{port}", self.authority.host()),
-        }
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url())
-    }
-}
-
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        || bare.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 /// The five services' endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints {
+pub(crate) struct Endpoints {
     /// Security Token Service.
-    pub sts: Endpoint,
+    pub(crate) sts: Endpoint,
     /// Identity Management Service: global.
-    pub ims: Endpoint,
+    pub(crate) ims: Endpoint,
     /// Resource Access Management: global.
-    pub ram: Endpoint,
+    pub(crate) ram: Endpoint,
     /// Container Service (CS).
-    pub ack: Endpoint,
+    pub(crate) ack: Endpoint,
     /// Simple Log Service.
-    pub sls: SlsEndpoint,
+    pub(crate) sls: SlsEndpoint,
 }
 
 /// Simple Log Service has a host for each project.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlsEndpoint {
+pub(crate) struct SlsEndpoint {
     host: String,
     /// Another name of the same service, for where the first does not exist.
     other: Option<String>,
@@ -164,7 +63,7 @@ pub struct SlsEndpoint {
 
 impl SlsEndpoint {
     /// The `Host` of a project: what is signed, and where to connect unless that is overridden. No port.
-    pub fn project_host(&self, project: &str) -> String {
+    pub(crate) fn project_host(&self, project: &str) -> String {
         format!("{project}.{}", self.host)
     }
 
@@ -191,7 +90,7 @@ impl SlsEndpoint {
     ///
     /// # Errors
     /// When the project's name makes no host name.
-    pub fn connect(&self, project: &str) -> Result<Endpoint, InvalidEndpoint> {
+    pub(crate) fn connect(&self, project: &str) -> Result<Endpoint, InvalidEndpoint> {
         match &self.connect {
             Some(endpoint) => Ok(endpoint.clone()),
             None => Endpoint::preset("SLS project", &self.project_host(project)),
@@ -204,7 +103,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// Names the region or the override that cannot be used, and why.
-    pub fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
+    pub(crate) fn new(region: &str, network: Network, overrides: &EndpointOverrides) -> Result<Self, InvalidEndpoint> {
         let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || region.len() > 40 || !region.bytes().all(named) {
             return Err(invalid("region", region, "a region has the form cn-hangzhou"));
@@ -291,50 +190,6 @@ mod tests {
             endpoints.sls.project_host("k8s-log-c1"),
             "k8s-log-c1.cn-hangzhou.log.aliyuncs.com"
         );
-    }
-
-    #[test]
-    fn plain_http_is_for_loopback_hosts_only() {
-        for (good, host) in [
-            ("https://cs.example.com", "cs.example.com"),
-            ("https://cs.example.com:443/", "cs.example.com"),
-            ("https://cs.example.com:8443", "cs.example.com:8443"),
-            ("http://127.0.0.1:4567", "127.0.0.1:4567"),
-            ("http://127.1.2.3:80", "127.1.2.3"),
-            ("http://[::1]:4567", "[::1]:4567"),
-            ("http://LocalHost:1", "LocalHost:1"),
-        ] {
-            assert_eq!(
-                Endpoint::parse("ACK endpoint", good).unwrap().host_header(),
-                host,
-                "{good}"
-            );
-        }
-        for bad in [
-            "http://cs.example.com",
-            "http://10.0.0.1",
-            "http://localhost.example.com",
-            "http://127.0.0.1.example.com",
-            "http://[::2]",
-            "ftp://localhost",
-            "cs.example.com",
-            "/",
-            "",
-            "https://",
-            "https://h/path",
-            "https://h?x=1",
-            "https://u:secret@h",
-            "http://127.1",
-            "https://h:99999",
-            "https://h:",
-            "https://a b",
-        ] {
-            let error = Endpoint::parse("ACK endpoint", bad).unwrap_err().to_string();
-            assert!(
-                error.starts_with("ACK endpoint ") && !error.contains("secret"),
-                "{bad}: {error}"
-            );
-        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub struct Environment {
 
 impl Environment {
     /// A copy of the process's environment.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Environment {

@@ -3,12 +3,15 @@
 
 use std::{fmt, time::Duration};
 
-use super::codes::{self, Code};
 pub use super::service::{ErrorKind, Service};
+use super::{
+    codes::{self, Code},
+    remedy::Remedy,
+};
 
 /// A failed call.
 ///
-/// Guarantees: `message` is at most [`MESSAGE_LIMIT`] characters and a `Display` a few hundred; neither holds a
+/// Guarantees: `message` is at most 300 characters and a `Display` a few hundred; neither holds a
 /// control character, a secret, a token, a signature, or the string to sign that a service echoes when it disagrees
 /// with a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +22,7 @@ pub struct ApiError {
     pub operation: &'static str,
     /// On what, as in `user 259083957089437690`; empty if there is nothing to name.
     pub target: Box<str>,
-    /// The class of the failure.
+    /// What a program decides by; for people there is [`remedy`](Self::remedy).
     pub kind: ErrorKind,
     /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
@@ -33,15 +36,21 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
+/// The operation that exchanges an OIDC token for a role's credentials.
+pub(crate) const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
+
+/// The "operation" of an error about credentials that no service was asked for.
+pub(crate) const LOCAL: &str = "credentials";
+
 /// The most characters of a service's message that are kept.
-pub const MESSAGE_LIMIT: usize = 300;
+pub(crate) const MESSAGE_LIMIT: usize = 300;
 
 impl ApiError {
     /// Whether the same call may succeed if it is simply made again: throttled, another change, 5xx, no
     /// connection, no answer.
     ///
     /// Says nothing about whether it is *safe* to repeat: the purge is not.
-    pub fn is_retryable(&self) -> bool {
+    pub(crate) fn is_retryable(&self) -> bool {
         matches!(
             self.kind,
             ErrorKind::Throttled
@@ -62,8 +71,8 @@ impl ApiError {
         self.code.as_deref() == Some(code)
     }
 
-    /// Whether the service that was asked says that there is no such user or role. The kind tells it from the
-    /// operator's own role that is not there, which STS reports with the same code while credentials are fetched.
+    /// Whether the service that was asked says that there is no such user or role. The kind tells it from a
+    /// missing role of the caller's own, which STS reports with the same code while credentials are fetched.
     pub fn says_no_entity(&self) -> bool {
         self.kind == ErrorKind::NotFound
             && self
@@ -83,6 +92,31 @@ impl ApiError {
     pub fn is_unindexed_field(&self) -> bool {
         self.service == Service::Sls && self.message.contains("is not config as key value config")
     }
+
+    /// What a person has to look at: by the service's code, if that is known, else by the kind.
+    pub fn remedy(&self) -> Remedy {
+        if self.kind == ErrorKind::Forbidden && self.operation == ASSUME_ROLE {
+            return Remedy::TrustPolicy;
+        }
+        // A code of another kind is one that came with a request to wait, or a message that says more than it.
+        if let Some(known) = self.known().filter(|known| known.kind == self.kind) {
+            return known.remedy;
+        }
+        match self.kind {
+            ErrorKind::Forbidden => Remedy::PerhapsPermission,
+            ErrorKind::ClusterNotFound => Remedy::Cluster,
+            ErrorKind::Credentials if self.operation == LOCAL => Remedy::CredentialsSource,
+            ErrorKind::Credentials => Remedy::Credentials,
+            ErrorKind::Connection | ErrorKind::TimedOut => Remedy::Network,
+            ErrorKind::Malformed => Remedy::WrongAnswerer,
+            ErrorKind::Budget => Remedy::CallLimit,
+            ErrorKind::NotFound
+            | ErrorKind::Throttled
+            | ErrorKind::Conflict
+            | ErrorKind::Server
+            | ErrorKind::Rejected => Remedy::Nothing,
+        }
+    }
 }
 
 impl fmt::Display for ApiError {
@@ -98,10 +132,8 @@ impl fmt::Display for ApiError {
             ErrorKind::Throttled => ": throttled",
             ErrorKind::Conflict => ": another change is in progress",
             ErrorKind::Budget => ": not sent",
-            ErrorKind::Credentials if self.is_about_the_clock() => {
-                ": the clocks of the operator and the service differ"
-            }
-            ErrorKind::Credentials => ": the operator's credentials do not work",
+            ErrorKind::Credentials if self.is_about_the_clock() => ": the clocks of the caller and the service differ",
+            ErrorKind::Credentials => ": the caller's credentials do not work",
             ErrorKind::Server => ": the service failed",
             ErrorKind::Connection => ": no connection",
             ErrorKind::TimedOut => ": no answer in time",
@@ -146,5 +178,46 @@ mod tests {
             error.to_string(),
             "CS GetClusterAuditProject (cluster c1): forbidden: StatusForbidden: RAM policy Forbidden (HTTP 403, request R-1)"
         );
+    }
+
+    fn remedy(operation: &'static str, kind: ErrorKind, code: Option<&str>) -> Remedy {
+        let error = ApiError {
+            service: Service::Sts,
+            operation,
+            target: "".into(),
+            kind,
+            status: Some(400),
+            code: code.map(Into::into),
+            message: "".into(),
+            request_id: None,
+            retry_after: None,
+        };
+        error.remedy()
+    }
+
+    #[test]
+    fn a_remedy_is_that_of_the_operation_the_code_or_the_kind_in_this_order() {
+        use ErrorKind::*;
+        for (operation, kind, code, expected) in [
+            (ASSUME_ROLE, Forbidden, Some("NoPermission"), Remedy::TrustPolicy),
+            ("GetCallerIdentity", Forbidden, Some("NoPermission"), Remedy::Permission),
+            (
+                "GetCallerIdentity",
+                Forbidden,
+                Some("SomethingElse"),
+                Remedy::PerhapsPermission,
+            ),
+            (
+                "GetCallerIdentity",
+                Credentials,
+                Some("InvalidTimeStamp.Expired"),
+                Remedy::Clock,
+            ),
+            ("GetCallerIdentity", Throttled, Some("NoPermission"), Remedy::Nothing),
+            ("GetCallerIdentity", Credentials, None, Remedy::Credentials),
+            (LOCAL, Credentials, None, Remedy::CredentialsSource),
+        ] {
+            assert_eq!(remedy(operation, kind, code), expected, "{operation} {kind:?} {code:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The host names of the services by region and network, and the regions that break the rule.
 //!
 //! Source: the endpoint table of the official CLI's metadata, the official SDKs, ack-ram-tool, and the endpoint pages. A host that is in none of them
-//! is not guessed: the central host is used, which serves all regions but is reached through the internet only. `--*-endpoint` overrides each.
+//! is not guessed: the central host is used, which serves all regions but is reached through the internet only. [`EndpointOverrides`](crate::EndpointOverrides) can name
+//! another for each.
 
 /// From which network the cloud is reached; chooses the preset of host names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use super::{
     answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
 };
 use crate::uid::Uid;
 
-/// Looks RAM users up by UID.
+/// Client of Identity Management Service; see [`Cloud::ims`](crate::Cloud::ims).
 #[derive(Clone, Debug)]
 pub struct Ims {
     pub(super) client: Client,

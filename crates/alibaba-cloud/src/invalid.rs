@@ -1,6 +1,6 @@
 //! Settings that cannot be used.
 
-use super::endpoints::InvalidEndpoint;
+use super::endpoint::InvalidEndpoint;
 
 /// The settings cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,9 @@
 //! # How it is built
 //!
 //! ```text
-//! sts ims ram ack sls      one file a service: typed calls, paging, what "not found" means
+//! sts ims ram ack sls      one module a service: typed calls, paging, what "not found" means
 //!          │
-//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, answer)
+//!     call, client         one request: signed, sent, retried, its answer judged (error, classify, codes, remedy, answer)
 //!      ┌───┴────┬───────────┐
 //! credentials  sign     transport
 //!  one source  acs3,sls4  one request, bounded in time and size
@@ -21,31 +21,34 @@ mod classify;
 mod client;
 mod cloud;
 pub mod codes;
-pub mod credentials;
-pub mod endpoints;
+mod credentials;
+mod endpoint;
+mod endpoints;
 mod environment;
 pub mod error;
 mod hosts;
 pub mod ims;
 mod invalid;
-pub mod observer;
-mod patience;
+mod observer;
 pub mod ram;
+mod remedy;
 mod service;
-pub mod settings;
+mod settings;
 pub mod sign;
 pub mod sls;
 pub mod sts;
 mod timeouts;
 mod transport;
-pub mod uid;
+mod uid;
 
 pub use client::CredentialsState;
 pub use cloud::Cloud;
 pub use credentials::CredentialsSource;
-pub use endpoints::{EndpointOverrides, Endpoints, Network};
+pub use endpoint::InvalidEndpoint;
+pub use endpoints::{EndpointOverrides, Network};
 pub use error::{ApiError, ErrorKind, Service};
-pub use observer::CallObserver;
+pub use observer::{CallObserver, Try};
+pub use remedy::Remedy;
 pub use settings::{CALLS_PER_MINUTE, CloudSettings, Environment, SettingsError, Timeouts};
 pub use transport::chain;
 pub use uid::{InvalidUid, Uid};

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 /// One try of a call that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Try<'a> {
-    /// The service.
+    /// Whom the request went to.
     pub service: Service,
     /// The operation, as the API's page calls it.
     pub operation: &'static str,

@@ -8,7 +8,7 @@ use super::{
     answer::{NAME_LIMIT, legible, nullable},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
 };
 
@@ -17,7 +17,7 @@ const PAGE: usize = 1000;
 /// A million entries; an account may have far fewer.
 const MOST_PAGES: usize = 1000;
 
-/// Looks RAM users and roles up.
+/// Client of Resource Access Management; see [`Cloud::ram`](crate::Cloud::ram).
 #[derive(Clone, Debug)]
 pub struct Ram {
     pub(super) client: Client,
@@ -27,7 +27,7 @@ pub struct Ram {
 /// A RAM role.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Role {
-    /// The role's ID: what RBAC bindings name.
+    /// The role's ID, by which RBAC bindings name it: digits, but not checked to be a [`Uid`](crate::Uid).
     #[serde(rename = "RoleId")]
     pub id: String,
     /// Its name, unique in the account.
@@ -41,7 +41,7 @@ pub struct Role {
 /// A RAM user, as RAM lists it. Whether frozen users are among those is not documented.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RamUser {
-    /// The UID.
+    /// The UID, as the service writes it: not checked to be a [`Uid`](crate::Uid).
     #[serde(rename = "UserId")]
     pub id: String,
     /// Its name, unique in the account.

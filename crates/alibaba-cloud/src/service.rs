@@ -42,7 +42,7 @@ impl fmt::Display for Service {
     }
 }
 
-/// What to do about a failed call.
+/// What kind of failure it is: what a program decides on. What a person has to look at is a [`Remedy`](crate::Remedy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// What was asked for is not there: user, role, project, logstore, index.
@@ -55,9 +55,9 @@ pub enum ErrorKind {
     Throttled,
     /// The service is changing the same thing for another call; nothing was done. The same call may succeed in some seconds.
     Conflict,
-    /// The operator's own limit of calls is reached; nothing was sent. See `retry_after`.
+    /// The client's own limit of calls is reached; nothing was sent. See `retry_after`.
     Budget,
-    /// The operator's own credentials are missing, wrong, expired or not accepted.
+    /// The caller's own credentials are missing, wrong, expired or not accepted.
     Credentials,
     /// The service failed (5xx).
     Server,

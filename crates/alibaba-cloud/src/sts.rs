@@ -8,11 +8,11 @@ use super::{
     answer::{NAME_LIMIT, legible},
     call::Call,
     client::Client,
-    endpoints::Endpoint,
+    endpoint::Endpoint,
     error::{ApiError, Service},
 };
 
-/// Who we are.
+/// Client of Security Token Service; see [`Cloud::sts`](crate::Cloud::sts). Its calls are free of the limit of calls a minute.
 #[derive(Clone, Debug)]
 pub struct Sts {
     pub(super) client: Client,

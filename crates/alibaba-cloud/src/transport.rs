@@ -8,7 +8,7 @@ use http::HeaderMap;
 
 use super::{
     answer::{self, DecodeError, WIRE_LIMIT},
-    endpoints::is_loopback,
+    endpoint::is_loopback,
     error::ErrorKind,
     invalid::SettingsError,
 };

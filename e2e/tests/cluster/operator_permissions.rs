@@ -1,7 +1,7 @@
 //! What the API server lets the operator's real token do, and what not.
 
 use ack_offboarding_e2e::cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, eventually, pool};
-use ack_offboarding_operator::operator::clients::REQUEST_TIMEOUT;
+use ack_offboarding_operator::operator::REQUEST_TIMEOUT;
 use k8s_openapi::api::{
     core::v1::{ConfigMap, Secret},
     rbac::v1::{ClusterRoleBinding, RoleBinding},

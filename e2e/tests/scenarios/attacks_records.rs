@@ -8,9 +8,8 @@ use ack_offboarding_e2e::{
     simulator::Record,
 };
 use ack_offboarding_operator::rbac::{
+    BindingKey, BindingKind, Leaver, LiveBinding,
     backup::{self, Entry, Purpose, StoredAction},
-    binding::{BindingKey, BindingKind, LiveBinding},
-    subject::Leaver,
 };
 use alibaba_cloud::Uid;
 use flate2::{Compression, write::GzEncoder};
@@ -117,6 +116,7 @@ async fn forged(env: &TestEnv, decision: &str, plan_digest: &str, created: Times
         fingerprint: "forged".to_owned(),
     };
     let purpose = Purpose {
+        reason: None,
         cluster_id: CLUSTER_ID.to_owned(),
         uid,
         object_name: "left".to_owned(),

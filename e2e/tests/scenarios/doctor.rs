@@ -12,7 +12,10 @@ use ack_offboarding_e2e::{
         world::{Index, Logstore, World},
     },
 };
-use ack_offboarding_operator::{doctor::cluster::Permission, operator::settings::RunArgs};
+use ack_offboarding_operator::{
+    doctor::{self, Permission},
+    operator::RunArgs,
+};
 use clap::{Args, FromArgMatches};
 use k8s_openapi::{
     api::{
@@ -362,7 +365,7 @@ async fn what_is_broken_in_the_cloud_is_found() -> anyhow::Result<()> {
             "the clock is 20 minutes off",
             |w| w.clock_ahead_seconds = 1200,
             &["clock"],
-            &["clocks of the operator and the service differ", "Correct the clock"],
+            &["clocks of the caller and the service differ", "Correct the clock"],
         ),
         (
             "the clock is 3 minutes behind",
@@ -681,7 +684,7 @@ fn product<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a
 fn the_permissions_are_those_of_the_chart() -> anyhow::Result<()> {
     let matches = RunArgs::augment_args(clap::Command::new("run")).try_get_matches_from(["run"])?;
     let args = RunArgs::from_arg_matches(&matches)?;
-    let asked: BTreeSet<Permission> = ack_offboarding_operator::doctor::cluster::permissions(&args)
+    let asked: BTreeSet<Permission> = doctor::permissions(&args)
         .into_iter()
         .flat_map(|(_, permissions)| permissions)
         .collect();

@@ -18,10 +18,8 @@ use ack_offboarding_operator::{
     api::UserOffboarding,
     offboarding::plan,
     rbac::{
+        self, BindingKey, BindingKind, Leaver,
         backup::{self, Entry, Purpose},
-        binding::{BindingKey, BindingKind},
-        effects,
-        subject::Leaver,
     },
 };
 use base64::Engine;
@@ -175,6 +173,7 @@ async fn the_right_to_store_backups_is_missing() -> anyhow::Result<()> {
 async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -> anyhow::Result<ConfigMap> {
     let status = env.status(&object.name_any()).await?;
     let purpose = Purpose {
+        reason: None,
         cluster_id: CLUSTER_ID.to_owned(),
         uid: UID.parse()?,
         object_name: object.name_any(),
@@ -194,7 +193,7 @@ async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -
         key(BindingKind::RoleBinding, Some("team-a"), "leaver"),
     ] {
         let leaver = Leaver::new(purpose.uid, &[], &[]);
-        let read = effects::fetch(&env.admin(), &key, &leaver).await?;
+        let read = rbac::fetch(&env.admin(), &key, &leaver).await?;
         let (binding, text) = read.expect("the binding");
         let item = plan::item(&[], binding);
         entries.push(Entry {

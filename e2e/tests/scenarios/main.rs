@@ -32,6 +32,7 @@ mod names;
 mod obstacles;
 mod policies;
 mod privileges;
+mod reasons;
 mod restarts;
 mod returns;
 mod secrets;

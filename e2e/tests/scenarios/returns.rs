@@ -15,9 +15,8 @@ use ack_offboarding_e2e::{
 use ack_offboarding_operator::{
     api::{UserOffboarding, UserOffboardingStatus},
     rbac::{
-        BindingKey, BindingKind, LiveBinding,
+        BindingKey, BindingKind, Leaver, LiveBinding,
         backup::{self, Entry, Purpose, StoredAction},
-        subject::Leaver,
     },
 };
 use futures::StreamExt;
@@ -252,6 +251,7 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
         fingerprint: "f".into(),
     };
     let purpose = Purpose {
+        reason: None,
         cluster_id: "c-of-before".into(),
         uid,
         object_name: "left".into(),

@@ -21,7 +21,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 impl Report {
     /// Says what was found, before anything is judged.
-    pub fn observed(&mut self, facts: &Facts) {
+    pub(crate) fn observed(&mut self, facts: &Facts) {
         let is_root = facts.cluster_account.parse() == Ok(facts.uid);
         self.status.identity = match &facts.identity {
             _ if is_root => Some(IdentityStatus {
@@ -89,7 +89,7 @@ impl Report {
     }
 
     /// Says that the removal waits: what kept an earlier attempt from its end may be gone by now.
-    pub fn removal_waits(&mut self, facts: &Facts) {
+    pub(crate) fn removal_waits(&mut self, facts: &Facts) {
         if conditions::find(&self.status.conditions, Condition::BindingsRemoved).is_some_and(|c| c.status == "False") {
             let message = match facts.bindings.is_empty() {
                 true => "The operator found no binding that names the UID, but has not verified this yet.",
@@ -100,7 +100,7 @@ impl Report {
     }
 
     /// Says who the UID is, once nothing speaks against it.
-    pub fn identified(&mut self, facts: &Facts) {
+    pub(crate) fn identified(&mut self, facts: &Facts) {
         let uid = facts.uid;
         let kubeconfig = facts.kubeconfig.as_ref().is_ok_and(|state| state.is_left());
         let held = !facts.bindings.is_empty() || kubeconfig || facts.did_something();
@@ -144,7 +144,7 @@ impl Report {
     }
 
     /// Says, of a UID that RAM does not know and that holds nothing, that it did once: as backups for other objects tell.
-    pub fn found_elsewhere(&mut self, facts: &Facts, elsewhere: Option<&Elsewhere>) {
+    pub(crate) fn found_elsewhere(&mut self, facts: &Facts, elsewhere: Option<&Elsewhere>) {
         let found_nothing = conditions::find(&self.status.conditions, Condition::IdentityResolved)
             .is_some_and(|c| c.reason == Reason::NothingFound.as_str());
         if let (true, Some(elsewhere)) = (found_nothing, elsewhere) {
@@ -158,7 +158,7 @@ impl Report {
 
     /// Says what would be removed. In the course of a run, and after it, the plan stays what it was when the run began,
     /// unless it holds something new: what is left of it is no plan of its own.
-    pub fn planned(&mut self, remove_subjects: bool, plan: &Plan, facts: &Facts) {
+    pub(crate) fn planned(&mut self, remove_subjects: bool, plan: &Plan, facts: &Facts) {
         let is_held = |item: &Item| facts.cleared.covers(&item.fingerprint);
         let all_held = plan.items.iter().all(is_held);
         let rest = match plan.items.is_empty() {
@@ -181,7 +181,7 @@ impl Report {
     }
 
     /// Says what the audit log says.
-    pub fn activity(&mut self, answer: &Answer) {
+    pub(crate) fn activity(&mut self, answer: &Answer) {
         let state = answer.activity.state();
         let is = match state {
             ActivityState::Inactive => Is::True,
@@ -198,7 +198,7 @@ impl Report {
     }
 
     /// Says what the plan means. In the course of a run it stays what it was when the run began, as the plan does.
-    pub fn consequences(&mut self, consequences: Consequences, facts: &Facts) {
+    pub(crate) fn consequences(&mut self, consequences: Consequences, facts: &Facts) {
         if !facts.in_progress() {
             self.status.last_cluster_admin = Some(consequences.last_cluster_admin);
         }
@@ -215,7 +215,7 @@ impl Report {
     }
 
     /// The hold; to whoever is to approve the plan, it says first what the plan means.
-    pub fn with_consequences(&self, blocked: Blocked, facts: &Facts) -> Blocked {
+    pub(crate) fn with_consequences(&self, blocked: Blocked, facts: &Facts) -> Blocked {
         match self.described_consequences(facts) {
             Some(said) if blocked.reason == Reason::AwaitingApproval && !facts.in_progress() => Blocked {
                 message: format!("{said} {}", blocked.message),
@@ -226,7 +226,7 @@ impl Report {
     }
 
     /// What a dry run found.
-    pub fn dry_run(&self, facts: &Facts, plan: &Plan) -> Done {
+    pub(crate) fn dry_run(&self, facts: &Facts, plan: &Plan) -> Done {
         let consequences = match facts.holds_nothing() {
             true => None,
             false => self.described_consequences(facts),
@@ -258,7 +258,7 @@ fn dry_run(facts: &Facts, plan: &Plan, consequences: Option<&str>) -> Done {
 }
 
 /// What the end of a run says.
-pub fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
+pub(crate) fn complete(facts: &Facts, elsewhere: Option<&Elsewhere>) -> Done {
     let uid = facts.uid;
     if !facts.did_something() && facts.holds_nothing() {
         let kubeconfig = match facts.spec.kubeconfig {

@@ -1,9 +1,10 @@
 //! Step 9: says what was seen and done, in the status and by events.
 
 mod findings;
+mod kubeconfig;
 mod progress;
 
-pub use findings::complete;
+pub(super) use findings::complete;
 
 use super::{
     events,
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, Reason, UserOffboarding,
-        UserOffboardingStatus, conditions,
+        ConditionStatus as Is, ConditionType as Condition, Ends, KubeconfigPolicy, OperatorStatus, Reason,
+        UserOffboarding, UserOffboardingStatus, conditions,
     },
     clock::Clock,
     rbac::appearances::Appearances,
@@ -27,7 +28,7 @@ use std::borrow::Cow;
 const MESSAGE_LIMIT: usize = 4096;
 
 /// The status of one object, while it is being written.
-pub struct Report {
+pub(super) struct Report {
     writer: StatusWriter<UserOffboarding>,
     status: UserOffboardingStatus,
     clock: Clock,
@@ -45,7 +46,7 @@ pub struct Report {
 
 impl Report {
     /// Begins with what was reported before. Conditions that are missing are `Unknown/Pending`.
-    pub fn begin(object: UserOffboarding, clock: Clock) -> Self {
+    pub(super) fn begin(object: UserOffboarding, clock: Clock, namespace: &str) -> Self {
         let writer = StatusWriter::new(object);
         let mut report = Report {
             status: writer.written().clone(),
@@ -62,6 +63,10 @@ impl Report {
             report.listed = backup.config_maps.clone();
         }
         report.status.observed_generation = report.object().metadata.generation;
+        report.status.operator = Some(OperatorStatus {
+            namespace: namespace.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
         for type_ in Condition::ALL {
             if conditions::find(&report.status.conditions, *type_).is_none() {
                 report.set(*type_, Is::Unknown, Reason::Pending, "Not evaluated yet.");
@@ -71,7 +76,7 @@ impl Report {
     }
 
     /// Sets one condition. Its message is cut at [`MESSAGE_LIMIT`]: parts of it are other people's text.
-    pub fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
+    pub(super) fn set(&mut self, type_: Condition, status: Is, reason: Reason, message: &str) {
         let message = &cut(&legible(message), MESSAGE_LIMIT);
         let generation = self.object().metadata.generation;
         conditions::set(
@@ -86,7 +91,7 @@ impl Report {
     }
 
     /// Sums up.
-    pub fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
+    pub(super) fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
         match outcome {
             Ok(done) => self.done(done),
             Err(blocked) => self.held(blocked),
@@ -201,14 +206,17 @@ impl Report {
     ///
     /// # Errors
     /// [`Interrupted::Superseded`] if the object is no longer the observed one, or another process may lead.
-    pub async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
+    pub(super) async fn write(&mut self, run: &Run) -> Result<(), Interrupted> {
         let written = self
             .writer
             .write(&run.client, &self.status, || run.leadership.permit_report());
         match written.await {
             Ok(None) => Ok(()),
             Ok(Some(before)) => {
-                events::publish(&run.client, self.clock.now(), self.object(), &before, &self.status);
+                // Somebody only looks at a plan: that is no event in the life of an offboarding.
+                if !self.object().is_plan() {
+                    events::publish(&run.client, self.clock.now(), self.object(), &before, &self.status);
+                }
                 Ok(())
             }
             Err(NotWritten::Superseded | NotWritten::NotPermitted) => Err(Interrupted::Superseded),
@@ -217,7 +225,7 @@ impl Report {
     }
 
     /// The object that was observed.
-    pub fn object(&self) -> &UserOffboarding {
+    pub(super) fn object(&self) -> &UserOffboarding {
         self.writer.object()
     }
 }

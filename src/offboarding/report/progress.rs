@@ -1,32 +1,27 @@
-//! What was done so far.
+//! What is said of a run while it goes on: why it may, where the backups are, which bindings are gone.
 
-use super::{Report, later};
+use super::Report;
 use crate::{
     api::{
-        ActivityState, BackupStatus, CertState, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition,
-        Decision, KubeconfigStatus, Reason, conditions,
+        ActivityState, BackupStatus, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Decision,
+        Reason, conditions,
     },
     offboarding::{
         decide::Clearance,
         facts::Facts,
         journal::Journal,
-        outcome::{self, Blocked, Interrupted, Requeue},
+        outcome::{self, Interrupted},
         plan::{Plan, bindings, more_bindings},
-        purge::{Purge, RESTORABLE_FOR},
         run::Run,
         shells::{self, Waiting},
     },
-    rbac::appearances::Appearances,
     sources::Backups,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::{SignedDuration, Timestamp},
 };
-use std::{collections::BTreeSet, time::Duration};
-
-/// How a purge ends.
-const PURGED: &str = "ACK purged the kubeconfig and reports none. It can be restored in ACK for 30 days.";
+use std::collections::BTreeSet;
 
 /// How many missing ConfigMaps the status names.
 const SHOWN_MISSING: usize = 20;
@@ -36,7 +31,7 @@ const SHOWN: usize = 100;
 
 impl Report {
     /// Says why the run may go on.
-    pub fn approved(&mut self, clearance: &Clearance) {
+    pub(crate) fn approved(&mut self, clearance: &Clearance) {
         let is_quiet = self
             .status
             .activity
@@ -54,18 +49,22 @@ impl Report {
             Decision::WaitExpired => "The longest wait that the spec allows is over (waitAtMostDays).",
             Decision::Automatic => "The plan needs no approval.",
         };
-        self.set(Condition::Approved, Is::True, clearance.reason(), why);
+        let said = match &self.object().spec.reason {
+            Some(reason) => format!("{why} The reason given for the offboarding: {reason}"),
+            None => why.to_owned(),
+        };
+        self.set(Condition::Approved, Is::True, clearance.reason(), &said);
         self.status.waiting_since = None;
     }
 
-    /// Notes what the run may do.
-    pub fn cleared(&mut self, run: ClearanceStatus) {
+    /// Notes what the run may do: written before its first effect, and believed by the next reconcile.
+    pub(crate) fn cleared(&mut self, run: ClearanceStatus) {
         self.status.clearance = Some(run);
         self.has_begun = true;
     }
 
     /// Notes which bindings no longer name anybody and wait for their finalizers.
-    pub fn waiting(&mut self, waiting: Vec<Waiting>) {
+    pub(crate) fn waiting(&mut self, waiting: Vec<Waiting>) {
         self.waiting = Some(waiting);
     }
 
@@ -73,7 +72,7 @@ impl Report {
     ///
     /// # Errors
     /// When the backups cannot be listed.
-    pub async fn check_backups(
+    pub(crate) async fn check_backups(
         &mut self,
         backups: &Backups,
         record: &Journal,
@@ -123,7 +122,7 @@ impl Report {
     }
 
     /// Says that the run begins, or goes on. One that is tried again and again says so once only.
-    pub fn started(&mut self, plan: &Plan, in_progress: bool) {
+    pub(crate) fn started(&mut self, plan: &Plan, in_progress: bool) {
         let approved =
             |list: &[_]| conditions::find(list, Condition::Approved).map(|c| (c.status.clone(), c.reason.clone()));
         if in_progress && approved(&self.writer.written().conditions) == approved(&self.status.conditions) {
@@ -143,14 +142,14 @@ impl Report {
     }
 
     /// Says how far a long removal is.
-    pub fn removing(&mut self, done: usize, total: usize) {
+    pub(crate) fn removing(&mut self, done: usize, total: usize) {
         self.in_progress(&format!(
             "The operator is removing the bindings: {done} of {total} are done."
         ));
     }
 
     /// Says where the backups are.
-    pub fn backed_up(&mut self, record: &Journal, namespace: &str) {
+    pub(crate) fn backed_up(&mut self, record: &Journal, namespace: &str) {
         if record.is_empty() {
             let lost = self
                 .status
@@ -223,7 +222,7 @@ impl Report {
     }
 
     /// Says that no binding names the UID.
-    pub fn bindings_removed(&mut self, record: &Journal) {
+    pub(crate) fn bindings_removed(&mut self, record: &Journal) {
         let (deleted, shrunk) = record.removed();
         let what = match (deleted, shrunk) {
             (0, 0) => None,
@@ -247,22 +246,8 @@ impl Report {
         self.set(Condition::BindingsRemoved, Is::True, reason, &message);
     }
 
-    /// Says what ACK says of the kubeconfig.
-    pub fn kubeconfig(&mut self, state: CertState) {
-        let known = self.status.kubeconfig.take();
-        self.status.kubeconfig = Some(match known {
-            Some(known) => KubeconfigStatus { state, ..known },
-            None => KubeconfigStatus::of(state),
-        });
-    }
-
-    /// Notes, before the call, that ACK is asked to purge.
-    pub fn purge_requested_now(&mut self) {
-        self.status.purge_requested_at = Some(Time(self.after_the_last_end()));
-    }
-
     /// Now, but later than the last completion, whichever node's clock that was written by.
-    fn after_the_last_end(&self) -> Timestamp {
+    pub(super) fn after_the_last_end(&self) -> Timestamp {
         let now = self.now.max(self.clock.now());
         let end = self
             .status
@@ -272,129 +257,8 @@ impl Report {
         end.map_or(now, |end| end.max(now))
     }
 
-    /// Notes that ACK refused the purge.
-    pub fn purge_refused_now(&mut self) {
-        let now = self.after_the_last_end();
-        if let Some(kubeconfig) = &mut self.status.kubeconfig {
-            kubeconfig.refused_at = Some(Time(now));
-        }
-    }
-
-    /// Whether ACK was asked to purge in this run.
-    pub fn purge_requested(&self) -> bool {
-        later(
-            self.status.purge_requested_at.as_ref(),
-            self.status.completed_at.as_ref(),
-        )
-    }
-
-    /// Whether ACK purged the kubeconfig, in this run or in an earlier one.
-    pub fn was_purged(&self) -> bool {
-        self.purge_requested() || self.status.kubeconfig.as_ref().is_some_and(|k| k.purged_at.is_some())
-    }
-
-    /// Notes that ACK accepted the purge.
-    pub fn purge_accepted_now(&mut self) {
-        let now = self.after_the_last_end();
-        if let Some(kubeconfig) = &mut self.status.kubeconfig {
-            kubeconfig.purged_at = Some(Time(now));
-            kubeconfig.restorable_until = now.checked_add(RESTORABLE_FOR).ok().map(Time);
-        }
-    }
-
-    /// Whether ACK accepted the purge in this run, and so lately that it may still be at it.
-    pub fn purge_accepted_within(&self, time: Duration) -> bool {
-        let Some(accepted) = self.status.kubeconfig.as_ref().and_then(|k| k.purged_at.as_ref()) else {
-            return false;
-        };
-        later(Some(accepted), self.status.completed_at.as_ref())
-            && self.now.duration_since(accepted.0).unsigned_abs() < time
-    }
-
-    /// The refusal of the purge again, if ACK was asked for this spec so lately that it is not asked anew.
-    pub fn refused_within(&self, time: Duration) -> Option<Blocked> {
-        let last = conditions::find(&self.writer.written().conditions, Condition::KubeconfigPurged)?;
-        let is_of_this_spec = last.observed_generation == self.object().metadata.generation;
-        if last.reason != Reason::RefusedByAck.as_str() || !is_of_this_spec {
-            return None;
-        }
-        let asked = self.status.purge_requested_at.as_ref()?.0;
-        let left = time
-            .checked_sub(self.now.duration_since(asked).unsigned_abs())
-            .filter(|left| !left.is_zero())?;
-        let blocked = Blocked::new(Reason::RefusedByAck, Requeue::After(left), last.message.clone());
-        Some(blocked.about(Condition::KubeconfigPurged, Is::False))
-    }
-
-    /// Listens for what begins to bear the UID, until the end is confirmed.
-    pub fn listen(&mut self, appearances: Appearances) {
-        self.appearances = Some(appearances);
-    }
-
-    /// Names what appeared between the last proof and the confirmation, and is no longer there: ACK may have taken it, without a backup.
-    pub fn lost_meanwhile(&mut self) {
-        let Some((keys, more)) = self.appearances.as_ref().map(Appearances::seen) else {
-            return;
-        };
-        let Some(first) = keys.first() else { return };
-        let others = match (keys.len(), more) {
-            (1, false) => String::new(),
-            (n, false) => format!(" and {}", more_bindings(n - 1)),
-            (n, true) => format!(" and more than {}", bindings(n - 1)),
-        };
-        tracing::warn!(binding = %first, others = keys.len() - 1, "appeared during ACK's purge and disappeared");
-        let message = format!(
-            "{PURGED} {first}{others} appeared for the UID between the last check and the confirmation of the purge, and \
-             disappeared: ACK's purge may have removed it, and there is no backup. Find out in the audit log who created it and \
-             whom else it named."
-        );
-        self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
-    }
-
-    /// Says how the kubeconfig's purge ended.
-    pub fn purged(&mut self, purge: Purge) {
-        let (reason, message) = match purge {
-            Purge::Kept => (
-                Reason::Kept,
-                "The spec keeps the kubeconfig: it still authenticates, but no binding names the UID.",
-            ),
-            Purge::NothingToPurge => (
-                Reason::NothingToPurge,
-                "ACK reports no kubeconfig of the UID for this cluster.",
-            ),
-            Purge::Accepted => (Reason::Purged, PURGED),
-        };
-        if purge == Purge::Accepted
-            && self.purge_requested()
-            && !self.purge_accepted_within(Duration::MAX)
-            && let Some(requested) = self.status.purge_requested_at.clone()
-        {
-            // The answer was lost, and ACK had carried it out.
-            if let Some(kubeconfig) = &mut self.status.kubeconfig {
-                kubeconfig.restorable_until = requested.0.checked_add(RESTORABLE_FOR).ok().map(Time);
-                kubeconfig.purged_at = Some(requested);
-            }
-        }
-        self.set(Condition::KubeconfigPurged, Is::True, reason, message);
-    }
-
-    /// Says that bindings of others disappeared between the request to purge and its confirmation: somebody may have lost access who
-    /// should not.
-    fn disappeared(&mut self, count: u32) {
-        let purged = conditions::find(&self.status.conditions, Condition::KubeconfigPurged)
-            .is_some_and(|c| c.reason == Reason::Purged.as_str());
-        if count > 0 && purged {
-            let message = format!(
-                "{PURGED} {} that contain the UID but do not belong to the leaver disappeared between the purge request and its \
-                 confirmation. The backups contain them in kept.yaml. Restore those that should stay.",
-                bindings(count as usize)
-            );
-            self.set(Condition::KubeconfigPurged, Is::True, Reason::Purged, &message);
-        }
-    }
-
     /// Counts what is gone.
-    pub async fn count(&mut self, run: &Run, facts: &Facts, record: &Journal) -> Result<(), Interrupted> {
+    pub(crate) async fn count(&mut self, run: &Run, facts: &Facts, record: &Journal) -> Result<(), Interrupted> {
         // Where the backups are lost, only the status knows.
         let mut counts = facts.status.removed.unwrap_or_default();
         if !record.is_empty() {

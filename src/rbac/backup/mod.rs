@@ -13,14 +13,19 @@
 //! Nothing in a backup decides anything: it is what a person restores from, and what was done. Why it could be done is in the
 //! status, which only the operator writes.
 
+mod cleared_list;
+mod entry;
 mod format;
+mod index;
+mod manifest;
+mod names;
 mod read;
 mod store;
 
-pub use format::{
-    CLEARED, Entry, NAME_PREFIX, PART_LIMIT, Purpose, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable,
-    clearance_label, clearance_map, config_map, object_label, sha256, split, uid_label,
-};
+pub use cleared_list::{CLEARED, clearance_label, clearance_map};
+pub use entry::{Entry, Purpose, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable};
+pub use format::{PART_LIMIT, config_map, split};
+pub use names::{NAME_PREFIX, object_label, sha256, uid_label};
 pub use read::{StoredText, is_same, read, read_with_texts};
 pub use store::{StoreError, Stored, create, still_there, store};
 

@@ -1,8 +1,11 @@
 //! Reads backups back, and refuses what is not whole.
 
-use super::format::{
-    FORMAT, INDEX, Index, IndexEntry, StoredEntry, StoredPart, UNPACK_LIMIT, Unreadable, content_digest, manifests,
-    object_label, restorable, sha256, uid_label,
+use super::{
+    entry::{StoredEntry, StoredPart, Unreadable},
+    format::{UNPACK_LIMIT, content_digest},
+    index::{FORMAT, INDEX, Index, IndexEntry},
+    manifest::{manifests, restorable},
+    names::{object_label, sha256, uid_label},
 };
 use crate::{
     api::GROUP,

@@ -1,7 +1,7 @@
 //! Stores a part, and gives the proof that it is stored.
 
 use super::{
-    format::{StoredAction, StoredEntry, StoredPart, Unreadable},
+    entry::{StoredAction, StoredEntry, StoredPart, Unreadable},
     read::{is_same, read},
 };
 use crate::{
@@ -37,7 +37,7 @@ impl Stored {
         }
     }
 
-    /// Which binding.
+    /// The binding that may be changed with it.
     pub fn key(&self) -> &BindingKey {
         &self.key
     }
@@ -57,7 +57,7 @@ impl Stored {
         self.action == StoredAction::Delete
     }
 
-    /// The ConfigMap that holds it.
+    /// The name of the ConfigMap that holds it.
     pub fn config_map(&self) -> &str {
         &self.config_map
     }
@@ -93,15 +93,15 @@ impl StoredPart {
 /// A part that could not be stored, or does not read back as it was written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It was not created.
+    /// The API server refused or failed to create it.
     #[error("creating ConfigMap {name} failed: {source}")]
     Create {
         /// Its namespace and name.
         name: String,
-        /// What the API server answered.
+        /// The answer, or that there was none.
         source: kube::Error,
     },
-    /// It was not read back.
+    /// It may be stored, but could not be read back: it counts as not stored.
     #[error("reading ConfigMap {name} back failed: {source}")]
     Read {
         /// Its namespace and name.

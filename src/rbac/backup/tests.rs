@@ -1,6 +1,6 @@
 //! What is written, and that it reads back.
 
-use super::{format::*, *};
+use super::{format::*, index::*, *};
 use crate::api::GROUP;
 use crate::rbac::{
     binding::{BindingKey, BindingKind, LiveBinding},
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 fn purpose() -> Purpose {
     Purpose {
+        reason: None,
         cluster_id: "c1".into(),
         uid: "100".parse().unwrap(),
         object_name: "left".into(),

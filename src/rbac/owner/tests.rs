@@ -1,4 +1,8 @@
-use super::*;
+use super::{
+    tools::{FLEET, GIT, HELM, TERRAFORM, VELERO},
+    writer::NOBODY,
+    *,
+};
 use serde_json::{Value, json};
 
 fn manager(metadata: &Value) -> Option<Manager> {

@@ -7,12 +7,12 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 /// The field with the user that made a request.
-pub const USERNAME: &str = "user.username";
+pub(crate) const USERNAME: &str = "user.username";
 /// The field with the user that the request was made as.
-pub const IMPERSONATED: &str = "impersonatedUser.username";
+pub(crate) const IMPERSONATED: &str = "impersonatedUser.username";
 /// The field with the authorizer's reason: requests from the ACK console arrive as `kubernetes-admin`, and only this
 /// names the RAM user (ACK, "Work with cluster auditing").
-pub const AUTHORIZATION: &str = "annotations.authorization.k8s.io/reason";
+pub(crate) const AUTHORIZATION: &str = "annotations.authorization.k8s.io/reason";
 
 /// A request of the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Hit {
 
 /// Whose requests are looked for.
 #[derive(Clone, Debug)]
-pub struct Whose {
+pub(crate) struct Whose {
     /// The identity: requests as `<uid>`, `<uid>-<digits>`, and `<uid>-<anything else>` are its own.
     pub uid: Uid,
     /// But not those as one of these, which the spec says are somebody else's.
@@ -79,7 +79,7 @@ impl Whose {
 
 /// What a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// A request of the identity, in the window.
     Hit(Box<Hit>),
     /// Something else: a record about the identity (someone edits its binding), or a request of it out of the window.
@@ -92,7 +92,7 @@ pub enum Reading {
 const LATEST: i64 = 100_000_000_000;
 
 /// What `row` is. Who made the request is read first, and when only if it was the identity.
-pub fn read(row: &Row, whose: &Whose, window: Window) -> Reading {
+pub(crate) fn read(row: &Row, whose: &Whose, window: Window) -> Reading {
     let names = match (name(row, USERNAME), name(row, IMPERSONATED), name(row, AUTHORIZATION)) {
         (Ok(user), Ok(impersonated), Ok(reason)) => (user, impersonated, reason),
         (user, impersonated, reason) => {

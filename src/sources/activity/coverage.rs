@@ -28,7 +28,7 @@ const ANYBODY: &str = "user.username: *";
 
 /// What a logstore can tell of a window.
 #[derive(Debug)]
-pub struct Examined {
+pub(crate) struct Examined {
     /// Its index, if it serves the search.
     pub index: Result<Index, Inconclusive>,
     /// Whether it covers the window without a hole.
@@ -36,7 +36,7 @@ pub struct Examined {
 }
 
 /// Examines the logstore. A request that is found is proof all the same, whatever is amiss.
-pub async fn examine(log: &AuditLog, place: &LogstoreRef, window: Window) -> Examined {
+pub(crate) async fn examine(log: &AuditLog, place: &LogstoreRef, window: Window) -> Examined {
     let (index, kept) = tokio::join!(index(log, place), is_kept_throughout(log, place, window));
     let covered = match (&index, kept) {
         (_, Err(doubt)) => Err(doubt),
@@ -53,7 +53,7 @@ pub async fn examine(log: &AuditLog, place: &LogstoreRef, window: Window) -> Exa
 ///
 /// # Errors
 /// When auditing is off, or ACK does not say.
-pub async fn place(log: &AuditLog) -> Result<LogstoreRef, Inconclusive> {
+pub(crate) async fn place(log: &AuditLog) -> Result<LogstoreRef, Inconclusive> {
     let cluster = log.cluster_id();
     let audit = log.ack().get_cluster_audit_project(cluster).await?;
     match (audit.enabled, audit.project) {

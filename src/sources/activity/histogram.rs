@@ -6,7 +6,7 @@ use super::{
     window::{Inconclusive, LogstoreRef, missing_or, timestamp},
 };
 use crate::api::Reason;
-use alibaba_cloud::sls::{Bucket, Histograms, Progress};
+use alibaba_cloud::sls::{Bucket, Histograms, Progress, Unfinished};
 use futures::{StreamExt, TryStreamExt};
 
 pub(super) const HOUR: i64 = 3_600;
@@ -96,36 +96,34 @@ async fn complete(
     query: &str,
 ) -> Result<Vec<Bucket>, Inconclusive> {
     let LogstoreRef { project, logstore } = place;
-    let mut pauses = log.sls().pauses();
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let asked = log.sls().get_histograms(project, logstore, from, to, query).await;
-        let Histograms { progress, buckets } = asked.map_err(|error| missing_or(place, error))?;
-        if progress == Progress::Complete {
-            return match buckets.iter().find(|b| reaches_beyond(b, from, to)) {
-                None => Ok(buckets),
-                Some(bucket) => Err(inconsistent(format!(
-                    "the operator asked SLS to count records from {} to {}, but SLS counted from {} to {}",
-                    timestamp(from),
-                    timestamp(to),
-                    timestamp(bucket.from),
-                    timestamp(bucket.to)
-                ))),
-            };
-        }
-        let Some(pause) = pauses.next() else { break };
-        tokio::time::sleep(pause).await;
-    }
-    Err(Inconclusive::new(
-        Reason::ResultIncomplete,
-        format!(
-            "SLS did not finish counting the records from {} to {} in {tries} attempts. If this persists, set a smaller \
-             windowDays.",
+    let sls = log.sls();
+    let ask = || sls.get_histograms(project, logstore, from, to, query);
+    let is_enough = |found: &Histograms| found.progress == Progress::Complete;
+    let asked = sls.until_complete(ask, is_enough).await;
+    let Histograms { buckets, .. } =
+        asked
+            .map_err(|error| missing_or(place, error))?
+            .map_err(|Unfinished { attempts }| {
+                Inconclusive::new(
+                    Reason::ResultIncomplete,
+                    format!(
+                        "SLS did not finish counting the records from {} to {} in {attempts} attempts. If this persists, set a \
+                         smaller windowDays.",
+                        timestamp(from),
+                        timestamp(to)
+                    ),
+                )
+            })?;
+    match buckets.iter().find(|b| reaches_beyond(b, from, to)) {
+        None => Ok(buckets),
+        Some(bucket) => Err(inconsistent(format!(
+            "the operator asked SLS to count records from {} to {}, but SLS counted from {} to {}",
             timestamp(from),
-            timestamp(to)
-        ),
-    ))
+            timestamp(to),
+            timestamp(bucket.from),
+            timestamp(bucket.to)
+        ))),
+    }
 }
 
 fn reaches_beyond(bucket: &Bucket, from: i64, to: i64) -> bool {

@@ -1,33 +1,32 @@
 //! Is the identity still in use? What the audit log can prove, and what it cannot.
 //!
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
-//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`record`] tells a request *of*
+//! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`audit_event`] tells a request *of*
 //! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
 //! one that is active, [`usage`] lists for people; it decides nothing.
 
 mod answer;
-pub mod audit_event;
-pub mod audit_log;
-pub mod coverage;
+pub(crate) mod audit_event;
+pub(crate) mod audit_log;
+pub(crate) mod coverage;
 mod day;
 mod histogram;
 mod recent;
 mod search;
 mod settled_days;
 mod usage;
-pub mod window;
+pub(crate) mod window;
 
 use crate::api::{IdentityState, IdentityStatus, Names, UsageStatus};
 use alibaba_cloud::Uid;
-pub use answer::{Activity, Answer};
+pub(crate) use answer::{Activity, Answer};
 use audit_event::{Hit, Whose};
 use audit_log::AuditLog;
 use k8s_openapi::jiff::Timestamp;
 use recent::AskedFor;
-pub use recent::RecentAnswers;
 use std::collections::BTreeSet;
 use window::DAY;
-pub use window::{Inconclusive, LogstoreRef, Window, days, last};
+pub(crate) use window::{Inconclusive, LogstoreRef, Window, last};
 
 /// What is asked of the log.
 #[derive(Debug)]
@@ -56,7 +55,7 @@ const INDEXING_LAG: i64 = 5;
 const CLOCK_SKEW: i64 = 15 * 60;
 
 /// The window of so many days that ends at `now`.
-pub fn window(now: Timestamp, days: u16) -> Window {
+pub(crate) fn window(now: Timestamp, days: u16) -> Window {
     let to = now.as_second() - INDEXING_LAG;
     Window {
         from: to - i64::from(days) * DAY,
@@ -66,7 +65,7 @@ pub fn window(now: Timestamp, days: u16) -> Window {
 
 /// Asks the audit log whether the identity made a request in the window. An answer that lets nothing begin may be some seconds
 /// old: see [`RecentAnswers`].
-pub async fn check(log: &AuditLog, question: &Question<'_>) -> Answer {
+pub(crate) async fn check(log: &AuditLog, question: &Question<'_>) -> Answer {
     let asked_for = || AskedFor {
         window_days: question.window_days,
         names: question.names.clone(),
@@ -147,7 +146,7 @@ async fn ask(
 
 /// Whether a request at this time is one that RAM had deleted the identity before, as far as RAM still says when: not a
 /// quiet leaver, but a kubeconfig that is still in use.
-pub fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
+pub(crate) fn is_incident(identity: &IdentityStatus, seen: Timestamp) -> bool {
     let deleted = identity.state != IdentityState::Exists;
     deleted && identity.deleted_at.as_ref().is_none_or(|time| seen >= time.0)
 }

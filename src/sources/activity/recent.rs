@@ -15,7 +15,7 @@ const GOOD_FOR: Duration = Duration::from_secs(2);
 /// Answers by which an identity waits, `Active` and `Unknown`, each for two seconds. `Inactive`, by which a removal begins, is
 /// never used again.
 #[derive(Debug, Default)]
-pub struct RecentAnswers(Mutex<HashMap<Uid, Recent>>);
+pub(crate) struct RecentAnswers(Mutex<HashMap<Uid, Recent>>);
 
 #[derive(Debug)]
 struct Recent {

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::api::Reason;
 use alibaba_cloud::Uid;
-use alibaba_cloud::sls::{Index, LogQuery, Logs};
+use alibaba_cloud::sls::{Index, LogQuery, Logs, Unfinished};
 use futures::StreamExt;
 use std::collections::BTreeSet;
 
@@ -189,23 +189,18 @@ impl Asked<'_> {
     /// An answer that SLS calls complete, or an incomplete one that holds a hit: that is proof already.
     async fn complete(&self, log: &AuditLog, query: &LogQuery) -> Result<Logs, Inconclusive> {
         let LogstoreRef { project, logstore } = self.place;
-        let mut pauses = log.sls().pauses();
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let logs = log.sls().get_logs(project, logstore, query).await?;
-            if logs.complete || self.read(&logs).newest.is_some() {
-                return Ok(logs);
-            }
-            let Some(pause) = pauses.next() else { break };
-            tokio::time::sleep(pause).await;
-        }
-        Err(Inconclusive::new(
-            Reason::ResultIncomplete,
-            format!(
-                "SLS did not finish a search of the window in {tries} attempts. If this persists, set a smaller windowDays."
-            ),
-        ))
+        let sls = log.sls();
+        let ask = || sls.get_logs(project, logstore, query);
+        let is_enough = |logs: &Logs| logs.complete || self.read(logs).newest.is_some();
+        let asked = sls.until_complete(ask, is_enough).await?;
+        asked.map_err(|Unfinished { attempts }| {
+            Inconclusive::new(
+                Reason::ResultIncomplete,
+                format!(
+                    "SLS did not finish a search of the window in {attempts} attempts. If this persists, set a smaller windowDays."
+                ),
+            )
+        })
     }
 
     fn read(&self, logs: &Logs) -> Page {

@@ -18,7 +18,7 @@ pub struct LogstoreRef {
 
 /// The window, in unix seconds: from (included) to (excluded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Its start.
     pub from: i64,
     /// Its end.
@@ -27,7 +27,7 @@ pub struct Window {
 
 impl Window {
     /// Its length in whole days.
-    pub fn days(self) -> u16 {
+    pub(crate) fn days(self) -> u16 {
         u16::try_from((self.to - self.from) / DAY).unwrap_or(u16::MAX)
     }
 }
@@ -105,7 +105,7 @@ pub(super) fn timestamp(second: i64) -> String {
 }
 
 /// `day`, `7 days`: what comes after "the last".
-pub fn last(count: u16) -> String {
+pub(crate) fn last(count: u16) -> String {
     match count {
         1 => "day".to_owned(),
         _ => days(count),
@@ -113,6 +113,6 @@ pub fn last(count: u16) -> String {
 }
 
 /// `1 day`, `7 days`.
-pub fn days(count: u16) -> String {
+pub(crate) fn days(count: u16) -> String {
     format!("{count} day{}", if count == 1 { "" } else { "s" })
 }

@@ -12,14 +12,11 @@ use crate::{
     answer::{self, Complaint},
     call::no_json,
     classify::{classify, redact},
-    endpoints::Endpoint,
-    error::{ApiError, ErrorKind, Service},
+    endpoint::Endpoint,
+    error::{ASSUME_ROLE, ApiError, ErrorKind, Service},
     sign::acs3::nonce,
     transport::{Answer, Transport},
 };
-
-/// The operation that exchanges a ServiceAccount's token for a role's credentials.
-pub const ASSUME_ROLE: &str = "AssumeRoleWithOIDC";
 
 /// The largest credentials file that is read.
 const FILE_LIMIT: u64 = 1 << 20;

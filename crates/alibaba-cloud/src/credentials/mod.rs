@@ -16,18 +16,19 @@ use reqsign_aliyun_oss::{
 use reqsign_core::Context;
 
 pub(crate) use cache::Credentials;
-pub use exchange::ASSUME_ROLE;
 use exchange::{Exchange, Files};
 use profile::PROFILE;
 use provider::{Nothing, Provider};
 pub use source::CredentialsSource;
 
 use super::{
-    endpoints::Endpoint, environment::Environment, invalid::SettingsError, timeouts::Timeouts, transport::Transport,
+    endpoint::Endpoint,
+    environment::Environment,
+    error::{ASSUME_ROLE, LOCAL},
+    invalid::SettingsError,
+    timeouts::Timeouts,
+    transport::Transport,
 };
-
-/// The "operation" of an error about credentials that no service was asked for.
-pub const LOCAL: &str = "credentials";
 
 const ROLE_ARN: &str = "ALIBABA_CLOUD_ROLE_ARN";
 const PROVIDER_ARN: &str = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN";

@@ -54,7 +54,7 @@ pub(super) async fn why_none(context: &Context, name: Option<&str>) -> String {
     };
     match profile.mode.as_deref().filter(|mode| !mode.is_empty()) {
         Some(mode) if !WITH_KEYS.contains(&mode) => format!(
-            "profile {name:?} of {path} has mode {mode}, which holds no keys; the operator reads only the modes {}",
+            "profile {name:?} of {path} has mode {mode}, which holds no keys; only the modes {} are read",
             WITH_KEYS.join(" and ")
         ),
         _ => format!("profile {name:?} of {path} has no access key"),
@@ -90,7 +90,7 @@ mod tests {
         for (name, expected) in [
             (
                 None,
-                "profile \"sso\" of FILE has mode CloudSSO, which holds no keys; the operator reads only the modes AK and StsToken",
+                "profile \"sso\" of FILE has mode CloudSSO, which holds no keys; only the modes AK and StsToken are read",
             ),
             (Some("empty"), "profile \"empty\" of FILE has no access key"),
             (Some("audit"), "FILE has no profile \"audit\"; it has sso, empty"),

@@ -5,21 +5,18 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION, request::Parts};
+use http::{HeaderName, HeaderValue, request::Parts};
 use reqsign_aliyun_oss::Credential;
-use reqsign_core::{Context, Error, Result, SignRequest, time::Timestamp};
+use reqsign_core::{Context, Error, Result, SignRequest};
 
-use super::{
-    SECURITY_TOKEN, body_hash, canonical_request, hmac_sha256, percent_encode, sensitive, sha256_hex, sorted_query,
-    usable,
-};
+use super::{Unsigned, canonical_request, hmac_sha256, percent_encode, sha256_hex, sorted_query};
 
 /// The SHA-256 of the body, in lower-case hexadecimal. Must be set before signing, for an empty body too.
-pub const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-acs-content-sha256");
+pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-acs-content-sha256");
 /// UTC, `2026-01-02T03:04:05Z`; the service tolerates a skew of 15 minutes. Set by the signer unless it is there.
-pub const DATE: HeaderName = HeaderName::from_static("x-acs-date");
+pub(super) const DATE: HeaderName = HeaderName::from_static("x-acs-date");
 /// Unique to each request, a repetition included. Set by the signer unless it is there.
-pub const NONCE: HeaderName = HeaderName::from_static("x-acs-signature-nonce");
+pub(super) const NONCE: HeaderName = HeaderName::from_static("x-acs-signature-nonce");
 
 const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 
@@ -29,7 +26,7 @@ const ALGORITHM: &str = "ACS3-HMAC-SHA256";
 /// signed as it stands: its path already percent-encoded, its query in any order.
 ///
 /// # Errors
-/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or no `Host`, `CredentialInvalid` without an
+/// Of the kind `RequestInvalid` when the head has no `x-acs-content-sha256` or no `Host`, `CredentialInvalid` without an
 /// access key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Acs3Signer;
@@ -44,38 +41,23 @@ impl SignRequest for Acs3Signer {
         credential: Option<&Credential>,
         _: Option<Duration>,
     ) -> Result<()> {
-        let credential = usable(credential)?;
-        let mut headers = parts.headers.clone();
-        if !headers.contains_key(http::header::HOST) {
+        let mut head = Unsigned::new(parts, credential, &DATE, |now| now.format_rfc3339_zulu())?;
+        if !head.headers.contains_key(http::header::HOST) {
             return Err(Error::request_invalid(
                 "the request lacks Host, which must be set before signing",
             ));
         }
-        if !headers.contains_key(&DATE) {
-            headers.insert(DATE, HeaderValue::from_str(&Timestamp::now().format_rfc3339_zulu())?);
-        }
-        if !headers.contains_key(&NONCE) {
-            headers.insert(NONCE, HeaderValue::from_str(&nonce()?)?);
-        }
-        if let Some(token) = &credential.security_token {
-            headers.insert(SECURITY_TOKEN, sensitive(token)?);
+        if !head.headers.contains_key(&NONCE) {
+            head.headers.insert(NONCE, HeaderValue::from_str(&nonce()?)?);
         }
 
         let query = canonical_query(parts)?;
-        let (request, names) = canonical_request(
-            parts,
-            &headers,
-            &query,
-            is_signed,
-            body_hash(&headers, &CONTENT_SHA256)?,
-        )?;
+        let (request, names) = canonical_request(parts, &head.headers, &query, is_signed, &CONTENT_SHA256)?;
         let to_sign = format!("{ALGORITHM}\n{}", sha256_hex(request.as_bytes()));
-        let signature = hex::encode(hmac_sha256(credential.access_key_secret.as_bytes(), &to_sign));
-        let key = &credential.access_key_id;
+        let signature = hex::encode(hmac_sha256(head.credential.access_key_secret.as_bytes(), &to_sign));
+        let key = &head.credential.access_key_id;
         let authorization = format!("{ALGORITHM} Credential={key},SignedHeaders={names},Signature={signature}");
-        headers.insert(AUTHORIZATION, sensitive(&authorization)?);
-        parts.headers = headers;
-        Ok(())
+        head.authorize(parts, &authorization)
     }
 }
 

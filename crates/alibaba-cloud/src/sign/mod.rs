@@ -1,35 +1,38 @@
 //! The two request signatures of Alibaba Cloud, as signers for the `reqsign-core` framework.
 //!
 //! Both sign only the head of a request. Whoever sends it puts the hash of the body into a header first
-//! ([`acs3::CONTENT_SHA256`], [`sls4::CONTENT_SHA256`]), and the `Host` exactly as it will be sent. The date, and for
+//! (`x-acs-content-sha256`, `x-log-content-sha256`), and the `Host` exactly as it will be sent. The date, and for
 //! ACS3 the nonce, are taken from the head where it has them (that is how the golden vectors pin them), else made
 //! fresh: so a request that is repeated must be built, and signed, anew.
 
-pub mod acs3;
-pub mod sls4;
+pub(crate) mod acs3;
+pub(crate) mod sls4;
+
+pub use acs3::Acs3Signer;
+pub use sls4::Sls4Signer;
 
 use std::borrow::Cow;
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION, request::Parts};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqsign_aliyun_oss::Credential;
-use reqsign_core::{Error, Result};
+use reqsign_core::{Error, Result, time::Timestamp};
 use sha2::{Digest, Sha256};
 
 /// Carries the temporary credentials' token; both schemes sign it.
-pub const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-acs-security-token");
+const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-acs-security-token");
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Percent-encodes as both schemes do: everything but `A-Z a-z 0-9 - _ . ~`, in UTF-8, with upper-case digits.
-pub fn percent_encode(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
 /// The lower-case hexadecimal SHA-256 of a body.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
@@ -64,6 +67,45 @@ fn sorted_query(parts: &Parts) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>> {
     Ok(pairs)
 }
 
+/// A head that is about to be signed: a copy, so that what cannot be signed is left unchanged.
+struct Unsigned<'a> {
+    credential: &'a Credential,
+    headers: HeaderMap,
+    /// As it is in the head.
+    date: String,
+}
+
+impl<'a> Unsigned<'a> {
+    /// Checks the credentials, and puts the date, unless there is one, and the security token into the head.
+    fn new(
+        parts: &Parts,
+        credential: Option<&'a Credential>,
+        date: &HeaderName,
+        format: fn(Timestamp) -> String,
+    ) -> Result<Self> {
+        let credential = usable(credential)?;
+        let mut headers = parts.headers.clone();
+        let given = headers.get(date).map(text).transpose()?.map(str::to_owned);
+        let value = given.unwrap_or_else(|| format(Timestamp::now()));
+        headers.insert(date, HeaderValue::from_str(&value)?);
+        if let Some(token) = &credential.security_token {
+            headers.insert(SECURITY_TOKEN, sensitive(token)?);
+        }
+        Ok(Unsigned {
+            credential,
+            headers,
+            date: value,
+        })
+    }
+
+    /// Gives the request this head, signed.
+    fn authorize(mut self, parts: &mut Parts, authorization: &str) -> Result<()> {
+        self.headers.insert(AUTHORIZATION, sensitive(authorization)?);
+        parts.headers = self.headers;
+        Ok(())
+    }
+}
+
 /// The signed headers: `name:value` lines, each with its line feed, and the names joined by `;`.
 fn canonical_headers(headers: &HeaderMap, signed: fn(&str) -> bool) -> Result<(String, String)> {
     let mut names: Vec<&HeaderName> = headers.keys().filter(|name| signed(name.as_str())).collect();
@@ -83,8 +125,9 @@ fn canonical_request(
     headers: &HeaderMap,
     query: &str,
     signed: fn(&str) -> bool,
-    body_hash: &str,
+    content_sha256: &HeaderName,
 ) -> Result<(String, String)> {
+    let body_hash = body_hash(headers, content_sha256)?;
     let (lines, names) = canonical_headers(headers, signed)?;
     let (method, path) = (&parts.method, parts.uri.path());
     let path = if path.is_empty() { "/" } else { path };

@@ -4,19 +4,16 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION, request::Parts};
+use http::{HeaderName, request::Parts};
 use reqsign_aliyun_oss::Credential;
-use reqsign_core::{Context, Error, Result, SignRequest, time::Timestamp};
+use reqsign_core::{Context, Error, Result, SignRequest};
 
-use super::{
-    SECURITY_TOKEN, body_hash, canonical_request, hmac_sha256, percent_encode, sensitive, sha256_hex, sorted_query,
-    text, usable,
-};
+use super::{Unsigned, canonical_request, hmac_sha256, percent_encode, sha256_hex, sorted_query};
 
 /// The SHA-256 of the body, in lower-case hexadecimal. Must be set before signing, for an empty body too.
-pub const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-log-content-sha256");
+pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-log-content-sha256");
 /// UTC, `20260102T030405Z`; the service tolerates a skew of 15 minutes. Set by the signer unless it is there.
-pub const DATE: HeaderName = HeaderName::from_static("x-log-date");
+pub(super) const DATE: HeaderName = HeaderName::from_static("x-log-date");
 
 const ALGORITHM: &str = "SLS4-HMAC-SHA256";
 const TERMINATOR: &str = "aliyun_v4_request";
@@ -27,7 +24,7 @@ const TERMINATOR: &str = "aliyun_v4_request";
 /// without a port, whatever address the request is sent to; the sender sets it.
 ///
 /// # Errors
-/// Of the kind `RequestInvalid` when the head has no [`CONTENT_SHA256`] or an impossible [`DATE`], `CredentialInvalid`
+/// Of the kind `RequestInvalid` when the head has no `x-log-content-sha256` or an impossible `x-log-date`, `CredentialInvalid`
 /// without an access key.
 #[derive(Clone, Debug)]
 pub struct Sls4Signer {
@@ -58,28 +55,14 @@ impl SignRequest for Sls4Signer {
         credential: Option<&Credential>,
         _: Option<Duration>,
     ) -> Result<()> {
-        let credential = usable(credential)?;
-        let mut headers = parts.headers.clone();
-        let date = match headers.get(&DATE) {
-            Some(date) => text(date)?.to_owned(),
-            None => Timestamp::now().format_iso8601(),
-        };
+        let head = Unsigned::new(parts, credential, &DATE, |now| now.format_iso8601())?;
+        let Unsigned { credential, date, .. } = &head;
         let day = date
             .get(..8)
             .ok_or_else(|| Error::request_invalid(format!("{DATE} is not of the form 20260102T030405Z")))?;
-        headers.insert(DATE, HeaderValue::from_str(&date)?);
-        if let Some(token) = &credential.security_token {
-            headers.insert(SECURITY_TOKEN, sensitive(token)?);
-        }
 
         let query = canonical_query(parts)?;
-        let (request, _) = canonical_request(
-            parts,
-            &headers,
-            &query,
-            is_signed,
-            body_hash(&headers, &CONTENT_SHA256)?,
-        )?;
+        let (request, _) = canonical_request(parts, &head.headers, &query, is_signed, &CONTENT_SHA256)?;
         let scope = format!("{day}/{}/sls/{TERMINATOR}", self.region);
         let to_sign = format!("{ALGORITHM}\n{date}\n{scope}\n{}", sha256_hex(request.as_bytes()));
         let signature = hex::encode(hmac_sha256(&self.key(&credential.access_key_secret, day), &to_sign));
@@ -87,9 +70,7 @@ impl SignRequest for Sls4Signer {
             "{ALGORITHM} Credential={}/{scope},Signature={signature}",
             credential.access_key_id
         );
-        headers.insert(AUTHORIZATION, sensitive(&authorization)?);
-        parts.headers = headers;
-        Ok(())
+        head.authorize(parts, &authorization)
     }
 }
 

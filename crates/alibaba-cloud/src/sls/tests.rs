@@ -5,33 +5,18 @@ use tokio::{
     net::TcpListener,
 };
 
-#[test]
-fn a_field_is_a_column_unless_the_index_keeps_it_without_analytics() {
-    let raw = serde_json::json!({
-        "line": {"token": [","]},
-        "keys": {
-            "on": {"type": "text", "doc_value": true},
-            "off": {"type": "text", "doc_value": false},
-            "unsaid": {"type": "text"},
-            "number": {"type": "long", "doc_value": true},
-            "user": {"type": "json", "json_keys": {
-                "username": {"type": "text", "doc_value": true}, "uid": {"type": "text", "doc_value": false},
-            }},
-        },
-    });
-    let index = read_index(&serde_json::from_value(raw).unwrap());
-    for (field, expected) in [
-        ("on", true),
-        ("off", false),
-        ("unsaid", true),
-        ("number", false),
-        ("user.username", true),
-        ("user.uid", false),
-        ("full text only", false),
-    ] {
-        assert_eq!(index.analyses_text(field), expected, "{field}");
-    }
-    assert!(index.finds_text("off"), "it is searched all the same");
+fn sls() -> Sls {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut settings = CloudSettings {
+        credentials: CredentialsSource::Env,
+        environment: Environment::from_iter([
+            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ak"),
+            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret"),
+        ]),
+        ..CloudSettings::new("cn-hangzhou")
+    };
+    settings.timeouts.tries = 1;
+    Cloud::connect(&settings, Arc::new(())).unwrap().sls
 }
 
 /// Answers as SLS does to whoever asks for the host `serves`, and cuts the connection of everybody else. Who was asked for, in order.
@@ -56,17 +41,7 @@ async fn hosts_asked(serves: &'static str, other: Option<&str>) -> (Vec<Result<(
             }
         }
     });
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut settings = CloudSettings {
-        credentials: CredentialsSource::Env,
-        environment: Environment::from_iter([
-            ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ak"),
-            ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret"),
-        ]),
-        ..CloudSettings::new("cn-hangzhou")
-    };
-    settings.timeouts.tries = 1;
-    let mut sls = Cloud::connect(&settings, std::sync::Arc::new(())).unwrap().sls;
+    let mut sls = sls();
     sls.endpoint = SlsEndpoint::of("first", other, &url);
     let mut outcomes = Vec::new();
     for _ in 0..2 {
@@ -98,5 +73,32 @@ async fn where_one_name_of_the_service_gives_no_connection_the_other_is_asked_an
         let found = hosts_asked(serves, other).await;
         assert_eq!(found.0, outcomes, "{serves} {other:?}");
         assert_eq!(found.1, asked, "{serves} {other:?}");
+    }
+}
+
+/// Asks for 1, 2, 3, … until it is `enough`; to ask for 7 fails, if that is.
+async fn counted(enough: u32) -> Result<Result<u32, Unfinished>, &'static str> {
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let ask = || async {
+        match asked.fetch_add(1, Relaxed) + 1 {
+            7 if enough == 7 => Err("seven"),
+            number => Ok(number),
+        }
+    };
+    sls().until_complete(ask, |number| *number == enough).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_repeated_until_its_answer_is_enough_or_the_pauses_end() {
+    for (enough, expected, seconds) in [
+        (1, Ok(Ok(1)), 0.0),
+        (4, Ok(Ok(4)), 0.7),
+        (7, Err("seven"), 6.3),
+        (100, Ok(Err(Unfinished { attempts: 9 })), 22.7),
+    ] {
+        let start = tokio::time::Instant::now();
+        assert_eq!(counted(enough).await, expected, "{enough}");
+        let took = start.elapsed().as_secs_f64();
+        assert!((took - seconds).abs() < 0.1, "{enough}: {took}");
     }
 }

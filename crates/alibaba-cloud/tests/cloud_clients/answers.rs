@@ -104,7 +104,7 @@ async fn text_of_any_length_is_bounded_where_it_comes_in() {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_operators_own_limit_wait_and_then_are_not_sent() {
+async fn calls_beyond_the_clients_own_limit_wait_and_then_are_not_sent() {
     let user = format!(r#"{{"User":{{"UserId":"{}"}}}}"#, uid());
     let server = Server::start(vec![reply(200, user); 100]).await;
     let mut settings = server.settings();

@@ -166,7 +166,7 @@ async fn a_refused_exchange_says_whose_role_and_why() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "STS AssumeRoleWithOIDC (acs:ram::1:role/offboarding): the operator's credentials do not work: \
+        "STS AssumeRoleWithOIDC (acs:ram::1:role/offboarding): the caller's credentials do not work: \
          AuthenticationFail.OIDCToken.Invalid: bad token [redacted] (HTTP 401, request R)"
     );
     assert_clean_error(&error);

@@ -2,7 +2,7 @@
 
 use alibaba_cloud::{
     ErrorKind,
-    sign::sls4::Sls4Signer,
+    sign::Sls4Signer,
     sls::{LogQuery, Progress},
 };
 use reqsign_core::{Context, SignRequest};

@@ -1,4 +1,13 @@
+//! What the index takes in, and what it tells.
+
 use super::*;
+use crate::rbac::{
+    barrier_bindings::BarrierNames,
+    binding::{BindingKey, BindingKind},
+    index::Half,
+    slim::SlimBinding,
+    subject::Match,
+};
 use crate::testing::uid;
 use futures::StreamExt;
 use serde_json::json;

@@ -4,6 +4,11 @@
 //! only key and UIDs: with 100,000 of them it takes about 20 MiB. Everything else about a binding is read from the API
 //! server when it is needed, as a backup must be anyway.
 
+mod uids;
+
+pub(crate) use uids::Borne;
+
+use self::uids::{Uids, distinct};
 use super::{
     binding::{BindingKey, BindingKind},
     crowd::{CROWD, Crowd},
@@ -22,7 +27,7 @@ type Slot = u32;
 
 /// The bindings of one kind that bear a UID.
 #[derive(Debug)]
-pub struct Half {
+pub(crate) struct Half {
     kind: BindingKind,
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
@@ -44,68 +49,18 @@ struct Entry {
     uids: Uids,
 }
 
-/// A binding that is kept.
+/// A binding as the index keeps it: enough to find it and to say what it grants.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
-    /// The namespace of a RoleBinding.
     pub namespace: Option<&'a str>,
-    /// Its name.
     pub name: &'a str,
-    /// The role that it grants.
     pub role: &'a RoleRef,
     /// The UIDs that it bears, each with how it relates to the subject. None of one that bears very many: it is to be read.
     pub uids: Option<&'a [(Uid, Match)]>,
 }
 
-/// Most bindings bear one UID, and need no allocation for it.
-#[derive(Debug)]
-enum Uids {
-    One((Uid, Match)),
-    Many(Box<[(Uid, Match)]>),
-    Crowd(Arc<Crowd>),
-}
-
-impl Uids {
-    fn as_slice(&self) -> Option<&[(Uid, Match)]> {
-        match self {
-            Uids::One(one) => Some(std::slice::from_ref(one)),
-            Uids::Many(many) => Some(many),
-            Uids::Crowd(_) => None,
-        }
-    }
-
-    fn bear(&self, uid: Uid, is_wanted: impl Fn(Match) -> bool) -> bool {
-        match self {
-            Uids::Crowd(crowd) => Match::ALL
-                .iter()
-                .any(|relation| is_wanted(*relation) && crowd.relates(uid, *relation)),
-            listed => {
-                let mut uids = listed.as_slice().unwrap_or_default().iter();
-                uids.any(|(one, relation)| *one == uid && is_wanted(*relation))
-            }
-        }
-    }
-}
-
-/// The UIDs that one binding bears.
-#[derive(Clone, Debug, Default)]
-pub struct Borne {
-    /// Each, if they are few.
-    pub uids: Vec<Uid>,
-    /// If they are very many.
-    pub crowd: Option<Arc<Crowd>>,
-}
-
-impl Borne {
-    /// Whether this UID is among them.
-    pub fn bears(&self, uid: Uid) -> bool {
-        self.uids.contains(&uid) || self.crowd.as_ref().is_some_and(|crowd| crowd.bears(uid))
-    }
-}
-
 impl Half {
-    /// An empty half for bindings of `kind`.
-    pub fn new(kind: BindingKind) -> Self {
+    pub(crate) fn new(kind: BindingKind) -> Self {
         Half {
             kind,
             entries: Vec::new(),
@@ -119,18 +74,17 @@ impl Half {
         }
     }
 
-    /// How many bindings are kept.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len() - self.free.len()
     }
 
-    /// Whether no binding is kept.
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Takes a binding in, in the place of what was kept under its key.
-    pub fn apply(&mut self, binding: &SlimBinding) {
+    pub(crate) fn apply(&mut self, binding: &SlimBinding) {
         self.remove(binding);
         let uids = match &*binding.uids {
             [] => return,
@@ -160,8 +114,7 @@ impl Half {
             .insert_unique(hash, slot, |slot| hash_of(entries, hasher, *slot));
     }
 
-    /// Forgets a binding.
-    pub fn remove(&mut self, binding: &SlimBinding) {
+    pub(crate) fn remove(&mut self, binding: &SlimBinding) {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));
         let entries = &self.entries;
@@ -199,7 +152,7 @@ impl Half {
     }
 
     /// The UIDs kept for the key of `binding`: those that an update of it concerns, besides its new ones.
-    pub fn borne_under_key_of(&self, binding: &SlimBinding) -> Borne {
+    pub(crate) fn borne_under_key_of(&self, binding: &SlimBinding) -> Borne {
         let (namespace, name) = (binding.namespace.as_deref(), binding.name.as_str());
         let hash = self.hasher.hash_one((namespace, name));
         let entry_at = |slot: &Slot| self.entries.get(*slot as usize).and_then(Option::as_ref);
@@ -220,12 +173,12 @@ impl Half {
     }
 
     /// The bindings that bear `uid` in a subject that relates to it as `relation` says, in the order of their keys.
-    pub fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
+    pub(crate) fn find(&self, uid: Uid, relation: Match) -> Vec<BindingKey> {
         self.find_where(uid, |one| one == relation)
     }
 
     /// The bindings that bear `uid` in whatever subject, in the order of their keys.
-    pub fn find_any(&self, uid: Uid) -> Vec<BindingKey> {
+    pub(crate) fn find_any(&self, uid: Uid) -> Vec<BindingKey> {
         self.find_where(uid, |_| true)
     }
 
@@ -248,7 +201,7 @@ impl Half {
     }
 
     /// The bindings that are kept, each with the role that it grants and the UIDs that it bears.
-    pub fn iter(&self) -> impl Iterator<Item = Kept<'_>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Kept<'_>> {
         self.entries.iter().flatten().map(|entry| Kept {
             namespace: entry.namespace.as_deref(),
             name: &entry.name,
@@ -258,7 +211,7 @@ impl Half {
     }
 
     /// Gives back what a growing collection holds in reserve; worth it after a full list.
-    pub fn shrink(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         self.entries.shrink_to_fit();
         self.by_uid.values_mut().for_each(Vec::shrink_to_fit);
         self.by_uid.shrink_to_fit();
@@ -296,126 +249,5 @@ fn hash_of(entries: &[Option<Entry>], hasher: &DefaultHashBuilder, slot: Slot) -
     entry.map_or(0, |e| hasher.hash_one((e.namespace.as_deref(), &*e.name)))
 }
 
-/// The UIDs of a list sorted by UID, each once.
-fn distinct(uids: &[(Uid, Match)]) -> impl Iterator<Item = Uid> {
-    uids.chunk_by(|a, b| a.0 == b.0)
-        .filter_map(|same| same.first().map(|(uid, _)| *uid))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::uid;
-    use serde_json::json;
-
-    fn binding(namespace: &str, name: &str, users: &[&str]) -> SlimBinding {
-        let subjects: Vec<_> = users.iter().map(|n| json!({"kind": "User", "name": n})).collect();
-        serde_json::from_value(json!({"metadata": {"namespace": namespace, "name": name}, "subjects": subjects}))
-            .unwrap()
-    }
-
-    fn names(half: &Half, uid: Uid) -> Vec<String> {
-        half.find(uid, Match::User).into_iter().map(|k| k.to_string()).collect()
-    }
-
-    #[test]
-    fn finds_exactly_the_bindings_that_name_a_uid() {
-        let mut half = Half::new(BindingKind::RoleBinding);
-        half.apply(&binding("b", "x", &["100"]));
-        half.apply(&binding("a", "x", &["200", "100-17", "100"]));
-        half.apply(&binding("a", "y", &["1001", "leaver"]));
-        half.apply(&binding("a", "z", &["leaver"]));
-        assert_eq!(names(&half, uid(100)), ["RoleBinding a/x", "RoleBinding b/x"]);
-        assert_eq!(names(&half, uid(1001)), ["RoleBinding a/y"]);
-        assert_eq!((names(&half, uid(10)).len(), half.len()), (0, 3));
-    }
-
-    #[test]
-    fn an_update_leaves_nothing_of_the_old_subjects() {
-        let mut half = Half::new(BindingKind::RoleBinding);
-        half.apply(&binding("a", "x", &["100", "200"]));
-        half.apply(&binding("a", "x", &["200"]));
-        assert_eq!((names(&half, uid(100)).len(), names(&half, uid(200)).len()), (0, 1));
-        assert_eq!(half.borne_under_key_of(&binding("a", "x", &[])).uids, [uid(200)]);
-        half.apply(&binding("a", "x", &[]));
-        assert!(half.is_empty() && half.by_uid.is_empty());
-    }
-
-    #[test]
-    fn a_binding_with_very_many_uids_is_found_by_each_and_leaves_nothing() {
-        let mut half = Half::new(BindingKind::RoleBinding);
-        let users: Vec<_> = (1000..6000).map(|uid| uid.to_string()).collect();
-        let users: Vec<_> = users.iter().map(String::as_str).chain(["77-x"]).collect();
-        half.apply(&binding("a", "crowded", &users));
-        half.apply(&binding("a", "plain", &["1000"]));
-        assert_eq!(
-            names(&half, uid(1000)),
-            ["RoleBinding a/crowded", "RoleBinding a/plain"]
-        );
-        assert_eq!(
-            (
-                names(&half, uid(5999)).len(),
-                names(&half, uid(6000)).len(),
-                names(&half, uid(77)).len()
-            ),
-            (1, 0, 0)
-        );
-        assert_eq!(
-            (
-                half.find(uid(77), Match::OtherSuffix).len(),
-                half.find_any(uid(77)).len()
-            ),
-            (1, 1)
-        );
-        assert_eq!(half.by_uid.len(), 1, "no map grows with them");
-        let borne = half.borne_under_key_of(&binding("a", "crowded", &[]));
-        assert!(borne.bears(uid(3000)) && borne.bears(uid(77)) && !borne.bears(uid(7000)));
-        half.apply(&binding("a", "crowded", &["1000"]));
-        assert_eq!((names(&half, uid(1000)).len(), names(&half, uid(3000)).len()), (2, 0));
-        half.apply(&binding("a", "crowded", &users));
-        half.remove(&binding("a", "crowded", &[]));
-        assert!(half.crowded.is_empty() && half.find_any(uid(3000)).is_empty());
-    }
-
-    #[test]
-    fn a_role_is_kept_once_and_no_longer_than_it_is_used() {
-        let granting = |name: &str, role: &str| {
-            let mut one = binding("a", name, &["100", "200-x"]);
-            one.role = RoleRef {
-                kind: "ClusterRole".into(),
-                name: role.into(),
-            };
-            one
-        };
-        let mut half = Half::new(BindingKind::RoleBinding);
-        half.apply(&granting("x", "view"));
-        half.apply(&granting("y", "view"));
-        half.apply(&granting("z", "edit"));
-        assert_eq!((half.roles.len(), half.namespaces.len()), (2, 1));
-        let edit = half.iter().find(|kept| &*kept.role.name == "edit").unwrap();
-        assert_eq!((edit.namespace, edit.name), (Some("a"), "z"));
-        let expected: &[_] = &[(uid(100), Match::User), (uid(200), Match::OtherSuffix)];
-        assert_eq!(edit.uids, Some(expected));
-        half.remove(&granting("z", "edit"));
-        half.apply(&granting("y", "admin"));
-        assert_eq!((half.roles.len(), half.namespaces.len(), half.len()), (2, 1, 2));
-    }
-
-    #[test]
-    fn slots_are_reused_and_survive_growth() {
-        let mut half = Half::new(BindingKind::RoleBinding);
-        for round in 0..3 {
-            for n in 0..1000u32 {
-                half.apply(&binding("a", &format!("b{n}"), &[&format!("{}", 1 + n % 7 + round)]));
-            }
-        }
-        half.shrink();
-        assert_eq!((half.entries.len(), half.len()), (1000, 1000));
-        assert_eq!(names(&half, uid(3)).len(), 143);
-        for n in 0..1000u32 {
-            half.remove(&binding("a", &format!("b{n}"), &[]));
-        }
-        assert!(half.is_empty() && half.by_uid.is_empty() && half.by_key.is_empty());
-        assert!(half.namespaces.is_empty() && half.roles.is_empty());
-    }
-}
+mod tests;

@@ -112,38 +112,3 @@ fn whatever_weakens_a_policy_or_its_binding_is_named() {
     assert_eq!(binding("matchResources", narrow), ["matchResources"]);
     assert_eq!(binding("paramRef", json!({"name": "x"})), ["paramRef"]);
 }
-
-fn denied(message: &str) -> Option<kube::Error> {
-    Some(kube::Error::Api(Box::new(
-        kube::core::Status::failure(message, "Forbidden").with_code(403),
-    )))
-}
-
-#[test]
-fn only_a_refusal_by_the_policy_itself_is_proof() {
-    let seen = |refusal| refused(Policy::Backups, "creating it", refusal);
-    let ours = "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'ack-offboarding-backups' with binding \
-                    'ack-offboarding-backups' denied request: nobody creates it";
-    assert_eq!(seen(denied(ours)), Seen::InForce);
-    assert!(matches!(seen(None), Seen::NotInForce(_)));
-    for other in [
-        "configmaps is forbidden: User \"x\" cannot create resource \"configmaps\"",
-        "admission webhook \"policy.example.com\" denied the request: no",
-        "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'no-configmaps' with binding 'no-configmaps' denied request: no",
-    ] {
-        assert!(
-            matches!(seen(denied(other)), Seen::Unclear(seen) if seen.contains(other)),
-            "{other}"
-        );
-    }
-}
-
-#[test]
-fn what_is_not_in_force_comes_before_what_is_unclear() {
-    let (not, unclear) = (Seen::NotInForce("a".to_owned()), Seen::Unclear("b".to_owned()));
-    assert_eq!(unclear.clone().and(not.clone()), not);
-    assert_eq!(Seen::InForce.and(unclear.clone()), unclear);
-    let failure = Failure::of(vec![(Policy::Bindings, unclear), (Policy::Approval, not)]).unwrap();
-    assert_eq!((failure.policy, failure.unclear), (Policy::Approval, false));
-    assert_eq!(Failure::of(vec![(Policy::Bindings, Seen::InForce)]), None);
-}
