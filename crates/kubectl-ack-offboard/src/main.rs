@@ -1,27 +1,41 @@
 //! `kubectl ack-offboard`: parses the command line and dispatches; nothing else.
 
-use clap::{Parser, Subcommand};
+mod cli;
+mod cluster;
+mod exit;
+mod interrupt;
+mod offboarding;
+mod output;
+mod verbs;
 
-/// Works with ack-offboarding-operator: offboards RAM users and roles from ACK clusters.
-#[derive(Parser)]
-#[command(name = "kubectl ack-offboard", bin_name = "kubectl ack-offboard", version)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
+use clap::Parser;
+use cli::Cli;
+use exit::Exit;
+use interrupt::Interrupt;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => work(cli),
+        Err(error) => {
+            // Help and the version are data, and end well; what cannot be parsed is a wrong usage, which clap would end with 2.
+            let _ = error.print();
+            match error.use_stderr() {
+                true => Exit::Usage,
+                false => Exit::Done,
+            }
+        }
+    };
+    exit.into()
 }
 
-#[derive(Subcommand)]
-enum Verb {
-    /// Prints the version of this plugin, and of the API that it speaks.
-    Version,
-}
-
-fn main() {
-    match Cli::parse().verb {
-        Verb::Version => println!(
-            "kubectl ack-offboard {}, for {}",
-            env!("CARGO_PKG_VERSION"),
-            ack_offboarding_operator::api::API_VERSION
-        ),
-    }
+#[tokio::main]
+async fn work(cli: Cli) -> Exit {
+    // The only one in the tree; an earlier installation would be this one as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = verbs::run(cli, Interrupt::listen()).await;
+    outcome.unwrap_or_else(|failure| {
+        output::error(&failure.message);
+        failure.exit
+    })
 }
