@@ -25,7 +25,7 @@
 )]
 
 pub mod api;
-mod api_message;
+pub mod api_message;
 mod clock;
 mod digest;
 #[cfg(feature = "operator")]

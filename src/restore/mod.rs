@@ -32,6 +32,7 @@ pub use verify::{Chosen, Verified, newest, verify};
 pub use wanted::Wanted;
 
 pub use crate::sources::backups::Backups;
+pub use alibaba_cloud::Uid;
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! `kubectl ack-offboard`: parses the command line and dispatches; nothing else.
 
+mod ask;
 mod cli;
 mod cluster;
 mod exit;
 mod interrupt;
 mod offboarding;
 mod output;
+mod stored;
 mod verbs;
 
 use clap::Parser;

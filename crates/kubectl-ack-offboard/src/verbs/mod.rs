@@ -1,5 +1,7 @@
 //! One file a verb.
 
+mod backups;
+mod restore;
 mod status;
 mod version;
 
@@ -20,6 +22,15 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
         Verb::Status(args) => {
             let work = async { status::run(&Cluster::connect(connection).await?, args).await };
             interrupt.ends(work).await
+        }
+        Verb::Backups(args) => {
+            let work = async { backups::run(&Cluster::connect(connection).await?, args).await };
+            interrupt.ends(work).await
+        }
+        Verb::Restore(args) => {
+            let cluster = interrupt.ends(Cluster::connect(connection)).await?;
+            // It has something to finish first.
+            restore::run(&cluster, args, &interrupt).await
         }
         Verb::Version(args) => interrupt.ends(version::run(connection, args)).await,
     }
