@@ -29,7 +29,7 @@ async fn a_backup_that_is_not_what_it_says_restores_nothing() -> anyhow::Result<
         Ok(())
     };
     let refused = |what: &str| {
-        for args in [["restore", "left", "--yes"], ["restore", &name, "--yes"]] {
+        for args in [["restore", "left", "--yes"], ["restore", name.as_str(), "--yes"]] {
             let ran = plugin(&env, &args);
             assert_eq!(ran.code, 2, "{what}: {ran:?}");
             assert!(ran.err.contains(what), "{what}: {}", ran.err);
