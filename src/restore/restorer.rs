@@ -251,3 +251,6 @@ fn is_ending_namespace(error: &kube::Error) -> bool {
     let mut causes = causes.unwrap_or_default().iter();
     causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
+
+#[cfg(test)]
+mod tests;
