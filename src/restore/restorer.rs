@@ -80,11 +80,14 @@ impl Restorer {
                 return ended;
             }
             // The dry run first, each time: RBAC, admission policies and webhooks answer as they would to the write itself.
-            let mut last = String::new();
             let mut changed = false;
             for dry_run in [true, false].into_iter().take(1 + usize::from(writes)) {
                 match self.send(wanted, &plan, dry_run).await {
-                    Answer::Done(text) => last = text,
+                    Answer::Done(text) => {
+                        if let Some(why) = what_is_wrong(wanted, &text) {
+                            return ended(Outcome::Failed, why);
+                        }
+                    }
                     Answer::Changed => {
                         changed = true;
                         break;
@@ -94,9 +97,6 @@ impl Restorer {
             }
             if changed {
                 continue;
-            }
-            if let Some(why) = what_is_wrong(wanted, &last) {
-                return ended(Outcome::Failed, why);
             }
             let (outcome, message) = told(wanted, &plan);
             return ended(outcome, message);
