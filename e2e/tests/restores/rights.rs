@@ -8,6 +8,7 @@ use ack_offboarding_e2e::{
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Api, api::PostParams};
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const PERSON: &str = "administrator-of-team-a";
 
@@ -63,7 +64,7 @@ async fn what_a_person_may_not_do_is_the_result_of_one_binding() -> anyhow::Resu
         ("RoleBinding/team-b/own", "Forbidden"),
     ];
     let expected = expected.map(|(key, outcome)| (key.to_owned(), outcome.to_owned()));
-    assert_eq!((ran.code, ran.outcomes()), (1, expected.into()), "{}", ran.err);
+    assert_eq!((ran.code, ran.outcomes()), (1, BTreeMap::from(expected)), "{}", ran.err);
     assert!(ran.message("everywhere").contains(PERSON), "{}", ran.out);
     assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
 
