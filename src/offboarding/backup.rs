@@ -17,13 +17,14 @@ use crate::{
     api_message::api_message,
     rbac::{
         BindingKey, LiveBinding, Match,
-        backup::{self, Entry, Purpose, StoreError, Stored, StoredAction, StoredPart, TooLarge},
+        backup::{self, Entry, Purpose, Record, StoreError, Stored, StoredAction, StoredPart, TooLarge},
         by_hand, effects,
         subject::Leaver,
     },
 };
 use futures::StreamExt;
 use kube::ResourceExt;
+use std::sync::Arc;
 
 /// How many ConfigMaps are written at a time, within [`Run::room_for`].
 const PARALLEL: usize = 4;
@@ -31,17 +32,13 @@ const PARALLEL: usize = 4;
 /// What a backup is made with, besides the bindings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task<'a> {
-    /// By which object.
     pub asked: &'a Asked,
-    /// Of whom.
     pub leaver: &'a Leaver,
-    /// What for.
     pub purpose: &'a Purpose,
     /// The operator's own barrier bindings.
     pub barrier: &'a [BindingKey],
 }
 
-/// What came of storing bindings.
 #[derive(Debug, Default)]
 pub(super) struct Backup {
     /// What is stored, each with the proof.
@@ -82,15 +79,15 @@ pub(super) async fn back_up_lookalikes(run: &Run, task: Task<'_>, record: &mut J
     let relations = [Match::NameOnly, Match::OtherSuffix];
     let found = run.bindings.listed(key, &relations).await.map_err(failed)?;
     let alike = run.bindings.read(task.leaver, found).await?.into_iter();
-    let new: Vec<LiveBinding> = alike
+    let new: Vec<Arc<LiveBinding>> = alike
         .filter(|b| b.has_lookalike && record.proof(b, StoredAction::Keep).is_none())
         .collect();
     let parts = usize::from(run.settings.backups_per_day);
     // Whoever edits one of them all the time does not decide how many backups there are.
     budget::for_kept(&new, record, run.clock.now(), parts).map_or(Ok(()), Err)?;
-    let new: Vec<Wanted> = new
+    let new: Vec<Record> = new
         .into_iter()
-        .map(|binding| Wanted {
+        .map(|binding| Record {
             binding,
             action: StoredAction::Keep,
             fingerprint: String::new(),
@@ -133,7 +130,7 @@ pub(super) async fn store_items(
     for item in items {
         match record.proof(&item.binding, item.stored_action()) {
             Some(stored) => backup.stored.push((item, stored)),
-            None => new.push(Wanted {
+            None => new.push(Record {
                 action: item.stored_action(),
                 fingerprint: item.fingerprint,
                 binding: item.binding,
@@ -153,7 +150,7 @@ pub(super) async fn store_items(
             .find_map(|part| part.proof(&item.binding, item.stored_action()));
         match proof {
             Some(stored) => backup.stored.push((item, stored)),
-            None => backup.changed.push(item.binding.key),
+            None => backup.changed.push(item.binding.key.clone()),
         }
     }
     backup.too_large = too_large;
@@ -162,26 +159,19 @@ pub(super) async fn store_items(
     Ok(backup)
 }
 
-/// A binding that is to be stored.
-struct Wanted {
-    binding: LiveBinding,
-    action: StoredAction,
-    fingerprint: String,
-}
-
 #[derive(Default)]
 struct Done {
     parts: Vec<StoredPart>,
-    bindings: Vec<LiveBinding>,
+    bindings: Vec<Arc<LiveBinding>>,
     too_large: Vec<TooLarge>,
     changed: Vec<BindingKey>,
 }
 
 /// Stores bindings, a part at a time or a few, and takes the parts into the record.
-async fn store(run: &Run, task: Task<'_>, record: &mut Journal, wanted: Vec<Wanted>) -> Result<Done, Interrupted> {
+async fn store(run: &Run, task: Task<'_>, record: &mut Journal, wanted: Vec<Record>) -> Result<Done, Interrupted> {
     let sizes: Vec<usize> = wanted.iter().map(|one| one.binding.bytes).collect();
     let mut wanted = wanted.into_iter();
-    let groups: Vec<Vec<Wanted>> = backup::split(&sizes)
+    let groups: Vec<Vec<Record>> = backup::split(&sizes)
         .into_iter()
         .map(|range| wanted.by_ref().take(range.len()).collect())
         .collect();
@@ -206,7 +196,7 @@ async fn store(run: &Run, task: Task<'_>, record: &mut Journal, wanted: Vec<Want
     failed.map_or(Ok(all), Err)
 }
 
-async fn store_part(run: &Run, task: Task<'_>, group: Vec<Wanted>) -> Result<Done, Interrupted> {
+async fn store_part(run: &Run, task: Task<'_>, group: Vec<Record>) -> Result<Done, Interrupted> {
     let _room = run.room_for(group.iter().map(|one| one.binding.bytes).sum()).await;
     let mut done = Done::default();
     let mut entries = Vec::new();
@@ -217,17 +207,14 @@ async fn store_part(run: &Run, task: Task<'_>, group: Vec<Wanted>) -> Result<Don
             // Nothing is left to store.
             continue;
         };
+        let binding = Arc::new(binding);
         let same = match one.action {
             StoredAction::Keep => binding.has_lookalike,
             _ => plan::item(task.barrier, binding.clone()).fingerprint == one.fingerprint,
         };
         if same {
-            entries.push(Entry {
-                binding,
-                text,
-                action: one.action,
-                fingerprint: one.fingerprint,
-            });
+            let record = Record { binding, ..one };
+            entries.push(Entry { record, text });
         } else {
             done.changed.push(key);
         }
@@ -243,7 +230,7 @@ async fn store_part(run: &Run, task: Task<'_>, group: Vec<Wanted>) -> Result<Don
             return Ok(done);
         }
     };
-    done.bindings = entries.into_iter().map(|entry| entry.binding).collect();
+    done.bindings = entries.into_iter().map(|entry| entry.record.binding).collect();
     let permit = still_wanted(run, task.asked).await?;
     let stored = backup::store(&run.client, &map, now, &permit).await;
     drop(permit);

@@ -72,7 +72,7 @@ pub(super) fn within(plan: Plan, record: &Journal, now: Timestamp, parts: usize)
 }
 
 /// The hold, if what stays cannot be backed up before ACK's purge any more: `kept` are its bindings.
-pub(super) fn for_kept(kept: &[LiveBinding], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
+pub(super) fn for_kept(kept: &[Arc<LiveBinding>], record: &Journal, now: Timestamp, parts: usize) -> Option<Blocked> {
     let first = kept.first()?;
     let lately: Vec<&Arc<StoredPart>> = record
         .parts

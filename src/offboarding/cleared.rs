@@ -26,12 +26,10 @@ impl Cleared {
         self.items.contains(fingerprint)
     }
 
-    /// Whether all of these passed them.
     pub fn covers_all<'a>(&self, mut fingerprints: impl Iterator<Item = &'a str>) -> bool {
         fingerprints.all(|item| self.covers(item))
     }
 
-    /// All of them.
     pub fn items(&self) -> &BTreeSet<String> {
         &self.items
     }

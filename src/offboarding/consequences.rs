@@ -11,7 +11,6 @@ use alibaba_cloud::Uid;
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
 
-/// What a plan means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Consequences {
     /// It takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.
@@ -83,6 +82,7 @@ mod tests {
         },
     };
     use serde_json::json;
+    use std::sync::Arc;
 
     const KIND: BindingKind = BindingKind::ClusterRoleBinding;
 
@@ -105,8 +105,9 @@ mod tests {
         let mut facts = testing::facts();
         let user = json!({"kind": "User", "apiGroup": RBAC_GROUP, "name": "100"});
         let mut binding = testing::binding("own", &[user]);
-        binding.key.kind = kind;
-        binding.role_ref = role.into();
+        let one = Arc::make_mut(&mut binding);
+        one.key.kind = kind;
+        one.role_ref = role.into();
         facts.bindings = vec![binding];
         let mut half = Half::new(KIND);
         half.apply(&kept("own", "cluster-admin", &[(uid(100), Match::User)]));

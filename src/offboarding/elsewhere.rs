@@ -28,14 +28,11 @@ pub(super) struct Elsewhere {
     object_uid: String,
     /// Its cluster, if that is another one.
     cluster: Option<String>,
-    /// The date of the newest.
     date: String,
     /// How many other objects there were.
     more_objects: usize,
     namespace: String,
-    /// The newest.
     config_maps: Vec<String>,
-    /// How many are not named.
     more_config_maps: usize,
     /// Whether there are more than were read.
     is_part: bool,

@@ -12,18 +12,15 @@ use crate::{
 };
 use alibaba_cloud::{Uid, sts::CallerIdentity};
 use k8s_openapi::jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything that the decisions rest on, as it was at `now`.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// When.
     pub now: Timestamp,
-    /// The RAM identity.
     pub uid: Uid,
     /// The RAM identity, with the user names that are its own.
     pub leaver: Leaver,
-    /// The UserOffboarding's name.
     pub object_name: String,
     /// The UserOffboarding's `metadata.uid`.
     pub object_uid: String,
@@ -35,7 +32,6 @@ pub struct Facts {
     pub asked: Asked,
     /// What was reported before.
     pub status: UserOffboardingStatus,
-    /// The cluster.
     pub cluster_id: String,
     /// The account that the cluster belongs to.
     pub cluster_account: String,
@@ -43,14 +39,12 @@ pub struct Facts {
     pub protected: Vec<String>,
     /// Whose credentials the operator uses.
     pub caller: Result<CallerIdentity, QueryError>,
-    /// Who the UID is.
     pub identity: Result<Identity, QueryError>,
     /// What the UID was when RAM last knew it.
     pub last_known: Option<(ResolvedIdentityType, Option<String>)>,
     /// When it was found to exist again after it had been gone.
     pub returned_at: Option<Timestamp>,
-    /// The bindings that name the UID.
-    pub bindings: Vec<LiveBinding>,
+    pub bindings: Vec<Arc<LiveBinding>>,
     /// The names that a person must decide on, each with a binding that holds it.
     pub undecided: Vec<(BindingKey, String)>,
     /// Bindings of which the API server returned something else, each with what that was: they hold nothing up but the end.
@@ -166,7 +160,7 @@ impl Facts {
 
     /// What is asked of the audit log about the identity.
     pub fn question(&self) -> Question<'_> {
-        let more = |b: &LiveBinding| b.leaver_subjects as usize > b.names.len();
+        let more = |b: &Arc<LiveBinding>| b.leaver_subjects as usize > b.names.len();
         Question {
             uid: self.uid,
             window_days: self.spec.activity_check.window_days,

@@ -77,7 +77,6 @@ impl Journal {
         self.parts.is_empty()
     }
 
-    /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = &StoredEntry> {
         self.parts.iter().flat_map(|part| &part.entries)
     }
@@ -108,8 +107,8 @@ impl Journal {
 
     /// What is gone, given what is left: `found` holds the bindings that name the UID, `lookalikes` those that only
     /// bear its name.
-    pub fn counts(&self, found: &[LiveBinding], lookalikes: &[LiveBinding]) -> Counts {
-        let is_in = |list: &[LiveBinding], uid: &str| list.iter().any(|b| b.uid == uid);
+    pub fn counts(&self, found: &[Arc<LiveBinding>], lookalikes: &[Arc<LiveBinding>]) -> Counts {
+        let is_in = |list: &[Arc<LiveBinding>], uid: &str| list.iter().any(|b| b.uid == uid);
         let mut counts = Counts::default();
         // The last word on a binding counts: a shared one that we shrank may be one that ACK's purge took.
         let mut seen = BTreeSet::new();
@@ -143,7 +142,6 @@ impl Journal {
             .any(|e| e.uid == uid && e.action == StoredAction::RemoveSubject)
     }
 
-    /// How many bindings are stored.
     pub fn bindings(&self) -> u32 {
         self.entries().map(|e| e.uid.as_str()).collect::<BTreeSet<_>>().len() as u32
     }

@@ -94,7 +94,6 @@ pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<A
     }
 }
 
-/// The flow.
 async fn offboard(run: &Run, report: &mut Report, facts: &Facts, journal: &mut Journal) -> Result<Done, Interrupted> {
     report.observed(facts);
     decide::guards(facts)?;

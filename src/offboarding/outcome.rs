@@ -17,7 +17,6 @@ pub enum Requeue {
     Recheck,
     /// At the poll interval (a day unless set otherwise).
     Poll,
-    /// After this time.
     After(Duration),
     /// When the object is edited.
     OnEdit,
@@ -28,7 +27,6 @@ pub enum Requeue {
 pub(crate) struct Done {
     /// `Offboarded`, `NothingToRemove` or `DryRunComplete`.
     pub reason: Reason,
-    /// What was seen.
     pub message: String,
 }
 
@@ -41,7 +39,6 @@ pub struct Blocked {
     pub message: String,
     /// The condition that it is about, and its reason there.
     pub about: Option<(ConditionType, ConditionStatus, Reason)>,
-    /// When to look again.
     pub again: Requeue,
 }
 
@@ -79,7 +76,6 @@ impl Blocked {
     }
 }
 
-/// Why a run stopped.
 #[derive(Debug)]
 pub enum Interrupted {
     /// Something holds it: reported in the status.

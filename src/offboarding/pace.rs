@@ -35,7 +35,6 @@ fn share(busy: usize, calls_per_minute: u32) -> (u32, Duration) {
     (at_once.max(3), every.max(LOOK_EVERY))
 }
 
-/// The looks of all objects.
 #[derive(Debug)]
 pub struct Paces {
     calls_per_minute: u32,

@@ -8,16 +8,13 @@ use std::{sync::Arc, time::Instant};
 /// Another object for the same UID.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
-    /// Its name.
     pub name: String,
-    /// What it asks for.
     pub spec: UserOffboardingSpec,
 }
 
 /// The objects for a UID, each in the version of its spec that was observed: asked for again before each effect, they must be the same.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The UID.
     pub uid: Uid,
     /// The name of the object whose run it is.
     pub name: String,
@@ -80,7 +77,6 @@ pub(super) fn strictest(own: &UserOffboardingSpec, peers: &[Peer]) -> UserOffboa
     spec
 }
 
-/// The first that is suspended.
 pub(super) fn suspended(peers: &[Peer]) -> Option<&Peer> {
     peers.iter().find(|peer| peer.spec.suspend)
 }

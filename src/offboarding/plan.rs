@@ -6,6 +6,7 @@ use crate::{
     rbac::{BindingKey, LiveBinding, backup::StoredAction},
 };
 use serde_json::json;
+use std::sync::Arc;
 
 /// How many bindings of a plan the status shows.
 const SHOWN: usize = 100;
@@ -25,7 +26,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     /// The binding as it was read.
-    pub binding: LiveBinding,
+    pub binding: Arc<LiveBinding>,
     /// What is done with it.
     pub action: BindingAction,
     /// The sha256 of its place in the plan: what an approval covers.
@@ -65,7 +66,7 @@ pub fn plan(facts: &Facts) -> Plan {
 
 /// What is done with one binding: it is deleted if every subject is the leaver's, else it loses those that are. The
 /// operator's own barrier bindings are never deleted.
-pub fn item(barrier: &[BindingKey], binding: LiveBinding) -> Item {
+pub fn item(barrier: &[BindingKey], binding: Arc<LiveBinding>) -> Item {
     let action = if binding.is_only_leavers() && !barrier.contains(&binding.key) {
         BindingAction::Delete
     } else {
@@ -234,8 +235,8 @@ mod tests {
 
         let mut same = facts.clone();
         same.bindings.reverse();
-        same.bindings[0].resource_version = "8".into();
-        same.bindings[0].sha256 = "of an edited label".into();
+        Arc::make_mut(&mut same.bindings[0]).resource_version = "8".into();
+        Arc::make_mut(&mut same.bindings[0]).sha256 = "of an edited label".into();
         assert_eq!(first, digest(&same), "order and unrelated edits do not matter");
 
         let changes: [fn(&mut Facts); 12] = [
@@ -243,9 +244,9 @@ mod tests {
             |f| f.cluster_id = "c2".into(),
             |f| f.uid = "101".parse().unwrap(),
             |f| f.bindings.truncate(1),
-            |f| f.bindings[0].uid = "recreated".into(),
-            |f| f.bindings[0].role_ref = "ClusterRole/cluster-admin".into(),
-            |f| f.bindings[0].names_digest = "other names".into(),
+            |f| Arc::make_mut(&mut f.bindings[0]).uid = "recreated".into(),
+            |f| Arc::make_mut(&mut f.bindings[0]).role_ref = "ClusterRole/cluster-admin".into(),
+            |f| Arc::make_mut(&mut f.bindings[0]).names_digest = "other names".into(),
             |f| f.spec.kubeconfig = KubeconfigPolicy::Keep,
             |f| f.kubeconfig = Ok(CertState::Unexpired),
             |f| f.identity = Ok(Identity::User { name: "another".into() }),

@@ -22,7 +22,6 @@ use crate::{
 use alibaba_cloud::{ack::Accepted, error::ApiError};
 use k8s_openapi::jiff::SignedDuration;
 
-/// What came of the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purge {
     /// The spec keeps the kubeconfig.

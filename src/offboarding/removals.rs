@@ -32,7 +32,6 @@ struct Seen {
 const SEEN_FOR: Duration = Duration::from_secs(86_400);
 
 impl Seen {
-    /// Notes it.
     fn note(&mut self, what: u64) {
         if self.at.len() >= self.look_through_at.max(1024) {
             self.at.retain(|_, at| at.elapsed() < SEEN_FOR);
@@ -48,7 +47,6 @@ impl Seen {
 }
 
 impl Removals {
-    /// None so far.
     pub fn new(clock: Clock) -> Self {
         Removals {
             clock,
@@ -101,7 +99,6 @@ impl Removals {
         lock(&self.removed_at).remove(object_uid);
     }
 
-    /// Forgets all objects but these.
     pub fn forget_all_but(&self, alive: &HashSet<String>) {
         lock(&self.gone).retain(|uid, _| alive.contains(uid));
         lock(&self.carried_out).retain(|uid, _| alive.contains(uid));

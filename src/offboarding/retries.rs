@@ -19,7 +19,6 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// With the waits of these settings.
     pub fn new(settings: &Settings) -> Self {
         Retries {
             first: settings.backoff_first,
@@ -62,7 +61,6 @@ impl Retries {
         lock(&self.next_polls).remove(object_uid);
     }
 
-    /// Forgets all objects but these.
     pub fn forget_all_but(&self, alive: &HashSet<String>) {
         lock(&self.failures).retain(|uid, _| alive.contains(uid));
         lock(&self.next_polls).retain(|uid, _| alive.contains(uid));

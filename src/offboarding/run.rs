@@ -33,15 +33,11 @@ pub struct Run {
     pub client: Client,
     /// The account that the cluster belongs to.
     pub account: Account,
-    /// The cluster.
     pub cluster: AckCluster,
-    /// Its bindings.
     pub bindings: Bindings,
     /// The operator's namespace.
     pub backups: Backups,
-    /// The operator's settings.
     pub settings: Settings,
-    /// The time.
     pub clock: Clock,
     /// Is told of what is done.
     pub observer: Arc<dyn Observer>,
@@ -51,13 +47,10 @@ pub struct Run {
     pub prover: Prover,
     /// Which object works on which UID.
     pub claims: Arc<Claims>,
-    /// When to look again.
     pub retries: Retries,
     /// How often an object may be looked at.
     pub paces: Paces,
-    /// What this process removed.
     pub removals: Removals,
-    /// How many runs may begin.
     pub limit: RunLimit,
     room: tokio::sync::Semaphore,
 }

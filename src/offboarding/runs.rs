@@ -19,7 +19,6 @@ pub struct RunLimit {
 }
 
 impl RunLimit {
-    /// So many in an hour.
     pub fn new(per_hour: u16) -> Self {
         RunLimit {
             per_hour,

@@ -10,6 +10,7 @@ use crate::{
     sources::bindings::PARALLEL_READS,
 };
 use futures::StreamExt;
+use std::sync::Arc;
 
 /// A binding that no longer names anybody and is still there, and why.
 pub(super) type Waiting = (BindingKey, String);
@@ -24,7 +25,7 @@ pub(super) async fn shells(
     leaver: &Leaver,
     record: &Journal,
     object_uid: &str,
-    found: &[LiveBinding],
+    found: &[Arc<LiveBinding>],
 ) -> Result<u32, Interrupted> {
     let unknown = record.to_delete().into_iter().filter(|stored| {
         !run.removals.is_gone(object_uid, stored.uid()) && found.iter().all(|b| b.uid != stored.uid())

@@ -13,6 +13,7 @@ use crate::{
 use alibaba_cloud::sts::CallerIdentity;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// UID 100, user "leaver", of the cluster's account, with nothing here.
 pub(super) fn facts() -> Facts {
@@ -62,7 +63,7 @@ pub(super) fn leaver() -> Leaver {
 }
 
 /// A RoleBinding `n/NAME` with these subjects.
-pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
+pub(super) fn binding(name: &str, subjects: &[Value]) -> Arc<LiveBinding> {
     let key = BindingKey {
         kind: BindingKind::RoleBinding,
         namespace: Some("n".into()),
@@ -73,7 +74,7 @@ pub(super) fn binding(name: &str, subjects: &[Value]) -> LiveBinding {
         "roleRef": {"kind": "Role", "name": "r"},
         "subjects": subjects,
     });
-    LiveBinding::parse(&key, &text.to_string(), &leaver()).unwrap()
+    Arc::new(LiveBinding::parse(&key, &text.to_string(), &leaver()).unwrap())
 }
 
 /// A subject: the user of this name.

@@ -14,7 +14,6 @@ use crate::{
 /// How often a binding that changes under the operator's hands is backed up and tried again in one reconcile.
 pub(super) const ATTEMPTS: u32 = 5;
 
-/// What became of one binding.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It is as it should be: gone, or without the leaver.

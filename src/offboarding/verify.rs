@@ -13,6 +13,7 @@ use alibaba_cloud::Uid;
 use futures::StreamExt;
 use std::{
     collections::BTreeSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -117,7 +118,7 @@ fn unreadable(key: &BindingKey) -> Blocked {
     Blocked::recheck(Reason::BindingUnreadable, message).about(Condition::BindingsRemoved, Is::False)
 }
 
-fn hold_for(left: &[LiveBinding]) -> Option<Blocked> {
+fn hold_for(left: &[Arc<LiveBinding>]) -> Option<Blocked> {
     let named: Vec<_> = left.iter().filter(|b| b.names_leaver()).collect();
     let Some(first) = named.first().map(|b| &b.key) else {
         let first = left.first()?;

@@ -14,17 +14,14 @@ use serde::Deserialize;
 #[resource(inherit = "UserOffboarding")]
 pub(crate) struct Watched {
     pub(crate) metadata: ObjectMeta,
-    /// What the watch needs of the spec.
     pub spec: WatchedSpec,
     #[serde(default)]
     pub(crate) status: WatchedStatus,
 }
 
-/// What the watch needs of the spec.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WatchedSpec {
-    /// The UID.
     pub uid: String,
     /// The rest, for those who work on the same UID: it is read when they ask.
     #[serde(flatten)]

@@ -44,10 +44,8 @@ pub(super) trait Reconciler: Send + Sync + 'static {
     /// When to look again after a reconcile that failed.
     fn retry(&self, object: &Self::Object) -> Action;
 
-    /// A minute has passed.
     fn tick(&self, known: &Store<Self::Object>) -> impl Future<Output = ()> + Send;
 
-    /// This process leads no longer.
     fn ended(&self);
 }
 

@@ -190,25 +190,17 @@ pub enum SettingsError {
          setting, or correct it"
     )]
     Contradiction {
-        /// What.
         what: &'static str,
-        /// What the setting says.
         said: String,
-        /// What the cluster says.
         own: String,
-        /// The flag.
         flag: &'static str,
-        /// The variable.
         variable: &'static str,
     },
     /// Neither a flag nor the cluster says it.
     #[error("{what} is unknown: set {flag} or {variable}{elsewhere}")]
     Missing {
-        /// What.
         what: &'static str,
-        /// The flag.
         flag: &'static str,
-        /// The variable.
         variable: &'static str,
         /// Where else it could have come from, and why it did not.
         elsewhere: String,

@@ -32,10 +32,8 @@ const FIRST_PROOF: Duration = Duration::from_secs(5);
 /// The operator cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The API server.
     #[error(transparent)]
     Clients(#[from] ClientsError),
-    /// The operator's settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The cloud's settings or credentials.
@@ -47,9 +45,7 @@ pub enum StartError {
     /// The address for /healthz, /readyz and /metrics.
     #[error("cannot listen on {address} (--listen, ACK_OFFBOARDING_LISTEN): {source}")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         source: std::io::Error,
     },
     /// Nobody answers the kubelet any more.
@@ -61,7 +57,6 @@ pub enum StartError {
     /// Nobody proves the admission policies any more.
     #[error("the verification of the admission policies ended; the process exits to be restarted")]
     Policies,
-    /// Signals cannot be handled.
     #[error("cannot listen for signals: {0}")]
     Signals(#[from] std::io::Error),
 }

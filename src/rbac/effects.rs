@@ -25,7 +25,6 @@ pub enum ReadError {
     Malformed(#[from] MalformedBinding),
 }
 
-/// What came of a change.
 #[derive(Debug)]
 pub(crate) enum Effect<T> {
     Done(T),

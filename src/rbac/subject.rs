@@ -23,7 +23,7 @@ pub enum Match {
 }
 
 impl Match {
-    /// All of them.
+    /// From the strongest to the weakest.
     pub const ALL: [Match; 3] = [Match::User, Match::OtherSuffix, Match::NameOnly];
 }
 

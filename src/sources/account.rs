@@ -24,7 +24,6 @@ impl Account {
         }
     }
 
-    /// Its ID.
     pub fn id(&self) -> &str {
         &self.id
     }

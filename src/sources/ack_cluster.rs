@@ -41,17 +41,14 @@ impl AckCluster {
         }
     }
 
-    /// Its ID.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// ACK's client.
     pub fn ack(&self) -> &ack::Ack {
         &self.cloud.ack
     }
 
-    /// Its audit log.
     pub fn log(&self) -> &AuditLog {
         &self.log
     }

@@ -20,7 +20,6 @@ impl Backups {
         Backups { client, namespace }
     }
 
-    /// The namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }

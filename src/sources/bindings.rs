@@ -48,7 +48,7 @@ impl From<ReadError> for BindingsError {
 #[derive(Debug, Default)]
 pub struct Found {
     /// Those that name the leaver.
-    pub bindings: Vec<LiveBinding>,
+    pub bindings: Vec<Arc<LiveBinding>>,
     /// The names that a person must decide on, each with a binding that holds it.
     pub undecided: Vec<(BindingKey, String)>,
     /// Bindings of which the API server returned something else, each with what that was.
@@ -57,10 +57,10 @@ pub struct Found {
 
 impl Found {
     /// Takes a binding in; beyond [`NAMES_AT_MOST`], without its names.
-    fn take(&mut self, mut binding: LiveBinding) {
+    fn take(&mut self, mut binding: Arc<LiveBinding>) {
         let known: usize = self.bindings.iter().map(|b| b.names.len()).sum();
         if known + binding.names.len() > NAMES_AT_MOST {
-            binding.names = Vec::new();
+            Arc::make_mut(&mut binding).names = Vec::new();
         }
         self.bindings.push(binding);
     }
@@ -82,7 +82,6 @@ impl Bindings {
         &self.index
     }
 
-    /// The barrier.
     pub fn barrier(&self) -> &Barrier {
         &self.barrier
     }
@@ -99,11 +98,11 @@ impl Bindings {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn fetch(&self, key: &BindingKey, leaver: &Leaver) -> Result<Option<LiveBinding>, ReadError> {
+    pub async fn fetch(&self, key: &BindingKey, leaver: &Leaver) -> Result<Option<Arc<LiveBinding>>, ReadError> {
         // The semaphore is never closed.
         let _turn = self.reads.acquire().await.ok();
         let read = effects::fetch(&self.client, key, leaver).await?;
-        Ok(read.map(|(binding, _)| binding))
+        Ok(read.map(|(binding, _)| Arc::new(binding)))
     }
 
     /// The bindings that name the leaver, by a read that is known to be current.
@@ -142,7 +141,7 @@ impl Bindings {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub async fn lookalikes(&self, leaver: &Leaver) -> Result<Vec<LiveBinding>, ReadError> {
+    pub async fn lookalikes(&self, leaver: &Leaver) -> Result<Vec<Arc<LiveBinding>>, ReadError> {
         let mut keys = self.index.find(leaver.uid(), Match::NameOnly);
         keys.extend(self.index.find(leaver.uid(), Match::OtherSuffix));
         keys.sort_unstable();
@@ -155,7 +154,7 @@ impl Bindings {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub async fn read(&self, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<LiveBinding>, ReadError> {
+    pub async fn read(&self, leaver: &Leaver, keys: Vec<BindingKey>) -> Result<Vec<Arc<LiveBinding>>, ReadError> {
         let reads = futures::stream::iter(keys).map(|key| async move { self.fetch(&key, leaver).await });
         let found: Vec<_> = reads.buffered(PARALLEL_READS).try_collect().await?;
         Ok(found.into_iter().flatten().collect())

@@ -7,29 +7,17 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// An existing RAM user.
-    User {
-        /// Its user name.
-        name: String,
-    },
+    User { name: String },
     /// An existing RAM role.
-    Role {
-        /// Its name.
-        name: String,
-    },
+    Role { name: String },
     /// A RAM user in the recycle bin.
     Recycled {
         /// The part of its logon name before `@`.
         name: String,
-        /// When it was deleted.
         deleted_at: Option<Timestamp>,
     },
     /// A RAM user, existing or in the recycle bin, and a RAM role at once. Nobody can tell whose the access is.
-    Both {
-        /// The user's name.
-        user: String,
-        /// The role's name.
-        role: String,
-    },
+    Both { user: String, role: String },
     /// Neither a user, nor a role, nor in the recycle bin.
     Nowhere {
         /// The UID that the expected name belongs to, where that was asked.

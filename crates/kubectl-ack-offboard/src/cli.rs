@@ -2,7 +2,7 @@
 
 use crate::output::Format;
 use ack_offboarding_operator::{rbac::BindingKind, restore::Uid};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
@@ -33,7 +33,7 @@ pub(crate) struct Cli {
 }
 
 /// Which cluster, and as whom: as for kubectl.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Cluster")]
 pub(crate) struct Connection {
     /// The context of the kubeconfig to use.
@@ -53,8 +53,8 @@ pub(crate) struct Connection {
     pub(crate) as_group: Vec<String>,
 
     /// How long one request may take, such as 30s or 2m; 0 is no limit.
-    #[arg(long, global = true, value_name = "DURATION", value_parser = duration, default_value = "30s", hide_default_value = false)]
-    pub(crate) request_timeout: Option<Duration>,
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub(crate) request_timeout: Duration,
 
     /// The operator's namespace; else what the operator reports.
     #[arg(long, global = true, value_name = "NAMESPACE")]
@@ -69,13 +69,269 @@ pub(crate) struct OutputArgs {
     pub(crate) output: Format,
 }
 
+/// Whose access.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct WhoArgs {
+    /// The RAM user's UID, or the RAM role's ID: digits alone.
+    #[arg(value_name = "UID", value_parser = uid)]
+    pub(crate) uid: String,
+
+    /// The name that the UID must belong to, as a guard against a mistyped UID: the part of the logon name before "@".
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// The UID is a RAM role: everyone who assumes it loses access.
+    #[arg(long)]
+    pub(crate) role: bool,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Plan(PlanArgs),
+    Start(StartArgs),
     Status(StatusArgs),
+    Wait(WaitArgs),
+    Explain(ExplainArgs),
+    Approve(ApproveArgs),
+    Suspend(SuspendArgs),
+    Resume(ResumeArgs),
     Backups(BackupsArgs),
     Restore(RestoreArgs),
+    Doctor(DoctorArgs),
     Version(VersionArgs),
+    Completion(CompletionArgs),
+    /// Prints the manual page.
+    #[command(
+        hide = true,
+        after_help = "\
+Examples:
+  kubectl ack-offboard man | man -l -
+
+Exit codes: 0 printed"
+    )]
+    Man,
+}
+
+/// Shows what offboarding a UID would do; changes nothing.
+///
+/// The operator plans it for a dry-run object that this removes again, also after Ctrl-C. Without the right to create one, the plan of an
+/// offboarding that exists is shown.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # What would go
+  kubectl ack-offboard plan 259083957089437690
+
+  # Only if the UID is the leaver's
+  kubectl ack-offboard plan 259083957089437690 --name leaver
+
+Exit codes: 0 nothing would change; 1 something would; 2 failed
+Needs the ClusterRole ack-offboarding-requester")]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Offboards a UID: shows the plan, asks, creates the UserOffboarding, and follows it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Look, say yes, and see how it begins
+  kubectl ack-offboard start 259083957089437690 --name leaver --reason TICKET-7
+
+  # Do exactly what was shown, and stay until it is done
+  kubectl ack-offboard start 259083957089437690 --name leaver --approve --wait
+
+  # For Git
+  kubectl ack-offboard start 259083957089437690 --name leaver --print > leaver.yaml
+
+Exit codes: 0 started, or with --wait offboarded; 1 held, answered no, or there is one already; 2 failed; 64 nobody to ask and no --yes
+Needs the ClusterRole ack-offboarding-requester; --approve and --role need ack-offboarding-approver")]
+pub(crate) struct StartArgs {
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
+
+    /// Why, for later readers: a ticket, say.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: Option<String>,
+
+    /// Approves the plan that is shown, and has the operator carry out no other.
+    #[arg(long)]
+    pub(crate) approve: bool,
+
+    /// Writes the manifest to standard output instead of creating it.
+    #[arg(long, conflicts_with_all = ["yes", "wait"])]
+    pub(crate) print: bool,
+
+    /// Answers the question with yes.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Follows it until it is offboarded or held.
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// The name of the UserOffboarding; else it is made of the identity's name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) object: Option<String>,
+}
+
+/// Waits until an offboarding is where it should be, and shows each change meanwhile.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Until the access has ended
+  kubectl ack-offboard wait leaver
+
+  # Until there is a plan to approve
+  kubectl ack-offboard wait leaver --for planned --timeout 1m
+
+Exit codes: 0 it is there; 1 it cannot get there; 2 failed; 3 the deadline passed
+Needs the ClusterRole ack-offboarding-viewer")]
+pub(crate) struct WaitArgs {
+    /// The name of the UserOffboarding.
+    pub(crate) name: String,
+
+    /// What to wait for.
+    #[arg(long = "for", value_enum, default_value_t = Goal::Offboarded, value_name = "GOAL")]
+    pub(crate) goal: Goal,
+
+    /// How long to wait, such as 90s or 1h30m; 0 is for ever.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    pub(crate) timeout: Duration,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Goal {
+    /// The access has ended, verified.
+    Offboarded,
+    /// It is where its spec wants it: offboarded, nothing to remove, or the dry run complete.
+    Ready,
+    /// There is a plan.
+    Planned,
+    /// It waits for a person, or because somebody asked it to.
+    Held,
+    /// It is gone.
+    Deleted,
+}
+
+/// Says in plain words what happened, what it waits for and since when, what changes that, and what to run next.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kubectl ack-offboard explain leaver
+
+Exit codes: 0 it is where its spec wants it; 1 it waits or is held; 2 failed
+Needs the ClusterRole ack-offboarding-viewer")]
+pub(crate) struct ExplainArgs {
+    /// The name of the UserOffboarding.
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Approves the plan of an offboarding: shows it, and approves no other.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Look at the plan, and say yes
+  kubectl ack-offboard approve leaver --reason TICKET-7
+
+  # In a script that has the digest of what was reviewed
+  kubectl ack-offboard approve leaver --digest sha256:… --yes
+
+Exit codes: 0 approved, or no approval is needed; 1 answered no; 2 failed, or the plan is another one by now; 64 nobody to ask and no --yes
+Needs the ClusterRole ack-offboarding-approver")]
+pub(crate) struct ApproveArgs {
+    /// The name of the UserOffboarding.
+    pub(crate) name: String,
+
+    /// Approves only the plan with this whole digest.
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    pub(crate) digest: Option<String>,
+
+    /// Why, for later readers: a ticket, say.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: Option<String>,
+
+    /// Answers the question with yes.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// Stops an offboarding before its next change. What was already done stays done.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kubectl ack-offboard suspend leaver --reason \"still needed until Friday\"
+
+Exit codes: 0 suspended; 2 failed
+Needs the ClusterRole ack-offboarding-requester")]
+pub(crate) struct SuspendArgs {
+    /// The name of the UserOffboarding.
+    pub(crate) name: String,
+
+    /// Why, for later readers; `explain` shows it.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    pub(crate) reason: Option<String>,
+}
+
+/// Lets a suspended offboarding go on.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kubectl ack-offboard resume leaver
+
+Exit codes: 0 resumed; 2 failed
+Needs the ClusterRole ack-offboarding-approver")]
+pub(crate) struct ResumeArgs {
+    /// The name of the UserOffboarding.
+    pub(crate) name: String,
+}
+
+/// Checks everything that the operator needs, by the operator's own check, in its pod.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  kubectl ack-offboard doctor
+
+  # For scripts
+  kubectl ack-offboard doctor -o json
+
+Exit codes: 0 nothing is wrong; 1 something is; 2 failed
+Needs the right to run programs in the operator's pod (create on pods/exec), which is in no role of ours: it is worth as much as the operator's own")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Prints a completion script for a shell.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  source <(kubectl ack-offboard completion bash)
+
+Exit codes: 0 printed")]
+pub(crate) struct CompletionArgs {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
+
+/// A shell whose completion is supported.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    /// Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
 }
 
 /// Shows all offboardings, or one with its conditions.
@@ -237,6 +493,33 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.try_into().map_err(|_| wrong())
 }
 
+/// A UID as the CRD takes it.
+fn uid(text: &str) -> Result<String, String> {
+    let is_uid =
+        (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    is_uid.then(|| text.to_owned()).ok_or_else(|| {
+        "a UID is 1 to 20 digits, without a leading zero. It is no name: docs/finding-a-uid.md says where it stands"
+            .to_owned()
+    })
+}
+
+/// A whole digest.
+fn digest(text: &str) -> Result<String, String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or_default();
+    let is_whole = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_whole.then(|| text.to_owned()).ok_or_else(|| {
+        "a digest is \"sha256:\" and 64 hexadecimal digits in lower case, as in status.plan.digest".to_owned()
+    })
+}
+
+/// Free text, as long as the CRD takes it.
+fn reason(text: &str) -> Result<String, String> {
+    match text.chars().count() {
+        0..=1024 => Ok(text.to_owned()),
+        length => Err(format!("it has {length} characters, and may have 1,024")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +564,30 @@ mod tests {
             let name = verb.get_name();
             assert!(help.contains(&format!("kubectl ack-offboard {name}")), "{name}: {help}");
             assert!(help.contains("Exit codes: 0 "), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_every_verb_with_the_exit_codes_of_its_help() {
+        let page = include_str!("../../../docs/plugin.md");
+        for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let codes = help
+                .lines()
+                .find_map(|line| line.strip_prefix("Exit codes: "))
+                .unwrap_or_default();
+            let row = page.lines().find(|line| {
+                line.strip_prefix("| `")
+                    .is_some_and(|rest| rest.split([' ', '`']).next() == Some(verb.get_name()))
+            });
+            let row = row.unwrap_or_else(|| panic!("docs/plugin.md has no row for {}", verb.get_name()));
+            let plain = row.replace('`', "");
+            let numbers = |text: &str| -> Vec<String> {
+                let parts = text.split(';').filter_map(|part| part.split_whitespace().next());
+                parts.map(str::to_owned).collect()
+            };
+            let cell = plain.split(" | ").nth(2).unwrap_or_default();
+            assert_eq!(numbers(cell), numbers(codes), "{}: {cell:?} {codes:?}", verb.get_name());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The API server, reached as kubectl reaches it, with the rights of whoever runs the plugin; and what its refusals mean.
 
-use crate::{cli::Connection, exit::Failure};
-use ack_offboarding_operator::{api::UserOffboarding, api_message::api_message};
+use crate::{cli::Connection, exit::Failure, output::clean};
+use ack_offboarding_operator::api::UserOffboarding;
 use kube::{
     Api, Client, Config,
     api::ListParams,
@@ -11,8 +11,6 @@ use std::{fmt, time::Duration};
 
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take unless `--request-timeout` says otherwise.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The cluster, for whoever runs the plugin.
 #[derive(Clone)]
@@ -36,6 +34,7 @@ pub(crate) enum Role {
     /// Puts back what was removed; in the operator's namespace.
     Restorer,
     /// Sees who has access, and from where it was used.
+    #[allow(dead_code, reason = "for the verb scan")]
     Auditor,
 }
 
@@ -72,7 +71,7 @@ impl Cluster {
             ..KubeConfigOptions::default()
         };
         let unusable = |error: kube::config::KubeconfigError| {
-            let message = api_message(&kube::Error::InferKubeconfig(error));
+            let message = said(&error);
             Failure::new(format!(
                 "cannot use the kubeconfig: {message}. Check --kubeconfig, --context and $KUBECONFIG: `kubectl config get-contexts` \
                  lists what there is."
@@ -98,18 +97,11 @@ impl Cluster {
         // kube would repeat every request, POST and DELETE too, up to 15 times.
         config.default_retry = false;
         config.read_timeout = None;
-        let broken = |error: kube::Error| {
-            Failure::new(format!(
-                "cannot create the client for the API server: {}",
-                api_message(&error)
-            ))
-        };
+        let broken =
+            |error: kube::Error| Failure::new(format!("cannot create the client for the API server: {}", said(&error)));
         let patient = Client::try_from(config.clone()).map_err(broken)?;
-        config.read_timeout = match connection.request_timeout {
-            None => Some(REQUEST_TIMEOUT),
-            Some(Duration::ZERO) => None,
-            some => some,
-        };
+        // 0 is no limit, as for kubectl.
+        config.read_timeout = Some(connection.request_timeout).filter(|limit| *limit != Duration::ZERO);
         // A connection that was idle in the pool must not count as a slow answer.
         config.reset_reader_on_write = true;
         Ok(Cluster {
@@ -144,7 +136,7 @@ impl Cluster {
             .items)
     }
 
-    /// The operator's namespace: what `--operator-namespace` says, else where the backups of any offboarding are.
+    /// The operator's namespace: what `--operator-namespace` says, else what the operator reports in any offboarding.
     ///
     /// # Errors
     /// When nothing says it.
@@ -153,8 +145,8 @@ impl Cluster {
             return Ok(namespace.clone());
         }
         let all = self.all_offboardings().await?;
-        let found = all.iter().find_map(crate::offboarding::operator_namespace);
-        found.ok_or_else(|| {
+        let found = all.iter().find_map(crate::offboarding::operator);
+        found.map(|operator| operator.namespace).ok_or_else(|| {
             Failure::usage(
                 "no UserOffboarding says yet in which namespace the operator is. Name it: --operator-namespace=NAMESPACE.",
             )
@@ -164,7 +156,7 @@ impl Cluster {
 
 /// Why the API server did not do something, and what to do about it. `role` is the one of ours that lets people do it.
 pub(crate) fn refused(error: &kube::Error, doing: &str, role: Role) -> Failure {
-    let said = crate::output::clean(&api_message(error));
+    let said = said(error);
     let kube::Error::Api(status) = error else {
         return Failure::new(format!(
             "cannot {doing}: the API server does not answer: {said}. Check the address in your kubeconfig and the network; `kubectl \
@@ -190,4 +182,23 @@ pub(crate) fn refused(error: &kube::Error, doing: &str, role: Role) -> Failure {
         _ => format!("cannot {doing}: {said}."),
     };
     Failure::new(message)
+}
+
+/// What went wrong: the API server's own words without the final period; of a request without an answer, the error with its causes.
+pub(crate) fn said(error: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+        return clean(status.message.trim_end_matches('.'));
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let next_text = next.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&next_text) {
+            text.push_str(": ");
+            text.push_str(&next_text);
+        }
+        cause = next.source();
+    }
+    clean(&text)
 }

@@ -42,6 +42,11 @@ impl Failure {
         Failure::with(Exit::Failed, message)
     }
 
+    /// It is not as it was asked for, and nothing failed.
+    pub(crate) fn found(message: impl fmt::Display) -> Self {
+        Failure::with(Exit::Found, message)
+    }
+
     /// The command line is wrong in a way that clap cannot see.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Failure::with(Exit::Usage, message)

@@ -1,12 +1,17 @@
 //! `kubectl ack-offboard`: parses the command line and dispatches; nothing else.
 
 mod ask;
+mod change;
 mod cli;
 mod cluster;
+mod dry_run;
 mod exit;
+mod follow;
 mod interrupt;
 mod offboarding;
 mod output;
+mod plan;
+mod reasons;
 mod stored;
 mod verbs;
 
@@ -31,11 +36,23 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-#[tokio::main]
-async fn work(cli: Cli) -> Exit {
+fn work(cli: Cli) -> Exit {
     // The only one in the tree; an earlier installation would be this one as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = verbs::run(cli, Interrupt::listen()).await;
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("cannot start: {error}"));
+            return Exit::Failed;
+        }
+    };
+    let outcome = runtime.block_on(async { verbs::run(cli, Interrupt::listen()).await });
+    // A question that nobody answered any more is not waited for.
+    runtime.shutdown_background();
     outcome.unwrap_or_else(|failure| {
         output::error(&failure.message);
         failure.exit

@@ -1,7 +1,9 @@
 //! What a UserOffboarding says, for every verb alike.
 
 use crate::output::{Cell, Paint};
-use ack_offboarding_operator::api::{ConditionType, Ends, Reason, UserOffboarding, UserOffboardingStatus, conditions};
+use ack_offboarding_operator::api::{
+    ConditionType, Ends, OperatorStatus, Reason, UserOffboarding, UserOffboardingStatus, conditions,
+};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::ResourceExt;
 use std::time::Duration;
@@ -101,10 +103,9 @@ pub(crate) fn no_operator(name: &str) -> String {
     )
 }
 
-/// The operator's namespace, as far as this object tells: that of its backups.
-pub(crate) fn operator_namespace(object: &UserOffboarding) -> Option<String> {
-    let first = status(object).backup.as_ref()?.config_maps.first()?;
-    first.split_once('/').map(|(namespace, _)| namespace.to_owned())
+/// Which operator looks after this object, as it says.
+pub(crate) fn operator(object: &UserOffboarding) -> Option<OperatorStatus> {
+    status(object).operator.clone()
 }
 
 /// The name that the identity has, or had.

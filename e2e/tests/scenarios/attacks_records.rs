@@ -110,10 +110,12 @@ async fn forged(env: &TestEnv, decision: &str, plan_digest: &str, created: Times
         .await?;
     let text = text.trim_end().to_owned();
     let entry = Entry {
-        binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?,
+        record: backup::Record {
+            binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?.into(),
+            action: StoredAction::Delete,
+            fingerprint: "forged".to_owned(),
+        },
         text,
-        action: StoredAction::Delete,
-        fingerprint: "forged".to_owned(),
     };
     let purpose = Purpose {
         reason: None,

@@ -19,7 +19,7 @@ use ack_offboarding_operator::{
     offboarding::plan,
     rbac::{
         self, BindingKey, BindingKind, Leaver,
-        backup::{self, Entry, Purpose},
+        backup::{self, Entry, Purpose, Record},
     },
 };
 use base64::Engine;
@@ -195,12 +195,14 @@ async fn first_backup(env: &TestEnv, object: &UserOffboarding, decision: &str) -
         let leaver = Leaver::new(purpose.uid, &[], &[]);
         let read = rbac::fetch(&env.admin(), &key, &leaver).await?;
         let (binding, text) = read.expect("the binding");
-        let item = plan::item(&[], binding);
+        let item = plan::item(&[], binding.into());
         entries.push(Entry {
-            action: item.stored_action(),
+            record: Record {
+                action: item.stored_action(),
+                binding: item.binding,
+                fingerprint: item.fingerprint,
+            },
             text,
-            binding: item.binding,
-            fingerprint: item.fingerprint,
         });
     }
     let map = backup::config_map(&purpose, &entries, OPERATOR_NAMESPACE, Timestamp::now());

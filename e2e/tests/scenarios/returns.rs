@@ -16,7 +16,7 @@ use ack_offboarding_operator::{
     api::{UserOffboarding, UserOffboardingStatus},
     rbac::{
         BindingKey, BindingKind, Leaver, LiveBinding,
-        backup::{self, Entry, Purpose, StoredAction},
+        backup::{self, Entry, Purpose, Record, StoredAction},
     },
 };
 use futures::StreamExt;
@@ -245,10 +245,12 @@ async fn an_object_restored_into_another_cluster_begins_anew() -> anyhow::Result
     })
     .to_string();
     let entry = Entry {
-        binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?,
+        record: Record {
+            binding: LiveBinding::parse(&key, &text, &Leaver::new(uid, &[], &[]))?.into(),
+            action: StoredAction::Delete,
+            fingerprint: "f".into(),
+        },
         text,
-        action: StoredAction::Delete,
-        fingerprint: "f".into(),
     };
     let purpose = Purpose {
         reason: None,

@@ -26,7 +26,7 @@ type Judged = Option<(Reason, bool, u64)>;
 fn record(action: StoredAction, stored: &[Stored<'_>]) -> Journal {
     let part = |(ago, uid, version): &Stored<'_>| {
         let entry = StoredEntry {
-            key: testing::binding("a", &[user("100")]).key,
+            key: testing::binding("a", &[user("100")]).key.clone(),
             uid: (*uid).to_owned(),
             resource_version: (*version).to_owned(),
             action,

@@ -90,7 +90,6 @@ impl Report {
         );
     }
 
-    /// Sums up.
     pub(super) fn finish(&mut self, outcome: Result<&Done, &Blocked>) {
         match outcome {
             Ok(done) => self.done(done),
@@ -224,7 +223,6 @@ impl Report {
         }
     }
 
-    /// The object that was observed.
     pub(super) fn object(&self) -> &UserOffboarding {
         self.writer.object()
     }

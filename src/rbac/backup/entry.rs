@@ -4,6 +4,7 @@ use crate::rbac::binding::{BindingKey, LiveBinding};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// For what a backup is made. All of it is in the backup, so that one says by itself where it came from.
 #[derive(Clone, Debug)]
@@ -37,17 +38,24 @@ pub enum StoredAction {
     Keep,
 }
 
-/// A binding to be stored.
+/// A binding that is to be stored, and what happens to it then.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The binding, as it was read when that was decided.
+    pub binding: Arc<LiveBinding>,
+    /// What happens to it once it is stored.
+    pub action: StoredAction,
+    /// The fingerprint of its place in the plan; empty for one that is kept.
+    pub fingerprint: String,
+}
+
+/// A record to be stored.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The binding, as it was read for this purpose.
-    pub binding: LiveBinding,
+    /// The binding as it was read with this text; its action decides the manifest that it is in.
+    pub record: Record,
     /// What the API server sent, byte for byte: the backup holds this, and not what was made of it.
     pub text: String,
-    /// What is about to happen to it, which decides the manifest that it is in.
-    pub action: StoredAction,
-    /// The fingerprint of its place in the plan; empty for `Keep`.
-    pub fingerprint: String,
 }
 
 /// A binding that was stored, without its content.

@@ -51,10 +51,12 @@ pub fn config_map(
     now: Timestamp,
 ) -> Result<ConfigMap, TooLarge> {
     let too_large = |bytes| TooLarge {
-        key: entries.first().map_or_else(no_key, |entry| entry.binding.key.clone()),
+        key: entries
+            .first()
+            .map_or_else(no_key, |entry| entry.record.binding.key.clone()),
         uid: entries
             .first()
-            .map(|entry| entry.binding.uid.clone())
+            .map(|entry| entry.record.binding.uid.clone())
             .unwrap_or_default(),
         bytes,
     };

@@ -54,20 +54,20 @@ pub(super) struct IndexEntry<'a> {
 
 impl<'a> IndexEntry<'a> {
     pub(super) fn of(entry: &'a Entry) -> Result<Self, serde_json::Error> {
-        let key = &entry.binding.key;
+        let key = &entry.record.binding.key;
         Ok(IndexEntry {
             kind: key.kind.as_str().to_owned(),
             namespace: key.namespace.clone(),
             name: key.name.clone(),
-            uid: entry.binding.uid.clone(),
-            resource_version: entry.binding.resource_version.clone(),
-            action: entry.action,
-            subjects: match entry.action {
+            uid: entry.record.binding.uid.clone(),
+            resource_version: entry.record.binding.resource_version.clone(),
+            action: entry.record.action,
+            subjects: match entry.record.action {
                 StoredAction::Keep => Vec::new(),
-                _ => entry.binding.names.clone(),
+                _ => entry.record.binding.names.clone(),
             },
-            fingerprint: entry.fingerprint.clone(),
-            sha256: entry.binding.sha256.clone(),
+            fingerprint: entry.record.fingerprint.clone(),
+            sha256: entry.record.binding.sha256.clone(),
             original: serde_json::from_str(&entry.text)?,
         })
     }

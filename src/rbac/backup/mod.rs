@@ -23,7 +23,7 @@ mod read;
 mod store;
 
 pub use cleared_list::{CLEARED, clearance_label, clearance_map};
-pub use entry::{Entry, Purpose, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable};
+pub use entry::{Entry, Purpose, Record, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable};
 pub use format::{PART_LIMIT, config_map, split};
 pub use names::{NAME_PREFIX, object_label, sha256, uid_label};
 pub use read::{StoredText, is_same, read, read_with_texts};

@@ -96,7 +96,7 @@ pub enum StoreError {
     /// The API server refused or failed to create it.
     #[error("creating ConfigMap {name} failed: {source}")]
     Create {
-        /// Its namespace and name.
+        /// `NAMESPACE/NAME` of the ConfigMap.
         name: String,
         /// The answer, or that there was none.
         source: kube::Error,
@@ -104,7 +104,7 @@ pub enum StoreError {
     /// It may be stored, but could not be read back: it counts as not stored.
     #[error("reading ConfigMap {name} back failed: {source}")]
     Read {
-        /// Its namespace and name.
+        /// `NAMESPACE/NAME` of the ConfigMap.
         name: String,
         /// What the API server answered.
         source: kube::Error,

@@ -8,6 +8,7 @@ use crate::rbac::{
 };
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap, jiff::Timestamp};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn purpose() -> Purpose {
     Purpose {
@@ -37,15 +38,17 @@ fn entry(name: &str, action: StoredAction, padding: &str) -> Entry {
     let text = raw.to_string();
     let leaver = Leaver::new("100".parse().unwrap(), &[], &[]);
     Entry {
-        binding: LiveBinding::parse(&key, &text, &leaver).unwrap(),
+        record: Record {
+            binding: LiveBinding::parse(&key, &text, &leaver).unwrap().into(),
+            action,
+            fingerprint: format!("f-{name}"),
+        },
         text,
-        action,
-        fingerprint: format!("f-{name}"),
     }
 }
 
 fn write(purpose: &Purpose, mut entries: Vec<Entry>, now: Timestamp) -> Vec<Result<ConfigMap, TooLarge>> {
-    let sizes: Vec<usize> = entries.iter().map(|e| e.binding.bytes).collect();
+    let sizes: Vec<usize> = entries.iter().map(|e| e.record.binding.bytes).collect();
     let parts = split(&sizes).into_iter();
     parts
         .map(|range| {
@@ -102,7 +105,7 @@ fn a_part_reads_back_as_it_was_written() {
         entry("c", StoredAction::Keep, ""),
     ];
     let original = entries[0].text.clone();
-    let live = entries[0].binding.clone();
+    let live = entries[0].record.binding.clone();
     let map = &parts(&purpose(), entries, at(5))[0];
     let part = reread(map).unwrap();
     assert_eq!(
@@ -119,7 +122,7 @@ fn a_part_reads_back_as_it_was_written() {
     );
     let other = |change: fn(&mut LiveBinding)| {
         let mut other = live.clone();
-        change(&mut other);
+        change(Arc::make_mut(&mut other));
         part.proof(&other, StoredAction::Delete)
     };
     assert!(other(|b| b.resource_version = "8".into()).is_none());
@@ -167,7 +170,7 @@ fn many_bindings_make_many_parts_and_a_huge_one_is_compressed() {
         .map(|i| entry(&format!("b{i}"), StoredAction::Delete, &padding))
         .collect();
     entries.push(entry("huge", StoredAction::Delete, &"y".repeat(1_400_000)));
-    let names: Vec<_> = entries.iter().map(|e| e.binding.key.name.clone()).collect();
+    let names: Vec<_> = entries.iter().map(|e| e.record.binding.key.name.clone()).collect();
     let parts = parts(&purpose(), entries, at(1));
     let size = |map: &ConfigMap| {
         map.data.iter().flatten().map(|(_, v)| v.len()).sum::<usize>()

@@ -30,7 +30,6 @@ pub struct Answer {
     pub message: String,
     /// When the log was asked.
     pub checked_at: Timestamp,
-    /// The length of the window in days.
     pub window_days: u16,
     /// Which project and logstore were asked.
     pub place: Option<LogstoreRef>,
@@ -57,7 +56,6 @@ impl Activity {
         }
     }
 
-    /// The latest request found.
     pub fn hit(&self) -> Option<&Hit> {
         match self {
             Activity::Active(hit) => Some(hit),

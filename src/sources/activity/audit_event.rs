@@ -19,13 +19,9 @@ pub(crate) const AUTHORIZATION: &str = "annotations.authorization.k8s.io/reason"
 pub struct Hit {
     /// When it was logged; whole seconds.
     pub time: Timestamp,
-    /// Its audit ID.
     pub audit_id: Option<String>,
-    /// Its verb.
     pub verb: Option<String>,
-    /// Where it came from.
     pub source_ip: Option<String>,
-    /// Its user agent.
     pub user_agent: Option<String>,
     /// The user that was authenticated, if it is not the identity itself: somebody who impersonated it, or the ACK console.
     pub made_by: Option<String>,

@@ -12,7 +12,6 @@ use futures::{StreamExt, TryStreamExt};
 pub(super) const HOUR: i64 = 3_600;
 /// The widest bucket in which a silence of an hour cannot hide for long.
 pub(super) const FINE: i64 = HOUR / 2;
-/// Histograms asked at a time.
 pub(super) const PARALLEL: usize = 4;
 
 /// What matches in a stretch of time.
@@ -20,7 +19,6 @@ pub(super) const PARALLEL: usize = 4;
 pub(super) struct Heard {
     /// Where nothing does, adjacent stretches joined.
     pub silences: Vec<Gap>,
-    /// How many records do.
     pub count: u64,
 }
 

@@ -31,9 +31,7 @@ pub(crate) use window::{Inconclusive, LogstoreRef, Window, last};
 /// What is asked of the log.
 #[derive(Debug)]
 pub struct Question<'a> {
-    /// Of whom.
     pub uid: Uid,
-    /// The length of the window in days.
     pub window_days: u16,
     /// Which names are the identity's own, and which are not.
     pub names: &'a Names,

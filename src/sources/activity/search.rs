@@ -30,7 +30,6 @@ use std::collections::BTreeSet;
 const PAGE: u32 = 100;
 /// Pages of one query that are read in search of a decisive row.
 const MAX_PAGES: u32 = 20;
-/// Queries at a time.
 const PARALLEL: usize = 8;
 /// Names in one query: SLS takes at most 30 conditions.
 pub(super) const CONDITIONS: usize = 20;
@@ -41,13 +40,9 @@ const WORD: usize = 64;
 
 /// What is asked of the log.
 pub(super) struct Asked<'a> {
-    /// Where it is.
     pub place: &'a LogstoreRef,
-    /// What of it can be searched.
     pub index: &'a Index,
-    /// The identity.
     pub uid: Uid,
-    /// Whose requests count.
     pub whose: Whose,
     /// The names that the identity is known to have.
     pub names: BTreeSet<&'a str>,
@@ -59,14 +54,12 @@ pub(super) struct Asked<'a> {
     pub until: i64,
 }
 
-/// One question to SLS.
 struct Search {
     query: String,
     /// The one field that it searches; all of them if there is none.
     field: Option<&'static str>,
 }
 
-/// What came of a search.
 enum Found {
     Hit(Hit),
     /// So many rows, none of them a request of the identity.
@@ -223,7 +216,6 @@ impl Asked<'_> {
     }
 }
 
-/// What is on a page.
 #[derive(Default)]
 struct Page {
     newest: Option<Hit>,

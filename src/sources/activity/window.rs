@@ -4,24 +4,19 @@ use crate::{api::Reason, sources::query_error::QueryError};
 use alibaba_cloud::error::{ApiError, ErrorKind};
 use k8s_openapi::jiff::Timestamp;
 
-/// Seconds of a day.
 pub(super) const DAY: i64 = 86_400;
 
 /// Where the audit log is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LogstoreRef {
-    /// The SLS project.
     pub project: String,
-    /// The logstore.
     pub logstore: String,
 }
 
 /// The window, in unix seconds: from (included) to (excluded).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Its start.
     pub from: i64,
-    /// Its end.
     pub to: i64,
 }
 
@@ -44,7 +39,6 @@ pub struct Inconclusive {
 }
 
 impl Inconclusive {
-    /// A doubt with its explanation.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Inconclusive {
             reason,

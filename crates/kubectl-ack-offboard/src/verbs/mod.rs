@@ -1,9 +1,17 @@
 //! One file a verb.
 
+mod approve;
 mod backups;
+mod completion;
+mod doctor;
+mod explain;
+mod plan;
 mod restore;
+mod start;
 mod status;
+mod suspend;
 mod version;
+mod wait;
 
 use crate::{
     cli::{Cli, Verb},
@@ -19,19 +27,26 @@ use crate::{
 pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
     let connection = &cli.connection;
     match &cli.verb {
-        Verb::Status(args) => {
-            let work = async { status::run(&Cluster::connect(connection).await?, args).await };
-            interrupt.ends(work).await
-        }
-        Verb::Backups(args) => {
-            let work = async { backups::run(&Cluster::connect(connection).await?, args).await };
-            interrupt.ends(work).await
-        }
-        Verb::Restore(args) => {
-            let cluster = interrupt.ends(Cluster::connect(connection)).await?;
-            // It has something to finish first.
-            restore::run(&cluster, args, &interrupt).await
-        }
-        Verb::Version(args) => interrupt.ends(version::run(connection, args)).await,
+        // What needs no cluster.
+        Verb::Completion(args) => return completion::completion(args),
+        Verb::Man => return completion::man(),
+        Verb::Version(args) => return interrupt.ends(version::run(connection, args)).await,
+        _ => {}
+    }
+    let cluster = &interrupt.ends(Cluster::connect(connection)).await?;
+    match &cli.verb {
+        Verb::Status(args) => interrupt.ends(status::run(cluster, args)).await,
+        Verb::Wait(args) => interrupt.ends(wait::run(cluster, args)).await,
+        Verb::Explain(args) => interrupt.ends(explain::run(cluster, args)).await,
+        Verb::Suspend(args) => interrupt.ends(suspend::suspend(cluster, args)).await,
+        Verb::Resume(args) => interrupt.ends(suspend::resume(cluster, args)).await,
+        Verb::Backups(args) => interrupt.ends(backups::run(cluster, args)).await,
+        Verb::Doctor(args) => interrupt.ends(doctor::run(cluster, args)).await,
+        // These have something to finish first.
+        Verb::Plan(args) => plan::run(cluster, args, &interrupt).await,
+        Verb::Start(args) => start::run(cluster, args, &interrupt).await,
+        Verb::Restore(args) => restore::run(cluster, args, &interrupt).await,
+        Verb::Approve(args) => approve::run(cluster, args, &interrupt).await,
+        Verb::Completion(_) | Verb::Man | Verb::Version(_) => unreachable!("dealt with above"),
     }
 }

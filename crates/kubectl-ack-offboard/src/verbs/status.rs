@@ -20,7 +20,11 @@ pub(crate) async fn run(cluster: &Cluster, args: &StatusArgs) -> Outcome {
     let now = Timestamp::now();
     let objects = match &args.name {
         Some(name) => vec![cluster.offboarding(name).await?],
-        None => cluster.all_offboardings().await?,
+        None => {
+            let all = cluster.all_offboardings().await?;
+            // Those that were made only to show a plan are nobody's offboarding.
+            all.into_iter().filter(|object| !object.is_plan()).collect()
+        }
     };
     let items: Vec<_> = objects.iter().map(|object| Item::of(object, now)).collect();
     let is_one = args.name.is_some();
@@ -60,6 +64,8 @@ pub(crate) struct Item {
     stalled: bool,
     mode: String,
     approval: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// How many bindings the plan has.
     #[serde(skip_serializing_if = "Option::is_none")]
     planned: Option<u32>,
@@ -113,6 +119,7 @@ impl Item {
             stalled: is_true(ConditionType::Stalled),
             mode: format!("{:?}", object.spec.mode),
             approval: format!("{:?}", object.spec.approval),
+            reason: object.spec.reason.clone(),
             planned: status.plan.as_ref().map(|plan| plan.total),
             removed: status.removed.unwrap_or_default().total,
             kubeconfig: status
@@ -148,6 +155,7 @@ impl Item {
                 self.approval.as_str().into(),
                 self.planned.map(|planned| planned.to_string()).into(),
                 self.kubeconfig.clone().into(),
+                self.reason.clone().into(),
                 self.message.clone().into(),
             ]);
         }
@@ -178,7 +186,7 @@ impl Shown for Offboardings {
     fn text(&self, wide: bool) -> String {
         let mut header = vec!["NAME", "UID", "IDENTITY", "STATE", "REMOVED", "LAST SEEN", "AGE"];
         if wide {
-            header.extend(["MODE", "APPROVAL", "PLANNED", "KUBECONFIG", "MESSAGE"]);
+            header.extend(["MODE", "APPROVAL", "PLANNED", "KUBECONFIG", "REASON", "MESSAGE"]);
         }
         if self.items.is_empty() {
             return String::new();

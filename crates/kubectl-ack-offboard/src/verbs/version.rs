@@ -2,22 +2,95 @@
 
 use crate::{
     cli::{Connection, VersionArgs},
+    cluster::{Cluster, Role, refused},
     exit::{Exit, Outcome},
+    offboarding,
     output::{self, Shown},
 };
+use ack_offboarding_operator::api::{API_VERSION, GROUP, OperatorStatus};
 use serde::Serialize;
+
+const PLUGIN: &str = env!("CARGO_PKG_VERSION");
 
 /// Prints it.
 ///
 /// # Errors
 /// When the cluster cannot be asked.
-pub(crate) async fn run(_connection: &Connection, args: &VersionArgs) -> Outcome {
+pub(crate) async fn run(connection: &Connection, args: &VersionArgs) -> Outcome {
+    let cluster = match args.verbose {
+        true => Some(installed(&Cluster::connect(connection).await?).await?),
+        false => None,
+    };
+    let exit = match &cluster {
+        Some(cluster) if !cluster.fits => Exit::Found,
+        _ => Exit::Done,
+    };
     let versions = Versions {
-        plugin: env!("CARGO_PKG_VERSION"),
-        api: ack_offboarding_operator::api::API_VERSION,
+        plugin: PLUGIN,
+        api: API_VERSION,
+        cluster,
     };
     output::show(args.output.output, &versions)?;
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// What the cluster has. Which versions the CRD serves, everybody may ask; the operator's, whoever sees UserOffboardings.
+async fn installed(cluster: &Cluster) -> Result<Installed, crate::exit::Failure> {
+    let groups = cluster.client.list_api_groups().await;
+    let groups = groups.map_err(|error| refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
+    let group = groups.groups.into_iter().find(|group| group.name == GROUP);
+    let served: Vec<_> = group
+        .into_iter()
+        .flat_map(|group| group.versions)
+        .map(|version| version.group_version)
+        .collect();
+    let operator = match served.is_empty() {
+        true => None,
+        false => {
+            let mut operators: Vec<_> = cluster
+                .all_offboardings()
+                .await?
+                .iter()
+                .filter_map(offboarding::operator)
+                .collect();
+            operators.sort_by(|one, other| one.version.cmp(&other.version));
+            operators.pop()
+        }
+    };
+    Ok(judge(served, operator))
+}
+
+/// Whether it fits: the same API, and an operator of the same minor version.
+fn judge(served: Vec<String>, operator: Option<OperatorStatus>) -> Installed {
+    let says = if served.is_empty() {
+        "ack-offboarding-operator is not installed in this cluster.".to_owned()
+    } else if !served.iter().any(|version| version == API_VERSION) {
+        format!(
+            "the CRD does not serve {API_VERSION}, which this plugin speaks. Use the plugin of the operator's version."
+        )
+    } else {
+        match &operator {
+            None => {
+                "no operator has said yet which version it is: there is no UserOffboarding with a status.".to_owned()
+            }
+            Some(operator) if minor(&operator.version) != minor(PLUGIN) => format!(
+                "the operator is {}, the plugin {PLUGIN}. Use a plugin of the operator's version.",
+                operator.version
+            ),
+            Some(_) => "they fit.".to_owned(),
+        }
+    };
+    Installed {
+        fits: says == "they fit.",
+        served,
+        operator,
+        says,
+    }
+}
+
+/// Major and minor version.
+fn minor(version: &str) -> Vec<&str> {
+    version.split('.').take(2).collect()
 }
 
 #[derive(Serialize)]
@@ -25,16 +98,69 @@ pub(crate) async fn run(_connection: &Connection, args: &VersionArgs) -> Outcome
 struct Versions {
     plugin: &'static str,
     api: &'static str,
+    #[serde(flatten)]
+    cluster: Option<Installed>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Installed {
+    /// The versions that the CRD serves.
+    served: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<OperatorStatus>,
+    fits: bool,
+    /// The same, in words.
+    says: String,
 }
 
 impl Shown for Versions {
     const KIND: &'static str = "Version";
 
     fn text(&self, _wide: bool) -> String {
-        format!("kubectl ack-offboard {}, for {}", self.plugin, self.api)
+        let mut lines = vec![format!("Plugin    {}, for {}", self.plugin, self.api)];
+        if let Some(cluster) = &self.cluster {
+            let operator = cluster.operator.as_ref();
+            let operator =
+                operator.map(|operator| format!("{}, in namespace {}", operator.version, operator.namespace));
+            lines.push(format!("Operator  {}", operator.unwrap_or("unknown".to_owned())));
+            let served = match cluster.served.is_empty() {
+                true => "not installed".to_owned(),
+                false => cluster.served.join(", "),
+            };
+            lines.push(format!("CRD       {served}"));
+            lines.push(format!("Result    {}", cluster.says));
+        }
+        lines.join("\n")
     }
 
     fn names(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_and_what_does_not() {
+        let operator = |version: &str| {
+            Some(OperatorStatus {
+                namespace: "ns".to_owned(),
+                version: version.to_owned(),
+            })
+        };
+        let served = || vec![API_VERSION.to_owned()];
+        assert!(judge(served(), operator(PLUGIN)).fits);
+        assert!(judge(served(), operator("0.1.99")).fits);
+        assert!(judge(served(), operator("9.1.0")).says.contains("operator is 9.1.0"));
+        assert!(judge(served(), None).says.contains("no operator"));
+        assert!(judge(Vec::new(), None).says.contains("not installed"));
+        assert!(
+            judge(vec!["ack-offboarding.io/v9".to_owned()], None)
+                .says
+                .contains("does not serve")
+        );
     }
 }

@@ -1,0 +1,390 @@
+//! What an offboarding would do, as a diff; shown by `plan`, and before `start` and `approve` ask.
+
+use crate::{
+    cluster::Cluster,
+    offboarding::{self, State, condition},
+    output::{self, Cell, Paint, Shown, age},
+};
+use ack_offboarding_operator::api::{
+    BindingAction, CertState, ConditionType, IdentityState, KubeconfigPolicy, PlannedBinding, Reason,
+    ResolvedIdentityType, UserOffboarding,
+};
+use k8s_openapi::{
+    api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject},
+    jiff::Timestamp,
+};
+use kube::Api;
+use serde::Serialize;
+
+/// How many bindings are read to say who keeps access.
+const LOOKED_AT: usize = 20;
+/// How many of those who keep access are named.
+const NAMED: usize = 5;
+
+/// What would happen.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ShownPlan {
+    uid: String,
+    /// Who it is, in words.
+    identity: String,
+    /// Whether it is in use, in words.
+    activity: String,
+    bindings: Vec<ShownBinding>,
+    /// How many bindings the plan has; the first 100 are shown.
+    total: u32,
+    /// What becomes of the kubeconfig, in words.
+    kubeconfig: String,
+    purges_kubeconfig: bool,
+    /// What would hold it, and why; empty if it would go ahead at once.
+    held_by: Vec<Hold>,
+    /// What somebody should know before saying yes.
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    /// The command to run next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<String>,
+    /// The name that RAM has, or had, for the UID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    /// The object that the plan was read from, if it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) object: Option<String>,
+}
+
+/// What keeps an offboarding from going ahead.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hold {
+    reason: String,
+    message: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownBinding {
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    name: String,
+    role: String,
+    action: BindingAction,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_by: Option<String>,
+    /// Who keeps access by it; `None` where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_access: Option<Vec<String>>,
+}
+
+impl ShownPlan {
+    /// The plan in an object's status. Reads the shared bindings, where that is allowed, to say who keeps access.
+    pub(crate) async fn of(cluster: &Cluster, object: &UserOffboarding) -> Self {
+        let mut shown = ShownPlan::from_status(object, Timestamp::now());
+        let mut left = LOOKED_AT;
+        for binding in &mut shown.bindings {
+            if binding.action == BindingAction::RemoveSubject && left > 0 {
+                left -= 1;
+                binding.keep_access = keep_access(cluster, binding, &object.spec.uid).await;
+            }
+        }
+        shown
+    }
+
+    /// The plan in an object's status; pure.
+    fn from_status(object: &UserOffboarding, now: Timestamp) -> Self {
+        let status = offboarding::status(object);
+        let plan = status.plan.as_ref();
+        let state = status.kubeconfig.as_ref().map(|kubeconfig| kubeconfig.state);
+        let (kubeconfig, purges_kubeconfig) = kubeconfig(object.spec.kubeconfig, state);
+        ShownPlan {
+            uid: object.spec.uid.clone(),
+            identity: identity(object),
+            activity: activity(object, now),
+            bindings: plan
+                .iter()
+                .flat_map(|plan| &plan.bindings)
+                .map(ShownBinding::of)
+                .collect(),
+            total: plan.map_or(0, |plan| plan.total),
+            kubeconfig,
+            purges_kubeconfig,
+            held_by: holds(object),
+            warnings: warnings(object),
+            digest: plan.map(|plan| plan.digest.clone()),
+            next: None,
+            name: offboarding::identity_name(object),
+            object: None,
+        }
+    }
+
+    /// Whether it would change something.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.total > 0 || self.purges_kubeconfig
+    }
+
+    /// Its digest, once there is one.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
+    }
+}
+
+impl ShownBinding {
+    fn of(planned: &PlannedBinding) -> Self {
+        ShownBinding {
+            kind: planned.kind.clone(),
+            namespace: planned.namespace.clone(),
+            name: planned.name.clone(),
+            role: planned.role_ref.clone(),
+            action: planned.action,
+            managed_by: planned.managed_by.clone(),
+            keep_access: None,
+        }
+    }
+
+    fn row(&self) -> [Cell; 4] {
+        let what = match self.action {
+            BindingAction::Delete => Cell::painted("- delete", Paint::Bad),
+            BindingAction::RemoveSubject => Cell::painted("~ remove from", Paint::Warning),
+        };
+        let place = match &self.namespace {
+            Some(namespace) => format!("{} {namespace}/{}", self.kind, self.name),
+            None => format!("{} {}", self.kind, self.name),
+        };
+        let mut remarks = Vec::new();
+        if let Some(owner) = &self.managed_by {
+            remarks.push(format!("owned by {owner}, which may bring it back"));
+        }
+        match (&self.keep_access, self.action) {
+            (Some(others), _) => remarks.push(format!("keep access: {}", some_of(others))),
+            (None, BindingAction::RemoveSubject) => remarks.push("others keep access by it".to_owned()),
+            (None, BindingAction::Delete) => {}
+        }
+        [what, place.into(), self.role.as_str().into(), remarks.join("; ").into()]
+    }
+}
+
+fn some_of(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let shown = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match more {
+        0 => shown,
+        _ => format!("{shown} and {more} more"),
+    }
+}
+
+/// Who keeps access by a binding that others share; `None` where it may not be read, or is gone.
+async fn keep_access(cluster: &Cluster, binding: &ShownBinding, uid: &str) -> Option<Vec<String>> {
+    let subjects = match &binding.namespace {
+        Some(namespace) => {
+            let api = Api::<RoleBinding>::namespaced(cluster.client.clone(), namespace);
+            api.get(&binding.name).await.ok()?.subjects
+        }
+        None => {
+            let api = Api::<ClusterRoleBinding>::all(cluster.client.clone());
+            api.get(&binding.name).await.ok()?.subjects
+        }
+    };
+    let is_leaver = |subject: &Subject| {
+        let rest = subject.name.strip_prefix(uid);
+        let is_own = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_digits);
+        subject.kind == "User" && rest.is_some_and(is_own)
+    };
+    let others = subjects
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|subject| !is_leaver(subject));
+    Some(
+        others
+            .map(|other| format!("{} {}", other.kind, output::clean(&other.name)))
+            .collect(),
+    )
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn identity(object: &UserOffboarding) -> String {
+    let Some(identity) = &offboarding::status(object).identity else {
+        return "unknown: the operator has not said yet who it is".to_owned();
+    };
+    let type_ = match identity.last_known.as_ref().map_or(identity.type_, |known| known.type_) {
+        ResolvedIdentityType::RamUser => "RAM user",
+        ResolvedIdentityType::RamRole => "RAM role",
+        ResolvedIdentityType::RootAccount => "the Alibaba Cloud account itself",
+        ResolvedIdentityType::Unknown => "of unknown type",
+    };
+    let name = offboarding::identity_name(object).map(|name| format!(" {}", output::clean(&name)));
+    let state = match identity.state {
+        IdentityState::Exists => "exists in RAM",
+        IdentityState::InRecycleBin => "in RAM's recycle bin",
+        IdentityState::NotFound => "RAM does not know it any more",
+    };
+    format!("{type_}{}, {state}", name.unwrap_or_default())
+}
+
+fn activity(object: &UserOffboarding, now: Timestamp) -> String {
+    let Some(inactive) = condition(object, ConditionType::Inactive) else {
+        return "unknown: the operator has not asked yet".to_owned();
+    };
+    let activity = offboarding::status(object).activity.as_ref();
+    let last_seen = activity.and_then(|activity| activity.last_seen.as_ref());
+    let seen = last_seen.map(|time| format!(", last seen {} ago ({})", age(time.0, now), time.0));
+    let word = match (inactive.status.as_str(), inactive.reason.as_str()) {
+        ("True", _) => "inactive".to_owned(),
+        ("False", _) => "active".to_owned(),
+        (_, "Pending") => "not asked for".to_owned(),
+        (_, reason) => format!("unknown ({reason})"),
+    };
+    let window = activity.map(|activity| format!(" in the last {} days", activity.window_days));
+    format!("{word}{}{}", window.unwrap_or_default(), seen.unwrap_or_default())
+}
+
+fn kubeconfig(policy: KubeconfigPolicy, state: Option<CertState>) -> (String, bool) {
+    match (policy, state) {
+        (_, None) => ("unknown: the operator has not asked ACK yet".to_owned(), false),
+        (KubeconfigPolicy::Keep, Some(state)) => (format!("{state:?} in ACK, kept (spec.kubeconfig: Keep)"), false),
+        (KubeconfigPolicy::Purge, Some(state)) if state.is_left() => (format!("{state:?} in ACK, purged"), true),
+        (KubeconfigPolicy::Purge, Some(state)) => (format!("{state:?} in ACK, nothing to purge"), false),
+    }
+}
+
+/// What would hold it: the state itself, unless that is the end; and of a dry run, which does not wait, what a run would wait for.
+fn holds(object: &UserOffboarding) -> Vec<Hold> {
+    let hold = |type_| {
+        condition(object, type_).map(|condition| Hold {
+            reason: condition.reason.clone(),
+            message: output::clean(&condition.message),
+        })
+    };
+    let state = State::of(object);
+    if crate::follow::is_held(&state) {
+        return hold(ConditionType::Ready).into_iter().collect();
+    }
+    let is_dry = state == State::Known(Reason::DryRunComplete);
+    let inactive = condition(object, ConditionType::Inactive).filter(|condition| condition.status == "True");
+    let waits = is_dry && inactive.is_none();
+    hold(ConditionType::Inactive)
+        .filter(|hold| waits && hold.reason != Reason::Pending.as_str())
+        .into_iter()
+        .collect()
+}
+
+fn warnings(object: &UserOffboarding) -> Vec<String> {
+    let status = offboarding::status(object);
+    let mut warnings = Vec::new();
+    if status.last_cluster_admin == Some(true) {
+        warnings
+            .push("This takes away the last ClusterRoleBinding to cluster-admin that names a RAM identity.".to_owned());
+    }
+    if status.cluster_creator == Some(true) {
+        warnings.push("The identity created this cluster: ACK may refuse to purge its kubeconfig.".to_owned());
+    }
+    if !status.undecided_names.is_empty() {
+        warnings.push(format!(
+            "Whose are these names? {}. List each in spec.names.include or spec.names.ignore.",
+            output::clean(&status.undecided_names.join(", "))
+        ));
+    }
+    warnings
+}
+
+impl Shown for ShownPlan {
+    const KIND: &'static str = "Plan";
+
+    fn text(&self, _wide: bool) -> String {
+        let mut lines = vec![
+            format!("Plan for UID {}", Paint::Strong.on(&self.uid)),
+            String::new(),
+            format!("  Identity    {}", self.identity),
+            format!("  Activity    {}", self.activity),
+            format!("  Kubeconfig  {}", self.kubeconfig),
+            String::new(),
+        ];
+        if self.bindings.is_empty() {
+            lines.push("  No binding names it.".to_owned());
+        } else {
+            let table = output::table(
+                ["", "BINDING", "ROLE", "REMARKS"],
+                self.bindings.iter().map(ShownBinding::row),
+            );
+            lines.extend(table.lines().map(|line| format!("  {line}")));
+        }
+        let hidden = (self.total as usize).saturating_sub(self.bindings.len());
+        if hidden > 0 {
+            lines.push(format!("  … and {hidden} more"));
+        }
+        lines.push(String::new());
+        lines.push(match (self.has_changes(), self.purges_kubeconfig) {
+            (false, _) => "Nothing would change.".to_owned(),
+            (true, purges) => self.summary(purges),
+        });
+        for hold in &self.held_by {
+            lines.push(format!(
+                "{} {}: {}",
+                Paint::Warning.on("It would wait:"),
+                hold.reason,
+                hold.message
+            ));
+        }
+        for warning in &self.warnings {
+            lines.push(format!("{} {warning}", Paint::Warning.on("Note:")));
+        }
+        if let Some(digest) = &self.digest {
+            lines.push(format!("Digest: {digest}"));
+        }
+        if let Some(next) = &self.next {
+            lines.extend([String::new(), Paint::Strong.on("Next:"), format!("  {next}")]);
+        }
+        lines.join("\n")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let place = |binding: &ShownBinding| match &binding.namespace {
+            Some(namespace) => format!(
+                "{}.rbac.authorization.k8s.io/{namespace}/{}",
+                binding.kind.to_lowercase(),
+                binding.name
+            ),
+            None => format!(
+                "{}.rbac.authorization.k8s.io/{}",
+                binding.kind.to_lowercase(),
+                binding.name
+            ),
+        };
+        self.bindings.iter().map(place).collect()
+    }
+}
+
+impl ShownPlan {
+    fn summary(&self, purges: bool) -> String {
+        let deleted = self
+            .bindings
+            .iter()
+            .filter(|b| b.action == BindingAction::Delete)
+            .count();
+        let reduced = self.bindings.len() - deleted;
+        let mut parts = Vec::new();
+        if deleted > 0 {
+            parts.push(format!("delete {}", many(deleted, "binding")));
+        }
+        if reduced > 0 {
+            parts.push(format!(
+                "take the UID out of {} that others share",
+                many(reduced, "binding")
+            ));
+        }
+        if purges {
+            parts.push("have ACK purge the kubeconfig".to_owned());
+        }
+        format!("It would {}. What is removed is backed up first.", parts.join(", "))
+    }
+}
+
+fn many(count: usize, word: &str) -> String {
+    match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    }
+}
