@@ -5,7 +5,7 @@ use crate::{
     api::{GROUP, UserOffboarding},
     rbac::{
         BindingKey, BindingKind, LiveBinding,
-        backup::{self, Entry, Purpose, StoredAction},
+        backup::{self, Entry, Purpose, Record, StoredAction},
         subject::Leaver,
     },
 };
@@ -49,10 +49,12 @@ fn entry(binding: &Value, action: StoredAction, include: &[&str]) -> Entry {
     let text = binding.to_string();
     let key = key(binding["metadata"]["name"].as_str().unwrap());
     Entry {
-        binding: LiveBinding::parse(&key, &text, &leaver(include)).unwrap(),
+        record: Record {
+            binding: LiveBinding::parse(&key, &text, &leaver(include)).unwrap().into(),
+            action,
+            fingerprint: "f".into(),
+        },
         text,
-        action,
-        fingerprint: "f".into(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::support::{UID, offboard, plugin, running};
 use ack_offboarding_e2e::{cluster::OPERATOR_NAMESPACE, env::user};
 use ack_offboarding_operator::rbac::{
     BindingKey, BindingKind, Leaver, LiveBinding,
-    backup::{self, Entry, Purpose, StoredAction},
+    backup::{self, Entry, Purpose, Record, StoredAction},
 };
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::Timestamp};
 use kube::{Api, ResourceExt, api::PostParams};
@@ -82,10 +82,12 @@ async fn a_backup_that_is_not_what_it_says_restores_nothing() -> anyhow::Result<
     })
     .to_string();
     let entry = Entry {
-        binding: LiveBinding::parse(&key, &text, &Leaver::new(UID.parse()?, &[], &[]))?,
+        record: Record {
+            binding: LiveBinding::parse(&key, &text, &Leaver::new(UID.parse()?, &[], &[]))?.into(),
+            action: StoredAction::Delete,
+            fingerprint: "f".into(),
+        },
         text,
-        action: StoredAction::Delete,
-        fingerprint: "f".into(),
     };
     let object_uid = env.offboardings().get("left").await?.uid().unwrap_or_default();
     let purpose = Purpose {

@@ -124,7 +124,7 @@ async fn what_changes_meanwhile_is_looked_at_again_and_not_for_ever() {
         _ => (200, binding(2, &["300", "100"])),
     };
     assert_eq!(restored(true, created).await.0, Outcome::Merged);
-    let always: Answers = |method, ..| match method {
+    let always: Answers = |method, _, _| match method {
         &Method::GET => (200, binding(1, &[])),
         _ => status(409, "Conflict"),
     };
@@ -134,29 +134,29 @@ async fn what_changes_meanwhile_is_looked_at_again_and_not_for_ever() {
 
 #[tokio::test]
 async fn a_refusal_has_its_result() {
-    let unread: Answers = |..| status(403, "Forbidden");
-    let unwritten: Answers = |method, ..| match method {
+    let unread: Answers = |_, _, _| status(403, "Forbidden");
+    let unwritten: Answers = |method, _, _| match method {
         &Method::GET => status(404, "NotFound"),
         _ => status(403, "Forbidden"),
     };
-    let ending: Answers = |method, ..| match method {
+    let ending: Answers = |method, _, _| match method {
         &Method::GET => status(404, "NotFound"),
         _ => status(403, "NamespaceTerminating"),
     };
-    let no_namespace: Answers = |_, ..| status(404, "NotFound");
-    let policy: Answers = |method, ..| match method {
+    let no_namespace: Answers = |_, _, _| status(404, "NotFound");
+    let policy: Answers = |method, _, _| match method {
         &Method::GET => (200, binding(1, &[])),
         _ => status(422, "Invalid"),
     };
-    let broken: Answers = |method, ..| match method {
+    let broken: Answers = |method, _, _| match method {
         &Method::GET => (200, binding(1, &[])),
         _ => status(500, "InternalError"),
     };
-    let stripped: Answers = |method, ..| match method {
+    let stripped: Answers = |method, _, _| match method {
         &Method::GET => (200, binding(1, &["300"])),
         _ => (200, binding(2, &["300"])),
     };
-    let nonsense: Answers = |..| (200, json!({"kind": "Table"}));
+    let nonsense: Answers = |_, _, _| (200, json!({"kind": "Table"}));
     for (answers, expected, said) in [
         (unread, Outcome::Forbidden, "You may not read it: no "),
         (unwritten, Outcome::Forbidden, "You may not create it: no "),
