@@ -25,7 +25,7 @@
 )]
 
 pub mod api;
-mod api_message;
+pub mod api_message;
 mod clock;
 mod digest;
 #[cfg(feature = "operator")]
@@ -39,6 +39,7 @@ pub mod offboarding;
 pub mod operator;
 pub mod rbac;
 mod request_id;
+pub mod restore;
 pub(crate) mod scan;
 pub(crate) mod sources;
 #[cfg(feature = "operator")]

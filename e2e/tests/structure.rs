@@ -189,7 +189,7 @@ const ORDER: [&[&str]; 6] = [
     &["api"],
     &["rbac"],
     &["sources"],
-    &["offboarding", "scan"],
+    &["offboarding", "restore", "scan"],
     &["operator"],
     &["doctor"],
 ];

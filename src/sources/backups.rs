@@ -20,7 +20,7 @@ impl Backups {
         Backups { client, namespace }
     }
 
-    pub fn namespace(&self) -> &str {
+    pub(crate) fn namespace(&self) -> &str {
         &self.namespace
     }
 

@@ -1,9 +1,10 @@
 //! The command line: its verbs, their flags, and their help. What the verbs do is in `verbs`.
 
 use crate::output::Format;
+use ack_offboarding_operator::{rbac::BindingKind, restore::Uid};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use k8s_openapi::jiff::SignedDuration;
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 /// Ends the access of RAM users and RAM roles to an ACK cluster, and shows what becomes of it.
 ///
@@ -95,6 +96,8 @@ pub(crate) enum Verb {
     Approve(ApproveArgs),
     Suspend(SuspendArgs),
     Resume(ResumeArgs),
+    Backups(BackupsArgs),
+    Restore(RestoreArgs),
     Doctor(DoctorArgs),
     Version(VersionArgs),
     Completion(CompletionArgs),
@@ -373,6 +376,113 @@ pub(crate) struct VersionArgs {
     pub(crate) output: OutputArgs,
 }
 
+/// Shows the backups that offboardings made, and whether their checksums hold.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # All of them
+  kubectl ack-offboard backups
+
+  # Those of one identity, with runs and problems
+  kubectl ack-offboard backups --uid 259083957089437690 -o wide
+
+  # The bindings in one of them
+  kubectl ack-offboard backups -o json | jq '.items[] | select(.name == \"NAME\").bindings'
+
+Exit codes: 0 shown, also where there is none; 1 one is not what it says, and is refused; 2 failed
+Needs the Role ack-offboarding-restorer in the operator's namespace, and the ClusterRole ack-offboarding-viewer")]
+pub(crate) struct BackupsArgs {
+    /// Only those of this RAM user or role.
+    #[arg(long, value_name = "UID")]
+    pub(crate) uid: Option<Uid>,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Gives back the bindings that an offboarding removed: creates those that are gone, and merges the subjects into those that are there.
+///
+/// Nothing is overwritten. Of each binding, the newest stored state counts; an older one is restored by the name of its ConfigMap. It
+/// works with your own rights: you need those that you give back, or the verb bind on their roles.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # What would come back; the API server checks it, and changes nothing
+  kubectl ack-offboard restore leaver --dry-run
+
+  # All of it
+  kubectl ack-offboard restore leaver
+
+  # Two bindings
+  kubectl ack-offboard restore leaver --binding RoleBinding/team-a/deployers --binding ClusterRoleBinding/viewers
+
+  # What one backup holds, in a script
+  kubectl ack-offboard restore offboarding-259083957089437690-0123456789abcdef0123 --yes -o json
+
+Exit codes: 0 all of it is there; 1 some of it, or the answer was no; 2 none of it; 64 wrong usage, such as no terminal and no --yes; 130 Ctrl-C
+Needs the Role ack-offboarding-restorer in the operator's namespace, the ClusterRole ack-offboarding-viewer, and the right to create and
+change the bindings")]
+pub(crate) struct RestoreArgs {
+    /// The name of a UserOffboarding, also of one that is gone; or of one ConfigMap with a backup.
+    pub(crate) name: String,
+
+    /// Only this binding; may be repeated.
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME")]
+    pub(crate) binding: Vec<BindingArg>,
+
+    /// Also what the operator kept and ACK's purge may have taken: bindings of Groups, ServiceAccounts and ignored names.
+    #[arg(long)]
+    pub(crate) kept: bool,
+
+    /// Shows what would come of it, as the API server says, and changes nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Answers the question with yes.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A binding, as `RoleBinding/NAMESPACE/NAME` or `ClusterRoleBinding/NAME`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct BindingArg {
+    pub(crate) kind: BindingKind,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+}
+
+impl FromStr for BindingArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<_> = text.split('/').collect();
+        let (kind, namespace, name) = match parts.as_slice() {
+            [kind, namespace, name] if kind.eq_ignore_ascii_case("RoleBinding") => {
+                (BindingKind::RoleBinding, Some((*namespace).to_owned()), *name)
+            }
+            [kind, name] if kind.eq_ignore_ascii_case("ClusterRoleBinding") => {
+                (BindingKind::ClusterRoleBinding, None, *name)
+            }
+            _ => return Err("write RoleBinding/NAMESPACE/NAME or ClusterRoleBinding/NAME".to_owned()),
+        };
+        let name = name.to_owned();
+        Ok(BindingArg { kind, namespace, name })
+    }
+}
+
+impl fmt::Display for BindingArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.kind.as_str())?;
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
 /// A duration in Go's notation, as kubectl takes it; a number alone is in seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
@@ -418,6 +528,22 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_binding_is_named_by_kind_namespace_and_name() {
+        for (text, shown) in [
+            ("RoleBinding/team-a/own", Some("RoleBinding/team-a/own")),
+            ("rolebinding/team-a/a:b", Some("RoleBinding/team-a/a:b")),
+            ("ClusterRoleBinding/all", Some("ClusterRoleBinding/all")),
+            ("ClusterRoleBinding/team-a/all", None),
+            ("RoleBinding/own", None),
+            ("Role/team-a/own", None),
+            ("own", None),
+        ] {
+            let parsed = text.parse::<BindingArg>().ok().map(|binding| binding.to_string());
+            assert_eq!(parsed.as_deref(), shown, "{text}");
+        }
     }
 
     #[test]

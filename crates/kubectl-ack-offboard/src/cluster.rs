@@ -35,7 +35,6 @@ pub(crate) enum Role {
     /// Approves them.
     Approver,
     /// Puts back what was removed; in the operator's namespace.
-    #[allow(dead_code, reason = "for the verbs backups and restore")]
     Restorer,
     /// Sees who has access, and from where it was used.
     #[allow(dead_code, reason = "for the verb scan")]

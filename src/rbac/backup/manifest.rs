@@ -33,7 +33,7 @@ pub(super) fn manifests(entries: &[IndexEntry<'_>]) -> Result<BTreeMap<String, S
 }
 
 /// The manifest that brings a binding back: without what the API server gave it, and what would tie it to others.
-fn restorable(kind: &str, original: &RawValue) -> Result<String, serde_json::Error> {
+pub(super) fn restorable(kind: &str, original: &RawValue) -> Result<String, serde_json::Error> {
     let mut manifest: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = borrowed_map(original.get())?;
     if let Some(metadata) = manifest.get("metadata") {
         let mut metadata: BTreeMap<Cow<'_, str>, Cow<'_, RawValue>> = borrowed_map(metadata.get())?;

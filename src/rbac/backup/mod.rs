@@ -26,7 +26,7 @@ pub use cleared_list::{CLEARED, clearance_label, clearance_map};
 pub use entry::{Entry, Purpose, Record, StoredAction, StoredEntry, StoredPart, TooLarge, Unreadable};
 pub use format::{PART_LIMIT, config_map, split};
 pub use names::{NAME_PREFIX, object_label, sha256, uid_label};
-pub use read::{is_same, read};
+pub use read::{StoredText, is_same, read, read_with_texts};
 pub use store::{StoreError, Stored, create, still_there, store};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{
     entry::{StoredEntry, StoredPart, Unreadable},
     format::{UNPACK_LIMIT, content_digest},
     index::{FORMAT, INDEX, Index, IndexEntry},
-    manifest::manifests,
+    manifest::{manifests, restorable},
     names::{object_label, sha256, uid_label},
 };
 use crate::{
@@ -38,11 +38,39 @@ pub fn is_same(written: &ConfigMap, read: &ConfigMap) -> bool {
 /// How far a backup may be dated ahead: clocks of nodes differ.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(15);
 
+/// The text of a stored binding, out of a part that was read and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredText {
+    /// What the API server had sent, byte for byte.
+    pub original: String,
+    /// What brings it back: the original without what the API server assigned, and without what would tie it to others.
+    pub manifest: String,
+}
+
 /// Reads a part, after comparing it with its checksum, and its manifests with the originals that they are made of.
 ///
 /// # Errors
 /// When it is not a part, or not whole, or is dated in the future.
 pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
+    read_each(map, now, |_| ())
+}
+
+/// Reads a part as [`read`] does, with the text of each of its entries, in their order: for whoever restores them.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_with_texts(map: &ConfigMap, now: Timestamp) -> Result<(StoredPart, Vec<StoredText>), Unreadable> {
+    let mut texts = Vec::new();
+    let part = read_each(map, now, |text| texts.push(text()))?;
+    Ok((part, texts))
+}
+
+/// Reads a part, and offers the text of each entry to `keep`.
+fn read_each(
+    map: &ConfigMap,
+    now: Timestamp,
+    mut keep: impl FnMut(&dyn Fn() -> StoredText),
+) -> Result<StoredPart, Unreadable> {
     let name = map.metadata.name.clone().unwrap_or_default();
     let unreadable = |what: &str| Unreadable {
         name: format!("{}/{name}", map.metadata.namespace.as_deref().unwrap_or_default()),
@@ -110,7 +138,7 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
             legible(file)
         )));
     }
-    let entry = |e: IndexEntry<'_>| {
+    let mut entry = |e: IndexEntry<'_>| {
         let kind =
             BindingKind::parse(&e.kind).ok_or_else(|| unreadable(&format!("unknown kind {}", legible(&e.kind))))?;
         let key = BindingKey {
@@ -131,6 +159,11 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
                 "index.json lists a subject of {key} that does not belong to the UID"
             )));
         }
+        keep(&|| StoredText {
+            original: e.original.get().to_owned(),
+            // It was made before, to be compared.
+            manifest: restorable(&e.kind, e.original).unwrap_or_default(),
+        });
         Ok(StoredEntry {
             key,
             uid: e.uid,
@@ -142,7 +175,7 @@ pub fn read(map: &ConfigMap, now: Timestamp) -> Result<StoredPart, Unreadable> {
             sha256: e.sha256,
         })
     };
-    let entries = index.bindings.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let entries = index.bindings.into_iter().map(&mut entry).collect::<Result<_, _>>()?;
     Ok(StoredPart {
         config_map: name.clone(),
         config_map_uid: map.metadata.uid.clone().unwrap_or_default(),

@@ -1,10 +1,12 @@
 //! One file a verb.
 
 mod approve;
+mod backups;
 mod completion;
 mod doctor;
 mod explain;
 mod plan;
+mod restore;
 mod start;
 mod status;
 mod suspend;
@@ -38,10 +40,12 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
         Verb::Explain(args) => interrupt.ends(explain::run(cluster, args)).await,
         Verb::Suspend(args) => interrupt.ends(suspend::suspend(cluster, args)).await,
         Verb::Resume(args) => interrupt.ends(suspend::resume(cluster, args)).await,
+        Verb::Backups(args) => interrupt.ends(backups::run(cluster, args)).await,
         Verb::Doctor(args) => interrupt.ends(doctor::run(cluster, args)).await,
         // These have something to finish first.
         Verb::Plan(args) => plan::run(cluster, args, &interrupt).await,
         Verb::Start(args) => start::run(cluster, args, &interrupt).await,
+        Verb::Restore(args) => restore::run(cluster, args, &interrupt).await,
         Verb::Approve(args) => approve::run(cluster, args, &interrupt).await,
         Verb::Completion(_) | Verb::Man | Verb::Version(_) => unreachable!("dealt with above"),
     }
