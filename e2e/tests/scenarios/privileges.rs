@@ -5,6 +5,7 @@ use ack_offboarding_e2e::{
     cluster::{BARRIER, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually, is_allowed},
     env::{OperatorOptions, PATIENCE, user},
 };
+use ack_offboarding_operator::api::PermissionScan;
 use k8s_openapi::api::{
     authorization::v1::ResourceAttributes,
     events::v1::Event,
@@ -222,6 +223,17 @@ async fn every_right_of_the_chart_is_needed() -> anyhow::Result<()> {
     env.apply("left", json!({"uid": UID})).await?;
     let status = env.wait_for_state("left", "Offboarded").await?;
     assert_gone(&env, &status).await?;
+    let scans = Api::<PermissionScan>::all(env.admin());
+    let scan = json!({
+        "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "PermissionScan", "metadata": {"name": "default"}, "spec": {},
+    });
+    let params = PatchParams::apply("person").force();
+    scans.patch("default", &params, &Patch::Apply(&scan)).await?;
+    eventually("the scan", PATIENCE, async || {
+        let status = scans.get("default").await?.status;
+        Ok(status.and_then(|status| status.last_scan_time).map(drop))
+    })
+    .await?;
     eventually("the operator to renew its Lease", PATIENCE, async || {
         let renewed = |[verb, _, resource, ..]: &Done| verb == "update" && resource == "leases";
         Ok(what_it_did(&env)?.iter().any(renewed).then_some(()))

@@ -39,11 +39,19 @@ async fn installed(cluster: &Cluster) -> Result<Installed, crate::exit::Failure>
     let groups = cluster.client.list_api_groups().await;
     let groups = groups.map_err(|error| refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
     let group = groups.groups.into_iter().find(|group| group.name == GROUP);
-    let served: Vec<_> = group
-        .into_iter()
-        .flat_map(|group| group.versions)
-        .map(|version| version.group_version)
-        .collect();
+    let mut served: Vec<String> = Vec::new();
+    for version in group.into_iter().flat_map(|group| group.versions) {
+        // The group may be there for its other kinds.
+        let resources = cluster.client.list_api_group_resources(&version.group_version).await;
+        let resources = resources.map_err(|error| refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
+        if resources
+            .resources
+            .iter()
+            .any(|resource| resource.name == "useroffboardings")
+        {
+            served.push(version.group_version);
+        }
+    }
     let operator = match served.is_empty() {
         true => None,
         false => {
