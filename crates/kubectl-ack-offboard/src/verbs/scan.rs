@@ -1,0 +1,206 @@
+//! `scan`: who still has access, as the operator's PermissionScan found it.
+
+use crate::{
+    change::FIELD_MANAGER,
+    cli::ScanArgs,
+    cluster::{Cluster, Role, refused},
+    exit::{Exit, Failure, Outcome},
+    offboarding::SILENCE,
+    output::{self, Cell, Paint, Shown, age},
+};
+use ack_offboarding_operator::api::scan::{Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED};
+use futures::StreamExt;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::Serialize;
+use serde_json::json;
+use std::{pin::pin, time::Duration};
+
+/// The scan that the chart creates.
+const SCAN: &str = "default";
+/// How long a scan that was asked for may take.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Shows it.
+///
+/// # Errors
+/// When there is no scan, it may not be read, or was never complete.
+pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
+    let api: Api<PermissionScan> = Api::all(cluster.client.clone());
+    let mut scan = api.get(SCAN).await.map_err(|error| failed(&error, "read PermissionScan default"))?;
+    if args.refresh {
+        scan = refresh(cluster, &api).await?;
+    }
+    let status = scan.status.clone().unwrap_or_default();
+    let Some(last) = &status.last_scan_time else { return Err(never(&scan, &status)) };
+    let now = Timestamp::now();
+    let is_asked_for = |finding: &&Finding| match &args.uid {
+        Some(uid) => finding.uid == *uid,
+        None => args.all || is_gone(finding),
+    };
+    let findings: Vec<_> = status.findings.iter().filter(is_asked_for).cloned().collect();
+    let shown = Findings {
+        scanned_at: last.clone(),
+        truncated: status.truncated,
+        items: findings,
+        now,
+    };
+    output::show(args.output.output, &shown)?;
+    remarks(&scan, &status, args, &shown);
+    Ok(match shown.items.is_empty() {
+        true => Exit::Done,
+        false => Exit::Found,
+    })
+}
+
+/// Whether the identity should have no access any more, or has not used it for long.
+fn is_gone(finding: &Finding) -> bool {
+    !matches!(finding.state, FindingState::Active | FindingState::Root) || finding.dormant == Dormancy::Dormant
+}
+
+/// What standard error says beside the table.
+fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs, shown: &Findings) {
+    output::note(format!("Scanned {} ago.", age(shown.scanned_at.0, shown.now)));
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    if let Some(ready) = ready.filter(|ready| ready.status != "True") {
+        output::warn(format!("{}: {}", ready.reason, output::clean(&ready.message)));
+    }
+    if status.truncated {
+        output::warn("There are more findings than a scan shows: the worst are shown, and the counts of the object are exact.");
+    }
+    if args.all && scan.spec.include != Include::All {
+        output::warn(
+            "The scan looks for identities that are gone or dormant only. To have everybody in it (this takes the verb configure): kubectl patch \
+             permissionscan default --type merge --patch '{\"spec\":{\"include\":\"All\"}}'",
+        );
+    }
+    if shown.items.is_empty() {
+        output::note("Nobody was found.");
+    }
+    if let Some(first) = shown.items.iter().find(|finding| finding.offboarding.is_none() && is_gone(finding)) {
+        output::note(format!("Next: kubectl ack-offboard plan {}", first.uid));
+    }
+}
+
+/// Asks for a scan now, and waits for its result.
+async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<PermissionScan, Failure> {
+    let request = Timestamp::now().to_string();
+    let annotations = json!({"metadata": {"annotations": {SCAN_REQUESTED: request}}});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let asked = api.patch(SCAN, &params, &Patch::Merge(annotations)).await;
+    asked.map_err(|error| failed(&error, "ask for a scan"))?;
+    output::note("Asked the operator for a scan.");
+    let watched: Api<PermissionScan> = Api::all(cluster.patient.clone());
+    let answered = async {
+        let mut changes = pin!(watcher::watch_object(watched, SCAN).default_backoff());
+        while let Some(change) = changes.next().await {
+            if let Ok(Some(scan)) = change
+                && scan.status.as_ref().is_some_and(|status| status.last_request.as_ref() == Some(&request))
+            {
+                return Ok(scan);
+            }
+        }
+        Err(Failure::new("the API server ended the watch."))
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| {
+        Err(Failure::deadline(format!(
+            "no scan after {} s. What is in the way: kubectl describe permissionscan {SCAN}",
+            PATIENCE.as_secs()
+        )))
+    })
+}
+
+/// Why there is no result at all.
+fn never(scan: &PermissionScan, status: &PermissionScanStatus) -> Failure {
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+    let created = scan.creation_timestamp().map(|time| time.0);
+    let is_old = created.is_some_and(|created| Timestamp::now().duration_since(created).unsigned_abs() >= SILENCE);
+    Failure::new(match ready {
+        Some(ready) => format!("no scan was complete yet: {}: {}", ready.reason, output::clean(&ready.message)),
+        None if is_old => "no operator answers: PermissionScan default has no status. Is ack-offboarding-operator running here?".to_owned(),
+        None => "no scan was complete yet; try again in a minute.".to_owned(),
+    })
+}
+
+fn failed(error: &kube::Error, doing: &str) -> Failure {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Failure::new(
+            "this cluster has no PermissionScan \"default\": the operator is not installed here, is older than this plugin, or the chart's \
+             scan.create is false.",
+        ),
+        _ => refused(error, doing, Role::Auditor),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Findings {
+    scanned_at: Time,
+    truncated: bool,
+    items: Vec<Finding>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Findings {
+    fn row(&self, finding: &Finding, wide: bool) -> Vec<Cell> {
+        let state = match finding.state {
+            FindingState::Deleted | FindingState::RecycleBin => Paint::Bad,
+            FindingState::Frozen | FindingState::Unknown => Paint::Warning,
+            FindingState::Active | FindingState::Root => Paint::Good,
+        };
+        let access = match finding.access {
+            Access::ClusterAdmin => Cell::painted("cluster-admin", Paint::Bad),
+            Access::ClusterWide => "cluster-wide".into(),
+            Access::Namespaced => "namespaces".into(),
+            Access::None => "kubeconfig only".into(),
+        };
+        let seen = finding.last_seen.as_ref().map(|time| age(time.0, self.now));
+        let mut row = vec![
+            finding.uid.as_str().into(),
+            format!("{:?}", finding.type_).into(),
+            finding.name.clone().into(),
+            Cell::painted(finding.state.as_str(), state),
+            access,
+            finding.bindings_total.to_string().into(),
+            finding.kubeconfig.map(|state| format!("{state:?}")).into(),
+            seen.into(),
+            finding.offboarding.clone().into(),
+        ];
+        if wide {
+            let places = finding.bindings.iter().map(|binding| match &binding.namespace {
+                Some(namespace) => format!("{namespace}/{} ({})", binding.name, binding.role_ref),
+                None => format!("{} ({})", binding.name, binding.role_ref),
+            });
+            row.push(places.collect::<Vec<_>>().join(", ").into());
+            row.push(finding.note.clone().into());
+        }
+        row
+    }
+}
+
+impl Shown for Findings {
+    const KIND: &'static str = "ScanResult";
+
+    fn text(&self, wide: bool) -> String {
+        if self.items.is_empty() {
+            return String::new();
+        }
+        let mut header = vec!["UID", "TYPE", "NAME", "STATE", "ACCESS", "BINDINGS", "KUBECONFIG", "LAST SEEN", "OFFBOARDING"];
+        if wide {
+            header.extend(["WHERE", "NOTE"]);
+        }
+        output::table(header, self.items.iter().map(|finding| self.row(finding, wide)))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.items.iter().map(|finding| finding.uid.clone()).collect()
+    }
+}
