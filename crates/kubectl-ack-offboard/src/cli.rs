@@ -1,8 +1,10 @@
 //! The command line: its verbs, their flags, and their help. What the verbs do is in `verbs`.
 
-use crate::output::Format;
+use crate::{
+    output::Format,
+    values::{digest, duration, reason, uid},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use k8s_openapi::jiff::SignedDuration;
 use std::{path::PathBuf, time::Duration};
 
 /// Ends the access of RAM users and RAM roles to an ACK cluster, and shows what becomes of it.
@@ -371,97 +373,4 @@ pub(crate) struct VersionArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-}
-
-/// A duration in Go's notation, as kubectl takes it; a number alone is in seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let wrong = || format!("{text} is no duration: write 30s, 5m or 1h30m");
-    let parsed: SignedDuration = text.parse().map_err(|_| wrong())?;
-    parsed.try_into().map_err(|_| wrong())
-}
-
-/// A UID as the CRD takes it.
-fn uid(text: &str) -> Result<String, String> {
-    let is_uid =
-        (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    is_uid.then(|| text.to_owned()).ok_or_else(|| {
-        "a UID is 1 to 20 digits, without a leading zero. It is no name: docs/finding-a-uid.md says where it stands"
-            .to_owned()
-    })
-}
-
-/// A whole digest.
-fn digest(text: &str) -> Result<String, String> {
-    let hex = text.strip_prefix("sha256:").unwrap_or_default();
-    let is_whole = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_whole.then(|| text.to_owned()).ok_or_else(|| {
-        "a digest is \"sha256:\" and 64 hexadecimal digits in lower case, as in status.plan.digest".to_owned()
-    })
-}
-
-/// Free text, as long as the CRD takes it.
-fn reason(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        0..=1024 => Ok(text.to_owned()),
-        length => Err(format!("it has {length} characters, and may have 1,024")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_are_gos() {
-        let read = |text| duration(text).ok();
-        assert_eq!(read("0"), Some(Duration::ZERO));
-        assert_eq!(read("90"), Some(Duration::from_secs(90)));
-        assert_eq!(read("1h30m"), Some(Duration::from_secs(5_400)));
-        assert_eq!(read("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(read("-5s"), None);
-        assert_eq!(read("soon"), None);
-    }
-
-    #[test]
-    fn every_verb_has_examples_and_exit_codes() {
-        for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let name = verb.get_name();
-            assert!(help.contains(&format!("kubectl ack-offboard {name}")), "{name}: {help}");
-            assert!(help.contains("Exit codes: 0 "), "{name}: {help}");
-        }
-    }
-
-    #[test]
-    fn the_page_has_every_verb_with_the_exit_codes_of_its_help() {
-        let page = include_str!("../../../docs/plugin.md");
-        for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let codes = help
-                .lines()
-                .find_map(|line| line.strip_prefix("Exit codes: "))
-                .unwrap_or_default();
-            let row = page.lines().find(|line| {
-                line.strip_prefix("| `")
-                    .is_some_and(|rest| rest.split([' ', '`']).next() == Some(verb.get_name()))
-            });
-            let row = row.unwrap_or_else(|| panic!("docs/plugin.md has no row for {}", verb.get_name()));
-            let plain = row.replace('`', "");
-            let numbers = |text: &str| -> Vec<String> {
-                let parts = text.split(';').filter_map(|part| part.split_whitespace().next());
-                parts.map(str::to_owned).collect()
-            };
-            let cell = plain.split(" | ").nth(2).unwrap_or_default();
-            assert_eq!(numbers(cell), numbers(codes), "{}: {cell:?} {codes:?}", verb.get_name());
-        }
-    }
 }

@@ -12,6 +12,7 @@ mod offboarding;
 mod output;
 mod plan;
 mod reasons;
+mod values;
 mod verbs;
 
 use clap::Parser;
