@@ -34,12 +34,6 @@ pub(crate) enum Role {
     Requester,
     /// Approves them.
     Approver,
-    /// Puts back what was removed; in the operator's namespace.
-    #[allow(dead_code, reason = "for the verbs backups and restore")]
-    Restorer,
-    /// Sees who has access, and from where it was used.
-    #[allow(dead_code, reason = "for the verb scan")]
-    Auditor,
 }
 
 impl Role {
@@ -48,19 +42,13 @@ impl Role {
             Role::Viewer => "ack-offboarding-viewer",
             Role::Requester => "ack-offboarding-requester",
             Role::Approver => "ack-offboarding-approver",
-            Role::Restorer => "ack-offboarding-restorer",
-            Role::Auditor => "ack-offboarding-auditor",
         }
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self {
-            Role::Restorer => "Role (in the operator's namespace)",
-            _ => "ClusterRole",
-        };
-        write!(f, "{kind} {}", self.name())
+        write!(f, "ClusterRole {}", self.name())
     }
 }
 
@@ -68,7 +56,7 @@ impl Cluster {
     /// Finds the cluster in the kubeconfig, by kubectl's rules. Asks it nothing yet.
     ///
     /// # Errors
-    /// When there is no kubeconfig, or it does not serve.
+    /// When there is no kubeconfig, or no client can be made of it.
     pub(crate) async fn connect(connection: &Connection) -> Result<Self, Failure> {
         let options = KubeConfigOptions {
             context: connection.context.clone(),
