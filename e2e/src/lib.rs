@@ -1,9 +1,11 @@
 //! What the demo, the end-to-end tests and the benchmarks share.
 
+pub mod access;
 pub mod cluster;
 pub mod demo;
 pub mod env;
 mod follow;
+pub mod go;
 pub mod in_cluster;
 pub mod node;
 pub mod observer;

@@ -7,13 +7,12 @@ use std::{
     process::Command,
 };
 
+use ack_offboarding_e2e::access::binding;
 use ack_offboarding_e2e::cluster::{Options as ClusterOptions, pool};
 use ack_offboarding_e2e::simulator::world::{AccessKey, Cluster, Principal, Role, User};
 use ack_offboarding_e2e::simulator::{Operation, Options, Simulator, World};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Api, api::PostParams};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 const ACCOUNT: &str = "1000000000000001";
 const CALLER: &str = "200000000000000001";
@@ -84,19 +83,6 @@ fn plain(text: &str) -> String {
     parts.fold(first, |all, part| {
         all + part.split_once('m').map_or("", |(_, rest)| rest)
     })
-}
-
-fn binding<T: DeserializeOwned>(kind: &str, name: &str, subjects: &[(&str, &str)]) -> T {
-    let subject = |(kind, name): &(&str, &str)| match *kind {
-        "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": "default"}),
-        _ => json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}),
-    };
-    let value: Value = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": subjects.iter().map(subject).collect::<Vec<_>>(),
-    });
-    serde_json::from_value(value).expect("a binding")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ack_offboarding_e2e::access::binding;
 use ack_offboarding_e2e::cluster::{
     Cluster, Options as ClusterOptions, named,
     pool::{self, Lease},
@@ -12,8 +13,6 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 mod signed;
 
@@ -36,19 +35,6 @@ async fn start() -> (Lease, Simulator) {
     simulator.attach_cluster("c1", &cluster.admin_kubeconfig());
     simulator.follow_audit_log("c1", &cluster.audit_log());
     (cluster, simulator)
-}
-
-fn binding<T: DeserializeOwned>(kind: &str, name: &str, subjects: &[(&str, &str)]) -> T {
-    let subject = |(kind, name): &(&str, &str)| match *kind {
-        "ServiceAccount" => json!({"kind": kind, "name": name, "namespace": "default"}),
-        _ => json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"}),
-    };
-    let value: Value = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
-        "subjects": subjects.iter().map(subject).collect::<Vec<_>>(),
-    });
-    serde_json::from_value(value).expect("a binding")
 }
 
 /// Creates bindings of every sort, purges, and says which of them are left.

@@ -69,21 +69,34 @@ pub fn set(
     generation: Option<i64>,
     now: Timestamp,
 ) -> bool {
-    let previous = conditions.iter_mut().find(|c| c.type_ == type_.as_str());
-    let unchanged_since = previous
-        .as_ref()
-        .filter(|c| c.status == status.as_str())
-        .map(|c| c.last_transition_time.clone());
-    let changed = previous
-        .as_ref()
-        .is_none_or(|c| c.status != status.as_str() || c.reason != reason.as_str());
+    put(
+        conditions,
+        (type_.as_str(), status, reason.as_str()),
+        message,
+        generation,
+        now,
+    )
+}
+
+/// The same, for the conditions of any kind of object.
+pub(super) fn put(
+    conditions: &mut Vec<Condition>,
+    (type_, status, reason): (&str, ConditionStatus, &str),
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> bool {
+    let previous = conditions.iter_mut().find(|c| c.type_ == type_);
+    let same = previous.as_ref().filter(|c| c.status == status.as_str());
+    let changed = same.is_none_or(|c| c.reason != reason);
+    let since = same.map_or(Time(now), |c| c.last_transition_time.clone());
     let condition = Condition {
-        type_: type_.as_str().to_owned(),
+        type_: type_.to_owned(),
         status: status.as_str().to_owned(),
-        reason: reason.as_str().to_owned(),
+        reason: reason.to_owned(),
         message: message.to_owned(),
         observed_generation: generation,
-        last_transition_time: unchanged_since.unwrap_or(Time(now)),
+        last_transition_time: since,
     };
     match previous {
         Some(slot) => *slot = condition,

@@ -1,6 +1,6 @@
 //! A binding as the index wants it: everything that it does not keep is skipped while the JSON is read.
 
-use super::subject::{self, Match};
+use super::subject::{self, Match, WireSubject};
 use alibaba_cloud::Uid;
 use serde::{
     Deserialize, Deserializer,
@@ -64,17 +64,6 @@ struct WireRole<'a> {
     #[serde(default, borrow)]
     kind: Cow<'a, str>,
     #[serde(default, borrow)]
-    name: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireSubject<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default, borrow)]
-    api_group: Option<Cow<'a, str>>,
-    #[serde(borrow)]
     name: Cow<'a, str>,
 }
 

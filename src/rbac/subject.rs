@@ -5,10 +5,23 @@
 //! with digits too: they are not the RAM user.
 
 use alibaba_cloud::Uid;
-use std::collections::BTreeSet;
+use serde::Deserialize;
+use std::{borrow::Cow, collections::BTreeSet};
 
 /// The API group of subjects of kind `User` and `Group`.
 pub(crate) const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
+
+/// A subject as the API server writes it: the fields that decide whose it is.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WireSubject<'a> {
+    #[serde(borrow)]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    pub(super) api_group: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
+}
 
 /// How a subject relates to a UID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

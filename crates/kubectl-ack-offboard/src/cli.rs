@@ -1,10 +1,12 @@
 //! The command line: its verbs, their flags, and their help. What the verbs do is in `verbs`.
 
-use crate::output::Format;
-use ack_offboarding_operator::{rbac::BindingKind, restore::Uid};
+use crate::{
+    output::Format,
+    values::{BindingArg, digest, duration, reason, uid},
+};
+use ack_offboarding_operator::restore::Uid;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use k8s_openapi::jiff::SignedDuration;
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// Ends the access of RAM users and RAM roles to an ACK cluster, and shows what becomes of it.
 ///
@@ -88,6 +90,7 @@ pub(crate) struct WhoArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Scan(ScanArgs),
     Plan(PlanArgs),
     Start(StartArgs),
     Status(StatusArgs),
@@ -111,6 +114,40 @@ Examples:
 Exit codes: 0 printed"
     )]
     Man,
+}
+
+/// Shows who still has access: identities that are gone and hold something all the same.
+///
+/// It shows what the operator's PermissionScan "default" found last; who has most comes first.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Who is gone and still has access?
+  kubectl ack-offboard scan
+
+  # Scan now, then show
+  kubectl ack-offboard scan --refresh
+
+  # One identity, with its bindings
+  kubectl ack-offboard scan --uid 259083957089437690 -o wide
+
+Exit codes: 0 nobody was found; 1 somebody was; 2 failed; 3 the scan that was asked for did not come in time
+Needs the ClusterRole ack-offboarding-auditor")]
+pub(crate) struct ScanArgs {
+    /// Also those who are in RAM and may have access.
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Only this UID.
+    #[arg(long, value_name = "UID", value_parser = uid)]
+    pub(crate) uid: Option<String>,
+
+    /// Asks the operator for a scan now, and waits for it.
+    #[arg(long)]
+    pub(crate) refresh: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// Shows what offboarding a UID would do; changes nothing.
@@ -444,150 +481,4 @@ pub(crate) struct RestoreArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-}
-
-/// A binding, as `RoleBinding/NAMESPACE/NAME` or `ClusterRoleBinding/NAME`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct BindingArg {
-    pub(crate) kind: BindingKind,
-    pub(crate) namespace: Option<String>,
-    pub(crate) name: String,
-}
-
-impl FromStr for BindingArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts: Vec<_> = text.split('/').collect();
-        let (kind, namespace, name) = match parts.as_slice() {
-            [kind, namespace, name] if kind.eq_ignore_ascii_case("RoleBinding") => {
-                (BindingKind::RoleBinding, Some((*namespace).to_owned()), *name)
-            }
-            [kind, name] if kind.eq_ignore_ascii_case("ClusterRoleBinding") => {
-                (BindingKind::ClusterRoleBinding, None, *name)
-            }
-            _ => return Err("write RoleBinding/NAMESPACE/NAME or ClusterRoleBinding/NAME".to_owned()),
-        };
-        let name = name.to_owned();
-        Ok(BindingArg { kind, namespace, name })
-    }
-}
-
-impl fmt::Display for BindingArg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/", self.kind.as_str())?;
-        if let Some(namespace) = &self.namespace {
-            write!(f, "{namespace}/")?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// A duration in Go's notation, as kubectl takes it; a number alone is in seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let wrong = || format!("{text} is no duration: write 30s, 5m or 1h30m");
-    let parsed: SignedDuration = text.parse().map_err(|_| wrong())?;
-    parsed.try_into().map_err(|_| wrong())
-}
-
-/// A UID as the CRD takes it.
-fn uid(text: &str) -> Result<String, String> {
-    let is_uid =
-        (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
-    is_uid.then(|| text.to_owned()).ok_or_else(|| {
-        "a UID is 1 to 20 digits, without a leading zero. It is no name: docs/finding-a-uid.md says where it stands"
-            .to_owned()
-    })
-}
-
-/// A whole digest.
-fn digest(text: &str) -> Result<String, String> {
-    let hex = text.strip_prefix("sha256:").unwrap_or_default();
-    let is_whole = hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    is_whole.then(|| text.to_owned()).ok_or_else(|| {
-        "a digest is \"sha256:\" and 64 hexadecimal digits in lower case, as in status.plan.digest".to_owned()
-    })
-}
-
-/// Free text, as long as the CRD takes it.
-fn reason(text: &str) -> Result<String, String> {
-    match text.chars().count() {
-        0..=1024 => Ok(text.to_owned()),
-        length => Err(format!("it has {length} characters, and may have 1,024")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_binding_is_named_by_kind_namespace_and_name() {
-        for (text, shown) in [
-            ("RoleBinding/team-a/own", Some("RoleBinding/team-a/own")),
-            ("rolebinding/team-a/a:b", Some("RoleBinding/team-a/a:b")),
-            ("ClusterRoleBinding/all", Some("ClusterRoleBinding/all")),
-            ("ClusterRoleBinding/team-a/all", None),
-            ("RoleBinding/own", None),
-            ("Role/team-a/own", None),
-            ("own", None),
-        ] {
-            let parsed = text.parse::<BindingArg>().ok().map(|binding| binding.to_string());
-            assert_eq!(parsed.as_deref(), shown, "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_are_gos() {
-        let read = |text| duration(text).ok();
-        assert_eq!(read("0"), Some(Duration::ZERO));
-        assert_eq!(read("90"), Some(Duration::from_secs(90)));
-        assert_eq!(read("1h30m"), Some(Duration::from_secs(5_400)));
-        assert_eq!(read("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(read("-5s"), None);
-        assert_eq!(read("soon"), None);
-    }
-
-    #[test]
-    fn every_verb_has_examples_and_exit_codes() {
-        for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let name = verb.get_name();
-            assert!(help.contains(&format!("kubectl ack-offboard {name}")), "{name}: {help}");
-            assert!(help.contains("Exit codes: 0 "), "{name}: {help}");
-        }
-    }
-
-    #[test]
-    fn the_page_has_every_verb_with_the_exit_codes_of_its_help() {
-        let page = include_str!("../../../docs/plugin.md");
-        for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let codes = help
-                .lines()
-                .find_map(|line| line.strip_prefix("Exit codes: "))
-                .unwrap_or_default();
-            let row = page.lines().find(|line| {
-                line.strip_prefix("| `")
-                    .is_some_and(|rest| rest.split([' ', '`']).next() == Some(verb.get_name()))
-            });
-            let row = row.unwrap_or_else(|| panic!("docs/plugin.md has no row for {}", verb.get_name()));
-            let plain = row.replace('`', "");
-            let numbers = |text: &str| -> Vec<String> {
-                let parts = text.split(';').filter_map(|part| part.split_whitespace().next());
-                parts.map(str::to_owned).collect()
-            };
-            let cell = plain.split(" | ").nth(2).unwrap_or_default();
-            assert_eq!(numbers(cell), numbers(codes), "{}: {cell:?} {codes:?}", verb.get_name());
-        }
-    }
 }

@@ -37,29 +37,24 @@ pub(crate) enum Role {
     /// Puts back what was removed; in the operator's namespace.
     Restorer,
     /// Sees who has access, and from where it was used.
-    #[allow(dead_code, reason = "for the verb scan")]
     Auditor,
 }
 
 impl Role {
     fn name(self) -> &'static str {
         match self {
-            Role::Viewer => "ack-offboarding-viewer",
-            Role::Requester => "ack-offboarding-requester",
-            Role::Approver => "ack-offboarding-approver",
-            Role::Restorer => "ack-offboarding-restorer",
-            Role::Auditor => "ack-offboarding-auditor",
+            Role::Viewer => "ClusterRole ack-offboarding-viewer",
+            Role::Requester => "ClusterRole ack-offboarding-requester",
+            Role::Approver => "ClusterRole ack-offboarding-approver",
+            Role::Restorer => "Role ack-offboarding-restorer in the operator's namespace",
+            Role::Auditor => "ClusterRole ack-offboarding-auditor",
         }
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self {
-            Role::Restorer => "Role (in the operator's namespace)",
-            _ => "ClusterRole",
-        };
-        write!(f, "{kind} {}", self.name())
+        f.write_str(self.name())
     }
 }
 
@@ -67,7 +62,7 @@ impl Cluster {
     /// Finds the cluster in the kubeconfig, by kubectl's rules. Asks it nothing yet.
     ///
     /// # Errors
-    /// When there is no kubeconfig, or it does not serve.
+    /// When there is no kubeconfig, or no client can be made of it.
     pub(crate) async fn connect(connection: &Connection) -> Result<Self, Failure> {
         let options = KubeConfigOptions {
             context: connection.context.clone(),

@@ -13,6 +13,7 @@ mod output;
 mod plan;
 mod reasons;
 mod stored;
+mod values;
 mod verbs;
 
 use clap::Parser;

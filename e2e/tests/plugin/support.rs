@@ -1,9 +1,9 @@
 //! What the tests of the plugin share.
 
 use ack_offboarding_e2e::{
+    access,
     cluster::{Options, eventually, pool},
-    env::{Env, OperatorOptions, PATIENCE, issue_kubeconfig, plugin_binary, user},
-    simulator::world::CertificateState,
+    env::{Env, OperatorOptions, PATIENCE, plugin_binary, user},
 };
 use ack_offboarding_operator::api::UserOffboarding;
 use k8s_openapi::api::{authorization::v1::SubjectAccessReview, rbac::v1::ClusterRoleBinding};
@@ -42,11 +42,7 @@ pub(crate) async fn running() -> TestEnv {
 
 /// Gives UID what a leaver has: a kubeconfig, a cluster-wide binding and one in a namespace.
 pub(crate) async fn give_access(env: &TestEnv) -> anyhow::Result<()> {
-    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
-    env.cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
-        .await?;
-    env.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
-    Ok(())
+    access::give(env, UID, LEAVER).await
 }
 
 /// Somebody with a role of the chart, by a real certificate; returns their kubeconfig. It is in force when this returns.

@@ -1,7 +1,7 @@
 //! Why an offboarding was asked for, which operator answers, and objects that only show a plan.
 
 use crate::support::{UID, assert_untouched, events, give_access, message, running, wait_for_event};
-use ack_offboarding_operator::api::{PLAN_LABEL, UserOffboarding};
+use ack_offboarding_operator::api::{Mode, PLAN_LABEL, UserOffboarding};
 use anyhow::Context;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
@@ -73,6 +73,15 @@ async fn an_object_that_shows_a_plan_stays_one_and_is_no_event_nor_a_metric() ->
     env.wait_for_state("real", "DryRunComplete").await?;
     wait_for_event(&env, "real", "Normal").await?;
     assert!(events(&env, &name).await?.is_empty(), "somebody only looked");
+    // Nor does an offboarding hide behind the label, later or from its creation on.
+    let label = Patch::Merge(json!({"metadata": {"labels": {PLAN_LABEL: "true"}}}));
+    let labelled = env.offboardings().patch("real", &PatchParams::default(), &label).await;
+    let mut other = plan(false)?;
+    other.spec.mode = Mode::Execute;
+    let created = env.offboardings().create(&PostParams::default(), &other).await;
+    for refusal in [labelled, created].map(|taken| taken.expect_err("the label was taken").to_string()) {
+        assert!(refusal.contains("only to show a plan"), "{refusal}");
+    }
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! What the scenarios share.
 
 use ack_offboarding_e2e::{
+    access,
     cluster::{BARRIER, Options, eventually, pool},
-    env::{CLUSTER_ID, Env, OperatorOptions, PATIENCE, condition, issue_kubeconfig, kubeconfig_state, user},
+    env::{CLUSTER_ID, Env, OperatorOptions, PATIENCE, condition, kubeconfig_state},
     simulator::{Call, Operation, world::CertificateState},
 };
 use ack_offboarding_operator::{api::UserOffboardingStatus, rbac::backup};
@@ -64,11 +65,7 @@ pub(crate) async fn running_with(flags: &[&str]) -> TestEnv {
 
 /// Gives UID what a leaver has: a kubeconfig, a cluster-wide binding and one in a namespace.
 pub(crate) async fn give_access(env: &TestEnv) -> anyhow::Result<()> {
-    issue_kubeconfig(&env.sim, UID, CertificateState::Unexpired);
-    env.cluster_role_binding("leaver-everywhere", "view", &[user(UID)])
-        .await?;
-    env.role_binding("team-a", "leaver", "edit", &[user(LEAVER)]).await?;
-    Ok(())
+    access::give(env, UID, LEAVER).await
 }
 
 /// Has an admission policy refuse every change and every deletion of a RoleBinding in team-a, where UID has the one of [`give_access`].

@@ -1,10 +1,7 @@
 //! The conditions of a `PermissionScan`, and their reasons.
 
-use crate::api::{ConditionStatus, vocabulary::vocabulary};
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-    jiff::Timestamp,
-};
+use crate::api::{ConditionStatus, conditions::put, vocabulary::vocabulary};
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
 vocabulary!(
     /// What a condition is about.
@@ -72,21 +69,11 @@ pub fn set(
     generation: Option<i64>,
     now: Timestamp,
 ) -> bool {
-    let previous = conditions.iter_mut().find(|c| c.type_ == type_.as_str());
-    let same = previous.as_ref().filter(|c| c.status == status.as_str());
-    let changed = same.is_none_or(|c| c.reason != reason.as_str());
-    let since = same.map_or(Time(now), |c| c.last_transition_time.clone());
-    let condition = Condition {
-        type_: type_.as_str().to_owned(),
-        status: status.as_str().to_owned(),
-        reason: reason.as_str().to_owned(),
-        message: message.to_owned(),
-        observed_generation: generation,
-        last_transition_time: since,
-    };
-    match previous {
-        Some(slot) => *slot = condition,
-        None => conditions.push(condition),
-    }
-    changed
+    put(
+        conditions,
+        (type_.as_str(), status, reason.as_str()),
+        message,
+        generation,
+        now,
+    )
 }

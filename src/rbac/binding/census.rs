@@ -1,31 +1,19 @@
 //! Goes through the subjects of a binding: which are the leaver's, which stay, and which somebody must decide on.
 
-use crate::rbac::subject::{Leaver, Whose};
+use crate::rbac::subject::{Leaver, Whose, WireSubject};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 /// How many of the leaver's names in a binding are kept; all of them are counted, and are in [`LiveBinding::names_digest`].
 pub(crate) const NAMES_KEPT: usize = 1000;
 
 /// How many undecided names, and finalizers, are kept of one binding.
 pub(super) const SHOWN: usize = 20;
-
-/// One subject, with the fields that decide whose it is.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subject<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default, borrow)]
-    api_group: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-}
 
 /// The subjects of a binding that are not the leaver's, as a JSON array, each as it was.
 ///
@@ -40,7 +28,7 @@ pub(crate) fn other_subjects(text: &str, leaver: &Leaver) -> Result<String, serd
     let wire: Subjects<'_> = serde_json::from_str(text)?;
     let mut kept = Vec::new();
     for raw in wire.subjects.unwrap_or_default() {
-        let subject: Subject<'_> = serde_json::from_str(raw.get())?;
+        let subject: WireSubject<'_> = serde_json::from_str(raw.get())?;
         if leaver.whose(&subject.kind, subject.api_group.as_deref(), &subject.name) != Whose::Leaver {
             kept.push(raw.get());
         }
@@ -72,7 +60,7 @@ impl<'l> Census<'l> {
         }
     }
 
-    fn count(&mut self, subject: &Subject<'_>) {
+    fn count(&mut self, subject: &WireSubject<'_>) {
         self.all += 1;
         match self
             .leaver_of
@@ -110,7 +98,7 @@ impl<'de> Visitor<'de> for &mut Census<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(subject) = list.next_element::<Subject<'de>>()? {
+        while let Some(subject) = list.next_element::<WireSubject<'de>>()? {
             self.count(&subject);
         }
         Ok(())

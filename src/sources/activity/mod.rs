@@ -11,7 +11,6 @@ pub(crate) mod audit_log;
 pub(crate) mod coverage;
 mod day;
 mod histogram;
-#[allow(dead_code, reason = "the scan of a cluster asks it")]
 pub(crate) mod last_seen;
 mod recent;
 mod search;

@@ -3,6 +3,7 @@
 
 mod answers;
 mod credentials;
+mod listings;
 mod paging;
 mod person;
 mod retries;

@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod plan;
 mod restore;
+mod scan;
 mod start;
 mod status;
 mod suspend;
@@ -35,6 +36,7 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
     }
     let cluster = &interrupt.ends(Cluster::connect(connection)).await?;
     match &cli.verb {
+        Verb::Scan(args) => interrupt.ends(scan::run(cluster, args)).await,
         Verb::Status(args) => interrupt.ends(status::run(cluster, args)).await,
         Verb::Wait(args) => interrupt.ends(wait::run(cluster, args)).await,
         Verb::Explain(args) => interrupt.ends(explain::run(cluster, args)).await,

@@ -2,13 +2,14 @@
 
 use crate::{
     ask,
-    cli::{BindingArg, RestoreArgs},
+    cli::RestoreArgs,
     cluster::{Cluster, Role, refused},
     exit::{Exit, Failure, Outcome},
     interrupt::Interrupt,
     offboarding,
     output::{self, Cell, Format, Paint, Shown, clean},
     stored::{self, Loaded},
+    values::BindingArg,
 };
 use ack_offboarding_operator::{
     api::UserOffboarding,

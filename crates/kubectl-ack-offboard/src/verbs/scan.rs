@@ -8,7 +8,9 @@ use crate::{
     offboarding::SILENCE,
     output::{self, Cell, Paint, Shown, age},
 };
-use ack_offboarding_operator::api::scan::{Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED};
+use ack_offboarding_operator::api::scan::{
+    Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED,
+};
 use futures::StreamExt;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
@@ -31,12 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// When there is no scan, it may not be read, or was never complete.
 pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     let api: Api<PermissionScan> = Api::all(cluster.client.clone());
-    let mut scan = api.get(SCAN).await.map_err(|error| failed(&error, "read PermissionScan default"))?;
+    let mut scan = api
+        .get(SCAN)
+        .await
+        .map_err(|error| failed(&error, "read PermissionScan default"))?;
     if args.refresh {
         scan = refresh(cluster, &api).await?;
     }
     let status = scan.status.clone().unwrap_or_default();
-    let Some(last) = &status.last_scan_time else { return Err(never(&scan, &status)) };
+    let Some(last) = &status.last_scan_time else {
+        return Err(never(&scan, &status));
+    };
     let now = Timestamp::now();
     let is_asked_for = |finding: &&Finding| match &args.uid {
         Some(uid) => finding.uid == *uid,
@@ -70,7 +77,9 @@ fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs
         output::warn(format!("{}: {}", ready.reason, output::clean(&ready.message)));
     }
     if status.truncated {
-        output::warn("There are more findings than a scan shows: the worst are shown, and the counts of the object are exact.");
+        output::warn(
+            "There are more findings than a scan shows: the worst are shown, and the counts of the object are exact.",
+        );
     }
     if args.all && scan.spec.include != Include::All {
         output::warn(
@@ -81,7 +90,11 @@ fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs
     if shown.items.is_empty() {
         output::note("Nobody was found.");
     }
-    if let Some(first) = shown.items.iter().find(|finding| finding.offboarding.is_none() && is_gone(finding)) {
+    if let Some(first) = shown
+        .items
+        .iter()
+        .find(|finding| finding.offboarding.is_none() && is_gone(finding))
+    {
         output::note(format!("Next: kubectl ack-offboard plan {}", first.uid));
     }
 }
@@ -102,7 +115,10 @@ async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<Permiss
         let mut changes = pin!(watcher::watch_object(watched, SCAN).default_backoff());
         while let Some(change) = changes.next().await {
             if let Ok(Some(scan)) = change
-                && scan.status.as_ref().is_some_and(|status| status.last_request.as_ref() == Some(&request))
+                && scan
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.last_request.as_ref() == Some(&request))
             {
                 return Ok(scan);
             }
@@ -123,8 +139,15 @@ fn never(scan: &PermissionScan, status: &PermissionScanStatus) -> Failure {
     let created = scan.creation_timestamp().map(|time| time.0);
     let is_old = created.is_some_and(|created| Timestamp::now().duration_since(created).unsigned_abs() >= SILENCE);
     Failure::new(match ready {
-        Some(ready) => format!("no scan was complete yet: {}: {}", ready.reason, output::clean(&ready.message)),
-        None if is_old => "no operator answers: PermissionScan default has no status. Is ack-offboarding-operator running here?".to_owned(),
+        Some(ready) => format!(
+            "no scan was complete yet: {}: {}",
+            ready.reason,
+            output::clean(&ready.message)
+        ),
+        None if is_old => {
+            "no operator answers: PermissionScan default has no status. Is ack-offboarding-operator running here?"
+                .to_owned()
+        }
         None => "no scan was complete yet; try again in a minute.".to_owned(),
     })
 }
@@ -193,7 +216,17 @@ impl Shown for Findings {
         if self.items.is_empty() {
             return String::new();
         }
-        let mut header = vec!["UID", "TYPE", "NAME", "STATE", "ACCESS", "BINDINGS", "KUBECONFIG", "LAST SEEN", "OFFBOARDING"];
+        let mut header = vec![
+            "UID",
+            "TYPE",
+            "NAME",
+            "STATE",
+            "ACCESS",
+            "BINDINGS",
+            "KUBECONFIG",
+            "LAST SEEN",
+            "OFFBOARDING",
+        ];
         if wide {
             header.extend(["WHERE", "NOTE"]);
         }

@@ -74,7 +74,7 @@ fn judge(served: Vec<String>, operator: Option<OperatorStatus>) -> Installed {
         "ack-offboarding-operator is not installed in this cluster.".to_owned()
     } else if !served.iter().any(|version| version == API_VERSION) {
         format!(
-            "the CRD does not serve {API_VERSION}, which this plugin speaks. Use the plugin of the operator's version."
+            "the CRD has no version {API_VERSION}, which this plugin uses. Use the plugin of the operator's version."
         )
     } else {
         match &operator {
@@ -168,7 +168,7 @@ mod tests {
         assert!(
             judge(vec!["ack-offboarding.io/v9".to_owned()], None)
                 .says
-                .contains("does not serve")
+                .contains("has no version")
         );
     }
 }

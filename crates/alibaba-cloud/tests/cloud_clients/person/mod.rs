@@ -3,6 +3,7 @@
 mod failures;
 mod modes;
 mod programs;
+mod refusals;
 mod sources;
 
 use std::{fs, path::PathBuf, time::Duration};
