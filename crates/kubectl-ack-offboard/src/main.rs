@@ -6,6 +6,8 @@ mod cli;
 mod cluster;
 mod dry_run;
 mod exit;
+#[allow(dead_code, reason = "its verbs come next")]
+mod fleet;
 mod follow;
 mod interrupt;
 mod offboarding;

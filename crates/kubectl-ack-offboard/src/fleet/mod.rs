@@ -1,0 +1,3 @@
+//! A verb in many clusters, side by side.
+
+pub(crate) mod result;
