@@ -4,6 +4,7 @@ mod approve;
 mod explain;
 mod plan;
 mod refused;
+mod restore;
 mod start;
 mod status;
 mod support;
