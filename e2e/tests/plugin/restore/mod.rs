@@ -14,8 +14,8 @@ const COLLEAGUE: &str = "259083957089437777";
 
 /// Offboards the leaver, as `left`.
 async fn offboard(env: &TestEnv, more: Value) -> anyhow::Result<()> {
-    let mut spec = json!({"uid": UID});
-    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut spec = more;
+    spec["uid"] = json!(UID);
     env.apply("left", spec).await?;
     env.wait_for_state("left", "Offboarded").await?;
     Ok(())
