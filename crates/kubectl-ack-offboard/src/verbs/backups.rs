@@ -153,7 +153,9 @@ impl Shown for BackupList {
     fn text(&self, wide: bool) -> String {
         let mut header = vec!["CONFIGMAP", "UID", "OFFBOARDING", "BINDINGS", "CHECKSUM", "AGE"];
         if wide {
-            header.extend(["DELETED", "SHRUNK", "KEPT", "RUN", "CREATED", "CLUSTER", "REASON", "PROBLEM"]);
+            header.extend([
+                "DELETED", "SHRUNK", "KEPT", "RUN", "CREATED", "CLUSTER", "REASON", "PROBLEM",
+            ]);
         }
         match self.items.as_slice() {
             [] => String::new(),
