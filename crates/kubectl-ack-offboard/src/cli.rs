@@ -183,6 +183,9 @@ Examples:
   # Do exactly what was shown, and stay until it is done
   kubectl ack-offboard start 259083957089437690 --name leaver --approve --wait
 
+  # Have a colleague approve it: kubectl ack-offboard approve leaver
+  kubectl ack-offboard start 259083957089437690 --name leaver --manual
+
   # For Git
   kubectl ack-offboard start 259083957089437690 --name leaver --print > leaver.yaml
 
@@ -199,6 +202,10 @@ pub(crate) struct StartArgs {
     /// Approves the plan that is shown, and has the operator carry out no other.
     #[arg(long)]
     pub(crate) approve: bool,
+
+    /// Has it wait until somebody approves its plan (`approval: Manual`).
+    #[arg(long, conflicts_with = "approve")]
+    pub(crate) manual: bool,
 
     /// Writes the manifest to standard output instead of creating it.
     #[arg(long, conflicts_with_all = ["yes", "wait"])]

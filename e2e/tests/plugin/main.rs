@@ -8,5 +8,6 @@ mod restore;
 mod start;
 mod status;
 mod support;
+mod tasks;
 mod terminal;
 mod version;

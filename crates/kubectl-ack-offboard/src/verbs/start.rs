@@ -9,11 +9,11 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     follow::{self, Patience, Seen, is_held},
     interrupt::Interrupt,
-    offboarding::{self, State, condition},
+    offboarding::{self, State},
     output::{self, Shown},
     plan::ShownPlan,
 };
-use ack_offboarding_operator::api::{API_VERSION, ConditionType, Ends, UserOffboarding};
+use ack_offboarding_operator::api::{API_VERSION, Ends, UserOffboarding};
 use kube::{ResourceExt, api::PostParams};
 use serde_json::{Value, json};
 
@@ -105,9 +105,9 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
     let state = State::of(&object);
     let line = format!("{}: {}", offboarding::qualified(&name), state.word());
     if is_held(&state) {
-        let ready = condition(&object, ConditionType::Ready).map(|ready| output::clean(&ready.message));
-        output::note(format!("It is held: {}", ready.unwrap_or_default()));
-        output::note(format!("What to do: kubectl ack-offboard explain {name}"));
+        output::note(format!(
+            "It is held. What changes that: kubectl ack-offboard explain {name}"
+        ));
         return output::finish(&line, Exit::Found);
     }
     if state.ends() == Some(Ends::Operator) {
@@ -155,6 +155,9 @@ fn manifest(args: &StartArgs, who: &Who<'_>, name: &str, digest: Option<&str>) -
     let mut spec = who.spec();
     if let Some(reason) = &args.reason {
         spec["reason"] = reason.as_str().into();
+    }
+    if args.manual {
+        spec["approval"] = "Manual".into();
     }
     if let Some(digest) = digest {
         let mut approval = json!({"digest": digest});
