@@ -154,6 +154,23 @@ async fn the_pages_show_what_the_commands_print() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first screen of the README shows what the first page shows.
+#[test]
+fn the_readme_shows_the_scan() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/tasks/1-find.md"))?;
+    let scan = page
+        .split("```console\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let readme = fs::read_to_string(root.join("README.md"))?;
+    assert!(
+        readme.contains(scan.context("a scan")?),
+        "README.md shows another scan than docs/tasks/1-find.md"
+    );
+    Ok(())
+}
+
 #[track_caller]
 fn pretty(page: &str, shown: &str, is: &str, update: bool) {
     let differs = shown.lines().zip(is.lines()).find(|(shown, is)| shown != is);
