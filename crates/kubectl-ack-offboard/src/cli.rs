@@ -1,11 +1,13 @@
 //! The command line: its verbs, their flags, and their help. What the verbs do is in `verbs`.
 
 use crate::{
+    complete::offboardings,
     output::Format,
     values::{BindingArg, digest, duration, reason, uid},
 };
 use ack_offboarding_operator::restore::Uid;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
 
 /// Ends the access of RAM users and RAM roles to an ACK cluster, and shows what becomes of it.
@@ -238,6 +240,7 @@ Exit codes: 0 it is there; 1 it cannot get there; 2 failed; 3 the deadline passe
 Needs the ClusterRole ack-offboarding-viewer")]
 pub(crate) struct WaitArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// What to wait for.
@@ -274,6 +277,7 @@ Exit codes: 0 it is where its spec wants it; 1 it waits or is held; 2 failed
 Needs the ClusterRole ack-offboarding-viewer")]
 pub(crate) struct ExplainArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     #[command(flatten)]
@@ -294,6 +298,7 @@ Exit codes: 0 approved, or no approval is needed; 1 answered no; 2 failed, or th
 Needs the ClusterRole ack-offboarding-approver")]
 pub(crate) struct ApproveArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Approves only the plan with this whole digest.
@@ -319,6 +324,7 @@ Exit codes: 0 suspended; 2 failed
 Needs the ClusterRole ack-offboarding-requester")]
 pub(crate) struct SuspendArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Why, for later readers; `explain` shows it.
@@ -336,6 +342,7 @@ Exit codes: 0 resumed; 2 failed
 Needs the ClusterRole ack-offboarding-approver")]
 pub(crate) struct ResumeArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 }
 
@@ -394,6 +401,7 @@ Examples:
 Exit codes: 0 shown, also where there is none; 2 failed")]
 pub(crate) struct StatusArgs {
     /// The name of one UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: Option<String>,
 
     #[command(flatten)]
@@ -468,6 +476,7 @@ Needs the Role ack-offboarding-restorer in the operator's namespace, the Cluster
 change the bindings")]
 pub(crate) struct RestoreArgs {
     /// The name of a UserOffboarding, also of one that is gone; or of one ConfigMap with a backup.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Only this binding; may be repeated.
