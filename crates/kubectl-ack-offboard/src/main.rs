@@ -3,10 +3,10 @@
 mod ask;
 mod change;
 mod cli;
+mod cloud;
 mod cluster;
 mod dry_run;
 mod exit;
-#[allow(dead_code, reason = "its verbs come next")]
 mod fleet;
 mod follow;
 mod interrupt;
