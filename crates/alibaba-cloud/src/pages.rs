@@ -107,12 +107,15 @@ struct NumberedPage<T> {
 }
 
 #[derive(Deserialize)]
-struct PageInfo {
+pub(crate) struct PageInfo {
     #[serde(default)]
     total_count: Option<usize>,
 }
 
-/// Reads all numbered pages; `call` makes the call for the page of a number, from 1.
+/// What one page says of the list, and its entries; each as far as it is there.
+pub(crate) type PageParts<T> = (Option<PageInfo>, Option<Vec<T>>);
+
+/// Reads all numbered pages of a list of states; `call` makes the call for the page of a number, from 1.
 pub(crate) async fn numbered<T>(
     client: &Client,
     call: impl Fn(usize) -> Result<Call, ApiError>,
@@ -120,12 +123,25 @@ pub(crate) async fn numbered<T>(
 where
     T: DeserializeOwned + Hash + Eq + Clone,
 {
+    numbered_as(client, call, |page: NumberedPage<T>| (page.page, page.states)).await
+}
+
+/// As [`numbered`], for pages of another form.
+pub(crate) async fn numbered_as<P, T>(
+    client: &Client,
+    call: impl Fn(usize) -> Result<Call, ApiError>,
+    parts: fn(P) -> PageParts<T>,
+) -> Result<Vec<T>, ApiError>
+where
+    P: DeserializeOwned,
+    T: Hash + Eq + Clone,
+{
     let (mut all, mut seen) = (Vec::new(), HashSet::new());
     let mut last_total: Option<Option<usize>> = None;
     for number in 1..=MOST_PAGES {
         let call = call(number)?;
         let answer = client.send(&call).await?;
-        let NumberedPage { page, states } = call.json::<NumberedPage<T>>(&answer)?;
+        let (page, states) = parts(call.json::<P>(&answer)?);
         if page.is_none() && states.is_none() {
             return Err(call.malformed(&answer, NO_LIST));
         }

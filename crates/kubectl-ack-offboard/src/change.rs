@@ -1,7 +1,7 @@
 //! Changes of one offboarding: each is one patch that holds for exactly the state that was shown.
 
 use crate::{
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     exit::Failure,
 };
 use ack_offboarding_operator::api::UserOffboarding;
@@ -51,7 +51,7 @@ pub(crate) async fn change(
                     )));
                 }
             }
-            Err(error) => return Err(refused(&error, doing, role)),
+            Err(error) => return Err(cluster.refused(&error, doing, role)),
         }
     }
     Err(Failure::new(format!(

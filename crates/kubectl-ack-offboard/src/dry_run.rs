@@ -2,9 +2,9 @@
 
 use crate::{
     change::FIELD_MANAGER,
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     exit::Failure,
-    follow::{self, Patience, Seen},
+    follow::{self, Patience, Seen, Tells},
     interrupt::Interrupt,
     offboarding::{self, State},
     output,
@@ -52,8 +52,28 @@ impl Who<'_> {
     }
 }
 
-/// A plan, and whether it is of the present moment: made for this question, or that of an object that exists.
+/// A plan: made for this question, or that of an object that exists.
+///
+/// # Errors
+/// When neither can be had.
 pub(crate) async fn plan(cluster: &Cluster, who: &Who<'_>, interrupt: &Interrupt) -> Result<ShownPlan, Failure> {
+    let mut warnings = Vec::new();
+    let shown = plan_among_many(cluster, who, interrupt, Tells::Work, &mut warnings).await;
+    warnings.iter().for_each(output::warn);
+    shown
+}
+
+/// As [`plan`], and says nothing: what should be said goes to `warnings`.
+///
+/// # Errors
+/// When neither can be had.
+pub(crate) async fn plan_among_many(
+    cluster: &Cluster,
+    who: &Who<'_>,
+    interrupt: &Interrupt,
+    tells: Tells,
+    warnings: &mut Vec<String>,
+) -> Result<ShownPlan, Failure> {
     let mut spec = who.spec();
     spec["mode"] = "DryRun".into();
     let object = json!({
@@ -73,13 +93,14 @@ pub(crate) async fn plan(cluster: &Cluster, who: &Who<'_>, interrupt: &Interrupt
             return instead(
                 cluster,
                 who,
-                refused(&error, "create a dry run for the plan", Role::Requester),
+                cluster.refused(&error, "create a dry run for the plan", Role::Requester),
                 &error,
+                warnings,
             )
             .await;
         }
     };
-    let planned = interrupt.ends(planned(cluster, &created.name_any())).await;
+    let planned = interrupt.ends(planned(cluster, &created.name_any(), tells)).await;
     let shown = match planned {
         Ok(object) => {
             interrupt
@@ -88,17 +109,17 @@ pub(crate) async fn plan(cluster: &Cluster, who: &Who<'_>, interrupt: &Interrupt
         }
         Err(failure) => Err(failure),
     };
-    remove(cluster, &created).await;
-    remove_old(cluster).await;
+    warnings.extend(remove(cluster, &created).await);
+    warnings.extend(remove_old(cluster).await);
     shown
 }
 
 /// Waits for the operator's plan.
-async fn planned(cluster: &Cluster, name: &str) -> Result<UserOffboarding, Failure> {
+async fn planned(cluster: &Cluster, name: &str, tells: Tells) -> Result<UserOffboarding, Failure> {
     let patience = Patience {
         deadline: Some(PATIENCE),
         needs_operator: true,
-        tells: false,
+        tells,
     };
     follow::follow(cluster, name, patience, |object| {
         let state = State::of(object);
@@ -117,6 +138,7 @@ async fn instead(
     who: &Who<'_>,
     failure: Failure,
     error: &kube::Error,
+    warnings: &mut Vec<String>,
 ) -> Result<ShownPlan, Failure> {
     if !matches!(error, kube::Error::Api(status) if status.code == 403) {
         return Err(failure);
@@ -125,7 +147,7 @@ async fn instead(
         return Err(failure);
     };
     let name = object.name_any();
-    output::warn(format!(
+    warnings.push(format!(
         "{} This is the plan of UserOffboarding {name}, which exists.",
         failure.message
     ));
@@ -141,13 +163,14 @@ async fn instead(
 pub(crate) async fn existing(cluster: &Cluster, uid: &str) -> Result<Option<UserOffboarding>, Failure> {
     let of_uid = ListParams::default().fields(&format!("spec.uid={uid}"));
     let found = cluster.offboardings().list(&of_uid).await;
-    let found = found.map_err(|error| refused(&error, "list UserOffboardings", Role::Viewer))?;
+    let found = found.map_err(|error| cluster.refused(&error, "list UserOffboardings", Role::Viewer))?;
     let mut found: Vec<_> = found.items.into_iter().filter(|object| !object.is_plan()).collect();
     found.sort_by_key(|object| offboarding::status(object).plan.is_none());
     Ok(found.into_iter().next())
 }
 
-async fn remove(cluster: &Cluster, object: &UserOffboarding) {
+/// Removes it; if that fails, says so.
+async fn remove(cluster: &Cluster, object: &UserOffboarding) -> Option<String> {
     let name = object.name_any();
     let only_this = DeleteParams {
         preconditions: Some(Preconditions {
@@ -157,33 +180,35 @@ async fn remove(cluster: &Cluster, object: &UserOffboarding) {
         ..DeleteParams::default()
     };
     match cluster.offboardings().delete(&name, &only_this).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Ok(_) => None,
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
         Err(error) => {
-            let failure = refused(&error, &format!("remove the dry run {name}"), Role::Requester);
-            output::warn(format!(
+            let failure = cluster.refused(&error, &format!("remove the dry run {name}"), Role::Requester);
+            Some(format!(
                 "{} It changes nothing, and the operator looks at it for 15 minutes at most.",
                 failure.message
-            ));
+            ))
         }
     }
 }
 
 /// What earlier runs could not remove.
-async fn remove_old(cluster: &Cluster) {
+async fn remove_old(cluster: &Cluster) -> Vec<String> {
     let Ok(plans) = cluster
         .offboardings()
         .list(&ListParams::default().labels(PLAN_LABEL))
         .await
     else {
-        return;
+        return Vec::new();
     };
     let now = Timestamp::now();
     let is_old = |object: &UserOffboarding| {
         let created = object.creation_timestamp();
         object.is_plan() && created.is_some_and(|created| now.duration_since(created.0) > GOOD_FOR)
     };
+    let mut warnings = Vec::new();
     for object in plans.items.iter().filter(|object| is_old(object)) {
-        remove(cluster, object).await;
+        warnings.extend(remove(cluster, object).await);
     }
+    warnings
 }

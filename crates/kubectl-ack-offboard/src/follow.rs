@@ -1,8 +1,8 @@
 //! Follows one offboarding: a line that changes where somebody sees it, else one line for each change.
 
 use crate::{
-    cluster::{Cluster, Role, refused},
-    exit::Failure,
+    cluster::{Cluster, Role},
+    exit::{Failure, NotCovered},
     offboarding::{self, SILENCE, State, condition},
     output::{self, Paint},
 };
@@ -32,8 +32,19 @@ pub(crate) struct Patience {
     pub(crate) deadline: Option<Duration>,
     /// Whether to give up where no operator answers.
     pub(crate) needs_operator: bool,
-    /// Whether each change is told, or only that something is under way.
-    pub(crate) tells: bool,
+    /// What is told meanwhile.
+    pub(crate) tells: Tells,
+}
+
+/// What is told while something is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tells {
+    /// Each change.
+    Changes,
+    /// That something is under way, where somebody sees it.
+    Work,
+    /// Nothing: many are followed at a time.
+    Nothing,
 }
 
 /// Follows the object until `judge` has seen enough.
@@ -63,7 +74,7 @@ pub(crate) async fn follow(
                 if latest.as_ref().is_some_and(|object| State::of(object) == State::Unvisited) {
                     let message = offboarding::no_operator(name);
                     if patience.needs_operator {
-                        return Err(Failure::new(message));
+                        return Err(Failure::new(message).because(NotCovered::NoOperator));
                     }
                     line.say(&message);
                 } else if latest.as_ref().is_some_and(|object| !offboarding::is_current(object)) {
@@ -81,7 +92,7 @@ pub(crate) async fn follow(
                 });
             }
             Some(Err(error)) => {
-                check(&error, name)?;
+                check(cluster, &error, name)?;
                 line.say(&format!("the API server does not answer, trying again: {error}"));
                 continue;
             }
@@ -97,7 +108,7 @@ pub(crate) async fn follow(
 }
 
 /// What ends a watch for good: a refusal. Everything else is tried again.
-fn check(error: &watcher::Error, name: &str) -> Result<(), Failure> {
+fn check(cluster: &Cluster, error: &watcher::Error, name: &str) -> Result<(), Failure> {
     use watcher::Error;
     let status = match error {
         Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => error,
@@ -106,7 +117,7 @@ fn check(error: &watcher::Error, name: &str) -> Result<(), Failure> {
     };
     match status {
         kube::Error::Api(answer) if matches!(answer.code, 401 | 403 | 404) => {
-            Err(refused(status, &format!("follow UserOffboarding {name}"), Role::Viewer))
+            Err(cluster.refused(status, &format!("follow UserOffboarding {name}"), Role::Viewer))
         }
         _ => Ok(()),
     }
@@ -117,6 +128,7 @@ pub(crate) fn not_there(name: &str) -> Failure {
     Failure::new(format!(
         "there is no UserOffboarding {name}. `kubectl ack-offboard status` lists what there is."
     ))
+    .because(NotCovered::NoSuchObject)
 }
 
 fn deadline(name: &str, patience: Patience, latest: Option<&UserOffboarding>) -> Failure {
@@ -124,7 +136,9 @@ fn deadline(name: &str, patience: Patience, latest: Option<&UserOffboarding>) ->
     let stands = match latest {
         Some(object) if State::of(object) == State::Unvisited => offboarding::no_operator(name),
         // The operator's message was told.
-        Some(object) if patience.tells => format!("UserOffboarding {name} is {}.", State::of(object).word()),
+        Some(object) if matches!(patience.tells, Tells::Changes) => {
+            format!("UserOffboarding {name} is {}.", State::of(object).word())
+        }
         Some(object) => {
             let ready = condition(object, ConditionType::Ready);
             let message = ready.map(|ready| output::clean(&ready.message)).unwrap_or_default();
@@ -132,9 +146,13 @@ fn deadline(name: &str, patience: Patience, latest: Option<&UserOffboarding>) ->
         }
         None => format!("UserOffboarding {name} could not be read"),
     };
-    Failure::deadline(format!(
+    let failure = Failure::deadline(format!(
         "{after} s have passed. {stands} What to do: kubectl ack-offboard explain {name}"
-    ))
+    ));
+    match latest.is_some_and(|object| State::of(object) == State::Unvisited) {
+        true => failure.because(NotCovered::NoOperator),
+        false => failure,
+    }
 }
 
 async fn until(end: Option<Instant>) {
@@ -154,12 +172,12 @@ struct Line {
     bar: Option<ProgressBar>,
     name: String,
     shown: Option<(String, String)>,
-    tells: bool,
+    tells: Tells,
 }
 
 impl Line {
-    fn new(name: &str, tells: bool) -> Self {
-        let bar = output::is_live().then(|| {
+    fn new(name: &str, tells: Tells) -> Self {
+        let bar = (output::is_live() && tells != Tells::Nothing).then(|| {
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
                 bar.set_style(style);
@@ -180,6 +198,7 @@ impl Line {
     fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| output::note(text)),
+            None if self.tells == Tells::Nothing => {}
             None => output::note(text),
         }
     }
@@ -188,7 +207,7 @@ impl Line {
         let state = State::of(object);
         let message = condition(object, ConditionType::Ready).map(|ready| output::clean(&ready.message));
         let now = (state.word().to_owned(), message.unwrap_or_default());
-        if !self.tells || self.shown.as_ref() == Some(&now) || state == State::Unvisited {
+        if self.tells != Tells::Changes || self.shown.as_ref() == Some(&now) || state == State::Unvisited {
             return;
         }
         let paint = state.ends().map_or(Paint::Strong, offboarding::paint);

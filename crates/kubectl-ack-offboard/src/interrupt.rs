@@ -28,6 +28,11 @@ impl Interrupt {
         }
     }
 
+    /// Whether somebody asked to stop.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Does `work` until somebody asks to stop. For work that may stop anywhere: what it changes, it changes by one request, which the API
     /// server carries out as a whole or not at all.
     pub(crate) async fn ends<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -3,11 +3,11 @@
 mod ask;
 mod change;
 mod cli;
+mod cloud;
 mod cluster;
 mod complete;
 mod dry_run;
 mod exit;
-#[allow(dead_code, reason = "its verbs come next")]
 mod fleet;
 mod follow;
 mod interrupt;

@@ -27,10 +27,16 @@ impl State {
     pub(crate) fn of(object: &UserOffboarding) -> Self {
         match condition(object, ConditionType::Ready) {
             None => State::Unvisited,
-            Some(ready) => match Reason::parse(&ready.reason) {
-                Some(reason) => State::Known(reason),
-                None => State::Other(ready.reason.clone()),
-            },
+            Some(ready) => State::parse(&ready.reason),
+        }
+    }
+
+    /// The state of this word.
+    pub(crate) fn parse(word: &str) -> Self {
+        match Reason::parse(word) {
+            Some(reason) => State::Known(reason),
+            None if word.is_empty() => State::Unvisited,
+            None => State::Other(word.to_owned()),
         }
     }
 

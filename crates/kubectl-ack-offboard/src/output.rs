@@ -4,11 +4,13 @@ use crate::exit::{Exit, Failure, Outcome};
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::MultiProgress;
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use std::{
     fmt,
     io::{ErrorKind, IsTerminal, Write},
+    sync::LazyLock,
 };
 
 /// `apiVersion` of everything that is printed as JSON or YAML.
@@ -51,6 +53,22 @@ struct Document<'a, T> {
     body: &'a T,
 }
 
+/// The lines at the bottom of a terminal that change while many clusters are asked. What is said meanwhile appears above them.
+pub(crate) static LINES: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Data as a JSON document.
+///
+/// # Errors
+/// When it cannot be written as one.
+pub(crate) fn json<T: Shown>(body: &T) -> Result<String, Failure> {
+    let document = Document {
+        api_version: API_VERSION,
+        kind: T::KIND,
+        body,
+    };
+    serde_json::to_string_pretty(&document).map_err(|error| Failure::new(format!("cannot write the result: {error}")))
+}
+
 /// Prints data to standard output.
 ///
 /// # Errors
@@ -65,7 +83,7 @@ pub(crate) fn show<T: Shown>(format: Format, body: &T) -> Result<(), Failure> {
     let text = match format {
         Format::Table => body.text(false),
         Format::Wide => body.text(true),
-        Format::Json => serde_json::to_string_pretty(&document).map_err(|error| impossible(&error))?,
+        Format::Json => json(body)?,
         Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| impossible(&error))?,
         Format::Name => body.names().join("\n"),
     };
@@ -100,7 +118,9 @@ pub(crate) fn finish(text: &str, exit: Exit) -> Outcome {
 
 /// Says something on standard error.
 pub(crate) fn note(text: impl fmt::Display) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    LINES.suspend(|| {
+        let _ = writeln!(anstream::stderr(), "{text}");
+    });
 }
 
 /// Says on standard error what a person should know though it goes on.

@@ -44,6 +44,9 @@ pub(crate) struct ShownPlan {
     digest: Option<String>,
     /// Whether it was carried out already.
     is_done: bool,
+    /// Whether the operator knows both the bindings and the kubeconfig.
+    #[serde(skip)]
+    is_known: bool,
     /// The command to run next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
@@ -115,6 +118,7 @@ impl ShownPlan {
             warnings: warnings(object),
             digest: plan.map(|plan| plan.digest.clone()),
             is_done: State::of(object) == State::Known(Reason::Offboarded),
+            is_known: plan.is_some() && state.is_some(),
             next: None,
             name: offboarding::identity_name(object),
             object: None,
@@ -124,6 +128,20 @@ impl ShownPlan {
     /// Whether it would change something.
     pub(crate) fn has_changes(&self) -> bool {
         !self.is_done && (self.total > 0 || self.purges_kubeconfig)
+    }
+
+    /// Whether it is certain that it would change nothing.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        self.is_known && !self.has_changes()
+    }
+
+    /// What it would do and wait for, in two sentences.
+    pub(crate) fn in_short(&self) -> String {
+        let waits = self
+            .held_by
+            .iter()
+            .map(|hold| format!(" It would wait: {}.", hold.reason));
+        format!("{}{}", self.outcome(), waits.collect::<String>())
     }
 
     /// Without the hold that an approval ends: shown to whoever approves.
@@ -326,11 +344,7 @@ impl Shown for ShownPlan {
             lines.push(format!("  … and {hidden} more"));
         }
         lines.push(String::new());
-        lines.push(match (self.has_changes(), self.purges_kubeconfig) {
-            (false, _) if self.is_done => "This was carried out already.".to_owned(),
-            (false, _) => "Nothing would change.".to_owned(),
-            (true, purges) => self.summary(purges),
-        });
+        lines.push(self.outcome());
         for hold in &self.held_by {
             lines.push(format!(
                 "{} {}: {}",
@@ -369,6 +383,14 @@ impl Shown for ShownPlan {
 }
 
 impl ShownPlan {
+    fn outcome(&self) -> String {
+        match (self.has_changes(), self.purges_kubeconfig) {
+            (false, _) if self.is_done => "This was carried out already.".to_owned(),
+            (false, _) => "Nothing would change.".to_owned(),
+            (true, purges) => self.summary(purges),
+        }
+    }
+
     fn summary(&self, purges: bool) -> String {
         let deleted = self
             .bindings

@@ -1,7 +1,7 @@
 //! The backups in the operator's namespace, read and checked.
 
 use crate::{
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     exit::{Exit, Failure},
     output::{self, clean},
 };
@@ -72,7 +72,7 @@ pub(crate) async fn namespace(cluster: &Cluster) -> Result<String, Failure> {
 /// When they cannot be listed or read.
 pub(crate) async fn load(cluster: &Cluster, namespace: &str, labels: &str) -> Result<Vec<Loaded>, Failure> {
     let doing = format!("read backups in namespace {namespace}");
-    let failed = |error: kube::Error| refused(&error, &doing, Role::Restorer);
+    let failed = |error: kube::Error| cluster.refused(&error, &doing, Role::Restorer);
     let backups = Backups::new(cluster.client.clone(), namespace.to_owned());
     let listed: Vec<PartialObjectMeta<ConfigMap>> = backups.list(labels).await.map_err(failed)?;
     if listed.len() > 20 && output::is_live() {
@@ -98,7 +98,7 @@ pub(crate) async fn load_one(cluster: &Cluster, namespace: &str, name: &str) -> 
     let backups = Backups::new(cluster.client.clone(), namespace.to_owned());
     let map = backups.get(name).await.map_err(|error| {
         let doing = format!("read ConfigMap {namespace}/{name}");
-        refused(&error, &doing, Role::Restorer)
+        cluster.refused(&error, &doing, Role::Restorer)
     })?;
     // A list of cleared items is no backup.
     let map = map.filter(|map| map.labels().contains_key(&backup::object_label()));

@@ -182,7 +182,7 @@ impl State {
                     let path = lock(&self.user_kubeconfigs)
                         .get(&(cluster, own.unwrap_or_default()))
                         .cloned();
-                    cs::describe_cluster_user_kubeconfig(path.as_deref(), request)?
+                    cs::describe_cluster_user_kubeconfig(world, path.as_deref(), request)?
                 }
                 O::CsDescribeClustersV1 => cs::describe_clusters_v1(world, request)?,
                 O::SlsGetLogsV2 => return sls::get_logs_v2(world, project, logstore, request),

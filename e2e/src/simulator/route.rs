@@ -53,11 +53,18 @@ pub(crate) fn target(request: &Incoming) -> Target {
             let parameters = vec![("cluster", (*cluster).to_owned()), ("pageNumber", page)];
             (O::CsListClusterKubeconfigStates, parameters)
         }
-        ("GET", ["k8s", cluster, "user_config"]) => (
-            O::CsDescribeClusterUserKubeconfig,
-            vec![("cluster", (*cluster).to_owned())],
-        ),
-        ("GET", ["api", "v1", "clusters"]) => (O::CsDescribeClustersV1, Vec::new()),
+        ("GET", ["k8s", cluster, "user_config"]) => {
+            let asked = |name: &'static str| Some((name, request.query(name)?.to_owned()));
+            let asked = ["PrivateIpAddress", "TemporaryDurationMinutes"]
+                .into_iter()
+                .filter_map(asked);
+            let parameters = std::iter::once(("cluster", (*cluster).to_owned())).chain(asked);
+            (O::CsDescribeClusterUserKubeconfig, parameters.collect())
+        }
+        ("GET", ["api", "v1", "clusters"]) => {
+            let page = request.query("page_number").unwrap_or("1").to_owned();
+            (O::CsDescribeClustersV1, vec![("page_number", page)])
+        }
         ("GET", ["permissions", "users", uid]) => (O::CsDescribeUserPermission, vec![("uid", (*uid).to_owned())]),
         ("DELETE", ["cluster", cluster, "user", uid, "permissions"]) => {
             // The Python SDK sends True, the Go SDK true.

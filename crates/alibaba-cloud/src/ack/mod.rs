@@ -1,14 +1,18 @@
-//! Container Service (CS), 2015-12-15: the audit log's project, kubeconfig states, grants, and the purge.
+//! Container Service (CS), 2015-12-15: clusters, kubeconfigs and their states, the audit log's project, grants, and the purge.
 
 mod audit_project;
 mod cluster_kubeconfig_states;
+mod clusters;
 mod grants;
 mod kubeconfig_states;
+mod user_kubeconfig;
 
 pub use audit_project::AuditProject;
 pub use cluster_kubeconfig_states::{AccountState, AccountType, ClusterKubeconfigState};
+pub use clusters::ListedCluster;
 pub use grants::Grant;
 pub use kubeconfig_states::{CertState, KubeconfigState};
+pub use user_kubeconfig::{SHORTEST_MINUTES, UserKubeconfig};
 
 use http::Method;
 
@@ -24,7 +28,7 @@ use crate::uid::Uid;
 /// The operation of [`Ack::clean_cluster_user_permissions`], as errors and observers see it.
 pub const CLEAN_CLUSTER_USER_PERMISSIONS: &str = "CleanClusterUserPermissions";
 
-/// Client of Container Service; see [`Cloud::ack`](crate::Cloud::ack). All but the purge only read.
+/// Client of Container Service; see [`Cloud::ack`](crate::Cloud::ack). All but the purge only read, and asking for a kubeconfig, which issues one.
 #[derive(Clone, Debug)]
 pub struct Ack {
     pub(super) client: Client,

@@ -6,13 +6,14 @@ use crate::{
     cli::ApproveArgs,
     cluster::{Cluster, Role},
     exit::{Exit, Failure, Outcome},
-    follow::{self, Patience, Seen},
+    follow::{self, Patience, Seen, Tells},
     interrupt::Interrupt,
     offboarding::{self, SILENCE},
     output::{self, Shown},
     plan::ShownPlan,
 };
 use ack_offboarding_operator::api::{Approval, Mode, UserOffboarding};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 /// Approves it.
@@ -21,26 +22,24 @@ use serde_json::{Value, json};
 /// When there is no plan, it is another one than was shown or named, or it may not be approved.
 pub(crate) async fn run(cluster: &Cluster, args: &ApproveArgs, interrupt: &Interrupt) -> Outcome {
     let name = &args.name;
-    let object = interrupt.ends(current(cluster, name)).await?;
-    if object.spec.mode == Mode::DryRun {
-        return Err(Failure::new(format!(
-            "UserOffboarding {name} is a dry run: there is nothing to approve. To carry it out: kubectl ack-offboard start {}",
-            object.spec.uid
-        )));
-    }
-    if object.spec.approval == Approval::Automatic {
-        output::note(format!(
-            "UserOffboarding {name} needs no approval (spec.approval: Automatic). Nothing was changed. What it waits for: kubectl ack-offboard \
-             explain {name}"
-        ));
-        return Ok(Exit::Done);
-    }
-    let Some(digest) = digest(&object) else {
-        return Err(Failure::new(format!(
-            "UserOffboarding {name} has no plan yet. What is in the way: kubectl ack-offboard explain {name}"
-        )));
+    let object = interrupt.ends(current(cluster, name, Tells::Work)).await?;
+    let digest = match to_approve(&object)? {
+        ToApprove::NoPlan => return Err(no_plan(name)),
+        ToApprove::Plan(digest) | ToApprove::Approved(digest) => digest,
+        ToApprove::NoNeed => {
+            output::note(format!(
+                "UserOffboarding {name} needs no approval (spec.approval: Automatic). Nothing was changed. What it waits for: kubectl \
+                 ack-offboard explain {name}"
+            ));
+            return Ok(Exit::Done);
+        }
     };
-    check(args, &digest, &digest)?;
+    let approving = Approving {
+        name,
+        digest: args.digest.as_deref().unwrap_or(&digest),
+        reason: args.reason.as_deref(),
+    };
+    approving.check(&digest)?;
     if is_approved(&object, &digest) {
         output::note("This plan is approved already. Nothing was changed.");
         return output::finish(&format!("{}: approved", offboarding::qualified(name)), Exit::Done);
@@ -57,43 +56,101 @@ pub(crate) async fn run(cluster: &Cluster, args: &ApproveArgs, interrupt: &Inter
         output::note("Nothing was changed.");
         return Ok(Exit::Found);
     }
-    let doing = format!("approve the plan of UserOffboarding {name}");
-    let patch = |object: &UserOffboarding| approval(args, &digest, object);
     // One request, not cut short: whether it was approved is told.
-    change(cluster, object, &doing, Role::Approver, patch).await?;
+    approving.approve(cluster, object).await?;
     output::finish(&format!("{}: approved", offboarding::qualified(name)), Exit::Done)
 }
 
-/// The patch that adds the approval to an object whose plan is still the one that was shown.
-fn approval(args: &ApproveArgs, shown: &str, object: &UserOffboarding) -> Result<Option<Value>, Failure> {
-    let now = digest(object).unwrap_or_default();
-    check(args, shown, &now)?;
-    if is_approved(object, shown) {
-        return Ok(None);
-    }
-    let mut added = json!({"digest": shown});
-    if let Some(reason) = &args.reason {
-        added["reason"] = reason.as_str().into();
-    }
-    let mut approvals = serde_json::to_value(&object.spec.approvals).unwrap_or_default();
-    match approvals.as_array_mut() {
-        Some(list) => list.push(added),
-        None => approvals = json!([added]),
-    }
-    Ok(Some(json!({"spec": {"approvals": approvals}})))
+/// What there is to approve.
+#[derive(Debug, PartialEq)]
+pub(crate) enum ToApprove {
+    /// The plan of this digest.
+    Plan(String),
+    /// Nothing: the plan of this digest is approved.
+    Approved(String),
+    /// Nothing: it is carried out without.
+    NoNeed,
+    /// Nothing yet.
+    NoPlan,
 }
 
-/// Refuses a plan that is neither the one that was shown nor the one that was named.
-fn check(args: &ApproveArgs, shown: &str, now: &str) -> Result<(), Failure> {
-    let expected = args.digest.as_deref().unwrap_or(shown);
-    if now == expected {
-        return Ok(());
+/// What there is to approve.
+///
+/// # Errors
+/// When it is a dry run.
+pub(crate) fn to_approve(object: &UserOffboarding) -> Result<ToApprove, Failure> {
+    let name = object.name_any();
+    if object.spec.mode == Mode::DryRun {
+        return Err(Failure::new(format!(
+            "UserOffboarding {name} is a dry run: there is nothing to approve. To carry it out: kubectl ack-offboard start {}",
+            object.spec.uid
+        )));
     }
-    Err(Failure::new(format!(
-        "the plan of UserOffboarding {} is another one by now: its digest is {now}, not {expected}. Nothing was approved. Look at the new plan: \
-         kubectl ack-offboard approve {}",
-        args.name, args.name
-    )))
+    if object.spec.approval == Approval::Automatic {
+        return Ok(ToApprove::NoNeed);
+    }
+    match digest(object) {
+        Some(digest) if is_approved(object, &digest) => Ok(ToApprove::Approved(digest)),
+        Some(digest) => Ok(ToApprove::Plan(digest)),
+        None => Ok(ToApprove::NoPlan),
+    }
+}
+
+/// There is nothing to approve yet.
+pub(crate) fn no_plan(name: &str) -> Failure {
+    Failure::new(format!(
+        "UserOffboarding {name} has no plan yet. What is in the way: kubectl ack-offboard explain {name}"
+    ))
+}
+
+/// One plan that is approved, and no other.
+pub(crate) struct Approving<'a> {
+    pub(crate) name: &'a str,
+    /// The plan's: of the one that was shown, or that was named.
+    pub(crate) digest: &'a str,
+    pub(crate) reason: Option<&'a str>,
+}
+
+impl Approving<'_> {
+    /// Approves it, in one request that holds for this plan only.
+    ///
+    /// # Errors
+    /// When the plan is another one by now, or may not be approved.
+    pub(crate) async fn approve(&self, cluster: &Cluster, object: UserOffboarding) -> Result<(), Failure> {
+        let doing = format!("approve the plan of UserOffboarding {}", self.name);
+        let patch = |object: &UserOffboarding| self.approval(object);
+        change(cluster, object, &doing, Role::Approver, patch).await.map(drop)
+    }
+
+    /// The patch that adds the approval to an object whose plan is still this one.
+    fn approval(&self, object: &UserOffboarding) -> Result<Option<Value>, Failure> {
+        self.check(&digest(object).unwrap_or_default())?;
+        if is_approved(object, self.digest) {
+            return Ok(None);
+        }
+        let mut added = json!({"digest": self.digest});
+        if let Some(reason) = self.reason {
+            added["reason"] = reason.into();
+        }
+        let mut approvals = serde_json::to_value(&object.spec.approvals).unwrap_or_default();
+        match approvals.as_array_mut() {
+            Some(list) => list.push(added),
+            None => approvals = json!([added]),
+        }
+        Ok(Some(json!({"spec": {"approvals": approvals}})))
+    }
+
+    /// Refuses a plan that is not this one.
+    fn check(&self, now: &str) -> Result<(), Failure> {
+        let Approving { name, digest, .. } = self;
+        if now == *digest {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "the plan of UserOffboarding {name} is another one by now: its digest is {now}, not {digest}. Nothing was approved. Look at the \
+             new plan: kubectl ack-offboard approve {name}"
+        )))
+    }
 }
 
 fn digest(object: &UserOffboarding) -> Option<String> {
@@ -106,7 +163,10 @@ fn is_approved(object: &UserOffboarding, digest: &str) -> bool {
 }
 
 /// The object once the operator has looked at its spec as it is now.
-async fn current(cluster: &Cluster, name: &str) -> Result<UserOffboarding, Failure> {
+///
+/// # Errors
+/// When there is none, or no operator looks at it.
+pub(crate) async fn current(cluster: &Cluster, name: &str, tells: Tells) -> Result<UserOffboarding, Failure> {
     let object = cluster.offboarding(name).await?;
     if offboarding::is_current(&object) {
         return Ok(object);
@@ -114,7 +174,7 @@ async fn current(cluster: &Cluster, name: &str) -> Result<UserOffboarding, Failu
     let patience = Patience {
         deadline: Some(3 * SILENCE),
         needs_operator: true,
-        tells: false,
+        tells,
     };
     follow::follow(cluster, name, patience, |object| {
         Ok(match offboarding::is_current(object) {
@@ -138,37 +198,30 @@ mod tests {
         .unwrap()
     }
 
-    fn args(digest: Option<&str>) -> ApproveArgs {
-        ApproveArgs {
-            name: "left".to_owned(),
-            digest: digest.map(str::to_owned),
-            reason: Some("ticket 7".to_owned()),
-            yes: true,
+    fn approving(digest: &str) -> Approving<'_> {
+        Approving {
+            name: "left",
+            digest,
+            reason: Some("ticket 7"),
         }
     }
 
     #[test]
     fn an_approval_is_added_to_those_that_are_there() {
-        let patch = approval(
-            &args(None),
-            "new",
-            &object("new", json!([{"digest": "old", "reason": "r"}])),
-        );
+        let patch = approving("new").approval(&object("new", json!([{"digest": "old", "reason": "r"}])));
         let approvals = json!([{"digest": "old", "reason": "r"}, {"digest": "new", "reason": "ticket 7"}]);
         assert_eq!(patch, Ok(Some(json!({"spec": {"approvals": approvals}}))));
     }
 
     #[test]
     fn another_plan_than_was_shown_or_named_is_refused() {
-        let moved = approval(&args(None), "shown", &object("moved", json!([])));
+        let moved = approving("shown").approval(&object("moved", json!([])));
         assert!(moved.is_err_and(|failure| failure.message.contains("another one by now")));
-        let named = approval(&args(Some("named")), "shown", &object("shown", json!([])));
-        assert!(named.is_err());
     }
 
     #[test]
     fn what_is_approved_already_is_left() {
-        let there = approval(&args(None), "new", &object("new", json!([{"digest": "new"}])));
+        let there = approving("new").approval(&object("new", json!([{"digest": "new"}])));
         assert_eq!(there, Ok(None));
     }
 }

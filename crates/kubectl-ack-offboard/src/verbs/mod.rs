@@ -5,9 +5,10 @@ mod backups;
 mod completion;
 mod doctor;
 mod explain;
+mod fleet;
 mod plan;
 mod restore;
-mod scan;
+pub(crate) mod scan;
 mod start;
 mod status;
 mod suspend;
@@ -32,6 +33,8 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
         Verb::Completion(args) => return completion::completion(args),
         Verb::Man => return completion::man(),
         Verb::Version(args) => return interrupt.ends(version::run(connection, args)).await,
+        // What has many.
+        Verb::Fleet(args) => return fleet::run(connection, args, &interrupt).await,
         _ => {}
     }
     let cluster = &interrupt.ends(Cluster::connect(connection)).await?;
@@ -49,6 +52,6 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
         Verb::Start(args) => start::run(cluster, args, &interrupt).await,
         Verb::Restore(args) => restore::run(cluster, args, &interrupt).await,
         Verb::Approve(args) => approve::run(cluster, args, &interrupt).await,
-        Verb::Completion(_) | Verb::Man | Verb::Version(_) => unreachable!("dealt with above"),
+        Verb::Completion(_) | Verb::Fleet(_) | Verb::Man | Verb::Version(_) => unreachable!("dealt with above"),
     }
 }

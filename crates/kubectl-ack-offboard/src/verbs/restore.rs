@@ -3,7 +3,7 @@
 use crate::{
     ask,
     cli::RestoreArgs,
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     exit::{Exit, Failure, Outcome},
     interrupt::Interrupt,
     offboarding,
@@ -121,7 +121,8 @@ struct Found {
 async fn find(cluster: &Cluster, name: &str) -> Result<Found, Failure> {
     let namespace = stored::namespace(cluster).await?;
     let object = cluster.offboardings().get_opt(name).await;
-    let object = object.map_err(|error| refused(&error, &format!("read UserOffboarding {name}"), Role::Viewer))?;
+    let object =
+        object.map_err(|error| cluster.refused(&error, &format!("read UserOffboarding {name}"), Role::Viewer))?;
     if let Some(object_uid) = object.as_ref().and_then(ResourceExt::uid) {
         let backups = stored::load(cluster, &namespace, &format!("{}={object_uid}", object_label())).await?;
         if !backups.is_empty() {

@@ -3,8 +3,8 @@
 use crate::{
     change::FIELD_MANAGER,
     cli::ScanArgs,
-    cluster::{Cluster, Role, refused},
-    exit::{Exit, Failure, Outcome},
+    cluster::{Cluster, Role},
+    exit::{Exit, Failure, NotCovered, Outcome},
     offboarding::SILENCE,
     output::{self, Cell, Paint, Shown, age},
 };
@@ -32,36 +32,67 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// # Errors
 /// When there is no scan, it may not be read, or was never complete.
 pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
-    let api: Api<PermissionScan> = Api::all(cluster.client.clone());
-    let mut scan = api
-        .get(SCAN)
-        .await
-        .map_err(|error| failed(&error, "read PermissionScan default"))?;
+    let mut scan = read(cluster).await?;
     if args.refresh {
-        scan = refresh(cluster, &api).await?;
+        let request = request(cluster).await?;
+        output::note("Asked the operator for a scan.");
+        scan = answered(cluster, &request).await?;
     }
-    let status = scan.status.clone().unwrap_or_default();
-    let Some(last) = &status.last_scan_time else {
-        return Err(never(&scan, &status));
-    };
-    let now = Timestamp::now();
-    let is_asked_for = |finding: &&Finding| match &args.uid {
-        Some(uid) => finding.uid == *uid,
-        None => args.all || is_gone(finding),
-    };
-    let findings: Vec<_> = status.findings.iter().filter(is_asked_for).cloned().collect();
+    let result = result(&scan)?;
     let shown = Findings {
-        scanned_at: last.clone(),
-        truncated: status.truncated,
-        items: findings,
-        now,
+        scanned_at: result.at.clone(),
+        truncated: result.status.truncated,
+        items: result.asked_for(args.all, args.uid.as_deref()),
+        now: Timestamp::now(),
     };
     output::show(args.output.output, &shown)?;
-    remarks(&scan, &status, args, &shown);
+    remarks(&scan, result.status, args, &shown);
     Ok(match shown.items.is_empty() {
         true => Exit::Done,
         false => Exit::Found,
     })
+}
+
+/// The scan that the chart creates.
+///
+/// # Errors
+/// When there is none, or it may not be read.
+pub(crate) async fn read(cluster: &Cluster) -> Result<PermissionScan, Failure> {
+    let api: Api<PermissionScan> = Api::all(cluster.client.clone());
+    let scan = api.get(SCAN).await;
+    scan.map_err(|error| failed(cluster, &error, "read PermissionScan default"))
+}
+
+/// What a scan found last.
+pub(crate) struct ScanResult<'a> {
+    /// When it did.
+    pub(crate) at: &'a Time,
+    pub(crate) status: &'a PermissionScanStatus,
+}
+
+/// What it found last.
+///
+/// # Errors
+/// When it was never complete.
+pub(crate) fn result(scan: &PermissionScan) -> Result<ScanResult<'_>, Failure> {
+    match &scan.status {
+        Some(status) => match &status.last_scan_time {
+            Some(at) => Ok(ScanResult { at, status }),
+            None => Err(never(scan, Some(status))),
+        },
+        None => Err(never(scan, None)),
+    }
+}
+
+impl ScanResult<'_> {
+    /// The findings of this UID; else those of everybody, or of whoever should have no access any more.
+    pub(crate) fn asked_for(&self, all: bool, uid: Option<&str>) -> Vec<Finding> {
+        let is_asked_for = |finding: &&Finding| match uid {
+            Some(uid) => finding.uid == uid,
+            None => all || is_gone(finding),
+        };
+        self.status.findings.iter().filter(is_asked_for).cloned().collect()
+    }
 }
 
 /// Whether the identity should have no access any more, or has not used it for long.
@@ -99,8 +130,12 @@ fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs
     }
 }
 
-/// Asks for a scan now, and waits for its result.
-async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<PermissionScan, Failure> {
+/// Asks for a scan now; what it returns, [`answered`] waits for.
+///
+/// # Errors
+/// When it may not be asked for.
+pub(crate) async fn request(cluster: &Cluster) -> Result<String, Failure> {
+    let api: Api<PermissionScan> = Api::all(cluster.client.clone());
     let request = Timestamp::now().to_string();
     let annotations = json!({"metadata": {"annotations": {SCAN_REQUESTED: request}}});
     let params = PatchParams {
@@ -108,8 +143,15 @@ async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<Permiss
         ..PatchParams::default()
     };
     let asked = api.patch(SCAN, &params, &Patch::Merge(annotations)).await;
-    asked.map_err(|error| failed(&error, "ask for a scan"))?;
-    output::note("Asked the operator for a scan.");
+    asked.map_err(|error| failed(cluster, &error, "ask for a scan"))?;
+    Ok(request)
+}
+
+/// Waits for the result of a scan that was asked for.
+///
+/// # Errors
+/// When it does not come in time.
+pub(crate) async fn answered(cluster: &Cluster, request: &str) -> Result<PermissionScan, Failure> {
     let watched: Api<PermissionScan> = Api::all(cluster.patient.clone());
     let answered = async {
         let mut changes = pin!(watcher::watch_object(watched, SCAN).default_backoff());
@@ -118,7 +160,7 @@ async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<Permiss
                 && scan
                     .status
                     .as_ref()
-                    .is_some_and(|status| status.last_request.as_ref() == Some(&request))
+                    .is_some_and(|status| status.last_request.as_deref() == Some(request))
             {
                 return Ok(scan);
             }
@@ -134,31 +176,33 @@ async fn refresh(cluster: &Cluster, api: &Api<PermissionScan>) -> Result<Permiss
 }
 
 /// Why there is no result at all.
-fn never(scan: &PermissionScan, status: &PermissionScanStatus) -> Failure {
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+fn never(scan: &PermissionScan, status: Option<&PermissionScanStatus>) -> Failure {
+    let mut conditions = status.iter().flat_map(|status| &status.conditions);
+    let ready = conditions.find(|condition| condition.type_ == "Ready");
     let created = scan.creation_timestamp().map(|time| time.0);
     let is_old = created.is_some_and(|created| Timestamp::now().duration_since(created).unsigned_abs() >= SILENCE);
-    Failure::new(match ready {
-        Some(ready) => format!(
+    match ready {
+        Some(ready) => Failure::new(format!(
             "no scan was complete yet: {}: {}",
             ready.reason,
             output::clean(&ready.message)
-        ),
-        None if is_old => {
-            "no operator answers: PermissionScan default has no status. Is ack-offboarding-operator running here?"
-                .to_owned()
-        }
-        None => "no scan was complete yet; try again in a minute.".to_owned(),
-    })
+        )),
+        None if is_old => Failure::new(
+            "no operator answers: PermissionScan default has no status. Is ack-offboarding-operator running here?",
+        )
+        .because(NotCovered::NoOperator),
+        None => Failure::new("no scan was complete yet; try again in a minute."),
+    }
 }
 
-fn failed(error: &kube::Error, doing: &str) -> Failure {
+fn failed(cluster: &Cluster, error: &kube::Error, doing: &str) -> Failure {
     match error {
         kube::Error::Api(status) if status.code == 404 => Failure::new(
             "this cluster has no PermissionScan \"default\": the operator is not installed here, is older than this plugin, or the chart's \
              scan.create is false.",
-        ),
-        _ => refused(error, doing, Role::Auditor),
+        )
+        .because(NotCovered::NoOperator),
+        _ => cluster.refused(error, doing, Role::Auditor),
     }
 }
 
@@ -172,41 +216,59 @@ struct Findings {
     now: Timestamp,
 }
 
-impl Findings {
-    fn row(&self, finding: &Finding, wide: bool) -> Vec<Cell> {
-        let state = match finding.state {
-            FindingState::Deleted | FindingState::RecycleBin => Paint::Bad,
-            FindingState::Frozen | FindingState::Unknown => Paint::Warning,
-            FindingState::Active | FindingState::Root => Paint::Good,
-        };
-        let access = match finding.access {
-            Access::ClusterAdmin => Cell::painted("cluster-admin", Paint::Bad),
-            Access::ClusterWide => "cluster-wide".into(),
-            Access::Namespaced => "namespaces".into(),
-            Access::None => "kubeconfig only".into(),
-        };
-        let seen = finding.last_seen.as_ref().map(|time| age(time.0, self.now));
-        let mut row = vec![
-            finding.uid.as_str().into(),
-            format!("{:?}", finding.type_).into(),
-            finding.name.clone().into(),
-            Cell::painted(finding.state.as_str(), state),
-            access,
-            finding.bindings_total.to_string().into(),
-            finding.kubeconfig.map(|state| format!("{state:?}")).into(),
-            seen.into(),
-            finding.offboarding.clone().into(),
-        ];
-        if wide {
-            let places = finding.bindings.iter().map(|binding| match &binding.namespace {
-                Some(namespace) => format!("{namespace}/{} ({})", binding.name, binding.role_ref),
-                None => format!("{} ({})", binding.name, binding.role_ref),
-            });
-            row.push(places.collect::<Vec<_>>().join(", ").into());
-            row.push(finding.note.clone().into());
-        }
-        row
+/// The columns of a finding.
+pub(crate) fn header(wide: bool) -> Vec<&'static str> {
+    let mut header = vec![
+        "UID",
+        "TYPE",
+        "NAME",
+        "STATE",
+        "ACCESS",
+        "BINDINGS",
+        "KUBECONFIG",
+        "LAST SEEN",
+        "OFFBOARDING",
+    ];
+    if wide {
+        header.extend(["WHERE", "NOTE"]);
     }
+    header
+}
+
+/// A finding as a row of a table.
+pub(crate) fn row(finding: &Finding, now: Timestamp, wide: bool) -> Vec<Cell> {
+    let state = match finding.state {
+        FindingState::Deleted | FindingState::RecycleBin => Paint::Bad,
+        FindingState::Frozen | FindingState::Unknown => Paint::Warning,
+        FindingState::Active | FindingState::Root => Paint::Good,
+    };
+    let access = match finding.access {
+        Access::ClusterAdmin => Cell::painted("cluster-admin", Paint::Bad),
+        Access::ClusterWide => "cluster-wide".into(),
+        Access::Namespaced => "namespaces".into(),
+        Access::None => "kubeconfig only".into(),
+    };
+    let seen = finding.last_seen.as_ref().map(|time| age(time.0, now));
+    let mut row = vec![
+        finding.uid.as_str().into(),
+        format!("{:?}", finding.type_).into(),
+        finding.name.clone().into(),
+        Cell::painted(finding.state.as_str(), state),
+        access,
+        finding.bindings_total.to_string().into(),
+        finding.kubeconfig.map(|state| format!("{state:?}")).into(),
+        seen.into(),
+        finding.offboarding.clone().into(),
+    ];
+    if wide {
+        let places = finding.bindings.iter().map(|binding| match &binding.namespace {
+            Some(namespace) => format!("{namespace}/{} ({})", binding.name, binding.role_ref),
+            None => format!("{} ({})", binding.name, binding.role_ref),
+        });
+        row.push(places.collect::<Vec<_>>().join(", ").into());
+        row.push(finding.note.clone().into());
+    }
+    row
 }
 
 impl Shown for Findings {
@@ -216,21 +278,10 @@ impl Shown for Findings {
         if self.items.is_empty() {
             return String::new();
         }
-        let mut header = vec![
-            "UID",
-            "TYPE",
-            "NAME",
-            "STATE",
-            "ACCESS",
-            "BINDINGS",
-            "KUBECONFIG",
-            "LAST SEEN",
-            "OFFBOARDING",
-        ];
-        if wide {
-            header.extend(["WHERE", "NOTE"]);
-        }
-        output::table(header, self.items.iter().map(|finding| self.row(finding, wide)))
+        output::table(
+            header(wide),
+            self.items.iter().map(|finding| row(finding, self.now, wide)),
+        )
     }
 
     fn names(&self) -> Vec<String> {

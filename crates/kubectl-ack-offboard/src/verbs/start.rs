@@ -4,10 +4,10 @@ use crate::{
     ask,
     change::FIELD_MANAGER,
     cli::StartArgs,
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     dry_run::{self, Who},
     exit::{Exit, Failure, Outcome},
-    follow::{self, Patience, Seen, is_held},
+    follow::{self, Patience, Seen, Tells, is_held},
     interrupt::Interrupt,
     offboarding::{self, State},
     output::{self, Shown},
@@ -28,8 +28,11 @@ pub(crate) async fn run(cluster: &Cluster, args: &StartArgs, interrupt: &Interru
         is_role: args.who.role,
     };
     if args.print && !args.approve {
-        let name = object_name(args, None);
-        return output::finish(&yaml(&manifest(args, &who, &name, None))?, Exit::Done);
+        let name = object_name(args.object.as_deref(), &who, None);
+        return output::finish(
+            &yaml(&manifest(&name, &who, args.reason.as_deref(), args.manual, None))?,
+            Exit::Done,
+        );
     }
     if let Some(object) = interrupt.ends(dry_run::existing(cluster, who.uid)).await? {
         let name = object.name_any();
@@ -47,8 +50,8 @@ pub(crate) async fn run(cluster: &Cluster, args: &StartArgs, interrupt: &Interru
             "there is no plan to approve: what holds it is said above. Start it without --approve, or correct what is wrong first.",
         ));
     }
-    let name = object_name(args, shown.name.as_deref());
-    let manifest = manifest(args, &who, &name, digest);
+    let name = object_name(args.object.as_deref(), &who, shown.name.as_deref());
+    let manifest = manifest(&name, &who, args.reason.as_deref(), args.manual, digest);
     if args.print {
         return output::finish(&yaml(&manifest)?, Exit::Done);
     }
@@ -83,15 +86,17 @@ fn question(who: &Who<'_>, shown: &ShownPlan) -> String {
     )
 }
 
-/// Follows it until it has begun or is held; with `--wait`, until its end or until it is held.
-async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bool) -> Outcome {
-    let name = created.name_any();
-    let patience = Patience {
-        deadline: None,
-        needs_operator: true,
-        tells: true,
-    };
-    let object = follow::follow(cluster, &name, patience, |object| {
+/// Follows it until it has begun or is held; if `to_the_end`, until its end or until it is held.
+///
+/// # Errors
+/// When it cannot be followed, or not for so long.
+pub(crate) async fn told(
+    cluster: &Cluster,
+    created: &UserOffboarding,
+    to_the_end: bool,
+    patience: Patience,
+) -> Result<UserOffboarding, Failure> {
+    follow::follow(cluster, &created.name_any(), patience, |object| {
         let state = State::of(object);
         // Whoever does not wait is told how it begins.
         let has_begun = !to_the_end && state.ends() == Some(Ends::Operator);
@@ -101,7 +106,18 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
             false => Seen::GoOn,
         })
     })
-    .await?;
+    .await
+}
+
+/// Follows it, and says how it began or ended.
+async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bool) -> Outcome {
+    let name = created.name_any();
+    let patience = Patience {
+        deadline: None,
+        needs_operator: true,
+        tells: Tells::Changes,
+    };
+    let object = told(cluster, created, to_the_end, patience).await?;
     let state = State::of(&object);
     let line = format!("{}: {}", offboarding::qualified(&name), state.word());
     if is_held(&state) {
@@ -119,7 +135,10 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
 }
 
 /// Creates it; with `approval: Manual` where the cluster's policy demands that, which is told.
-async fn create(cluster: &Cluster, manifest: Value) -> Result<(UserOffboarding, bool), Failure> {
+///
+/// # Errors
+/// When the API server does not create it.
+pub(crate) async fn create(cluster: &Cluster, manifest: Value) -> Result<(UserOffboarding, bool), Failure> {
     let object = |manifest: &Value| {
         serde_json::from_value::<UserOffboarding>(manifest.clone())
             .map_err(|error| Failure::new(format!("cannot write the object: {error}")))
@@ -140,29 +159,29 @@ async fn create(cluster: &Cluster, manifest: Value) -> Result<(UserOffboarding, 
             let mut manual = manifest;
             manual["spec"]["approval"] = "Manual".into();
             let created = cluster.offboardings().create(&params, &object(&manual)?).await;
-            let created = created.map_err(|error| refused(&error, &doing, Role::Requester))?;
+            let created = created.map_err(|error| cluster.refused(&error, &doing, Role::Requester))?;
             Ok((created, true))
         }
         Err(kube::Error::Api(status)) if status.code == 409 => Err(Failure::new(format!(
             "there is a UserOffboarding {name} already, for another UID. Choose another name for the object: --object=NAME"
         ))),
-        Err(error) => Err(refused(&error, &doing, Role::Requester)),
+        Err(error) => Err(cluster.refused(&error, &doing, Role::Requester)),
     }
 }
 
-/// What is created, or printed.
-fn manifest(args: &StartArgs, who: &Who<'_>, name: &str, digest: Option<&str>) -> Value {
+/// What is created, or printed: `manual` has it wait for an approval; with a digest, the plan of that digest alone is approved.
+pub(crate) fn manifest(name: &str, who: &Who<'_>, reason: Option<&str>, manual: bool, digest: Option<&str>) -> Value {
     let mut spec = who.spec();
-    if let Some(reason) = &args.reason {
-        spec["reason"] = reason.as_str().into();
+    if let Some(reason) = reason {
+        spec["reason"] = reason.into();
     }
-    if args.manual {
+    if manual {
         spec["approval"] = "Manual".into();
     }
     if let Some(digest) = digest {
         let mut approval = json!({"digest": digest});
-        if let Some(reason) = &args.reason {
-            approval["reason"] = reason.as_str().into();
+        if let Some(reason) = reason {
+            approval["reason"] = reason.into();
         }
         spec["approval"] = "Manual".into();
         spec["approvals"] = json!([approval]);
@@ -175,11 +194,11 @@ fn yaml(manifest: &Value) -> Result<String, Failure> {
 }
 
 /// The object's name: what `--object` says, else made of the identity's name, else of the UID.
-fn object_name(args: &StartArgs, known: Option<&str>) -> String {
-    if let Some(object) = &args.object {
-        return object.clone();
+pub(crate) fn object_name(object: Option<&str>, who: &Who<'_>, known: Option<&str>) -> String {
+    if let Some(object) = object {
+        return object.to_owned();
     }
-    let name = args.who.name.as_deref().or(known).unwrap_or_default();
+    let name = who.name.or(known).unwrap_or_default();
     let made: String = name
         .chars()
         .map(|c| {
@@ -192,7 +211,7 @@ fn object_name(args: &StartArgs, known: Option<&str>) -> String {
         .take(63)
         .collect();
     match made.trim_matches('-') {
-        "" => format!("uid-{}", args.who.uid),
+        "" => format!("uid-{}", who.uid),
         made => made.to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     cli::{Connection, VersionArgs},
-    cluster::{Cluster, Role, refused},
+    cluster::{Cluster, Role},
     exit::{Exit, Outcome},
     offboarding,
     output::{self, Shown},
@@ -37,13 +37,14 @@ pub(crate) async fn run(connection: &Connection, args: &VersionArgs) -> Outcome 
 /// What the cluster has. Which versions the CRD serves, everybody may ask; the operator's, whoever sees UserOffboardings.
 async fn installed(cluster: &Cluster) -> Result<Installed, crate::exit::Failure> {
     let groups = cluster.client.list_api_groups().await;
-    let groups = groups.map_err(|error| refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
+    let groups = groups.map_err(|error| cluster.refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
     let group = groups.groups.into_iter().find(|group| group.name == GROUP);
     let mut served: Vec<String> = Vec::new();
     for version in group.into_iter().flat_map(|group| group.versions) {
         // The group may be there for its other kinds.
         let resources = cluster.client.list_api_group_resources(&version.group_version).await;
-        let resources = resources.map_err(|error| refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
+        let resources =
+            resources.map_err(|error| cluster.refused(&error, "ask for the cluster's APIs", Role::Viewer))?;
         if resources
             .resources
             .iter()

@@ -4,7 +4,7 @@ use crate::{
     cli::{Goal, WaitArgs},
     cluster::Cluster,
     exit::{Exit, Failure, Outcome},
-    follow::{self, Patience, Seen},
+    follow::{self, Patience, Seen, Tells},
     offboarding::{self, State, condition},
     output,
 };
@@ -19,7 +19,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &WaitArgs) -> Outcome {
     let patience = Patience {
         deadline: (args.timeout != Duration::ZERO).then_some(args.timeout),
         needs_operator: false,
-        tells: true,
+        tells: Tells::Changes,
     };
     let judge = |object: &UserOffboarding| {
         if is_there(object, args.goal) {

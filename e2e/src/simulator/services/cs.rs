@@ -172,8 +172,9 @@ fn account<'a>(world: &'a World, uid: &str) -> (&'static str, String, &'a str, A
 }
 
 /// DescribeClusterUserKubeconfig: the kubeconfig that a test has given the caller. It holds for as long as the test runs, whatever time is
-/// asked for.
+/// asked for or said.
 pub(in crate::simulator) fn describe_cluster_user_kubeconfig(
+    world: &World,
     kubeconfig: Option<&Path>,
     request: &Incoming,
 ) -> Result<Value, Refusal> {
@@ -192,19 +193,21 @@ pub(in crate::simulator) fn describe_cluster_user_kubeconfig(
     };
     let config = std::fs::read_to_string(kubeconfig.ok_or_else(none)?)
         .map_err(|error| Refusal::new(500, "InternalError", format!("the kubeconfig cannot be read: {error}")))?;
-    Ok(json!({"config": config, "expiration": rfc3339(now() + 60 * minutes as i64)}))
+    let seconds = world.kubeconfig_seconds.unwrap_or(60 * minutes as i64);
+    Ok(json!({"config": config, "expiration": rfc3339(now() + seconds)}))
 }
 
 /// DescribeClustersV1, without its filters. (The default and the largest size of a page are not published.)
 pub(in crate::simulator) fn describe_clusters_v1(world: &World, request: &Incoming) -> Result<Value, Refusal> {
     let page = number(request.query("page_number"), "page_number", 1, 1..=1_000_000)?;
     let size = number(request.query("page_size"), "page_size", 50, 1..=100)?;
+    let size = size.min(world.clusters_per_page.unwrap_or(usize::MAX));
     let all = world.clusters.iter().map(|cluster| {
         json!({
             "cluster_id": cluster.id,
             "name": cluster.name,
             "state": cluster.state,
-            "region_id": "cn-hangzhou",
+            "region_id": cluster.region,
             "cluster_type": "ManagedKubernetes",
             "profile": "Default",
             "cluster_spec": "ack.pro.small",

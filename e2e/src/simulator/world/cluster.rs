@@ -13,6 +13,9 @@ pub struct Cluster {
     /// Its name.
     #[serde(default)]
     pub name: String,
+    /// Its region.
+    #[serde(default = "region")]
+    pub region: String,
     /// Its state, such as `running`.
     #[serde(default = "running")]
     pub state: String,
@@ -42,6 +45,7 @@ impl Cluster {
         Self {
             id: id.to_owned(),
             name: format!("cluster {id}"),
+            region: region(),
             state: running(),
             audit_enabled: true,
             sls_project: None,
@@ -50,6 +54,12 @@ impl Cluster {
             recycle_bin: Vec::new(),
             hides_unissued: false,
         }
+    }
+
+    /// In a region, under a name, in a state.
+    pub fn placed(mut self, region: &str, name: &str, state: &str) -> Self {
+        [self.region, self.name, self.state] = [region, name, state].map(str::to_owned);
+        self
     }
 
     /// Gives `uid` a kubeconfig in the given state.
@@ -80,6 +90,10 @@ impl Cluster {
     pub fn logstore(&self) -> String {
         format!("audit-{}", self.id)
     }
+}
+
+fn region() -> String {
+    "cn-hangzhou".to_owned()
 }
 
 fn running() -> String {

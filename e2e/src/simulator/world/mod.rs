@@ -45,6 +45,10 @@ pub struct World {
     pub session_seconds: Option<i64>,
     /// ACK clusters.
     pub clusters: Vec<Cluster>,
+    /// The most clusters that DescribeClustersV1 puts on a page, whatever the client asks for.
+    pub clusters_per_page: Option<usize>,
+    /// For how many seconds a kubeconfig from DescribeClusterUserKubeconfig is said to hold, whatever the client asks for.
+    pub kubeconfig_seconds: Option<i64>,
     /// Roles that ACK has granted. Whoever has none of these has the role of an administrator in each cluster of which
     /// [`Cluster::is_administrator`] says so.
     pub grants: Vec<Grant>,
@@ -74,6 +78,8 @@ impl Default for World {
             oidc_providers: Vec::new(),
             session_seconds: None,
             clusters: Vec::new(),
+            clusters_per_page: None,
+            kubeconfig_seconds: None,
             grants: Vec::new(),
             projects: BTreeMap::new(),
             gzip: GzipForm::default(),
