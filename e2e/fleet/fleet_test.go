@@ -85,6 +85,19 @@ func condition(t *testing.T, object *unstructured.Unstructured, type_ string) ma
 	return nil
 }
 
+func digests(t *testing.T, object *unstructured.Unstructured) []string {
+	t.Helper()
+	approvals, _, err := unstructured.NestedSlice(object.Object, "spec", "approvals")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, approval := range approvals {
+		all = append(all, approval.(map[string]any)["digest"].(string))
+	}
+	return all
+}
+
 // documents decodes a page's manifests into the engine's own types: no field is misspelt, and no kind is of another version.
 func documents(t *testing.T, file string, types map[string]func() any) map[string]any {
 	t.Helper()

@@ -3,6 +3,7 @@ module ack-offboarding.io/e2e/fleet
 go 1.26.0
 
 require (
+	// Versions from v3.4 on keep gitops-engine in their own tree, where no other module can import it.
 	github.com/argoproj/argo-cd/v3 v3.2.12
 	github.com/argoproj/gitops-engine v0.7.1-0.20260512161450-ff8d2f5207dc
 	github.com/evanphx/json-patch v5.9.11+incompatible
@@ -205,6 +206,8 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.1-0.20251003215857-446d8398e19c // indirect
 )
 
+// Argo CD's replacements, which a module that imports it must repeat: securejoin v0.6 lacks a function that it calls, and Kubernetes' own
+// modules are at the version that OCM has.
 replace (
 	github.com/cyphar/filepath-securejoin => github.com/cyphar/filepath-securejoin v0.4.1
 	k8s.io/api => k8s.io/api v0.34.3

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,23 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	kubefake "k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/kube-openapi/pkg/validation/spec"
 	clusterv1beta1 "open-cluster-management.io/api/cluster/v1beta1"
 	clusterv1beta2 "open-cluster-management.io/api/cluster/v1beta2"
+	"open-cluster-management.io/api/feature"
 	workv1 "open-cluster-management.io/api/work/v1"
 	workv1alpha1 "open-cluster-management.io/api/work/v1alpha1"
+	"open-cluster-management.io/ocm/pkg/features"
 	"open-cluster-management.io/ocm/pkg/work/helper"
 	"open-cluster-management.io/ocm/pkg/work/spoke/apply"
 	"open-cluster-management.io/ocm/pkg/work/spoke/conditions"
 	"open-cluster-management.io/ocm/pkg/work/spoke/statusfeedback"
-	"open-cluster-management.io/sdk-go/pkg/basecontroller/events"
 )
+
+// As OCM's agent starts: every feature is there, and as it is by default.
+func init() {
+	if err := features.SpokeMutableFeatureGate.Add(feature.DefaultSpokeWorkFeatureGates); err != nil {
+		panic(err)
+	}
+}
 
 type ocm struct {
 	set        *workv1alpha1.ManifestWorkReplicaSet
@@ -211,64 +211,6 @@ func TestOCMConfigurationIsOfTheManifest(t *testing.T) {
 	}
 }
 
-// cluster is one to which OCM's own appliers write. Objects are merged there by the API server's code, with the CRD's schema.
-type cluster struct {
-	ocm     ocm
-	client  *dynamicfake.FakeDynamicClient
-	applier apply.Applier
-	option  *workv1.ManifestConfigOption
-}
-
-// newCluster has the object already, brought with this strategy.
-func newCluster(t *testing.T, ocm ocm, strategy *workv1.UpdateStrategy) cluster {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(ocm.leaver.GroupVersionKind(), &unstructured.Unstructured{})
-	tracker := clienttesting.NewFieldManagedObjectTracker(scheme, unstructured.UnstructuredJSONScheme, typeConverter(t))
-	client := &dynamicfake.FakeDynamicClient{}
-	client.AddReactor("*", "*", clienttesting.ObjectReaction(tracker))
-	option := ocm.config.DeepCopy()
-	option.UpdateStrategy = strategy
-	result := cluster{ocm, client, apply.NewAppliers(client, kubefake.NewClientset(), nil).GetApplier(strategy.Type), option}
-	if err := result.bring(t, nil); err != nil {
-		t.Fatal(err)
-	}
-	return result
-}
-
-// bring has OCM apply the manifest, with fields of its spec that changed on the hub.
-func (c cluster) bring(t *testing.T, changes map[string]any) error {
-	t.Helper()
-	object := c.ocm.leaver.DeepCopy()
-	for field, value := range changes {
-		if err := unstructured.SetNestedField(object.Object, value, "spec", field); err != nil {
-			t.Fatal(err)
-		}
-	}
-	owner := metav1.OwnerReference{APIVersion: "work.open-cluster-management.io/v1", Kind: "AppliedManifestWork", Name: "w", UID: "u-"}
-	_, err := c.applier.Apply(t.Context(), offboardings, object, owner, c.option, events.NewContextualLoggingEventRecorder("test"))
-	return err
-}
-
-// edit is what a person does in the cluster.
-func (c cluster) edit(t *testing.T, spec string) {
-	t.Helper()
-	patch := fmt.Appendf(nil, `{"spec":%s}`, spec)
-	_, err := c.client.Resource(offboardings).Patch(t.Context(), "a-leaver", types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kubectl"})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (c cluster) get(t *testing.T) (*unstructured.Unstructured, map[string]any) {
-	t.Helper()
-	object, err := c.client.Resource(offboardings).Get(t.Context(), "a-leaver", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return object, object.Object["spec"].(map[string]any)
-}
-
 func TestOCMKeepsApprovals(t *testing.T) {
 	ocm := newOCM(t)
 	a, b := "sha256:"+strings.Repeat("a", 64), "sha256:"+strings.Repeat("b", 64)
@@ -329,42 +271,4 @@ func TestOCMTellsOfConflicts(t *testing.T) {
 			t.Errorf("%s: it is now %v", name, spec)
 		}
 	}
-}
-
-func typeConverter(t *testing.T) managedfields.TypeConverter {
-	t.Helper()
-	text, err := json.Marshal(crdSchema(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	schema := &spec.Schema{}
-	if err := json.Unmarshal(text, schema); err != nil {
-		t.Fatal(err)
-	}
-	// An API server completes what a CRD leaves out.
-	open := spec.MapProperty(nil)
-	open.AddExtension("x-kubernetes-preserve-unknown-fields", true)
-	schema.Properties["metadata"] = *open
-	schema.Properties["apiVersion"], schema.Properties["kind"] = *spec.StringProperty(), *spec.StringProperty()
-	schema.AddExtension("x-kubernetes-group-version-kind", []any{
-		map[string]any{"group": offboardings.Group, "version": offboardings.Version, "kind": "UserOffboarding"},
-	})
-	converter, err := managedfields.NewTypeConverter(map[string]*spec.Schema{"UserOffboarding": schema}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return converter
-}
-
-func digests(t *testing.T, object *unstructured.Unstructured) []string {
-	t.Helper()
-	approvals, _, err := unstructured.NestedSlice(object.Object, "spec", "approvals")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for _, approval := range approvals {
-		all = append(all, approval.(map[string]any)["digest"].(string))
-	}
-	return all
 }
