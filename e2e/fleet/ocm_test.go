@@ -99,6 +99,9 @@ func (o ocm) summary(t *testing.T, object *unstructured.Unstructured) string {
 			holds = append(holds, condition.Type)
 		}
 	}
+	if len(holds) == 0 {
+		return "none"
+	}
 	slices.Sort(holds)
 	return strings.Join(holds, ", ")
 }
