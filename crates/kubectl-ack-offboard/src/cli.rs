@@ -4,9 +4,13 @@ mod cloud;
 mod common;
 mod fleet;
 
-use crate::values::{BindingArg, digest, duration, reason, uid};
+use crate::{
+    complete::offboardings,
+    values::{BindingArg, digest, duration, reason, uid},
+};
 use ack_offboarding_operator::restore::Uid;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::ArgValueCompleter;
 use std::time::Duration;
 
 pub(crate) use cloud::CloudArgs;
@@ -139,6 +143,9 @@ Examples:
   # Do exactly what was shown, and stay until it is done
   kubectl ack-offboard start 259083957089437690 --name leaver --approve --wait
 
+  # Have a colleague approve it: kubectl ack-offboard approve leaver
+  kubectl ack-offboard start 259083957089437690 --name leaver --manual
+
   # For Git
   kubectl ack-offboard start 259083957089437690 --name leaver --print > leaver.yaml
 
@@ -155,6 +162,10 @@ pub(crate) struct StartArgs {
     /// Approves the plan that is shown, and has the operator carry out no other.
     #[arg(long)]
     pub(crate) approve: bool,
+
+    /// Has it wait until somebody approves its plan (`approval: Manual`).
+    #[arg(long, conflicts_with = "approve")]
+    pub(crate) manual: bool,
 
     /// Writes the manifest to standard output instead of creating it.
     #[arg(long, conflicts_with_all = ["yes", "wait"])]
@@ -187,6 +198,7 @@ Exit codes: 0 it is there; 1 it cannot get there; 2 failed; 3 the deadline passe
 Needs the ClusterRole ack-offboarding-viewer")]
 pub(crate) struct WaitArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// What to wait for.
@@ -223,6 +235,7 @@ Exit codes: 0 it is where its spec wants it; 1 it waits or is held; 2 failed
 Needs the ClusterRole ack-offboarding-viewer")]
 pub(crate) struct ExplainArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     #[command(flatten)]
@@ -243,6 +256,7 @@ Exit codes: 0 approved, or no approval is needed; 1 answered no; 2 failed, or th
 Needs the ClusterRole ack-offboarding-approver")]
 pub(crate) struct ApproveArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Approves only the plan with this whole digest.
@@ -268,6 +282,7 @@ Exit codes: 0 suspended; 2 failed
 Needs the ClusterRole ack-offboarding-requester")]
 pub(crate) struct SuspendArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Why, for later readers; `explain` shows it.
@@ -285,6 +300,7 @@ Exit codes: 0 resumed; 2 failed
 Needs the ClusterRole ack-offboarding-approver")]
 pub(crate) struct ResumeArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 }
 
@@ -343,6 +359,7 @@ Examples:
 Exit codes: 0 shown, also where there is none; 2 failed")]
 pub(crate) struct StatusArgs {
     /// The name of one UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: Option<String>,
 
     #[command(flatten)]
@@ -417,6 +434,7 @@ Needs the Role ack-offboarding-restorer in the operator's namespace, the Cluster
 change the bindings")]
 pub(crate) struct RestoreArgs {
     /// The name of a UserOffboarding, also of one that is gone; or of one ConfigMap with a backup.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Only this binding; may be repeated.

@@ -135,6 +135,10 @@ fn deadline(name: &str, patience: Patience, latest: Option<&UserOffboarding>) ->
     let after = patience.deadline.unwrap_or_default().as_secs();
     let stands = match latest {
         Some(object) if State::of(object) == State::Unvisited => offboarding::no_operator(name),
+        // The operator's message was told.
+        Some(object) if matches!(patience.tells, Tells::Changes) => {
+            format!("UserOffboarding {name} is {}.", State::of(object).word())
+        }
         Some(object) => {
             let ready = condition(object, ConditionType::Ready);
             let message = ready.map(|ready| output::clean(&ready.message)).unwrap_or_default();

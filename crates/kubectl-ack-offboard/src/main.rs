@@ -5,6 +5,7 @@ mod change;
 mod cli;
 mod cloud;
 mod cluster;
+mod complete;
 mod dry_run;
 mod exit;
 mod fleet;
@@ -25,6 +26,13 @@ use interrupt::Interrupt;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The only one in the tree; an earlier installation would be this one as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut words = std::env::args_os();
+    if words.next().is_some_and(|program| complete::is_asked(&program)) {
+        complete::answer(words);
+        return ExitCode::SUCCESS;
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => work(cli),
         Err(error) => {
@@ -40,8 +48,6 @@ fn main() -> ExitCode {
 }
 
 fn work(cli: Cli) -> Exit {
-    // The only one in the tree; an earlier installation would be this one as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

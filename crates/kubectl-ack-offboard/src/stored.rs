@@ -24,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) object_uid: String,
     /// When it says it was made; else when the API server took it in.
     pub(crate) created: Option<Timestamp>,
+    /// Why the offboarding was asked for, as it says.
+    pub(crate) reason: Option<String>,
     /// What it holds, or why it is refused.
     pub(crate) content: Result<Verified, String>,
 }
@@ -31,13 +33,14 @@ pub(crate) struct Loaded {
 impl Loaded {
     fn of(map: &ConfigMap, namespace: &str, now: Timestamp) -> Self {
         let label = |key: String| clean(map.labels().get(&key).map_or("", String::as_str));
-        let created = map.annotations().get(&format!("{}/created-at", api_group()));
-        let created = created.and_then(|time| time.parse().ok());
+        let annotation = |key: &str| map.annotations().get(&format!("{}/{key}", api_group()));
+        let created = annotation("created-at").and_then(|time| time.parse().ok());
         Loaded {
             name: map.name_any(),
             uid: label(backup::uid_label()),
             object_uid: label(backup::object_label()),
             created: created.or_else(|| map.creation_timestamp().map(|time| time.0)),
+            reason: annotation("reason").map(|reason| clean(reason)),
             content: restore::verify(map, namespace, now).map_err(|error| clean(&error.what)),
         }
     }

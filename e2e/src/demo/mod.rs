@@ -3,11 +3,13 @@
 //! ```text
 //! fixtures certificates, bindings, manifests
 //! progress the conditions, live                kubectl  what the administrator runs
+//! find     who still has access
 //! steps    before, offboarding, after          restore  access that returns
 //! probes   requests with the leaver's certificate
 //! report   what was observed, as JSON
 //! ```
 
+mod find;
 mod fixtures;
 mod kubectl;
 mod operator;
@@ -28,7 +30,7 @@ use clap::Parser;
 use self::report::Report;
 use crate::{
     cluster::{self, Cluster},
-    env::{Env, OwnEnv, operator_binary},
+    env::{Env, OwnEnv, operator_binary, plugin_binary},
     screen::{self, Screen},
 };
 
@@ -75,10 +77,10 @@ pub async fn play(options: &Options) -> anyhow::Result<bool> {
 async fn set(screen: &Screen) -> anyhow::Result<OwnEnv> {
     screen.heading("The stage");
     let step = screen.step(
-        "Building the operator",
+        "Building the operator and the kubectl plugin",
         "a second when nothing has changed, else a minute or two",
     );
-    tokio::task::spawn_blocking(|| operator_binary(false)).await??;
+    tokio::task::spawn_blocking(|| operator_binary(false).and_then(|_| plugin_binary())).await??;
     step.done(screen, "built");
     screen.line("The first run on a machine also builds Kubernetes from source: about 4 minutes, once.");
     let step = screen.step("Starting etcd and kube-apiserver", "5 s");
@@ -119,12 +121,15 @@ async fn keep(env: &OwnEnv, screen: &Screen) -> anyhow::Result<()> {
     std::fs::create_dir_all(&bin).context("a folder for kubectl")?;
     std::os::unix::fs::symlink(env.cluster.kubectl().get_program(), bin.join("kubectl"))
         .context("a link to kubectl")?;
+    std::os::unix::fs::symlink(plugin_binary()?, bin.join("kubectl-ack_offboard")).context("a link to the plugin")?;
     let leaver = env.cluster.user_kubeconfig(fixtures::LEAVER.certificate, &[])?;
     screen.heading("Everything runs on, until Ctrl-C. In another terminal:");
     for command in [
         format!("export KUBECONFIG={}", env.cluster.admin_kubeconfig().display()),
-        format!("export PATH={}:$PATH   # for kubectl", bin.display()),
-        "kubectl get useroffboardings".to_owned(),
+        format!("export PATH={}:$PATH   # for kubectl and its plugin", bin.display()),
+        "kubectl ack-offboard status".to_owned(),
+        "kubectl ack-offboard explain still-active".to_owned(),
+        "kubectl ack-offboard restore leaver --dry-run".to_owned(),
         "kubectl describe useroffboarding leaver".to_owned(),
         "kubectl get configmaps --namespace ack-offboarding-system --show-labels".to_owned(),
         "kubectl patch useroffboarding still-active --type merge -p '{\"spec\":{\"activityCheck\":{\"whenActive\":\"Proceed\"}}}'".to_owned(),

@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use super::{
+    find::find,
     fixtures::{self, COLLEAGUE, GRANTS, LEAVER, MISTYPED, SHARED_PATH, STILL_ACTIVE},
     kubectl::kubectl,
     operator::start_operator,
@@ -31,6 +32,7 @@ pub(super) async fn play(env: &mut OwnEnv, screen: &mut Screen, report: &mut Rep
     let leaver = env.cluster.user_client(LEAVER.certificate, &[])?;
     before(env, screen, report, &leaver).await?;
     start_operator(env, screen).await?;
+    find(env, screen).await?;
     let mut updates = Updates::begin(env.offboardings()).await?;
     let names = [LEAVER.name, STILL_ACTIVE.name, MISTYPED];
     let mut progress = Progress::new(&names, screen.fits(progress::width(names.len())));

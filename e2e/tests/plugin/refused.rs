@@ -148,6 +148,6 @@ async fn by_the_command_line() -> anyhow::Result<()> {
         }
     }
     let page = plugin(nobody, &["man"]).await?.ends_with(0).out;
-    assert!(page.starts_with(".ie") && page.contains("explain"), "{page}");
+    assert!(page.starts_with(".ie") && page.contains(".SH \"EXPLAIN\""), "{page}");
     Ok(())
 }

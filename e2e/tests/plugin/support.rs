@@ -149,6 +149,8 @@ pub(crate) const VARYING: &[(&str, &str)] = &[
     (r" +(?m:$)", ""),
     (r"AGO +", "AGO "),
     (r"offboarding-[0-9]+-[0-9a-f]{20}(-[0-9]+)?", "BACKUP"),
+    (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "OBJECT-UID"),
+    (r"\b[0-9a-f]{20}\b", "RUN"),
 ];
 
 /// Compares a text with the snapshot of this name.

@@ -13,7 +13,7 @@ use std::{path::Path, process::Command};
 const PATIENCE: u64 = 60_000;
 
 /// The plugin in a terminal of 200 columns.
-fn terminal(kubeconfig: &Path, args: &[&str], no_color: bool) -> anyhow::Result<PtySession> {
+pub(crate) fn terminal(kubeconfig: &Path, args: &[&str], no_color: bool) -> anyhow::Result<PtySession> {
     let mut command = Command::new("sh");
     command.args(["-c", "stty cols 200 rows 40; exec \"$@\"", "sh"]);
     command.arg(plugin_binary()?).args(args);
@@ -28,7 +28,7 @@ fn terminal(kubeconfig: &Path, args: &[&str], no_color: bool) -> anyhow::Result<
 }
 
 /// Everything until its end, and its exit code.
-fn ended(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
+pub(crate) fn ended(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
     let said = session.exp_eof()?;
     let code = match session.process().wait()? {
         WaitStatus::Exited(_, code) => Some(code),

@@ -155,6 +155,10 @@ pub(crate) struct FleetStartArgs {
     #[arg(long)]
     pub(crate) approve: bool,
 
+    /// Has them wait until somebody approves the plan of each cluster: fleet approve.
+    #[arg(long, conflicts_with = "approve")]
+    pub(crate) manual: bool,
+
     /// Answers the question with yes.
     #[arg(short, long)]
     pub(crate) yes: bool,

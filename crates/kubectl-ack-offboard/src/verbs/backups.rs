@@ -63,6 +63,9 @@ struct Item {
     run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
+    /// The `spec.reason` that the offboarding had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     /// Whether its checksums, its lists and its index agree.
     verified: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +109,7 @@ impl Item {
             cluster_id: content.map(|content| content.part.cluster_id.clone()),
             run_id: content.map(|content| content.part.run_id.clone()),
             created_at: loaded.created.map(|time| time.to_string()),
+            reason: loaded.reason.clone(),
             verified: content.is_some(),
             problem: loaded.content.as_ref().err().cloned(),
             bindings: bindings.collect(),
@@ -135,6 +139,7 @@ impl Item {
                 self.run_id.clone().into(),
                 self.created_at.clone().into(),
                 self.cluster_id.clone().into(),
+                self.reason.clone().into(),
                 self.problem.clone().into(),
             ]);
         }
@@ -148,7 +153,9 @@ impl Shown for BackupList {
     fn text(&self, wide: bool) -> String {
         let mut header = vec!["CONFIGMAP", "UID", "OFFBOARDING", "BINDINGS", "CHECKSUM", "AGE"];
         if wide {
-            header.extend(["DELETED", "SHRUNK", "KEPT", "RUN", "CREATED", "CLUSTER", "PROBLEM"]);
+            header.extend([
+                "DELETED", "SHRUNK", "KEPT", "RUN", "CREATED", "CLUSTER", "REASON", "PROBLEM",
+            ]);
         }
         match self.items.as_slice() {
             [] => String::new(),

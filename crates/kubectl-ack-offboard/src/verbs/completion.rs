@@ -6,6 +6,8 @@ use crate::{
     output,
 };
 use clap::CommandFactory;
+use clap_mangen::Man;
+use std::io::Write;
 
 /// Prints a shell's completion script.
 ///
@@ -28,13 +30,36 @@ pub(crate) fn completion(args: &CompletionArgs) -> Outcome {
     output::finish(&String::from_utf8_lossy(&script), Exit::Done)
 }
 
-/// Prints the manual page.
+/// Prints the manual page: the command, and each verb in a section of its own.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn man() -> Outcome {
+    let text = page().map_err(|error| Failure::new(format!("cannot write the manual page: {error}")))?;
+    output::finish(&text, Exit::Done)
+}
+
+fn page() -> std::io::Result<String> {
+    let mut command = Cli::command();
+    command.build();
     let mut page = Vec::new();
-    let written = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    written.map_err(|error| Failure::new(format!("cannot write the manual page: {error}")))?;
-    output::finish(&String::from_utf8_lossy(&page), Exit::Done)
+    let root = Man::new(command.clone());
+    root.render_title(&mut page)?;
+    root.render_name_section(&mut page)?;
+    root.render_synopsis_section(&mut page)?;
+    root.render_description_section(&mut page)?;
+    root.render_options_section(&mut page)?;
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        writeln!(page, ".SH \"{}\"", verb.get_name().to_uppercase())?;
+        let man = Man::new(verb.clone());
+        let mut section = Vec::new();
+        man.render_synopsis_section(&mut section)?;
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        man.render_extra_section(&mut section)?;
+        // Below the verb's own heading.
+        page.extend(String::from_utf8_lossy(&section).replace(".SH ", ".SS ").bytes());
+    }
+    root.render_extra_section(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
 }

@@ -59,7 +59,10 @@ pub(crate) async fn run(cluster: &Cluster, args: &RestoreArgs, interrupt: &Inter
         });
     }
     interrupt
-        .ends(async { Ok(report.warn_of_undoing(cluster, uid).await) })
+        .ends(async {
+            report.warn_of_undoing(cluster, uid).await;
+            Ok(())
+        })
         .await?;
 
     let restorer = Restorer::new(cluster.client.clone());

@@ -9,11 +9,11 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     follow::{self, Patience, Seen, Tells, is_held},
     interrupt::Interrupt,
-    offboarding::{self, State, condition},
+    offboarding::{self, State},
     output::{self, Shown},
     plan::ShownPlan,
 };
-use ack_offboarding_operator::api::{API_VERSION, ConditionType, Ends, UserOffboarding};
+use ack_offboarding_operator::api::{API_VERSION, Ends, UserOffboarding};
 use kube::{ResourceExt, api::PostParams};
 use serde_json::{Value, json};
 
@@ -29,7 +29,10 @@ pub(crate) async fn run(cluster: &Cluster, args: &StartArgs, interrupt: &Interru
     };
     if args.print && !args.approve {
         let name = object_name(args.object.as_deref(), &who, None);
-        return output::finish(&yaml(&manifest(&name, &who, args.reason.as_deref(), None))?, Exit::Done);
+        return output::finish(
+            &yaml(&manifest(&name, &who, args.reason.as_deref(), args.manual, None))?,
+            Exit::Done,
+        );
     }
     if let Some(object) = interrupt.ends(dry_run::existing(cluster, who.uid)).await? {
         let name = object.name_any();
@@ -48,7 +51,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &StartArgs, interrupt: &Interru
         ));
     }
     let name = object_name(args.object.as_deref(), &who, shown.name.as_deref());
-    let manifest = manifest(&name, &who, args.reason.as_deref(), digest);
+    let manifest = manifest(&name, &who, args.reason.as_deref(), args.manual, digest);
     if args.print {
         return output::finish(&yaml(&manifest)?, Exit::Done);
     }
@@ -118,9 +121,9 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
     let state = State::of(&object);
     let line = format!("{}: {}", offboarding::qualified(&name), state.word());
     if is_held(&state) {
-        let ready = condition(&object, ConditionType::Ready).map(|ready| output::clean(&ready.message));
-        output::note(format!("It is held: {}", ready.unwrap_or_default()));
-        output::note(format!("What to do: kubectl ack-offboard explain {name}"));
+        output::note(format!(
+            "It is held. What changes that: kubectl ack-offboard explain {name}"
+        ));
         return output::finish(&line, Exit::Found);
     }
     if state.ends() == Some(Ends::Operator) {
@@ -166,11 +169,14 @@ pub(crate) async fn create(cluster: &Cluster, manifest: Value) -> Result<(UserOf
     }
 }
 
-/// What is created, or printed; with a digest, the plan of that digest alone is approved.
-pub(crate) fn manifest(name: &str, who: &Who<'_>, reason: Option<&str>, digest: Option<&str>) -> Value {
+/// What is created, or printed: `manual` has it wait for an approval; with a digest, the plan of that digest alone is approved.
+pub(crate) fn manifest(name: &str, who: &Who<'_>, reason: Option<&str>, manual: bool, digest: Option<&str>) -> Value {
     let mut spec = who.spec();
     if let Some(reason) = reason {
         spec["reason"] = reason.into();
+    }
+    if manual {
+        spec["approval"] = "Manual".into();
     }
     if let Some(digest) = digest {
         let mut approval = json!({"digest": digest});

@@ -120,7 +120,7 @@ async fn create_each(crew: &Crew<'_>, args: &FleetStartArgs, who: &Who<'_>, prep
         let digest = plan.and_then(ShownPlan::digest).filter(|_| args.approve);
         let known = plan.and_then(|plan| plan.name.as_deref());
         let name = start::object_name(args.object.as_deref(), who, known);
-        let manifest = start::manifest(&name, who, args.reason.as_deref(), digest);
+        let manifest = start::manifest(&name, who, args.reason.as_deref(), args.manual, digest);
         // Somebody may have thought about the plans for longer than a kubeconfig holds.
         let (cluster, ()) = crew.first(member, async |_| Ok(())).await?;
         // Not cut short by Ctrl-C: whether it was created is told.

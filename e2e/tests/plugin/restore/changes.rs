@@ -1,6 +1,7 @@
 //! Bindings that changed since they were removed.
 
-use crate::support::{COLLEAGUE, UID, offboard, plugin, running};
+use super::{COLLEAGUE, message, offboard, outcomes, plugin};
+use crate::support::{UID, running};
 use ack_offboarding_e2e::{
     cluster::eventually,
     env::{PATIENCE, user},
@@ -74,17 +75,17 @@ async fn each_binding_comes_to_what_it_is_now() -> anyhow::Result<()> {
     .map(|(key, outcome)| (key.to_owned(), outcome.to_owned()))
     .into();
 
-    let dry = plugin(&env, &["restore", "left", "--dry-run", "-o", "json"]);
-    assert_eq!((dry.code, dry.outcomes()), (1, expected.clone()), "{}", dry.err);
-    let unasked = plugin(&env, &["restore", "left"]);
-    assert_eq!(unasked.code, 64, "{unasked:?}");
+    let dry = plugin(&env, &["restore", "left", "--dry-run", "-o", "json"]).await?;
+    assert_eq!((dry.code, outcomes(&dry)?), (Some(1), expected.clone()), "{}", dry.err);
+    let unasked = plugin(&env, &["restore", "left"]).await?;
+    assert_eq!(unasked.code, Some(64), "{unasked:?}");
     assert!(unasked.err.contains("--yes"), "{}", unasked.err);
     assert_eq!(env.bindings_of(UID).await?, before, "nothing was changed");
 
-    let done = plugin(&env, &["restore", "left", "--yes", "-o", "json"]);
-    assert_eq!((done.code, done.outcomes()), (1, expected), "{}", done.err);
-    assert!(done.message("held").contains(HOLD), "{}", done.message("held"));
-    assert!(done.message("other-role").contains("ClusterRole/view"));
+    let done = plugin(&env, &["restore", "left", "--yes", "-o", "json"]).await?;
+    assert_eq!((done.code, outcomes(&done)?), (Some(1), expected), "{}", done.err);
+    assert!(message(&done, "held")?.contains(HOLD), "{}", message(&done, "held")?);
+    assert!(message(&done, "other-role")?.contains("ClusterRole/view"));
     assert_eq!(
         env.bindings_of(UID).await?,
         [
@@ -101,21 +102,24 @@ async fn each_binding_comes_to_what_it_is_now() -> anyhow::Result<()> {
     let everywhere = plugin(
         &env,
         &["restore", "left", "--yes", "--binding", "ClusterRoleBinding/everywhere"],
-    );
-    assert_eq!(everywhere.code, 0, "{everywhere:?}");
+    )
+    .await?;
+    assert_eq!(everywhere.code, Some(0), "{everywhere:?}");
     assert!(everywhere.out.contains("AlreadyThere"), "{}", everywhere.out);
     let unknown = plugin(
         &env,
         &["restore", "left", "--yes", "--binding", "RoleBinding/team-a/nowhere"],
-    );
-    assert_eq!(unknown.code, 64, "{unknown:?}");
+    )
+    .await?;
+    assert_eq!(unknown.code, Some(64), "{unknown:?}");
 
     team_a.patch("held", &merge, &finalizers(json!([]))).await?;
     let held = plugin(
         &env,
         &["restore", "left", "--yes", "--binding", "RoleBinding/team-a/held"],
-    );
-    assert_eq!(held.code, 0, "{held:?}");
+    )
+    .await?;
+    assert_eq!(held.code, Some(0), "{held:?}");
     assert_eq!(subjects(&team_a.get("held").await?), [UID]);
     Ok(())
 }
@@ -126,8 +130,8 @@ async fn an_object_that_would_remove_it_again_is_warned_of() -> anyhow::Result<(
     let env = running().await;
     env.role_binding("team-a", "own", "edit", &[user(UID)]).await?;
     offboard(&env, json!({"enforcement": "Continuous"})).await?;
-    let dry = plugin(&env, &["restore", "left", "--dry-run"]);
-    assert_eq!(dry.code, 0, "{dry:?}");
+    let dry = plugin(&env, &["restore", "left", "--dry-run"]).await?;
+    assert_eq!(dry.code, Some(0), "{dry:?}");
     assert!(
         dry.err.contains("warning:") && dry.err.contains("left is enforcement: Continuous"),
         "{}",
@@ -139,8 +143,8 @@ async fn an_object_that_would_remove_it_again_is_warned_of() -> anyhow::Result<(
     )
     .await?;
     env.wait_for_state("left", "Suspended").await?;
-    let done = plugin(&env, &["restore", "left", "--yes"]);
-    assert_eq!(done.code, 0, "{done:?}");
+    let done = plugin(&env, &["restore", "left", "--yes"]).await?;
+    assert_eq!(done.code, Some(0), "{done:?}");
     assert!(
         !done.err.contains("warning:") && done.err.contains("no longer suspended"),
         "{}",

@@ -1,6 +1,7 @@
 //! Backups that are not what they say.
 
-use crate::support::{UID, offboard, plugin, running};
+use super::{offboard, plugin};
+use crate::support::{UID, running};
 use ack_offboarding_e2e::{cluster::OPERATOR_NAMESPACE, env::user};
 use ack_offboarding_operator::rbac::{
     BindingKey, BindingKind, Leaver, LiveBinding,
@@ -28,26 +29,27 @@ async fn a_backup_that_is_not_what_it_says_restores_nothing() -> anyhow::Result<
         maps.create(&PostParams::default(), &map).await?;
         Ok(())
     };
-    let refused = |what: &str| {
+    let refused = async |what: &str| -> anyhow::Result<()> {
         for args in [["restore", "left", "--yes"], ["restore", name.as_str(), "--yes"]] {
-            let ran = plugin(&env, &args);
-            assert_eq!(ran.code, 2, "{what}: {ran:?}");
+            let ran = plugin(&env, &args).await?;
+            assert_eq!(ran.code, Some(2), "{what}: {ran:?}");
             assert!(ran.err.contains(what), "{what}: {}", ran.err);
         }
-        let listed = plugin(&env, &["backups", "--uid", UID, "-o", "wide"]);
-        assert_eq!(listed.code, 1, "{listed:?}");
+        let listed = plugin(&env, &["backups", "--uid", UID, "-o", "wide"]).await?;
+        assert_eq!(listed.code, Some(1), "{listed:?}");
         assert!(
             listed.out.contains("refused") && listed.out.contains(what),
             "{}",
             listed.out
         );
+        Ok(())
     };
 
-    let listed = plugin(&env, &["backups", "--uid", UID]);
-    assert!(listed.code == 0 && listed.out.contains("holds"), "{listed:?}");
+    let listed = plugin(&env, &["backups", "--uid", UID]).await?;
+    assert!(listed.code == Some(0) && listed.out.contains("holds"), "{listed:?}");
     assert!(listed.out.contains(&name), "{}", listed.out);
-    let other = plugin(&env, &["backups", "--uid", "259083957089437777"]);
-    assert!(other.code == 0 && other.out.is_empty(), "{other:?}");
+    let other = plugin(&env, &["backups", "--uid", "259083957089437777"]).await?;
+    assert!(other.code == Some(0) && other.out.is_empty(), "{other:?}");
 
     let mut forged = sound.clone();
     let manifest = &sound.data.as_ref().unwrap()["deleted.yaml"];
@@ -55,19 +57,19 @@ async fn a_backup_that_is_not_what_it_says_restores_nothing() -> anyhow::Result<
     assert_ne!(&escalated, manifest);
     forged.data.as_mut().unwrap().insert("deleted.yaml".into(), escalated);
     put(&forged).await?;
-    refused("does not match its sha256");
+    refused("does not match its sha256").await?;
 
     // With a checksum that matches.
     let digest = backup::sha256(json!([forged.data, forged.binary_data]).to_string().as_bytes());
     let annotations = forged.metadata.annotations.as_mut().unwrap();
     annotations.insert("ack-offboarding.io/sha256".into(), digest);
     put(&forged).await?;
-    refused("deleted.yaml does not match the originals");
+    refused("deleted.yaml does not match the originals").await?;
 
     let mut open = sound.clone();
     open.immutable = None;
     put(&open).await?;
-    refused("not marked immutable");
+    refused("not marked immutable").await?;
 
     // Whole in itself, but it says that a binding of two was the leaver's alone.
     let key = BindingKey {
@@ -104,15 +106,15 @@ async fn a_backup_that_is_not_what_it_says_restores_nothing() -> anyhow::Result<
     let mut named = made.clone();
     named.metadata.name = Some(name.clone());
     put(&named).await?;
-    refused("was the leaver's alone");
+    refused("was the leaver's alone").await?;
     assert_eq!(env.bindings_of(UID).await?, Vec::<String>::new());
 
     // The sound one, also once its UserOffboarding is gone.
     put(&sound).await?;
     env.delete("left").await?;
     let args = ["restore", "left", "--yes", "--operator-namespace", OPERATOR_NAMESPACE];
-    let ran = plugin(&env, &args);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    let ran = plugin(&env, &args).await?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.out.contains("Created") && ran.err.contains("kubeconfig"), "{ran:?}");
     assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
     Ok(())

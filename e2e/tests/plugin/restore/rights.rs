@@ -1,6 +1,7 @@
 //! Whoever restores has rights of their own.
 
-use crate::support::{UID, offboard, plugin_as, running};
+use super::{message, offboard, outcomes};
+use crate::support::{UID, running};
 use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, eventually},
     env::{PATIENCE, user},
@@ -23,8 +24,8 @@ async fn what_a_person_may_not_do_is_the_result_of_one_binding() -> anyhow::Resu
     offboard(&env, json!({})).await?;
 
     let kubeconfig = env.cluster.user_kubeconfig(PERSON, &[])?;
-    let stranger = plugin_as(&kubeconfig, &["restore", "left", "--yes"]);
-    assert_eq!(stranger.code, 2, "{stranger:?}");
+    let stranger = crate::support::plugin(&kubeconfig, &["restore", "left", "--yes"]).await?;
+    assert_eq!(stranger.code, Some(2), "{stranger:?}");
     assert!(stranger.err.contains("ack-offboarding-viewer"), "{}", stranger.err);
 
     let create = PostParams::default();
@@ -38,12 +39,12 @@ async fn what_a_person_may_not_do_is_the_result_of_one_binding() -> anyhow::Resu
         serde_json::from_value(bind("person-views", "ClusterRole", "ack-offboarding-viewer"))?;
     Api::all(env.admin()).create(&create, &viewer).await?;
     eventually("the viewer's rights", PATIENCE, async || {
-        let ran = plugin_as(&kubeconfig, &["status"]);
-        Ok((ran.code == 0).then_some(()))
+        let ran = crate::support::plugin(&kubeconfig, &["status"]).await?;
+        Ok((ran.code == Some(0)).then_some(()))
     })
     .await?;
-    let unread = plugin_as(&kubeconfig, &["restore", "left", "--yes"]);
-    assert_eq!(unread.code, 2, "{unread:?}");
+    let unread = crate::support::plugin(&kubeconfig, &["restore", "left", "--yes"]).await?;
+    assert_eq!(unread.code, Some(2), "{unread:?}");
     assert!(unread.err.contains("ack-offboarding-restorer"), "{}", unread.err);
 
     let restorer: RoleBinding = serde_json::from_value(bind("person-restores", "Role", "ack-offboarding-restorer"))?;
@@ -53,22 +54,31 @@ async fn what_a_person_may_not_do_is_the_result_of_one_binding() -> anyhow::Resu
     env.role_binding("team-a", "person-administers", "admin", &[user(PERSON)])
         .await?;
     eventually("the restorer's rights", PATIENCE, async || {
-        let ran = plugin_as(&kubeconfig, &["backups"]);
-        Ok((ran.code == 0).then_some(()))
+        let ran = crate::support::plugin(&kubeconfig, &["backups"]).await?;
+        Ok((ran.code == Some(0)).then_some(()))
     })
     .await?;
-    let ran = plugin_as(&kubeconfig, &["restore", "left", "--yes", "-o", "json"]);
+    let ran = crate::support::plugin(&kubeconfig, &["restore", "left", "--yes", "-o", "json"]).await?;
     let expected = [
         ("ClusterRoleBinding/everywhere", "Forbidden"),
         ("RoleBinding/team-a/own", "Created"),
         ("RoleBinding/team-b/own", "Forbidden"),
     ];
     let expected = expected.map(|(key, outcome)| (key.to_owned(), outcome.to_owned()));
-    assert_eq!((ran.code, ran.outcomes()), (1, BTreeMap::from(expected)), "{}", ran.err);
-    assert!(ran.message("everywhere").contains(PERSON), "{}", ran.out);
+    assert_eq!(
+        (ran.code, outcomes(&ran)?),
+        (Some(1), BTreeMap::from(expected)),
+        "{}",
+        ran.err
+    );
+    assert!(message(&ran, "everywhere")?.contains(PERSON), "{}", ran.out);
     assert_eq!(env.bindings_of(UID).await?, ["RoleBinding team-a/own"]);
 
     let only = ["restore", "left", "--yes", "--binding", "RoleBinding/team-b/own"];
-    assert_eq!(plugin_as(&kubeconfig, &only).code, 2, "none of it");
+    assert_eq!(
+        crate::support::plugin(&kubeconfig, &only).await?.code,
+        Some(2),
+        "none of it"
+    );
     Ok(())
 }
