@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     Backups(BackupsArgs),
     Restore(RestoreArgs),
     Doctor(DoctorArgs),
-    Fleet(FleetArgs),
+    Fleet(Box<FleetArgs>),
     Version(VersionArgs),
     Completion(CompletionArgs),
     /// Prints the manual page.

@@ -190,7 +190,7 @@ impl Offboarding {
             state: state.word().to_owned(),
             offboarded: offboarded.is_some_and(|condition| condition.status == "True"),
             planned: status.plan.as_ref().map(|plan| plan.total),
-            removed: status.removed.clone().unwrap_or_default().total,
+            removed: status.removed.unwrap_or_default().total,
             digest: status.plan.as_ref().filter(|_| waits).map(|plan| plan.digest.clone()),
             reason: object.spec.reason.clone(),
             message: condition(object, ConditionType::Ready).map(|ready| clean(&ready.message)),

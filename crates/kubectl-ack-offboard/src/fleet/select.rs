@@ -87,7 +87,7 @@ fn contexts(many: &ManyArgs, known: &[&str]) -> Result<Vec<String>, Failure> {
 }
 
 async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Failure> {
-    let issuer = Issuer::new(cloud::connect(&many.cloud).await?, many.private_address);
+    let issuer = Arc::new(Issuer::new(cloud::connect(&many.cloud).await?, many.private_address));
     let asked = async {
         match uid {
             Some(uid) => issuer.kubeconfig_states(uid).await,
