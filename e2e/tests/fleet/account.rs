@@ -155,7 +155,10 @@ async fn one_question_tells_where_a_uid_has_kubeconfigs() -> anyhow::Result<()> 
         &["scan", "--uid", UID, "-o", "json"],
     )?)
     .await?;
-    let report = said.ends_with(1).json();
+    let said = said
+        .ends_with(1)
+        .tells("ACK says that the UID has a kubeconfig for it: Unexpired.");
+    let report = said.json();
     let state = |name: &str| cluster(&report, name)["kubeconfig"].as_str().unwrap_or("-").to_owned();
     assert_eq!(
         ["old", "prod c1", "prod c2", "test"].map(state),

@@ -160,8 +160,18 @@ impl ClusterResult {
             (None, Exit::Found | Exit::Deadline) => Ended::Held,
             (None, _) => Ended::Failed,
         };
-        self.end(ended, failure.message);
+        let message = match failure.not_covered {
+            Some(NotCovered::Interrupted) => "interrupted before its answer: nothing was changed there.".to_owned(),
+            _ => failure.message,
+        };
+        self.end(ended, message);
         self.not_covered = failure.not_covered;
+    }
+
+    /// What ACK says of the UID's kubeconfig for it, if there may be one.
+    pub(crate) fn kubeconfig_left(&self) -> Option<&str> {
+        let state = self.kubeconfig.as_deref();
+        state.filter(|state| !matches!(*state, "Unissued" | "Removed"))
     }
 
     /// How it ended, in words: `not covered (no operator)`.
