@@ -13,11 +13,11 @@ use ack_offboarding_operator::api::{
     CertState, PermissionScan, PermissionScanStatus,
     scan::{Access, AccountType, Dormancy, FindingState, SCAN_LABEL, SCAN_REQUESTED},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
