@@ -704,7 +704,10 @@ pub fn condition(status: &UserOffboardingStatus, type_: &str) -> String {
 /// When it does not build.
 pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
     static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
-    let built = BUILT[usize::from(release)].get_or_init(|| build(release).map_err(|e| format!("{e:#}")));
+    let built = BUILT[usize::from(release)].get_or_init(|| {
+        let name = "ack-offboarding-operator";
+        build(name, name, release).map_err(|e| format!("{e:#}"))
+    });
     built
         .clone()
         .map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
@@ -716,34 +719,31 @@ pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
 /// When it does not build.
 pub fn plugin_binary() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let build = || {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("the workspace's folder")?;
-        // Both packages, as for the operator.
-        let cargo = escargot::CargoBuild::new()
-            .manifest_path(root.join("Cargo.toml"))
-            .package("kubectl-ack-offboard")
-            .arg("--package=ack-offboarding-e2e")
-            .bin("kubectl-ack_offboard");
-        anyhow::Ok(cargo.run()?.path().to_owned())
-    };
+    let build = || build("kubectl-ack-offboard", "kubectl-ack_offboard", false);
     let built = BUILT.get_or_init(|| build().map_err(|e| format!("{e:#}")));
     built
         .clone()
         .map_err(|message| anyhow::anyhow!("the plugin does not build: {message}"))
 }
 
-fn build(release: bool) -> anyhow::Result<PathBuf> {
+/// The same as people have it: the release build.
+///
+/// # Errors
+/// When it does not build.
+pub fn release_plugin_binary() -> anyhow::Result<PathBuf> {
+    build("kubectl-ack-offboard", "kubectl-ack_offboard", true).context("the plugin does not build")
+}
+
+fn build(package: &str, binary: &str, release: bool) -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the workspace's folder")?;
     // Both packages, so that dependencies have the features that the tests' own build gave them: nothing is built twice.
     let mut cargo = escargot::CargoBuild::new()
         .manifest_path(root.join("Cargo.toml"))
-        .package("ack-offboarding-operator")
+        .package(package)
         .arg("--package=ack-offboarding-e2e")
-        .bin("ack-offboarding-operator");
+        .bin(binary);
     if release {
         cargo = cargo.release();
     }
