@@ -1,7 +1,7 @@
 //! The API server, reached as kubectl reaches it, with the rights of whoever runs the plugin; and what its refusals mean.
 
 use crate::{
-    cli::Connection,
+    cli::common::Connection,
     exit::{Failure, NotCovered},
     output::clean,
 };

@@ -1,6 +1,7 @@
 //! `kubectl ack-offboard`: parses the command line and dispatches; nothing else.
 
 mod ask;
+mod candidates;
 mod change;
 mod cli;
 mod cloud;

@@ -116,37 +116,52 @@ mod tests {
         assert_eq!(read("soon"), None);
     }
 
+    /// A verb by its path, as in `fleet scan`, its help's end, and the exit codes that this has.
+    fn verbs() -> Vec<(String, String)> {
+        let cli = Cli::command();
+        let mut all = Vec::new();
+        for verb in cli.get_subcommands() {
+            let help = |verb: &clap::Command| verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            all.push((verb.get_name().to_owned(), help(verb)));
+            let inner = verb.get_subcommands();
+            all.extend(inner.map(|inner| (format!("{} {}", verb.get_name(), inner.get_name()), help(inner))));
+        }
+        all
+    }
+
+    /// The numbers at the beginning of each part: `0 done; 1 found`.
+    fn numbers(text: &str) -> Vec<String> {
+        let parts = text.split(';').filter_map(|part| part.split_whitespace().next());
+        parts.map(str::to_owned).collect()
+    }
+
     #[test]
     fn every_verb_has_examples_and_exit_codes() {
-        for verb in Cli::command().get_subcommands() {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let name = verb.get_name();
+        for (name, help) in verbs() {
             assert!(help.contains(&format!("kubectl ack-offboard {name}")), "{name}: {help}");
             assert!(help.contains("Exit codes: 0 "), "{name}: {help}");
         }
     }
 
     #[test]
-    fn the_page_has_every_verb_with_the_exit_codes_of_its_help() {
-        let page = include_str!("../../../docs/plugin.md");
-        for verb in Cli::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
-            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let codes = help
-                .lines()
-                .find_map(|line| line.strip_prefix("Exit codes: "))
-                .unwrap_or_default();
+    fn the_pages_have_every_verb_with_the_exit_codes_of_its_help() {
+        let one = include_str!("../../../docs/plugin.md");
+        let many = include_str!("../../../docs/many-clusters.md");
+        for (name, help) in verbs().into_iter().filter(|(name, _)| name != "man") {
+            let codes = help.lines().find_map(|line| line.strip_prefix("Exit codes: "));
+            let page = if name.contains(' ') { many } else { one };
             let row = page.lines().find(|line| {
-                line.strip_prefix("| `")
-                    .is_some_and(|rest| rest.split([' ', '`']).next() == Some(verb.get_name()))
+                let rest = line.strip_prefix("| `").and_then(|rest| rest.strip_prefix(&name));
+                rest.is_some_and(|rest| rest.starts_with([' ', '`']))
             });
-            let row = row.unwrap_or_else(|| panic!("docs/plugin.md has no row for {}", verb.get_name()));
+            let row = row.unwrap_or_else(|| panic!("no page has a row for {name}"));
             let plain = row.replace('`', "");
-            let numbers = |text: &str| -> Vec<String> {
-                let parts = text.split(';').filter_map(|part| part.split_whitespace().next());
-                parts.map(str::to_owned).collect()
-            };
             let cell = plain.split(" | ").nth(2).unwrap_or_default();
-            assert_eq!(numbers(cell), numbers(codes), "{}: {cell:?} {codes:?}", verb.get_name());
+            assert_eq!(
+                numbers(cell),
+                numbers(codes.unwrap_or_default()),
+                "{name}: {cell:?} {codes:?}"
+            );
         }
     }
 }

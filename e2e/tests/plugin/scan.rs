@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
+    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -110,10 +111,14 @@ async fn a_scan_that_was_asked_for_fails_or_does_not_come() -> anyhow::Result<()
     give_all(&env).await?;
     create_scan(&env).await?;
     let auditor = person(&env, "auditor").await?;
-    eventually("the first scan", PATIENCE, async || {
-        Ok((plugin(&auditor, &["scan"]).await?.code == Some(1)).then_some(()))
-    })
-    .await?;
+    let scans: Api<PermissionScan> = Api::all(env.admin());
+    let is_scanned = |scan: Option<&PermissionScan>| {
+        let status = scan.and_then(|scan| scan.status.as_ref());
+        status.is_some_and(|status| status.last_scan_time.is_some())
+    };
+    let first = tokio::time::timeout(PATIENCE, await_condition(scans, "default", is_scanned)).await;
+    first.map_err(|_| anyhow::anyhow!("no first scan:\n{}", env.operator_log()))??;
+    plugin(&auditor, &["scan"]).await?.ends_with(1);
     env.sim.fault(Fault::new(Operation::ImsListUsers, FaultKind::Forbidden));
     let failed = plugin(&auditor, &["scan", "--refresh", "-o", "name"])
         .await?

@@ -4,8 +4,12 @@ use super::{
     cloud::CloudArgs,
     common::{OutputArgs, WhoArgs},
 };
-use crate::values::{duration, reason, uid};
+use crate::{
+    candidates::offboardings,
+    values::{duration, reason, uid},
+};
 use clap::{Args, Subcommand};
+use clap_complete::ArgValueCompleter;
 use std::{path::PathBuf, time::Duration};
 
 /// Does something in many clusters, side by side.
@@ -187,6 +191,7 @@ Exit codes: 0 shown, and none is held, in every cluster; 1 some are held, or a c
 Needs the ClusterRole ack-offboarding-viewer in each cluster")]
 pub(crate) struct FleetStatusArgs {
     /// The name of one UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: Option<String>,
 
     #[command(flatten)]
@@ -206,6 +211,7 @@ Exit codes: 0 approved, or no approval is needed, in every cluster; 1 held or no
 Needs the ClusterRole ack-offboarding-approver in each cluster")]
 pub(crate) struct FleetApproveArgs {
     /// The name of the UserOffboarding.
+    #[arg(add = ArgValueCompleter::new(offboardings))]
     pub(crate) name: String,
 
     /// Why, for later readers: a ticket, say.

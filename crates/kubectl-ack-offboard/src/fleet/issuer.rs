@@ -19,7 +19,6 @@ const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The account's clusters, and kubeconfigs for them.
-#[derive(Clone)]
 pub(crate) struct Issuer {
     cloud: Cloud,
     /// The API servers' addresses inside their VPCs.

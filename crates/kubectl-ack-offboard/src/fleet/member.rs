@@ -35,7 +35,7 @@ pub(crate) enum Access {
     /// A context of a kubeconfig.
     Context(Arc<Kubeconfig>),
     /// A kubeconfig from ACK, by the cluster's ID.
-    Issued(Issuer),
+    Issued(Arc<Issuer>),
     /// Not at all, and why.
     Not(NotCovered, String),
 }

@@ -160,8 +160,18 @@ impl ClusterResult {
             (None, Exit::Found | Exit::Deadline) => Ended::Held,
             (None, _) => Ended::Failed,
         };
-        self.end(ended, failure.message);
+        let message = match failure.not_covered {
+            Some(NotCovered::Interrupted) => "interrupted before its answer: nothing was changed there.".to_owned(),
+            _ => failure.message,
+        };
+        self.end(ended, message);
         self.not_covered = failure.not_covered;
+    }
+
+    /// What ACK says of the UID's kubeconfig for it, if there may be one.
+    pub(crate) fn kubeconfig_left(&self) -> Option<&str> {
+        let state = self.kubeconfig.as_deref();
+        state.filter(|state| !matches!(*state, "Unissued" | "Removed"))
     }
 
     /// How it ended, in words: `not covered (no operator)`.
@@ -190,7 +200,7 @@ impl Offboarding {
             state: state.word().to_owned(),
             offboarded: offboarded.is_some_and(|condition| condition.status == "True"),
             planned: status.plan.as_ref().map(|plan| plan.total),
-            removed: status.removed.clone().unwrap_or_default().total,
+            removed: status.removed.unwrap_or_default().total,
             digest: status.plan.as_ref().filter(|_| waits).map(|plan| plan.digest.clone()),
             reason: object.spec.reason.clone(),
             message: condition(object, ConditionType::Ready).map(|ready| clean(&ready.message)),

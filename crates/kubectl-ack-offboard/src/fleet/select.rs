@@ -87,7 +87,7 @@ fn contexts(many: &ManyArgs, known: &[&str]) -> Result<Vec<String>, Failure> {
 }
 
 async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Failure> {
-    let issuer = Issuer::new(cloud::connect(&many.cloud).await?, many.private_address);
+    let issuer = Arc::new(Issuer::new(cloud::connect(&many.cloud).await?, many.private_address));
     let asked = async {
         match uid {
             Some(uid) => issuer.kubeconfig_states(uid).await,
@@ -104,6 +104,7 @@ async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Fai
     }
     listed.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
     let names = unique_names(&listed);
+    let ids: HashSet<String> = listed.iter().map(|cluster| cluster.id.clone()).collect();
     let members = listed.into_iter().zip(names).map(|(cluster, name)| {
         let access = match without_api_server(&cluster.state) {
             Some(why) => Access::Not(
@@ -117,7 +118,10 @@ async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Fai
     });
     let members = members.collect();
     let (kubeconfigs, warnings) = match states {
-        Ok(states) => (states, Vec::new()),
+        Ok(states) => {
+            let warnings = elsewhere(&states, &ids);
+            (states, warnings)
+        }
         Err(warning) => (HashMap::new(), vec![warning]),
     };
     Ok(Selection {
@@ -125,6 +129,22 @@ async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Fai
         kubeconfigs,
         warnings,
     })
+}
+
+/// The clusters for which ACK knows a kubeconfig of the UID though the list of clusters has none of their IDs.
+fn elsewhere(states: &HashMap<String, CertState>, ids: &HashSet<String>) -> Vec<String> {
+    let is_left = |state: &CertState| !matches!(state, CertState::Unissued | CertState::Removed);
+    let unlisted = states.iter().filter(|(id, state)| is_left(state) && !ids.contains(*id));
+    let mut warnings: Vec<_> = unlisted
+        .map(|(id, state)| {
+            format!(
+                "ACK says that the UID has a kubeconfig ({state:?}) for cluster {}, which the list of your clusters does not have.",
+                clean(id)
+            )
+        })
+        .collect();
+    warnings.sort();
+    warnings
 }
 
 /// The clusters' names; where two have the same, with their IDs.
@@ -191,6 +211,19 @@ mod tests {
         assert!(said(&["--contexts", ","]).contains("no context fits"));
         assert!(said(&[]).contains("which clusters?"));
         assert!(said(&["--all-contexts", "--all-clusters"]).contains("cannot be used with"));
+    }
+
+    #[test]
+    fn a_kubeconfig_for_a_cluster_that_is_not_listed_is_told() {
+        let states = [
+            ("c1", CertState::Unexpired),
+            ("c2", CertState::Unknown),
+            ("c3", CertState::Removed),
+        ];
+        let states = states.map(|(id, state)| (id.to_owned(), state)).into();
+        let told = elsewhere(&states, &["c1".to_owned()].into());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("(Unknown) for cluster c2"), "{told:?}");
     }
 
     #[test]

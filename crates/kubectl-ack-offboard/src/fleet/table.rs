@@ -97,7 +97,14 @@ impl FleetReport {
             lines.extend(of.map(|cluster| {
                 let why = cluster.not_covered.map(|why| format!(" ({})", why.words()));
                 let message = cluster.message.as_deref().map(clean).unwrap_or_default();
-                format!("{word}: {}{}: {message}", clean(&cluster.name), why.unwrap_or_default())
+                let left = cluster.kubeconfig_left();
+                let left = left.map(|state| format!(" ACK says that the UID has a kubeconfig for it: {state}."));
+                format!(
+                    "{word}: {}{}: {message}{}",
+                    clean(&cluster.name),
+                    why.unwrap_or_default(),
+                    left.unwrap_or_default()
+                )
             }));
         }
         match self.clusters.iter().map(|cluster| cluster.kubeconfigs_issued).sum() {
@@ -160,6 +167,7 @@ mod tests {
         failed.fail(Failure::new("x".repeat(SHORT + 1)));
         let mut gone = ClusterResult::waiting("old", None, None);
         gone.fail(Failure::new("ACK says that it is deleting.").because(NotCovered::NoApiServer));
+        gone.kubeconfig = Some("Unexpired".to_owned());
         FleetReport {
             verb: "scan".to_owned(),
             uid: None,
@@ -176,11 +184,11 @@ mod tests {
             .lines()
             .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect();
-        assert_eq!(lines[0], "CLUSTER REGION ENDED TOOK MESSAGE");
-        assert_eq!(lines[1], "prod-a cn-hangzhou done 0.0s nobody was found");
-        assert_eq!(lines[2], format!("prod-b - failed 0.0s {}…", "x".repeat(SHORT)));
+        assert_eq!(lines[0], "CLUSTER REGION ENDED KUBECONFIG TOOK MESSAGE");
+        assert_eq!(lines[1], "prod-a cn-hangzhou done - 0.0s nobody was found");
+        assert_eq!(lines[2], format!("prod-b - failed - 0.0s {}…", "x".repeat(SHORT)));
         assert!(
-            lines[3].starts_with("old - not covered (no API server) 0.0s ACK says"),
+            lines[3].starts_with("old - not covered (no API server) Unexpired 0.0s ACK says"),
             "{text}"
         );
         assert!(report().text(true).contains(&"x".repeat(SHORT + 1)));
@@ -194,7 +202,7 @@ mod tests {
             "{said}"
         );
         assert!(
-            said.contains("\nNot covered: old (no API server): ACK says that it is deleting."),
+            said.contains("\nNot covered: old (no API server): ACK says that it is deleting. ACK says that the UID has a kubeconfig for it: Unexpired."),
             "{said}"
         );
         assert!(said.contains("\nACK issued 2 kubeconfigs to you"), "{said}");
