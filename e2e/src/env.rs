@@ -704,7 +704,10 @@ pub fn condition(status: &UserOffboardingStatus, type_: &str) -> String {
 /// When it does not build.
 pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
     static BUILT: [OnceLock<Result<PathBuf, String>>; 2] = [const { OnceLock::new() }; 2];
-    let built = BUILT[usize::from(release)].get_or_init(|| build(release).map_err(|e| format!("{e:#}")));
+    let built = BUILT[usize::from(release)].get_or_init(|| {
+        let name = "ack-offboarding-operator";
+        build(name, name, release).map_err(|e| format!("{e:#}"))
+    });
     built
         .clone()
         .map_err(|message| anyhow::anyhow!("the operator does not build: {message}"))
@@ -716,30 +719,23 @@ pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
 /// When it does not build.
 pub fn plugin_binary() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let build = || {
-        anyhow::Ok(
-            cargo("kubectl-ack-offboard", "kubectl-ack_offboard")?
-                .run()?
-                .path()
-                .to_owned(),
-        )
-    };
+    let build = || build("kubectl-ack-offboard", "kubectl-ack_offboard", false);
     let built = BUILT.get_or_init(|| build().map_err(|e| format!("{e:#}")));
     built
         .clone()
         .map_err(|message| anyhow::anyhow!("the plugin does not build: {message}"))
 }
 
-fn build(release: bool) -> anyhow::Result<PathBuf> {
-    let mut cargo = cargo("ack-offboarding-operator", "ack-offboarding-operator")?;
-    if release {
-        cargo = cargo.release();
-    }
-    Ok(cargo.run()?.path().to_owned())
+/// The same as people have it: the release build.
+///
+/// # Errors
+/// When it does not build.
+pub fn release_plugin_binary() -> anyhow::Result<PathBuf> {
+    build("kubectl-ack-offboard", "kubectl-ack_offboard", true).context("the plugin does not build")
 }
 
-/// The build of a package's program, as it is built by the commands that people run: nothing is built twice.
-fn cargo(package: &str, program: &str) -> anyhow::Result<escargot::CargoBuild> {
+/// The build of a package's program, as the commands that people run build it: nothing is built twice.
+fn build(package: &str, program: &str, release: bool) -> anyhow::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("the workspace's folder")?;
@@ -753,18 +749,19 @@ fn cargo(package: &str, program: &str) -> anyhow::Result<escargot::CargoBuild> {
     // ring would be built again.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if [
+        let of_a_package = [
             "CARGO_PKG_",
             "CARGO_MANIFEST_",
             "CARGO_BIN_",
             "CARGO_CRATE_",
             "CARGO_PRIMARY_",
-        ]
-        .iter()
-        .any(|of| text.starts_with(of))
-        {
+        ];
+        if of_a_package.iter().any(|prefix| text.starts_with(prefix)) {
             cargo = cargo.env_remove(&name);
         }
     }
-    Ok(cargo)
+    if release {
+        cargo = cargo.release();
+    }
+    Ok(cargo.run()?.path().to_owned())
 }

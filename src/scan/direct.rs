@@ -2,7 +2,7 @@
 //! true is what the operator's scan does; it reads the bindings by one paged list of each kind.
 
 use super::{
-    confirm, findings,
+    confirm,
     gather::{self, Seen},
     holdings::Holdings,
     known::{self, Offboardings},
@@ -111,6 +111,7 @@ pub async fn direct(
         last_seen,
     };
     let mut result = result::assemble(&seen, include, SEEN_DAYS, now);
+    drop(seen);
     confirm::confirm_all(&account, &mut result).await?;
     if let Some(why) = &result.ack_is_silent {
         gaps.push(format!(
@@ -125,7 +126,7 @@ pub async fn direct(
         ));
     }
     Ok(DirectScan {
-        findings: findings::whole(&result.worst_first()),
+        findings: result.into_findings(),
         gaps,
     })
 }

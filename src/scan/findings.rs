@@ -46,10 +46,12 @@ pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
     key(a).cmp(&key(b))
 }
 
-/// All of them, whole: for whoever has room for that.
-pub(super) fn whole(worst_first: &[&Identity]) -> Vec<Finding> {
-    let all = worst_first.iter();
-    all.map(|identity| finding(identity, usize::MAX, usize::MAX)).collect()
+/// All of these, whole, the worst first: for whoever has room for that.
+pub(super) fn whole(mut identities: Vec<Identity>) -> Vec<Finding> {
+    identities.sort_by(worst_first);
+    let all = identities.into_iter();
+    // Each is dropped once it is one: there is no second copy of everything.
+    all.map(|identity| finding(&identity, usize::MAX, usize::MAX)).collect()
 }
 
 /// As it is shown, with all its bindings that are; names and notes have so many characters at most.

@@ -6,7 +6,10 @@ use crate::{
 };
 use alibaba_cloud::Uid;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// How many bindings of a UID a status shows.
 const SHOWN: usize = 3;
@@ -21,7 +24,7 @@ pub(super) struct HeldBinding {
     pub(super) access: Access,
     pub(super) key: BindingKey,
     /// As `ClusterRole/NAME` or `Role/NAME`.
-    pub(super) role_ref: String,
+    pub(super) role_ref: Arc<str>,
 }
 
 /// What a UID is bound to.
@@ -32,8 +35,8 @@ pub(super) struct Held {
     /// How many name a user whose name begins with the UID and a dash, and does not end in digits: whose it is, nobody knows.
     pub(super) undecided: u32,
     pub(super) access: Access,
-    /// The most powerful.
-    pub(super) shown: Vec<HeldBinding>,
+    /// The most powerful; each is in memory once, however many it names.
+    pub(super) shown: Vec<Arc<HeldBinding>>,
     /// The sum of the bindings' digests, whatever their order.
     sum: u128,
 }
@@ -63,6 +66,8 @@ pub(super) struct Holdings {
     pub(super) by_uid: HashMap<Uid, Held>,
     /// How many bindings of each are kept, the most powerful first.
     shown: usize,
+    /// Roles that have been seen: few, of many bindings.
+    roles: HashSet<Arc<str>>,
     /// Bindings that name very many UIDs: they are to be read.
     pub(super) crowded: Vec<BindingKey>,
 }
@@ -79,6 +84,7 @@ impl Holdings {
         Holdings {
             by_uid: HashMap::new(),
             shown,
+            roles: HashSet::new(),
             crowded: Vec::new(),
         }
     }
@@ -106,6 +112,9 @@ impl Holdings {
         // A user may be in it under several names. Sorted by UID; a name with another suffix counts only where there is no better one.
         let named = uids.iter().filter(|(_, relation)| *relation == Match::User);
         let mut binding = None;
+        let Holdings {
+            by_uid, roles, shown, ..
+        } = self;
         for (uid, _) in named {
             let (held_binding, digest) = binding.get_or_insert_with(|| {
                 let key = key();
@@ -116,20 +125,20 @@ impl Holdings {
                     BindingKind::ClusterRoleBinding => Access::ClusterWide,
                     BindingKind::RoleBinding => Access::Namespaced,
                 };
-                let role_ref = format!("{role_kind}/{role}");
+                let role_ref = interned(roles, format!("{role_kind}/{role}"));
                 let digest = digest(&key, &role_ref);
-                (HeldBinding { access, key, role_ref }, digest)
+                (Arc::new(HeldBinding { access, key, role_ref }), digest)
             });
-            let held = self.by_uid.entry(*uid).or_default();
+            let held = by_uid.entry(*uid).or_default();
             held.total = held.total.saturating_add(1);
             held.sum = held.sum.wrapping_add(*digest);
             held.access = held.access.min(held_binding.access);
             let is_worth_showing =
-                held.shown.len() < self.shown || held.shown.last().is_some_and(|last| *held_binding < *last);
+                held.shown.len() < *shown || held.shown.last().is_some_and(|last| &*held_binding < last);
             if is_worth_showing {
-                let at = held.shown.partition_point(|shown| *shown < *held_binding);
-                held.shown.insert(at, held_binding.clone());
-                held.shown.truncate(self.shown);
+                let at = held.shown.partition_point(|shown| shown < &*held_binding);
+                held.shown.insert(at, Arc::clone(held_binding));
+                held.shown.truncate(*shown);
             }
         }
         for (uid, relation) in uids {
@@ -137,6 +146,18 @@ impl Holdings {
                 let held = self.by_uid.entry(*uid).or_default();
                 held.undecided = held.undecided.saturating_add(1);
             }
+        }
+    }
+}
+
+/// The one of its text that all share.
+fn interned(all: &mut HashSet<Arc<str>>, text: String) -> Arc<str> {
+    match all.get(text.as_str()) {
+        Some(known) => Arc::clone(known),
+        None => {
+            let new: Arc<str> = text.into();
+            all.insert(Arc::clone(&new));
+            new
         }
     }
 }

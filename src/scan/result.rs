@@ -78,6 +78,13 @@ impl ScanResult {
         found
     }
 
+    /// All findings whole, worst first.
+    pub(super) fn into_findings(mut self) -> Vec<Finding> {
+        self.identities
+            .retain(|identity| findings::is_finding(identity, self.include));
+        findings::whole(self.identities)
+    }
+
     /// Those that a status of so many bytes has room for, and whether there are more.
     pub(super) fn shown(&self, room: usize) -> (Vec<Finding>, bool) {
         findings::shown(&self.worst_first(), room)

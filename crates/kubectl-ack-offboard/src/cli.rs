@@ -4,10 +4,11 @@ mod cloud;
 pub(crate) mod common;
 mod fleet;
 mod restore;
+mod scan;
 
 use crate::{
     candidates::offboardings,
-    values::{digest, duration, reason, uid},
+    values::{digest, duration, reason},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
@@ -20,6 +21,7 @@ pub(crate) use fleet::{
     FleetVerb, ManyArgs, ReportOutput,
 };
 pub(crate) use restore::{BackupsArgs, RestoreArgs};
+pub(crate) use scan::ScanArgs;
 
 /// Ends the access of RAM users and RAM roles to an ACK cluster, and shows what becomes of it.
 ///
@@ -75,60 +77,6 @@ Examples:
 Exit codes: 0 printed"
     )]
     Man,
-}
-
-/// Shows who still has access: identities that are gone and hold something all the same.
-///
-/// It shows what the operator's PermissionScan "default" found last; who has most comes first. Where no operator runs, --direct asks Alibaba Cloud
-/// with your own credentials, and reads the bindings with your own rights.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Examples:
-  # Who is gone and still has access?
-  kubectl ack-offboard scan
-
-  # Scan now, then show
-  kubectl ack-offboard scan --refresh
-
-  # One identity, with its bindings
-  kubectl ack-offboard scan --uid 259083957089437690 -o wide
-
-  # Where no operator runs, with the credentials of the aliyun CLI
-  kubectl ack-offboard scan --direct --profile NAME
-
-Exit codes: 0 nobody was found; 1 somebody was; 2 failed; 3 the scan that was asked for did not come in time
-Needs the ClusterRole ack-offboarding-auditor; --direct needs to list bindings, and in RAM ims:ListUsers, ram:ListUsersInRecycleBin,
-ram:ListRoles, ims:GetUser, ram:GetUserInRecycleBin, and cs:ListClusterKubeconfigStates for the states of kubeconfigs")]
-pub(crate) struct ScanArgs {
-    /// Also those who are in RAM and may have access.
-    #[arg(long)]
-    pub(crate) all: bool,
-
-    /// Only this UID.
-    #[arg(long, value_name = "UID", value_parser = uid)]
-    pub(crate) uid: Option<String>,
-
-    /// Asks the operator for a scan now, and waits for it.
-    #[arg(long)]
-    pub(crate) refresh: bool,
-
-    /// Asks without an operator: RAM and ACK with your own credentials, the API server with your own rights.
-    #[arg(long, conflicts_with = "refresh")]
-    pub(crate) direct: bool,
-
-    /// ACK's ID of the cluster, for --direct; else what kube-system/ack-cluster-profile says.
-    #[arg(long, value_name = "ID", requires = "direct")]
-    pub(crate) cluster_id: Option<String>,
-
-    /// The ID of the account that the cluster belongs to, for --direct; else what kube-system/ack-cluster-profile says.
-    #[arg(long, value_name = "ID", requires = "direct")]
-    pub(crate) account_id: Option<String>,
-
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) cloud: CloudArgs,
 }
 
 /// Shows what offboarding a UID would do; changes nothing.

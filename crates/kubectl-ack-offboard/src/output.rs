@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use std::{
     fmt,
-    io::{ErrorKind, IsTerminal, Write},
+    io::{BufWriter, ErrorKind, IsTerminal, Write},
     sync::LazyLock,
 };
 
@@ -83,11 +83,18 @@ pub(crate) fn show<T: Shown>(format: Format, body: &T) -> Result<(), Failure> {
     let text = match format {
         Format::Table => body.text(false),
         Format::Wide => body.text(true),
-        Format::Json => json(body)?,
+        Format::Json => return print_json(&document),
         Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| impossible(&error))?,
         Format::Name => body.names().join("\n"),
     };
     print(&text)
+}
+
+/// Prints JSON as it is made: there may be more of it than fits in memory twice.
+fn print_json(document: &impl Serialize) -> Result<(), Failure> {
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, document).map_err(std::io::Error::from);
+    printed(written.and_then(|()| writeln!(out)).and_then(|()| out.flush()))
 }
 
 /// Prints text to standard output, with one line end at its end; nothing if it is empty.
@@ -100,7 +107,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let mut out = anstream::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    printed(writeln!(out, "{text}").and_then(|()| out.flush()))
+}
+
+fn printed(written: std::io::Result<()>) -> Result<(), Failure> {
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::new(format!("cannot write to standard output: {error}")))
         }

@@ -10,10 +10,15 @@ pub(super) const PAGE: u32 = 500;
 
 /// Lists all RoleBindings a page at a time, and throws the bodies away unparsed.
 pub(super) async fn bare(client: &Client) -> anyhow::Result<Duration> {
+    bare_kind(client, "rolebindings").await
+}
+
+/// The same with another kind of bindings, by its plural.
+pub(super) async fn bare_kind(client: &Client, kind: &str) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut next = String::new();
     loop {
-        let path = format!("/apis/rbac.authorization.k8s.io/v1/rolebindings?limit={PAGE}{next}");
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/{kind}?limit={PAGE}{next}");
         let page = client
             .request_text(http::Request::get(path).body(Vec::new())?)
             .await

@@ -4,7 +4,8 @@
 //! ```text
 //! seed     bindings as ACK makes them, by 48 connections      list     what reading them all takes at least
 //! process  the operator's memory, and when it was ready       leavers  one after the other, from applied to offboarded
-//! many     one leaver with 3,000 bindings                     report   the figures as JSON, and the bars they must stay under
+//! many     one leaver with 3,000 bindings                     scan     who still has access, by the plugin and by the operator
+//! report   the figures as JSON, and the bars they must stay under
 //! ```
 
 mod leavers;
@@ -12,6 +13,7 @@ mod list;
 mod many;
 pub mod process;
 mod report;
+mod scan;
 mod seed;
 
 use std::{path::PathBuf, time::Duration};
@@ -20,11 +22,12 @@ use clap::Parser;
 
 use self::{
     many::Many,
-    report::{Measured, Report},
+    report::{Measured, Report, Scans},
+    scan::{Direct, RamTool},
 };
 use crate::{
     cluster::{self, Cluster},
-    env::{CLUSTER_ID, Env, OperatorOptions, operator_binary},
+    env::{CLUSTER_ID, Env, OperatorOptions, OwnEnv, operator_binary, release_plugin_binary},
 };
 
 /// A stage with a cluster of its own.
@@ -40,6 +43,9 @@ pub struct Options {
     /// How many bindings in 300 namespaces the one leaver has that is measured against a bare client; 0 leaves that out.
     #[arg(long, default_value_t = 3000, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub of_one_leaver: u32,
+    /// ack-ram-tool's program, to be measured beside `scan --direct`.
+    #[arg(long, value_name = "FILE")]
+    pub ack_ram_tool: Option<PathBuf>,
     /// Where to write the figures, as JSON.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
@@ -50,8 +56,9 @@ pub struct Options {
 /// # Errors
 /// When something cannot be started or measured.
 pub async fn measure(options: &Options) -> anyhow::Result<bool> {
-    eprintln!("Building the operator (release) ...");
+    eprintln!("Building the operator and the plugin (release) ...");
     tokio::task::spawn_blocking(|| operator_binary(true)).await??;
+    tokio::task::spawn_blocking(release_plugin_binary).await??;
     eprintln!(
         "Starting etcd and kube-apiserver (about 5 s; the first run on a machine builds them: about 4 minutes) ..."
     );
@@ -71,6 +78,7 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
         list::PAGE,
         bare_list.as_millis()
     );
+    let (direct, ram_tool) = scan_without_an_operator(&env, options).await?;
     env.start_operator(&as_in_production()).await?;
     let sync = process::until_synced(&mut env).await?;
     let rss = process::settled_rss(&mut env).await?;
@@ -82,6 +90,9 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
     let times = leavers::offboard(&env, options.leavers).await?;
     let memory = process::memory(&mut env)?;
     eprintln!("After the last leaver, the operator takes {} MiB.", memory.rss.mib());
+    scan::people::arrive(&env.sim);
+    let warm = scan::warm(&env).await?;
+    let after_scans = process::memory(&mut env)?;
     env.stop_operator().await?;
 
     let report = Report::new(Measured {
@@ -93,12 +104,30 @@ pub async fn measure(options: &Options) -> anyhow::Result<bool> {
         times,
         empty,
         many,
+        scans: Scans {
+            direct,
+            warm,
+            operator_peak_mib: after_scans.peak.mib(),
+            ram_tool,
+        },
     });
     report.print();
     if let Some(path) = &options.report {
         report.write(path)?;
     }
     Ok(report.meets_its_bars())
+}
+
+/// By the plugin, and by ack-ram-tool where it is given.
+async fn scan_without_an_operator(env: &OwnEnv, options: &Options) -> anyhow::Result<(Direct, Option<RamTool>)> {
+    scan::people::arrive(&env.sim);
+    let direct = scan::direct(env, options.bindings, options.leavers).await?;
+    let ram_tool = match &options.ack_ram_tool {
+        None => None,
+        Some(binary) => Some(scan::ram_tool(env, binary).await?),
+    };
+    scan::people::leave(&env.sim);
+    Ok((direct, ram_tool))
 }
 
 async fn start_cluster() -> anyhow::Result<Box<Cluster>> {

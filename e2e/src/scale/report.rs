@@ -5,7 +5,11 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{many::Many, process::Kib};
+use super::{
+    many::Many,
+    process::Kib,
+    scan::{Direct, RamTool, Warm},
+};
 
 /// Resident memory once the index is complete.
 const RSS_BAR_MIB: u64 = 48;
@@ -13,6 +17,22 @@ const RSS_BAR_MIB: u64 = 48;
 const P50_BAR: f64 = 2.5;
 /// The time for one leaver with very many bindings, as a ratio to a bare client that makes the same requests.
 const MANY_BAR: f64 = 1.5;
+/// `scan --direct`, as a ratio to a bare client that lists the same.
+const DIRECT_BAR: f64 = 1.3;
+/// The plugin's memory, at its peak.
+const DIRECT_BAR_MIB: u64 = 64;
+
+/// Scans of everybody who has access.
+#[derive(Debug, Serialize)]
+pub(super) struct Scans {
+    pub(super) direct: Direct,
+    /// By the operator, whose index is complete.
+    pub(super) warm: Warm,
+    /// The operator's memory at its peak, this scan and a first one included.
+    pub(super) operator_peak_mib: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ram_tool: Option<RamTool>,
+}
 
 /// What was measured.
 pub(super) struct Measured {
@@ -26,6 +46,7 @@ pub(super) struct Measured {
     /// Of each leaver, without other bindings.
     pub(super) empty: Vec<Duration>,
     pub(super) many: Option<Many>,
+    pub(super) scans: Scans,
 }
 
 /// The figures.
@@ -40,6 +61,7 @@ pub(super) struct Report {
     without_other_bindings_ms: Percentiles,
     #[serde(skip_serializing_if = "Option::is_none")]
     of_one_leaver: Option<Many>,
+    scans: Scans,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,6 +93,7 @@ impl Report {
             apply_to_offboarded_ms: Percentiles::of(&measured.times),
             without_other_bindings_ms: Percentiles::of(&measured.empty),
             of_one_leaver: measured.many,
+            scans: measured.scans,
         }
     }
 
@@ -92,6 +115,32 @@ impl Report {
             );
             bars.push((what, many.ratio(), MANY_BAR));
         }
+        let Scans { direct, warm, .. } = &self.scans;
+        bars.extend([
+            (
+                format!(
+                    "scan --direct in {} ms, as a ratio to {} ms of a bare client",
+                    direct.took_ms, direct.bare_ms
+                ),
+                direct.ratio(),
+                DIRECT_BAR,
+            ),
+            (
+                "memory of scan --direct, in MiB".to_owned(),
+                direct.peak_mib as f64,
+                DIRECT_BAR_MIB as f64,
+            ),
+            (
+                "LISTs of bindings by the operator's scan".to_owned(),
+                warm.lists as f64,
+                1.0,
+            ),
+            (
+                format!("GETs of bindings by the operator's scan, which shows {}", warm.findings),
+                warm.gets as f64,
+                (warm.findings + 1) as f64,
+            ),
+        ]);
         bars
     }
 

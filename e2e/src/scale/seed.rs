@@ -14,12 +14,12 @@ const CONNECTIONS: usize = 48;
 /// How many namespaces the bindings are spread over.
 const NAMESPACES: u32 = 100;
 /// How many RAM identities they name.
-const IDENTITIES: u32 = 5000;
+pub(super) const IDENTITIES: u32 = 5000;
 /// When the certificates were issued.
 const ISSUED: u32 = 1_700_000_000;
 
 /// The UID of the n-th of those who stay.
-fn uid(n: u32) -> u64 {
+pub(super) fn uid(n: u32) -> u64 {
     // Eighteen digits, as RAM's are.
     200_000_000_000_000_000 + u64::from(n % IDENTITIES) * 7_919_000_011
 }

@@ -7,6 +7,7 @@ mod plan;
 mod refused;
 mod restore;
 mod scan;
+mod scan_direct;
 mod start;
 mod status;
 mod support;

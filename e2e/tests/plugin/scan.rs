@@ -15,20 +15,22 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
     api::{DeleteParams, PostParams},
+    runtime::wait::await_condition,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 
 const COLLEAGUE: &str = "201000000000000002";
 const BINNED: &str = "201000000000000004";
 
-async fn create_scan(env: &TestEnv) -> anyhow::Result<()> {
+pub(crate) async fn create_scan(env: &TestEnv) -> anyhow::Result<()> {
     let scan: PermissionScan = serde_json::from_value(json!({"metadata": {"name": "default"}, "spec": {}}))?;
     Api::all(env.admin()).create(&PostParams::default(), &scan).await?;
     Ok(())
 }
 
 /// The colleague is a user of the account, one is in the recycle bin, and the leaver is nowhere.
-async fn give_all(env: &TestEnv) -> anyhow::Result<()> {
+pub(crate) async fn give_all(env: &TestEnv) -> anyhow::Result<()> {
     give_access(env).await?;
     add_user(&env.sim, COLLEAGUE, "colleague");
     env.sim.edit(|world| {
@@ -87,13 +89,50 @@ async fn what_the_operator_found() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An operator that never looked is told from one that found nobody.
+/// An operator that never looked is told from one that found nobody, and after ten seconds it is called one that does not answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_has_looked_yet() -> anyhow::Result<()> {
     let env = env().await;
     create_scan(&env).await?;
-    let said = plugin(&env.cluster.admin_kubeconfig(), &["scan"]).await?.ends_with(2);
+    let admin = env.cluster.admin_kubeconfig();
+    let said = plugin(&admin, &["scan"]).await?.ends_with(2);
     said.prints_nothing().tells("no scan was complete yet");
+    eventually("the plugin to call it no answer", PATIENCE, async || {
+        let said = plugin(&admin, &["scan"]).await?.ends_with(2);
+        Ok(said.err.contains("no operator answers").then_some(()))
+    })
+    .await
+}
+
+/// What is shown after `--refresh` is of the scan that was asked for, or the exit code says that it is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scan_that_was_asked_for_fails_or_does_not_come() -> anyhow::Result<()> {
+    let mut env = running().await;
+    give_all(&env).await?;
+    create_scan(&env).await?;
+    let auditor = person(&env, "auditor").await?;
+    let scans: Api<PermissionScan> = Api::all(env.admin());
+    let is_scanned = |scan: Option<&PermissionScan>| {
+        let status = scan.and_then(|scan| scan.status.as_ref());
+        status.is_some_and(|status| status.last_scan_time.is_some())
+    };
+    let first = tokio::time::timeout(PATIENCE, await_condition(scans, "default", is_scanned)).await;
+    first.map_err(|_| anyhow::anyhow!("no first scan:\n{}", env.operator_log()))??;
+    plugin(&auditor, &["scan"]).await?.ends_with(1);
+    env.sim.fault(Fault::new(Operation::ImsListUsers, FaultKind::Forbidden));
+    let failed = plugin(&auditor, &["scan", "--refresh", "-o", "name"])
+        .await?
+        .ends_with(2);
+    assert_eq!(failed.out, format!("{UID}\n{BINNED}\n"), "what was found before");
+    failed.tells("Scanned").tells("Forbidden:");
+    env.sim.clear_faults();
+
+    env.kill_operator();
+    let said = plugin(&auditor, &["scan", "--refresh", "--timeout=2s"])
+        .await?
+        .ends_with(3);
+    said.prints_nothing().tells("no operator answered within 2 s");
+    plugin(&auditor, &["scan", "--timeout=2s"]).await?.ends_with(64);
     Ok(())
 }
 
@@ -107,6 +146,21 @@ fn endpoints(env: &TestEnv) -> Vec<String> {
 
 /// Scans without an operator, with credentials in the environment.
 async fn direct(env: &TestEnv, secret: &str, args: &[&str]) -> anyhow::Result<Said> {
+    let keys = [
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret),
+        ("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN),
+    ];
+    direct_as(env, &env.cluster.admin_kubeconfig(), &keys, args).await
+}
+
+/// The same as somebody else, with these variables.
+pub(crate) async fn direct_as(
+    env: &TestEnv,
+    kubeconfig: &Path,
+    variables: &[(&str, &str)],
+    args: &[&str],
+) -> anyhow::Result<Said> {
     let endpoints = endpoints(env);
     let flags = endpoints.iter().map(String::as_str);
     let all: Vec<&str> = ["scan", "--direct"]
@@ -114,11 +168,8 @@ async fn direct(env: &TestEnv, secret: &str, args: &[&str]) -> anyhow::Result<Sa
         .chain(args.iter().copied())
         .chain(flags)
         .collect();
-    let mut command = command(&env.cluster.admin_kubeconfig(), &all)?;
-    command
-        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", ACCESS_KEY)
-        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", secret)
-        .env("ALIBABA_CLOUD_SECURITY_TOKEN", SECURITY_TOKEN);
+    let mut command = command(kubeconfig, &all)?;
+    command.envs(variables.iter().copied());
     let said = Said::of(tokio::task::spawn_blocking(move || command.output()).await??)?;
     for secret in [ACCESS_SECRET, SECURITY_TOKEN] {
         assert!(!said.out.contains(secret) && !said.err.contains(secret), "{said:?}");
@@ -235,6 +286,6 @@ async fn direct_says_nothing_where_it_cannot_know() -> anyhow::Result<()> {
     let none = plugin(&env.cluster.admin_kubeconfig(), &["scan", "--direct"])
         .await?
         .ends_with(2);
-    none.prints_nothing();
+    none.prints_nothing().tells("no Alibaba Cloud credentials");
     Ok(())
 }

@@ -12,7 +12,10 @@ use ack_offboarding_operator::api::scan::{
     Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED,
 };
 use futures::StreamExt;
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
@@ -24,8 +27,8 @@ use std::{pin::pin, time::Duration};
 
 /// The scan that the chart creates.
 const SCAN: &str = "default";
-/// How long a scan that was asked for may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a scan that was asked for may take, where nothing is said.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Shows it.
 ///
@@ -41,7 +44,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     if args.refresh {
         let request = request(cluster).await?;
         output::note("Asked the operator for a scan.");
-        scan = answered(cluster, &request).await?;
+        scan = answered(cluster, &request, args.timeout).await?;
     }
     let result = result(&scan)?;
     let shown = Findings {
@@ -54,9 +57,19 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     output::show(args.output.output, &shown)?;
     remarks(&scan, result.status, args, &shown);
     Ok(match shown.items.is_empty() {
+        // What is shown is of an earlier time than was asked for.
+        _ if args.refresh && not_ready(&scan).is_some() => Exit::Failed,
         true => Exit::Done,
         false => Exit::Found,
     })
+}
+
+/// Why the operator's last attempt was not complete.
+fn not_ready(scan: &PermissionScan) -> Option<&Condition> {
+    let conditions = scan.status.iter().flat_map(|status| &status.conditions);
+    conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready" && condition.status != "True")
 }
 
 /// The scan that the chart creates.
@@ -117,8 +130,7 @@ fn is_gone(finding: &Finding) -> bool {
 /// What standard error says beside the table.
 fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs, shown: &Findings) {
     output::note(format!("Scanned {} ago.", age(shown.scanned_at.0, shown.now)));
-    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
-    if let Some(ready) = ready.filter(|ready| ready.status != "True") {
+    if let Some(ready) = not_ready(scan) {
         output::warn(format!("{}: {}", ready.reason, output::clean(&ready.message)));
     }
     if status.truncated {
@@ -156,7 +168,7 @@ pub(crate) async fn request(cluster: &Cluster) -> Result<String, Failure> {
 ///
 /// # Errors
 /// When it does not come in time.
-pub(crate) async fn answered(cluster: &Cluster, request: &str) -> Result<PermissionScan, Failure> {
+pub(crate) async fn answered(cluster: &Cluster, request: &str, patience: Duration) -> Result<PermissionScan, Failure> {
     let watched: Api<PermissionScan> = Api::all(cluster.patient.clone());
     let answered = async {
         let mut changes = pin!(watcher::watch_object(watched, SCAN).default_backoff());
@@ -172,10 +184,11 @@ pub(crate) async fn answered(cluster: &Cluster, request: &str) -> Result<Permiss
         }
         Err(Failure::new("the API server ended the watch."))
     };
-    tokio::time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| {
+    tokio::time::timeout(patience, answered).await.unwrap_or_else(|_| {
         Err(Failure::deadline(format!(
-            "no scan after {} s. What is in the way: kubectl describe permissionscan {SCAN}",
-            PATIENCE.as_secs()
+            "no operator answered within {} s: PermissionScan {SCAN} still shows an earlier scan. Is ack-offboarding-operator running here? What it \
+             wrote last: kubectl describe permissionscan {SCAN}",
+            patience.as_secs()
         )))
     })
 }

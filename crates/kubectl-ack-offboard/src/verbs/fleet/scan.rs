@@ -65,7 +65,7 @@ pub(super) async fn scan_one(
     if wanted.refresh {
         let answered = async {
             let request = scan::request(&cluster).await?;
-            scan::answered(&cluster, &request).await
+            scan::answered(&cluster, &request, scan::PATIENCE).await
         };
         scan = crew.interrupt.ends(answered).await?;
     }
