@@ -717,16 +717,12 @@ pub fn operator_binary(release: bool) -> anyhow::Result<PathBuf> {
 pub fn plugin_binary() -> anyhow::Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let build = || {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("the workspace's folder")?;
-        // Both packages, as for the operator.
-        let cargo = escargot::CargoBuild::new()
-            .manifest_path(root.join("Cargo.toml"))
-            .package("kubectl-ack-offboard")
-            .arg("--package=ack-offboarding-e2e")
-            .bin("kubectl-ack_offboard");
-        anyhow::Ok(cargo.run()?.path().to_owned())
+        anyhow::Ok(
+            cargo("kubectl-ack-offboard", "kubectl-ack_offboard")?
+                .run()?
+                .path()
+                .to_owned(),
+        )
     };
     let built = BUILT.get_or_init(|| build().map_err(|e| format!("{e:#}")));
     built
@@ -735,17 +731,40 @@ pub fn plugin_binary() -> anyhow::Result<PathBuf> {
 }
 
 fn build(release: bool) -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("the workspace's folder")?;
-    // Both packages, so that dependencies have the features that the tests' own build gave them: nothing is built twice.
-    let mut cargo = escargot::CargoBuild::new()
-        .manifest_path(root.join("Cargo.toml"))
-        .package("ack-offboarding-operator")
-        .arg("--package=ack-offboarding-e2e")
-        .bin("ack-offboarding-operator");
+    let mut cargo = cargo("ack-offboarding-operator", "ack-offboarding-operator")?;
     if release {
         cargo = cargo.release();
     }
     Ok(cargo.run()?.path().to_owned())
+}
+
+/// The build of a package's program, as it is built by the commands that people run: nothing is built twice.
+fn cargo(package: &str, program: &str) -> anyhow::Result<escargot::CargoBuild> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace's folder")?;
+    // Both packages, so that dependencies have the features that the tests' own build gave them.
+    let mut cargo = escargot::CargoBuild::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .package(package)
+        .arg("--package=ack-offboarding-e2e")
+        .bin(program);
+    // What `cargo test` and `cargo run` tell this process of its own package: ring's build script watches these, and with it all that needs
+    // ring would be built again.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ]
+        .iter()
+        .any(|of| text.starts_with(of))
+        {
+            cargo = cargo.env_remove(&name);
+        }
+    }
+    Ok(cargo)
 }

@@ -5,7 +5,7 @@ use ack_offboarding_e2e::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, eventually},
     env::{ACCOUNT, CLUSTER_ID, OPERATOR_ROLE, OperatorOptions, PATIENCE, add_user, issue_kubeconfig, user},
     simulator::{
-        Fault, FaultKind, Operation, PageFault,
+        Fault, FaultKind, Operation, PageFault, Record,
         world::{AccountState, CertificateState, Role, User},
     },
 };
@@ -13,11 +13,13 @@ use ack_offboarding_operator::api::{
     CertState, PermissionScan, PermissionScanStatus,
     scan::{Access, AccountType, Dormancy, FindingState, SCAN_LABEL, SCAN_REQUESTED},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// What `scan.propose` adds to an installation.
 const PROPOSALS: &str = include_str!("../../manifests/scan-proposals.yaml");
@@ -194,22 +196,54 @@ async fn a_deleted_administrator_is_found_first() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everybody with access is shown on request, and who made requests is told by the audit log.
+/// Tells from the audit log who made no request for so many days; where the log has no analytics, it calls nobody dormant, and says why.
 #[tokio::test(flavor = "multi_thread")]
-async fn everybody_is_shown_on_request() -> anyhow::Result<()> {
+async fn dormant_is_who_made_no_request() -> anyhow::Result<()> {
     let env = running().await;
-    add_user(&env.sim, UID, "at-work");
-    env.cluster_role_binding("at-work", "view", &[user(UID)]).await?;
+    let asleep = OTHERS[0];
+    for (uid, name) in [(UID, "at-work"), (asleep, "asleep")] {
+        add_user(&env.sim, uid, name);
+        env.cluster_role_binding(name, "view", &[user(uid)]).await?;
+    }
+    let two_days = Duration::from_secs(2 * 86_400);
+    env.sim.add_record(CLUSTER_ID, Record::by(LEAVER).ago(two_days));
     apply(&env, json!({"include": "All", "dormantDays": 7})).await?;
     let status = until_scanned(&env).await?;
-    let finding = &status.findings[0];
-    assert_eq!((finding.uid.as_str(), finding.state), (UID, FindingState::Active));
-    let seen = status.last_seen.clone().expect("what the audit log says");
-    match seen.not_available {
-        // Nobody is called dormant where the log cannot tell.
-        Some(why) => assert_eq!(finding.dormant, Dormancy::Unknown, "{why}"),
-        None => assert_ne!(finding.dormant, Dormancy::Unknown),
-    }
+    let found: Vec<_> = status
+        .findings
+        .iter()
+        .map(|f| (f.uid.as_str(), f.state, f.dormant, f.last_seen.is_some()))
+        .collect();
+    let (dormant, in_use) = (Dormancy::Dormant, Dormancy::InUse);
+    assert_eq!(
+        found,
+        [
+            (asleep, FindingState::Active, dormant, false),
+            (UID, FindingState::Active, in_use, true)
+        ],
+        "{:?}",
+        status.last_seen
+    );
+    let seen = status.findings[1].last_seen.as_ref().expect("a time").0;
+    let ago = Timestamp::now().duration_since(seen).unsigned_abs();
+    assert!(ago.abs_diff(two_days) < Duration::from_secs(600), "{seen}");
+    assert_eq!(status.counts.as_ref().and_then(|counts| counts.dormant), Some(1));
+
+    apply(&env, json!({"include": "Dormant", "dormantDays": 7})).await?;
+    let status = request(&env, "the dormant").await?;
+    let uids: Vec<_> = status.findings.iter().map(|finding| finding.uid.as_str()).collect();
+    assert_eq!(uids, [asleep]);
+
+    env.sim.edit(|world| {
+        let logstore = world.audit_logstore_mut(CLUSTER_ID).expect("the audit log");
+        let index = std::mem::take(&mut logstore.index).expect("its index");
+        logstore.index = Some(index.without_analytics("user.username"));
+    });
+    let status = request(&env, "without analytics").await?;
+    assert_eq!(status.findings.len(), 0, "nobody is called dormant");
+    assert_eq!(status.counts.as_ref().and_then(|counts| counts.dormant), None);
+    let why = status.last_seen.and_then(|seen| seen.not_available).expect("a reason");
+    assert!(why.contains("user.username"), "{why}");
     Ok(())
 }
 
