@@ -18,7 +18,7 @@ pub(crate) use cloud::{CloudArgs, PersonArgs};
 pub(crate) use common::{Connection, OutputArgs, WhoArgs};
 pub(crate) use fleet::{
     FleetApproveArgs, FleetArgs, FleetPlanArgs, FleetReportArgs, FleetScanArgs, FleetStartArgs, FleetStatusArgs,
-    FleetVerb, ManyArgs, ReportOutput,
+    FleetVerb, ManyArgs,
 };
 pub(crate) use restore::{BackupsArgs, RestoreArgs};
 pub(crate) use scan::ScanArgs;

@@ -274,7 +274,13 @@ impl From<Option<String>> for Cell {
 
 /// Text from elsewhere, without what a terminal would obey.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_steering(c) { ' ' } else { c }).collect()
+}
+
+/// Whether it moves the cursor, ends the line, changes the direction of text, or cannot be seen: names with these look like other names.
+fn is_steering(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{061c}')
 }
 
 /// How long ago it was, as kubectl says it: `45s`, `12m`, `3h`, `8d`.
@@ -318,6 +324,7 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nobody_else() {
         assert_eq!(Cell::from("a\u{1b}[2Jb\nc").text, "a [2Jb c");
+        assert_eq!(clean("admin\u{202e}nimda\u{200b}\u{feff}\u{2066}x"), "admin nimda   x");
     }
 
     #[test]

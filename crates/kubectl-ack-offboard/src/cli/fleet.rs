@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     candidates::offboardings,
+    fleet::report::ReportFormat,
     values::{duration, reason, uid},
 };
 use clap::{Args, Subcommand};
@@ -246,22 +247,9 @@ pub(crate) struct FleetReportArgs {
     pub(crate) file: Option<PathBuf>,
 
     /// The format.
-    #[arg(short, long, value_enum, default_value_t = ReportOutput::Markdown, value_name = "markdown|json|csv|html", hide_possible_values = true)]
-    pub(crate) output: ReportOutput,
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Markdown, value_name = "markdown|json|csv|html", hide_possible_values = true)]
+    pub(crate) output: ReportFormat,
 
     #[command(flatten)]
     pub(crate) many: ManyArgs,
-}
-
-/// The formats of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum ReportOutput {
-    /// For a ticket or a wiki.
-    Markdown,
-    /// For scripts, and for the next run.
-    Json,
-    /// For a spreadsheet.
-    Csv,
-    /// One page, for the audit file.
-    Html,
 }

@@ -12,6 +12,7 @@ pub(crate) mod file;
 pub(crate) mod issuer;
 pub(crate) mod live;
 pub(crate) mod member;
+pub(crate) mod report;
 pub(crate) mod result;
 pub(crate) mod select;
 pub(crate) mod table;

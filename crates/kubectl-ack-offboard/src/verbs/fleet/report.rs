@@ -5,13 +5,14 @@ use super::{
     status::status_one,
 };
 use crate::{
-    cli::{Connection, FleetReportArgs, ReportOutput},
+    cli::{Connection, FleetReportArgs},
     exit::{Failure, Outcome},
     fleet::{
         crew::Crew,
         file,
         member::Member,
-        result::{ClusterResult, Ended, FleetReport},
+        report::render,
+        result::{ClusterResult, Ended},
     },
     interrupt::Interrupt,
     output,
@@ -49,11 +50,4 @@ async fn look(crew: &Crew<'_>, member: &Member, result: &mut ClusterResult) -> R
     let ended: Ended = scanned.0.max(result.ended);
     result.end(ended, message);
     Ok(())
-}
-
-fn render(report: &FleetReport, format: ReportOutput) -> Result<String, Failure> {
-    match format {
-        ReportOutput::Json => output::json(report),
-        other => Err(Failure::usage(format!("{other:?} is not built in yet"))),
-    }
 }

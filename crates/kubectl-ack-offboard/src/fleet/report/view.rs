@@ -1,0 +1,332 @@
+//! What a report shows: identities by clusters, the worst first. Pure.
+
+use crate::{
+    fleet::result::{ClusterResult, Ended, FleetReport, Offboarding},
+    output::clean,
+};
+use ack_offboarding_operator::api::{
+    CertState,
+    scan::{Access, Finding, FindingState},
+};
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A report, as it is shown. Every text is one line.
+#[derive(Serialize)]
+pub(super) struct View {
+    /// What was asked.
+    pub(super) title: String,
+    pub(super) verb: String,
+    pub(super) made_at: String,
+    pub(super) plugin: String,
+    pub(super) summary: Summary,
+    pub(super) clusters: Vec<Cluster>,
+    /// The worst first.
+    pub(super) identities: Vec<Identity>,
+    pub(super) offboardings: Vec<Row>,
+}
+
+/// What somebody in a hurry reads.
+#[derive(Serialize)]
+pub(super) struct Summary {
+    /// Identities that are deleted, in the recycle bin or frozen, and have access somewhere.
+    pub(super) gone: usize,
+    /// Of these, those that are cluster-admin somewhere.
+    pub(super) gone_admins: usize,
+    /// Of these, those that nothing deals with in some cluster.
+    pub(super) gone_left: usize,
+    /// All identities that are shown.
+    pub(super) identities: usize,
+    pub(super) clusters: usize,
+    pub(super) done: usize,
+    pub(super) held: usize,
+    pub(super) failed: usize,
+    pub(super) not_covered: usize,
+}
+
+/// One cluster.
+#[derive(Serialize)]
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) id: String,
+    pub(super) region: String,
+    /// As [`ended_word`] has it.
+    pub(super) ended: &'static str,
+    /// Whether what it has is not in the report, or not all of it.
+    pub(super) is_missing: bool,
+    /// Whether something waits there.
+    pub(super) is_held: bool,
+    pub(super) message: String,
+    pub(super) took_ms: u64,
+    pub(super) kubeconfigs_issued: u32,
+    pub(super) scanned_at: String,
+    pub(super) findings: usize,
+}
+
+/// One identity, in all clusters.
+#[derive(Serialize)]
+pub(super) struct Identity {
+    pub(super) uid: String,
+    pub(super) type_: String,
+    pub(super) name: String,
+    pub(super) state: &'static str,
+    /// Whether nobody should be able to sign in as it.
+    pub(super) is_gone: bool,
+    /// The most that it may do in any cluster.
+    pub(super) access: &'static str,
+    /// The order of that: 0 is the most.
+    pub(super) access_rank: usize,
+    /// In how many clusters it has access.
+    pub(super) count: usize,
+    /// The latest request in any of them.
+    pub(super) last_seen: String,
+    /// One for each cluster, in their order.
+    pub(super) cells: Vec<Place>,
+    #[serde(skip)]
+    state_order: FindingState,
+}
+
+/// One identity in one cluster.
+#[derive(Clone, Serialize)]
+pub(super) struct Place {
+    /// What it may do there; empty if it holds nothing, or nobody knows.
+    pub(super) access: &'static str,
+    /// Whether it is known.
+    pub(super) is_known: bool,
+    pub(super) bindings: u32,
+    pub(super) kubeconfig: &'static str,
+    pub(super) offboarding: String,
+    /// Each as `NAMESPACE/NAME (ROLE)`.
+    pub(super) places: Vec<String>,
+    pub(super) note: String,
+}
+
+/// One offboarding in one cluster.
+#[derive(Serialize)]
+pub(super) struct Row {
+    pub(super) cluster: String,
+    pub(super) name: String,
+    pub(super) uid: String,
+    pub(super) identity: String,
+    pub(super) state: String,
+    pub(super) offboarded: bool,
+    pub(super) planned: String,
+    pub(super) removed: u32,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+/// As it is said of a cluster.
+pub(super) fn ended_word(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Done => "done",
+        Ended::Held => "held",
+        Ended::NotCovered => "not covered",
+        Ended::Failed => "failed",
+    }
+}
+
+fn access_word(access: Access) -> &'static str {
+    match access {
+        Access::ClusterAdmin => "cluster-admin",
+        Access::ClusterWide => "cluster-wide",
+        Access::Namespaced => "namespaces",
+        Access::None => "kubeconfig only",
+    }
+}
+
+fn kubeconfig_word(state: Option<CertState>) -> &'static str {
+    match state {
+        None => "",
+        Some(CertState::Unexpired) => "works",
+        Some(CertState::Expired) => "expired",
+        Some(CertState::Absent | CertState::Removed) => "none",
+        Some(CertState::Unissued) => "not issued",
+        Some(_) => "unknown",
+    }
+}
+
+fn time(time: Option<Timestamp>) -> String {
+    time.map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .unwrap_or_default()
+}
+
+fn line(text: Option<&str>) -> String {
+    text.map(clean).unwrap_or_default()
+}
+
+impl View {
+    pub(super) fn of(report: &FleetReport) -> Self {
+        let clusters: Vec<Cluster> = report.clusters.iter().map(Cluster::of).collect();
+        let identities = identities(&report.clusters);
+        let gone = || identities.iter().filter(|identity| identity.is_gone);
+        let ended = |ended: Ended| report.clusters.iter().filter(|cluster| cluster.ended == ended).count();
+        let is_left = |identity: &&Identity| {
+            let holds = |place: &&Place| !place.access.is_empty();
+            identity
+                .cells
+                .iter()
+                .filter(holds)
+                .any(|place| place.offboarding.is_empty())
+        };
+        let summary = Summary {
+            gone: gone().count(),
+            gone_admins: gone()
+                .filter(|identity| identity.access == access_word(Access::ClusterAdmin))
+                .count(),
+            gone_left: gone().filter(is_left).count(),
+            identities: identities.len(),
+            clusters: clusters.len(),
+            done: ended(Ended::Done),
+            held: ended(Ended::Held),
+            failed: ended(Ended::Failed),
+            not_covered: ended(Ended::NotCovered),
+        };
+        let offboardings = report.clusters.iter().flat_map(|cluster| {
+            let rows = cluster.offboardings.iter();
+            rows.map(|offboarding| Row::of(&cluster.name, offboarding))
+        });
+        let verb = clean(&report.verb);
+        View {
+            title: match &report.uid {
+                Some(uid) => format!("fleet {verb} {}", clean(uid)),
+                None => format!("fleet {verb}"),
+            },
+            verb,
+            made_at: time(Some(report.made_at)),
+            plugin: clean(&report.plugin),
+            summary,
+            offboardings: offboardings.collect(),
+            clusters,
+            identities,
+        }
+    }
+}
+
+impl Cluster {
+    fn of(cluster: &ClusterResult) -> Self {
+        Cluster {
+            name: clean(&cluster.name),
+            id: line(cluster.cluster_id.as_deref()),
+            region: line(cluster.region.as_deref()),
+            ended: ended_word(cluster.ended),
+            is_missing: matches!(cluster.ended, Ended::NotCovered | Ended::Failed),
+            is_held: cluster.ended == Ended::Held,
+            message: line(cluster.message.as_deref()),
+            took_ms: cluster.took_ms,
+            kubeconfigs_issued: cluster.kubeconfigs_issued,
+            scanned_at: time(cluster.scanned_at),
+            findings: cluster.findings.len(),
+        }
+    }
+}
+
+impl Row {
+    fn of(cluster: &str, offboarding: &Offboarding) -> Self {
+        Row {
+            cluster: clean(cluster),
+            name: clean(&offboarding.name),
+            uid: clean(&offboarding.uid),
+            identity: line(offboarding.identity.as_deref()),
+            state: clean(&offboarding.state),
+            offboarded: offboarding.offboarded,
+            planned: offboarding.planned.map(|count| count.to_string()).unwrap_or_default(),
+            removed: offboarding.removed,
+            reason: line(offboarding.reason.as_deref()),
+            message: line(offboarding.message.as_deref()),
+        }
+    }
+}
+
+impl Place {
+    /// In a cluster where nobody looked, or nothing was found.
+    fn nothing(cluster: &ClusterResult) -> Self {
+        Place {
+            access: "",
+            is_known: cluster.scanned_at.is_some(),
+            bindings: 0,
+            kubeconfig: "",
+            offboarding: String::new(),
+            places: Vec::new(),
+            note: String::new(),
+        }
+    }
+
+    fn of(finding: &Finding) -> Self {
+        let places = finding.bindings.iter().map(|binding| match &binding.namespace {
+            Some(namespace) => clean(&format!("{namespace}/{} ({})", binding.name, binding.role_ref)),
+            None => clean(&format!("{} ({})", binding.name, binding.role_ref)),
+        });
+        Place {
+            access: access_word(finding.access),
+            is_known: true,
+            bindings: finding.bindings_total,
+            kubeconfig: kubeconfig_word(finding.kubeconfig),
+            offboarding: line(finding.offboarding.as_deref()),
+            places: places.collect(),
+            note: line(finding.note.as_deref()),
+        }
+    }
+}
+
+/// Everybody who was found anywhere, the worst first: by state, by what they may do, by in how many clusters.
+fn identities(clusters: &[ClusterResult]) -> Vec<Identity> {
+    let mut found: BTreeMap<&str, Vec<(usize, &Finding)>> = BTreeMap::new();
+    for (index, cluster) in clusters.iter().enumerate() {
+        for finding in &cluster.findings {
+            found.entry(&finding.uid).or_default().push((index, finding));
+        }
+    }
+    let nowhere: Vec<Place> = clusters.iter().map(Place::nothing).collect();
+    let mut all: Vec<Identity> = found
+        .into_iter()
+        .filter_map(|(uid, findings)| {
+            let mut cells = nowhere.clone();
+            for (index, finding) in &findings {
+                if let Some(cell) = cells.get_mut(*index) {
+                    *cell = Place::of(finding);
+                }
+            }
+            // Clusters are scanned at different times: the state that asks for most counts.
+            let state = findings.iter().map(|(_, finding)| finding.state).min()?;
+            let access = findings.iter().map(|(_, finding)| finding.access).min()?;
+            let named = findings.iter().find_map(|(_, finding)| finding.name.as_deref());
+            let last_seen = findings
+                .iter()
+                .filter_map(|(_, finding)| Some(finding.last_seen.as_ref()?.0))
+                .max();
+            Some(Identity {
+                uid: clean(uid),
+                type_: findings
+                    .first()
+                    .map(|(_, finding)| format!("{:?}", finding.type_))
+                    .unwrap_or_default(),
+                name: line(named),
+                state: state.as_str(),
+                is_gone: matches!(
+                    state,
+                    FindingState::Deleted | FindingState::RecycleBin | FindingState::Frozen
+                ),
+                access: access_word(access),
+                access_rank: access as usize,
+                count: findings.len(),
+                last_seen: time(last_seen),
+                cells,
+                state_order: state,
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| {
+        let key = |one: &Identity| {
+            (
+                one.state_order,
+                one.access_rank,
+                std::cmp::Reverse(one.count),
+                one.uid.clone(),
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    all
+}
