@@ -40,7 +40,7 @@ pub mod operator;
 pub mod rbac;
 mod request_id;
 pub mod restore;
-pub(crate) mod scan;
+pub mod scan;
 pub(crate) mod sources;
 #[cfg(feature = "operator")]
 mod status_writer;

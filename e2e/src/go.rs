@@ -7,9 +7,23 @@ use std::{path::Path, process::Command};
 /// # Panics
 /// When one fails, with what they print.
 pub fn test(module: &str) {
+    run(module, &[]);
+}
+
+/// The same without `go vet`, which reads all that a module imports: a minute where that is a whole engine.
+///
+/// # Panics
+/// When one fails, with what they print.
+pub fn test_unvetted(module: &str) {
+    run(module, &["-vet=off"]);
+}
+
+fn run(module: &str, flags: &[&str]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(module);
     let output = Command::new("go")
-        .args(["test", "-count=1", "./..."])
+        .args(["test", "-count=1"])
+        .args(flags)
+        .arg("./...")
         .current_dir(folder)
         .env("CGO_ENABLED", "0")
         .output();

@@ -9,10 +9,12 @@ use std::{
 
 use ack_offboarding_e2e::access::binding;
 use ack_offboarding_e2e::cluster::{Options as ClusterOptions, pool};
+use ack_offboarding_e2e::env::plugin_binary;
 use ack_offboarding_e2e::simulator::world::{AccessKey, Cluster, Principal, Role, User};
 use ack_offboarding_e2e::simulator::{Operation, Options, Simulator, World};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding};
 use kube::{Api, api::PostParams};
+use serde_json::Value;
 
 const ACCOUNT: &str = "1000000000000001";
 const CALLER: &str = "200000000000000001";
@@ -74,6 +76,59 @@ impl Tool<'_> {
         rows.map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
             .collect()
     }
+}
+
+/// What `kubectl ack-offboard scan --direct` finds, as rows of ack-ram-tool's table.
+fn scan_direct(
+    kubeconfig: &Path,
+    simulator: &Simulator,
+    folder: &Path,
+    arguments: &[&str],
+) -> anyhow::Result<BTreeSet<String>> {
+    let url = simulator.url();
+    let endpoints = ["sts", "ims", "ram", "cs", "sls"].map(|service| format!("--{service}-endpoint={url}"));
+    let output = Command::new(plugin_binary()?)
+        .args([
+            "scan",
+            "--direct",
+            "-o",
+            "json",
+            "--region=cn-hangzhou",
+            "--cluster-id=c1",
+        ])
+        .arg(format!("--account-id={ACCOUNT}"))
+        .args(endpoints)
+        .args(arguments)
+        .env_clear()
+        .env("HOME", folder)
+        .env("KUBECONFIG", kubeconfig)
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "ak")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "sk")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.code() == Some(1), "{:?}: {said}", output.status);
+    let found: Value = serde_json::from_slice(&output.stdout)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut rows = BTreeSet::new();
+    for finding in found["items"].as_array().into_iter().flatten() {
+        let deleted = if finding["state"] == "Deleted" {
+            " (deleted)"
+        } else {
+            ""
+        };
+        let who = [
+            text(&finding["uid"]) + deleted,
+            text(&finding["type"]),
+            text(&finding["name"]),
+        ];
+        for binding in finding["bindings"].as_array().into_iter().flatten() {
+            let namespace = binding["namespace"].as_str().unwrap_or("-");
+            let place = format!("{}/{namespace}/{}", text(&binding["kind"]), text(&binding["name"]));
+            let row = who.iter().chain([&place]).filter(|part| !part.is_empty()).cloned();
+            rows.insert(row.collect::<Vec<_>>().join(" "));
+        }
+    }
+    Ok(rows)
 }
 
 /// Text without the sequences that set colours.
@@ -171,6 +226,17 @@ async fn it_finds_the_identities_and_bindings_that_there_are() -> anyhow::Result
         Operation::CsDescribeClustersV1,
     ];
     assert_eq!(asked, expected.map(|operation| format!("{operation:?}")).into());
+    // `scan --direct` of the plugin finds the same, but for what is no RAM identity.
+    let is_ours = |row: &&String| !row.ends_with("/t-group") && !row.ends_with("/t-account");
+    let ours = |rows: &BTreeSet<String>| -> BTreeSet<String> {
+        let typed = |row: &String| row.replace(" (deleted) RamUser ", " (deleted) Unknown ");
+        rows.iter().filter(is_ours).map(typed).collect()
+    };
+    let direct = |arguments: &[&str]| scan_direct(&cluster.admin_kubeconfig(), &simulator, folder.path(), arguments);
+    assert_eq!(direct(&[])?, ours(&deleted));
+    assert_eq!(direct(&["--all"])?, ours(&all));
+    assert_eq!(direct(&["--uid", COLLEAGUE])?, ours(&one));
+
     // What they say changes what it finds: the table comes from them.
     simulator.edit(|world| world.users.push(User::new(GONE, "back")));
     assert_eq!(tool.finds(&["-c", "c1"]), BTreeSet::new());

@@ -2,9 +2,7 @@
 
 use super::report::{Check, LOOK, RESTORE};
 use crate::{
-    api_message::api_message,
-    offboarding::policies::Policy,
-    operator::settings::{PROFILE, RunArgs},
+    api_message::api_message, offboarding::policies::Policy, operator::settings::RunArgs, sources::profile::PROFILE,
 };
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{

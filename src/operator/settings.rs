@@ -2,14 +2,12 @@
 
 use crate::offboarding::{policies::Policies, settings::Settings};
 use crate::rbac::barrier_bindings::BarrierNames;
+use crate::sources::profile::PROFILE;
 use alibaba_cloud::{CALLS_PER_MINUTE, CloudSettings, CredentialsSource, EndpointOverrides, Network, Timeouts, Uid};
 use clap::Args;
 use k8s_openapi::{api::core::v1::ConfigMap, jiff::SignedDuration};
 use kube::{Api, Client};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-
-/// The ConfigMap in `kube-system` in which an ACK cluster says which cluster, of which account, it is.
-pub(crate) const PROFILE: &str = "ack-cluster-profile";
 
 /// Flags and environment variables of `run`.
 #[derive(Args, Clone, Debug)]

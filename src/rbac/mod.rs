@@ -10,7 +10,7 @@ pub(crate) mod by_hand;
 mod crowd;
 pub(crate) mod effects;
 pub(crate) mod index;
-mod list;
+pub(crate) mod list;
 pub(crate) mod owner;
 pub(crate) mod permit;
 pub(crate) mod slim;

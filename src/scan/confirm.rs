@@ -20,17 +20,34 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// # Errors
 /// When a service does not answer: the scan is not complete then.
 pub(super) async fn confirm(account: &Account, result: &mut ScanResult) -> Result<(), Trouble> {
+    look_up_first(account, result, FINDINGS_AT_MOST, PAUSE).await
+}
+
+/// As [`confirm`], all of them and without a pause: for whoever makes no other calls.
+///
+/// # Errors
+/// When a service does not answer.
+pub(super) async fn confirm_all(account: &Account, result: &mut ScanResult) -> Result<(), Trouble> {
+    look_up_first(account, result, usize::MAX, Duration::ZERO).await
+}
+
+async fn look_up_first(
+    account: &Account,
+    result: &mut ScanResult,
+    most: usize,
+    pause: Duration,
+) -> Result<(), Trouble> {
     let uids: Vec<Uid> = result
         .worst_first()
         .into_iter()
-        .take(FINDINGS_AT_MOST)
+        .take(most)
         .filter(|identity| identity.who.state == FindingState::Deleted)
         .map(|identity| identity.uid)
         .collect();
     let mut changed = HashMap::new();
     for (nth, some) in uids.chunks(AT_ONCE).enumerate() {
         if nth > 0 {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
         }
         let look_ups = stream::iter(some.to_vec()).map(|uid| look_up(account, uid));
         let found: Vec<(Uid, Identity)> = look_ups.buffer_unordered(PARALLEL).try_collect().await?;

@@ -46,8 +46,14 @@ pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
     key(a).cmp(&key(b))
 }
 
-/// As it is shown, with all its bindings that are.
-fn finding(identity: &Identity) -> Finding {
+/// All of them, whole: for whoever has room for that.
+pub(super) fn whole(worst_first: &[&Identity]) -> Vec<Finding> {
+    let all = worst_first.iter();
+    all.map(|identity| finding(identity, usize::MAX, usize::MAX)).collect()
+}
+
+/// As it is shown, with all its bindings that are; names and notes have so many characters at most.
+fn finding(identity: &Identity, name: usize, note: usize) -> Finding {
     let held = &identity.held;
     let undecided = match held.undecided {
         0 => String::new(),
@@ -70,7 +76,7 @@ fn finding(identity: &Identity) -> Finding {
     Finding {
         uid: identity.uid.to_string(),
         type_: identity.who.type_,
-        name: identity.who.name.as_deref().map(|name| cut(name, NAME)),
+        name: identity.who.name.as_deref().map(|known| cut(known, name)),
         state: identity.who.state,
         dormant: identity.dormancy,
         access: held.access,
@@ -79,11 +85,11 @@ fn finding(identity: &Identity) -> Finding {
             .iter()
             .map(|binding| FindingBinding {
                 kind: binding.key.kind.as_str().to_owned(),
-                namespace: binding.key.namespace.as_deref().map(|name| cut(name, NAME)),
-                name: cut(&binding.key.name, NAME),
+                namespace: binding.key.namespace.as_deref().map(|namespace| cut(namespace, name)),
+                name: cut(&binding.key.name, name),
                 role_ref: match binding.role_ref.split_once('/') {
-                    Some((kind, name)) => format!("{kind}/{}", cut(name, NAME)),
-                    None => cut(&binding.role_ref, NAME),
+                    Some((kind, role)) => format!("{kind}/{}", cut(role, name)),
+                    None => cut(&binding.role_ref, name),
                 },
             })
             .collect(),
@@ -91,7 +97,7 @@ fn finding(identity: &Identity) -> Finding {
         kubeconfig: identity.kubeconfig,
         last_seen: identity.last_seen.map(Time),
         offboarding: identity.dealing.as_ref().map(|dealing| dealing.name.clone()),
-        note: (!notes.is_empty()).then(|| cut(&notes.join(" "), NOTE)),
+        note: (!notes.is_empty()).then(|| cut(&notes.join(" "), note)),
     }
 }
 
@@ -105,7 +111,7 @@ pub(super) fn shown(worst_first: &[&Identity], room: usize) -> (Vec<Finding>, bo
     let mut findings: Vec<Finding> = worst_first
         .iter()
         .take(FINDINGS_AT_MOST)
-        .map(|identity| finding(identity))
+        .map(|identity| finding(identity, NAME, NOTE))
         .collect();
     let mut sizes: Vec<usize> = findings.iter().map(size).collect();
     let mut total: usize = sizes.iter().sum();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::scan::ScanReason,
-    sources::{Account, AckCluster, Bindings, QueryError, account::ListError, activity},
+    sources::{Account, AckCluster, Bindings, QueryError, activity},
 };
 use alibaba_cloud::error::ErrorKind;
 use k8s_openapi::jiff::Timestamp;
@@ -54,13 +54,9 @@ pub(super) async fn gather(sources: Sources<'_>, now: Timestamp, days: u16) -> R
         sources.account.list_everybody(),
         ack_opinion(sources.cluster),
         known::list(sources.client),
-        last_seen(sources.cluster, now, days),
+        last_seen(sources.cluster, now, days, PATIENCE),
     );
-    let everybody = everybody.map_err(|error| match error {
-        ListError::Incomplete(why) => Trouble::incomplete(why),
-        ListError::Query(error) => error.into(),
-    })?;
-    let listings = listings::whole(everybody, &caller?, sources.account.id())?;
+    let listings = listings::whole(everybody?, &caller?, sources.account.id())?;
     Ok(Seen {
         holdings,
         listings,
@@ -97,7 +93,7 @@ async fn holdings(bindings: &Bindings) -> Result<Holdings, Trouble> {
 }
 
 /// A second opinion is not demanded; that the cluster does not exist is an opinion on everything.
-async fn ack_opinion(cluster: &AckCluster) -> Result<AckOpinion, Trouble> {
+pub(super) async fn ack_opinion(cluster: &AckCluster) -> Result<AckOpinion, Trouble> {
     match cluster.ack().list_cluster_kubeconfig_states(cluster.id()).await {
         Ok(states) => Ok(AckOpinion::of(states)),
         Err(error) if error.kind == ErrorKind::ClusterNotFound => Err(QueryError::from(error).into()),
@@ -105,17 +101,17 @@ async fn ack_opinion(cluster: &AckCluster) -> Result<AckOpinion, Trouble> {
     }
 }
 
-/// Nobody is called dormant without it; no scan waits for it.
-async fn last_seen(cluster: &AckCluster, now: Timestamp, days: u16) -> LastSeen {
+/// Nobody is called dormant without it; no scan waits for it for longer than `patience`.
+pub(super) async fn last_seen(cluster: &AckCluster, now: Timestamp, days: u16, patience: Duration) -> LastSeen {
     let window = activity::window(now, days);
     let asked = activity::last_seen::last_seen(cluster.log(), window);
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(patience, asked).await {
         Ok(Ok(answer)) => LastSeen::Known {
             since: Timestamp::from_second(window.from).unwrap_or(Timestamp::UNIX_EPOCH),
             latest: answer.seen,
             doubt: answer.doubt.map(|doubt| doubt.message),
         },
         Ok(Err(doubt)) => LastSeen::NotAvailable(doubt.message),
-        Err(_) => LastSeen::NotAvailable(format!("SLS did not answer within {} s", PATIENCE.as_secs())),
+        Err(_) => LastSeen::NotAvailable(format!("SLS did not answer within {} s", patience.as_secs())),
     }
 }

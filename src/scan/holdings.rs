@@ -8,8 +8,8 @@ use alibaba_cloud::Uid;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// How many bindings of a UID are kept: those that are shown.
-pub(super) const SHOWN: usize = 3;
+/// How many bindings of a UID a status shows.
+const SHOWN: usize = 3;
 
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
@@ -58,14 +58,31 @@ impl Held {
 }
 
 /// What all UIDs are bound to.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Holdings {
     pub(super) by_uid: HashMap<Uid, Held>,
+    /// How many bindings of each are kept, the most powerful first.
+    shown: usize,
     /// Bindings that name very many UIDs: they are to be read.
     pub(super) crowded: Vec<BindingKey>,
 }
 
+impl Default for Holdings {
+    fn default() -> Self {
+        Holdings::showing(SHOWN)
+    }
+}
+
 impl Holdings {
+    /// Keeps so many bindings of each UID.
+    pub(super) fn showing(shown: usize) -> Self {
+        Holdings {
+            by_uid: HashMap::new(),
+            shown,
+            crowded: Vec::new(),
+        }
+    }
+
     /// Takes in a binding of the index.
     pub(super) fn take(&mut self, kind: BindingKind, kept: Kept<'_>) {
         let key = || BindingKey {
@@ -108,11 +125,11 @@ impl Holdings {
             held.sum = held.sum.wrapping_add(*digest);
             held.access = held.access.min(held_binding.access);
             let is_worth_showing =
-                held.shown.len() < SHOWN || held.shown.last().is_some_and(|last| *held_binding < *last);
+                held.shown.len() < self.shown || held.shown.last().is_some_and(|last| *held_binding < *last);
             if is_worth_showing {
                 let at = held.shown.partition_point(|shown| *shown < *held_binding);
                 held.shown.insert(at, held_binding.clone());
-                held.shown.truncate(SHOWN);
+                held.shown.truncate(self.shown);
             }
         }
         for (uid, relation) in uids {

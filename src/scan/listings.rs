@@ -66,7 +66,7 @@ pub(super) fn whole(everybody: Everybody, caller: &CallerIdentity, cluster_accou
     let own_is_listed = own.is_some_and(|own| users.contains_key(&own) || roles.contains_key(&own));
     if !own_is_listed && !is_in_no_listing(caller) {
         return Err(Trouble::incomplete(format_args!(
-            "it lacks the operator's own identity, {}",
+            "it lacks the identity whose credentials are used, {}",
             caller.arn
         )));
     }

@@ -10,6 +10,7 @@
 mod ack_opinion;
 mod classify;
 mod confirm;
+pub mod direct;
 mod findings;
 mod gather;
 mod holdings;
@@ -46,7 +47,7 @@ pub(crate) async fn scan(
     now: Timestamp,
 ) -> Result<ScanResult, Trouble> {
     let seen = gather::gather(sources, now, spec.dormant_days).await?;
-    let mut result = result::assemble(&seen, spec, now);
+    let mut result = result::assemble(&seen, spec.include, spec.dormant_days, now);
     confirm::confirm(sources.account, &mut result).await?;
     Ok(result)
 }

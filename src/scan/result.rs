@@ -3,10 +3,7 @@
 use super::{
     ack_opinion::AckOpinion, classify::classify, findings, gather::Seen, identity::Identity, last_seen::LastSeen,
 };
-use crate::api::{
-    PermissionScanSpec,
-    scan::{Access, Dormancy, Finding, FindingState, Include, ScanCounts},
-};
+use crate::api::scan::{Access, Dormancy, Finding, FindingState, Include, ScanCounts};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -31,7 +28,7 @@ pub(crate) struct ScanResult {
 }
 
 /// Puts together what was seen.
-pub(super) fn assemble(seen: &Seen, spec: &PermissionScanSpec, now: Timestamp) -> ScanResult {
+pub(super) fn assemble(seen: &Seen, include: Include, dormant_days: u16, now: Timestamp) -> ScanResult {
     let uids: BTreeSet<Uid> = seen
         .holdings
         .by_uid
@@ -47,14 +44,14 @@ pub(super) fn assemble(seen: &Seen, spec: &PermissionScanSpec, now: Timestamp) -
             held: seen.holdings.by_uid.get(&uid).cloned().unwrap_or_default(),
             kubeconfig: seen.ack.kubeconfig(uid),
             last_seen: seen.last_seen.of(uid),
-            dormancy: seen.last_seen.dormancy(uid, spec.dormant_days, now),
+            dormancy: seen.last_seen.dormancy(uid, dormant_days, now),
             dealing: seen.offboardings.dealing_with(uid).cloned(),
         })
         .collect();
     ScanResult {
         identities,
-        include: spec.include,
-        dormancy_is_known: seen.last_seen.covers(spec.dormant_days, now),
+        include,
+        dormancy_is_known: seen.last_seen.covers(dormant_days, now),
         seen_since: match &seen.last_seen {
             LastSeen::Known { since, .. } => Some(*since),
             LastSeen::NotAvailable(_) => None,

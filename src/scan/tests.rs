@@ -9,7 +9,7 @@ use super::{
     listings::whole,
     proposals::{self, Memory, Proposals},
     report::{self, Attempt},
-    result::{ScanResult, assemble},
+    result::{self, ScanResult},
     testing::{ACCOUNT, OWN_ROLE, caller, everybody, kubeconfig, listed},
     trouble::Trouble,
 };
@@ -107,6 +107,10 @@ fn status_of(result: &ScanResult, proposals: Option<&Proposals>) -> PermissionSc
 fn condition(status: &PermissionScanStatus, type_: &str) -> (String, String, String) {
     let found = status.conditions.iter().find(|c| c.type_ == type_).unwrap();
     (found.status.clone(), found.reason.clone(), found.message.clone())
+}
+
+fn assemble(seen: &Seen, spec: &PermissionScanSpec, now: Timestamp) -> ScanResult {
+    result::assemble(seen, spec.include, spec.dormant_days, now)
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Why a scan was not complete.
 
-use crate::{api::scan::ScanReason, sources::QueryError};
+use crate::{
+    api::scan::ScanReason,
+    sources::{QueryError, account::ListError},
+};
 use std::time::Duration;
 
 /// Why a scan was not complete.
@@ -10,15 +13,19 @@ pub(crate) struct Trouble {
     pub(crate) reason: ScanReason,
     /// What was seen, what it means, and what a person can do.
     pub(crate) message: String,
+    /// What was seen alone: what to do about it depends on who asks.
+    pub(super) seen: String,
     /// A service's hint when to come back.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Trouble {
     pub(crate) fn new(reason: ScanReason, message: impl Into<String>) -> Self {
+        let message = message.into();
         Trouble {
             reason,
-            message: message.into(),
+            seen: message.clone(),
+            message,
             retry_after: None,
         }
     }
@@ -26,8 +33,19 @@ impl Trouble {
     pub(super) fn incomplete(why: impl std::fmt::Display) -> Self {
         Trouble::new(
             ScanReason::ListingIncomplete,
-            format!("A listing is not whole: {why}. Nobody is called deleted by it; the operator scans again."),
+            format!(
+                "A listing is not whole: {why}. Nobody is called deleted by it; the next scan lists everybody anew."
+            ),
         )
+    }
+}
+
+impl From<ListError> for Trouble {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Incomplete(why) => Trouble::incomplete(why),
+            ListError::Query(error) => error.into(),
+        }
     }
 }
 
@@ -46,6 +64,7 @@ impl From<QueryError> for Trouble {
         Trouble {
             reason,
             message,
+            seen: format!("{}.", error.message),
             retry_after: error.retry_after,
         }
     }

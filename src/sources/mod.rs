@@ -17,6 +17,7 @@ pub(crate) mod backups;
 pub(crate) mod bindings;
 mod cached;
 pub(crate) mod identity;
+pub(crate) mod profile;
 pub(crate) mod query_error;
 
 pub(crate) use account::Account;

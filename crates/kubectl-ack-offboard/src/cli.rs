@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::ArgValueCompleter;
 use std::time::Duration;
 
-pub(crate) use cloud::CloudArgs;
+pub(crate) use cloud::{CloudArgs, PersonArgs};
 pub(crate) use common::{Connection, OutputArgs, WhoArgs};
 pub(crate) use fleet::{
     FleetApproveArgs, FleetArgs, FleetPlanArgs, FleetReportArgs, FleetScanArgs, FleetStartArgs, FleetStatusArgs,
@@ -79,7 +79,8 @@ Exit codes: 0 printed"
 
 /// Shows who still has access: identities that are gone and hold something all the same.
 ///
-/// It shows what the operator's PermissionScan "default" found last; who has most comes first.
+/// It shows what the operator's PermissionScan "default" found last; who has most comes first. Where no operator runs, --direct asks Alibaba Cloud
+/// with your own credentials, and reads the bindings with your own rights.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -92,8 +93,12 @@ Examples:
   # One identity, with its bindings
   kubectl ack-offboard scan --uid 259083957089437690 -o wide
 
+  # Where no operator runs, with the credentials of the aliyun CLI
+  kubectl ack-offboard scan --direct --profile NAME
+
 Exit codes: 0 nobody was found; 1 somebody was; 2 failed; 3 the scan that was asked for did not come in time
-Needs the ClusterRole ack-offboarding-auditor")]
+Needs the ClusterRole ack-offboarding-auditor; --direct needs to list bindings, and in RAM ims:ListUsers, ram:ListUsersInRecycleBin,
+ram:ListRoles, ims:GetUser, ram:GetUserInRecycleBin, and cs:ListClusterKubeconfigStates for the states of kubeconfigs")]
 pub(crate) struct ScanArgs {
     /// Also those who are in RAM and may have access.
     #[arg(long)]
@@ -107,8 +112,23 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     pub(crate) refresh: bool,
 
+    /// Asks without an operator: RAM and ACK with your own credentials, the API server with your own rights.
+    #[arg(long, conflicts_with = "refresh")]
+    pub(crate) direct: bool,
+
+    /// ACK's ID of the cluster, for --direct; else what kube-system/ack-cluster-profile says.
+    #[arg(long, value_name = "ID", requires = "direct")]
+    pub(crate) cluster_id: Option<String>,
+
+    /// The ID of the account that the cluster belongs to, for --direct; else what kube-system/ack-cluster-profile says.
+    #[arg(long, value_name = "ID", requires = "direct")]
+    pub(crate) account_id: Option<String>,
+
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) cloud: CloudArgs,
 }
 
 /// Shows what offboarding a UID would do; changes nothing.
@@ -374,7 +394,7 @@ Examples:
   # The plugin's, without asking the cluster
   kubectl ack-offboard version
 
-  # With the operator's and the CRD's
+  # With the operator's and the CRD's, and which Alibaba Cloud credentials --direct would use
   kubectl ack-offboard version -v
 
 Exit codes: 0 they fit; 1 they do not, or no operator says what it is (-v); 2 failed")]
@@ -385,4 +405,7 @@ pub(crate) struct VersionArgs {
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) person: PersonArgs,
 }

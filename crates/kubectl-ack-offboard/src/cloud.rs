@@ -1,17 +1,20 @@
 //! Alibaba Cloud, asked as whoever runs the plugin.
 
 use crate::{
-    cli::CloudArgs,
+    cli::{CloudArgs, PersonArgs},
     exit::{Exit, Failure},
 };
-use alibaba_cloud::{Cloud, CloudSettings, CredentialsSource, EndpointOverrides, person::PersonOptions};
+use alibaba_cloud::{
+    Cloud, CloudSettings, CredentialsSource, EndpointOverrides, Network,
+    person::{PersonOptions, PersonSource},
+};
 use std::sync::Arc;
 
-/// The clients. Asks nothing yet.
+/// The person's credentials: which source, and what it asks for. Asks nothing yet.
 ///
 /// # Errors
-/// When there are no credentials, or no region is known.
-pub(crate) async fn connect(args: &CloudArgs) -> Result<Cloud, Failure> {
+/// When there are none, or the first source that exists cannot be used.
+pub(crate) async fn person(args: &PersonArgs) -> Result<PersonSource, Failure> {
     let options = PersonOptions {
         profile: args.profile.clone(),
         profile_file: args.profile_file.clone(),
@@ -21,7 +24,15 @@ pub(crate) async fn connect(args: &CloudArgs) -> Result<Cloud, Failure> {
     // It reads files.
     let resolved = tokio::task::spawn_blocking(move || options.resolve()).await;
     let resolved = resolved.map_err(|error| Failure::new(format!("cannot read the credentials: {error}")))?;
-    let person = resolved.map_err(Failure::new)?;
+    resolved.map_err(Failure::new)
+}
+
+/// The clients. Asks nothing yet.
+///
+/// # Errors
+/// When there are no credentials, or no region is known.
+pub(crate) async fn connect(args: &CloudArgs) -> Result<Cloud, Failure> {
+    let person = person(&args.person).await?;
     let region = args.region.clone().or_else(|| person.region().map(str::to_owned));
     let Some(region) = region else {
         return Err(Failure::usage(
@@ -31,11 +42,13 @@ pub(crate) async fn connect(args: &CloudArgs) -> Result<Cloud, Failure> {
     let mut settings = CloudSettings::new(region);
     settings.user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned();
     settings.session_name = env!("CARGO_PKG_NAME").to_owned();
-    settings.network = args.network;
+    settings.network = args.network.unwrap_or(Network::Public);
     settings.endpoints = EndpointOverrides {
         sts: args.sts_endpoint.clone(),
+        ims: args.ims_endpoint.clone(),
+        ram: args.ram_endpoint.clone(),
         ack: args.cs_endpoint.clone(),
-        ..EndpointOverrides::default()
+        sls: args.sls_endpoint.clone(),
     };
     settings.credentials = CredentialsSource::Person(person);
     Cloud::connect(&settings, Arc::new(())).map_err(|error| Failure {

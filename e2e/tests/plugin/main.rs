@@ -6,6 +6,7 @@ mod explain;
 mod plan;
 mod refused;
 mod restore;
+mod scan;
 mod start;
 mod status;
 mod support;

@@ -54,9 +54,13 @@ pub(crate) async fn person(env: &TestEnv, role: &str) -> anyhow::Result<PathBuf>
         "subjects": [user(&name)],
     }))?;
     Api::all(env.admin()).create(&PostParams::default(), &binding).await?;
+    let resource = match role {
+        "auditor" => "permissionscans",
+        _ => "useroffboardings",
+    };
     let review: SubjectAccessReview = serde_json::from_value(json!({"metadata": {}, "spec": {
         "user": name,
-        "resourceAttributes": {"verb": "list", "group": "ack-offboarding.io", "resource": "useroffboardings"},
+        "resourceAttributes": {"verb": "list", "group": "ack-offboarding.io", "resource": resource},
     }}))?;
     let reviews = Api::all(env.admin());
     eventually("the role to be in force", PATIENCE, async || {
@@ -116,6 +120,8 @@ pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Comman
     let mut command = Command::new(plugin_binary()?);
     command.args(args).env("KUBECONFIG", kubeconfig);
     command
+        // Nobody's credentials of Alibaba Cloud.
+        .env("HOME", "/nonexistent")
         .env_remove("NO_COLOR")
         .env_remove("CLICOLOR_FORCE")
         .env("TERM", "xterm-256color");

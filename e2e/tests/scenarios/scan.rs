@@ -249,7 +249,8 @@ async fn by_a_listing_that_is_not_whole_nobody_is_deleted() -> anyhow::Result<()
     assert_eq!(status.last_scan_time, whole.last_scan_time);
     let said = message(&status, "FindingsPresent");
     assert!(
-        said.contains("own identity") && said.contains("Counts and findings are those of"),
+        said.contains("lacks the identity whose credentials are used")
+            && said.contains("Counts and findings are those of"),
         "{said}"
     );
     Ok(())

@@ -1,5 +1,7 @@
 //! `scan`: who still has access, as the operator's PermissionScan found it.
 
+mod direct;
+
 use crate::{
     change::FIELD_MANAGER,
     cli::ScanArgs,
@@ -32,6 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// # Errors
 /// When there is no scan, it may not be read, or was never complete.
 pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
+    if args.direct {
+        return direct::run(cluster, args).await;
+    }
+    if args.cloud.is_any() {
+        return Err(Failure::usage(
+            "the flags about Alibaba Cloud are for --direct: without it, the operator's own scan is shown, and no credentials of yours are used.",
+        ));
+    }
     let mut scan = read(cluster).await?;
     if args.refresh {
         let request = request(cluster).await?;
@@ -42,6 +52,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     let shown = Findings {
         scanned_at: result.at.clone(),
         truncated: result.status.truncated,
+        gaps: Vec::new(),
         items: result.asked_for(args.all, args.uid.as_deref()),
         now: Timestamp::now(),
     };
@@ -87,11 +98,19 @@ pub(crate) fn result(scan: &PermissionScan) -> Result<ScanResult<'_>, Failure> {
 impl ScanResult<'_> {
     /// The findings of this UID; else those of everybody, or of whoever should have no access any more.
     pub(crate) fn asked_for(&self, all: bool, uid: Option<&str>) -> Vec<Finding> {
-        let is_asked_for = |finding: &&Finding| match uid {
-            Some(uid) => finding.uid == uid,
-            None => all || is_gone(finding),
-        };
-        self.status.findings.iter().filter(is_asked_for).cloned().collect()
+        let findings = self.status.findings.iter();
+        findings
+            .filter(|finding| is_asked_for(finding, all, uid))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Whether it is of this UID; if none was named, whether everybody is asked for, or it is of somebody who should have no access any more.
+fn is_asked_for(finding: &Finding, all: bool, uid: Option<&str>) -> bool {
+    match uid {
+        Some(uid) => finding.uid == uid,
+        None => all || is_gone(finding),
     }
 }
 
@@ -118,16 +137,7 @@ fn remarks(scan: &PermissionScan, status: &PermissionScanStatus, args: &ScanArgs
              permissionscan default --type merge --patch '{\"spec\":{\"include\":\"All\"}}'",
         );
     }
-    if shown.items.is_empty() {
-        output::note("Nobody was found.");
-    }
-    if let Some(first) = shown
-        .items
-        .iter()
-        .find(|finding| finding.offboarding.is_none() && is_gone(finding))
-    {
-        output::note(format!("Next: kubectl ack-offboard plan {}", first.uid));
-    }
+    shown.close();
 }
 
 /// Asks for a scan now; what it returns, [`answered`] waits for.
@@ -211,9 +221,25 @@ fn failed(cluster: &Cluster, error: &kube::Error, doing: &str) -> Failure {
 struct Findings {
     scanned_at: Time,
     truncated: bool,
+    /// What could not be asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gaps: Vec<String>,
     items: Vec<Finding>,
     #[serde(skip)]
     now: Timestamp,
+}
+
+impl Findings {
+    /// What comes next.
+    fn close(&self) {
+        if self.items.is_empty() {
+            output::note("Nobody was found.");
+        }
+        let is_left = |finding: &&Finding| finding.offboarding.is_none() && is_gone(finding);
+        if let Some(first) = self.items.iter().find(is_left) {
+            output::note(format!("Next: kubectl ack-offboard plan {}", first.uid));
+        }
+    }
 }
 
 /// The columns of a finding.

@@ -2,6 +2,7 @@
 
 use crate::{
     cli::{Connection, VersionArgs},
+    cloud,
     cluster::{Cluster, Role},
     exit::{Exit, Outcome},
     offboarding,
@@ -25,9 +26,18 @@ pub(crate) async fn run(connection: &Connection, args: &VersionArgs) -> Outcome 
         Some(cluster) if !cluster.fits => Exit::Found,
         _ => Exit::Done,
     };
+    // Named, whatever they are: it is no failure of the version that there are none.
+    let credentials = match args.verbose {
+        true => Some(match cloud::person(&args.person).await {
+            Ok(person) => person.described().to_string(),
+            Err(failure) => output::clean(&failure.message),
+        }),
+        false => None,
+    };
     let versions = Versions {
         plugin: PLUGIN,
         api: API_VERSION,
+        credentials,
         cluster,
     };
     output::show(args.output.output, &versions)?;
@@ -107,6 +117,9 @@ fn minor(version: &str) -> Vec<&str> {
 struct Versions {
     plugin: &'static str,
     api: &'static str,
+    /// Which credentials of Alibaba Cloud `--direct` would use, or why there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<String>,
     #[serde(flatten)]
     cluster: Option<Installed>,
 }
@@ -138,6 +151,9 @@ impl Shown for Versions {
                 false => cluster.served.join(", "),
             };
             lines.push(format!("CRD       {served}"));
+            if let Some(credentials) = &self.credentials {
+                lines.push(format!("Cloud     {credentials}"));
+            }
             lines.push(format!("Result    {}", cluster.says));
         }
         lines.join("\n")
