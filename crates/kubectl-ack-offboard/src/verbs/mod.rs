@@ -9,6 +9,7 @@ mod fleet;
 mod plan;
 mod restore;
 pub(crate) mod scan;
+mod scan_direct;
 mod start;
 mod status;
 mod suspend;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, interrupt: Interrupt) -> Outcome {
     }
     let cluster = &interrupt.ends(Cluster::connect(connection)).await?;
     match &cli.verb {
+        Verb::Scan(args) if args.direct => interrupt.ends(scan_direct::run(cluster, args)).await,
         Verb::Scan(args) => interrupt.ends(scan::run(cluster, args)).await,
         Verb::Status(args) => interrupt.ends(status::run(cluster, args)).await,
         Verb::Wait(args) => interrupt.ends(wait::run(cluster, args)).await,

@@ -1,7 +1,5 @@
 //! `scan`: who still has access, as the operator's PermissionScan found it.
 
-mod direct;
-
 use crate::{
     change::FIELD_MANAGER,
     cli::ScanArgs,
@@ -34,9 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// # Errors
 /// When there is no scan, it may not be read, or was never complete.
 pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
-    if args.direct {
-        return direct::run(cluster, args).await;
-    }
     if args.cloud.is_any() {
         return Err(Failure::usage(
             "the flags about Alibaba Cloud are for --direct: without it, the operator's own scan is shown, and no credentials of yours are used.",
@@ -107,7 +102,7 @@ impl ScanResult<'_> {
 }
 
 /// Whether it is of this UID; if none was named, whether everybody is asked for, or it is of somebody who should have no access any more.
-fn is_asked_for(finding: &Finding, all: bool, uid: Option<&str>) -> bool {
+pub(super) fn is_asked_for(finding: &Finding, all: bool, uid: Option<&str>) -> bool {
     match uid {
         Some(uid) => finding.uid == uid,
         None => all || is_gone(finding),
@@ -218,15 +213,15 @@ fn failed(cluster: &Cluster, error: &kube::Error, doing: &str) -> Failure {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Findings {
-    scanned_at: Time,
-    truncated: bool,
+pub(super) struct Findings {
+    pub(super) scanned_at: Time,
+    pub(super) truncated: bool,
     /// What could not be asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    gaps: Vec<String>,
-    items: Vec<Finding>,
+    pub(super) gaps: Vec<String>,
+    pub(super) items: Vec<Finding>,
     #[serde(skip)]
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl Findings {

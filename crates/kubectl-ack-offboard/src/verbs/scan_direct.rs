@@ -1,6 +1,6 @@
 //! `scan --direct`: where no operator runs, with the person's own credentials of Alibaba Cloud.
 
-use super::{Findings, is_asked_for};
+use super::scan::{Findings, is_asked_for};
 use crate::{
     cli::ScanArgs,
     cloud,
