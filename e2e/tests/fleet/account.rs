@@ -222,7 +222,7 @@ async fn acks_refusals_are_told_apart() -> anyhow::Result<()> {
     fault(FaultKind::Forbidden, "forbidden");
     fault(FaultKind::Hang, "hanging");
     fault(FaultKind::Throttled(Throttle::user()), "throttled");
-    let args = ["status", "--cluster-timeout=4s", "-o", "json"];
+    let args = ["status", "--cluster-timeout=10s", "-o", "json"];
     let said = run(over_account(folder.path(), &sim, &args)?).await?.ends_with(1);
     let ended = [
         "forbidden: NotCovered/NoRights",

@@ -77,7 +77,7 @@ async fn every_cluster_is_accounted_for() -> anyhow::Result<()> {
     );
     let took = |name: &str| cluster(&report, name)["tookMs"].as_u64().unwrap();
     assert!(took("slow") >= 700, "{}", took("slow"));
-    assert!((3_000..4_000).contains(&took("silent")), "{}", took("silent"));
+    assert!((3_000..9_000).contains(&took("silent")), "{}", took("silent"));
     // Each server is named as what it is, not as the one that was asked first.
     let message = |name: &str| cluster(&report, name)["message"].as_str().unwrap().to_owned();
     assert!(

@@ -116,6 +116,10 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
         message.starts_with("UserOffboarding left deals with it already; it is Offboarded"),
         "{message}"
     );
+    // A dry run ends nothing, and is not taken for what was asked.
+    two.apply("looked-at", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let said = fleet(folder.path(), &kubeconfig, &[&start[..], &["--yes"]].concat()).await?;
+    assert_eq!(said.ends_with(1).ended(), ["a: Done", "b: Held", "c: Done"]);
     Ok(())
 }
 
