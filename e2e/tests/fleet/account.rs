@@ -2,7 +2,7 @@
 
 use crate::support::{Said, TestEnv, UID, bind, cluster, clusters, command, installed, run, running, scanned};
 use ack_offboarding_e2e::simulator::{
-    Operation, Options, Simulator, World,
+    Fault, FaultKind, Operation, Options, Simulator, Throttle, World,
     world::{AccessKey, CertificateState, Cluster, Principal, Role, User},
 };
 use std::{
@@ -197,7 +197,6 @@ async fn a_kubeconfig_is_renewed_before_it_ends() -> anyhow::Result<()> {
 /// Without credentials, without the right to list clusters, and in an account without any.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_does_not_begin_without_a_list() -> anyhow::Result<()> {
-    use ack_offboarding_e2e::simulator::{Fault, FaultKind};
     let folder = tempfile::tempdir()?;
     let sim = account(folder.path(), &[])?;
     let scan = || over_account(folder.path(), &sim, &["scan"]);
@@ -209,6 +208,36 @@ async fn it_does_not_begin_without_a_list() -> anyhow::Result<()> {
         .env_remove("ALIBABA_CLOUD_ACCESS_KEY_ID")
         .env_remove("ALIBABA_CLOUD_ACCESS_KEY_SECRET");
     run(without).await?.ends_with(2).tells("no Alibaba Cloud credentials");
+    Ok(())
+}
+
+/// Where ACK issues no kubeconfig, the others are asked all the same; where its answer does not come, one may have been issued.
+#[tokio::test(flavor = "multi_thread")]
+async fn acks_refusals_are_told_apart() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let names = ["forbidden", "hanging", "throttled"];
+    let sim = account(folder.path(), &names.map(|name| (name, "cn-hangzhou", name, "running")))?;
+    let kubeconfig = Operation::CsDescribeClusterUserKubeconfig;
+    let fault = |kind: FaultKind, about: &str| sim.fault(Fault::new(kubeconfig, kind).about(about));
+    fault(FaultKind::Forbidden, "forbidden");
+    fault(FaultKind::Hang, "hanging");
+    fault(FaultKind::Throttled(Throttle::user()), "throttled");
+    let args = ["status", "--cluster-timeout=10s", "-o", "json"];
+    let said = run(over_account(folder.path(), &sim, &args)?).await?.ends_with(1);
+    let ended = [
+        "forbidden: NotCovered/NoRights",
+        "hanging: NotCovered/Unreachable",
+        "throttled: NotCovered/Unreachable",
+    ];
+    assert_eq!(said.ended(), ended);
+    let report = said.json();
+    assert_eq!(
+        names.map(|name| cluster(&report, name)["kubeconfigsIssued"].clone()),
+        [0, 1, 0]
+    );
+    let asked = asked(&sim, kubeconfig, "cluster");
+    let times = names.map(|name| asked.iter().filter(|cluster| *cluster == name).count());
+    assert!(times[0] == 1 && times[1] == 1 && times[2] > 1, "{asked:?}");
     Ok(())
 }
 

@@ -1,13 +1,11 @@
 //! What changes something: started and approved in several clusters, each by its own plan.
 
-use crate::support::{LEAVER, TestEnv, UID, bind, cluster, clusters, command, fleet, hub, installed, run, running};
-use ack_offboarding_e2e::env::{plugin_binary, user};
+use crate::support::{
+    LEAVER, TestEnv, UID, bind, cluster, clusters, command, finish, fleet, hub, installed, run, running, terminal,
+};
+use ack_offboarding_e2e::env::user;
 use ack_offboarding_operator::api::UserOffboarding;
 use kube::{ResourceExt, api::ListParams};
-use rexpect::{
-    process::WaitStatus,
-    session::{PtySession, spawn_command},
-};
 use serde_json::json;
 use std::{path::Path, process::Command};
 
@@ -118,6 +116,10 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
         message.starts_with("UserOffboarding left deals with it already; it is Offboarded"),
         "{message}"
     );
+    // A dry run ends nothing, and is not taken for what was asked.
+    two.apply("looked-at", json!({"uid": UID, "mode": "DryRun"})).await?;
+    let said = fleet(folder.path(), &kubeconfig, &[&start[..], &["--yes"]].concat()).await?;
+    assert_eq!(said.ends_with(1).ended(), ["a: Done", "b: Held", "c: Done"]);
     Ok(())
 }
 
@@ -255,26 +257,4 @@ fn command_of(folder: &Path, kubeconfig: &Path) -> anyhow::Result<Command> {
         kubeconfig,
         &["fleet", "plan", UID, "--all-contexts", "-o", "json"],
     )
-}
-
-/// The plugin in a terminal of 200 columns.
-fn terminal(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<PtySession> {
-    let mut command = Command::new("sh");
-    command.args(["-c", "stty cols 200 rows 40; exec \"$@\"", "sh"]);
-    command.arg(plugin_binary()?).args(args);
-    command
-        .env("KUBECONFIG", kubeconfig)
-        .env("TERM", "xterm-256color")
-        .env_remove("NO_COLOR");
-    Ok(spawn_command(command, Some(60_000))?)
-}
-
-/// Everything until its end, and its exit code.
-fn finish(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
-    let said = session.exp_eof()?;
-    let code = match session.process().wait()? {
-        WaitStatus::Exited(_, code) => Some(code),
-        _ => None,
-    };
-    Ok((said, code))
 }

@@ -11,6 +11,10 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
+use rexpect::{
+    process::WaitStatus,
+    session::{PtySession, spawn_command},
+};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -250,4 +254,26 @@ pub(crate) async fn run(mut command: Command) -> anyhow::Result<Said> {
 /// Runs `fleet` with the contexts of a kubeconfig.
 pub(crate) async fn fleet(folder: &Path, kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Said> {
     run(command(folder, kubeconfig, &[&["fleet"], args].concat())?).await
+}
+
+/// The plugin in a terminal of 200 columns.
+pub(crate) fn terminal(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<PtySession> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "stty cols 200 rows 40; exec \"$@\"", "sh"]);
+    command.arg(plugin_binary()?).args(args);
+    command
+        .env("KUBECONFIG", kubeconfig)
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR");
+    Ok(spawn_command(command, Some(60_000))?)
+}
+
+/// Everything until its end, and its exit code.
+pub(crate) fn finish(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
+    let said = session.exp_eof()?;
+    let code = match session.process().wait()? {
+        WaitStatus::Exited(_, code) => Some(code),
+        _ => None,
+    };
+    Ok((said, code))
 }

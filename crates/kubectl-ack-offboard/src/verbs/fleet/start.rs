@@ -20,7 +20,7 @@ use crate::{
     plan::ShownPlan,
     verbs::start,
 };
-use ack_offboarding_operator::api::UserOffboarding;
+use ack_offboarding_operator::api::{Mode, UserOffboarding};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -88,6 +88,14 @@ async fn prepare(
         .await?;
     if let Some(object) = existing {
         let name = object.name_any();
+        if object.spec.mode == Mode::DryRun {
+            result.offboardings = vec![Offboarding::of(&object)];
+            let message = format!(
+                "UserOffboarding {name} is a dry run for it, so nothing was created. Delete it, or remove its spec.mode to carry it out"
+            );
+            result.end(Ended::Held, message);
+            return Ok(None);
+        }
         tell(
             result,
             &object,
