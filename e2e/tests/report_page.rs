@@ -1,7 +1,7 @@
 //! The page of `fleet report -o html` in a real browser: headless Chromium, driven by its DevTools protocol.
 //!
-//! Where there is no Chromium (`chromium` in the PATH, or `$CHROMIUM`), the test says so and shows nothing; CI installs it, and sets
-//! `CHROMIUM_REQUIRED`.
+//! Where there is no Chromium (`chromium` in the PATH, or `$CHROMIUM`), the test says so and shows nothing. `.ci/run` installs it as root,
+//! and sets `CHROMIUM_REQUIRED` where it is installed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ack_offboarding_e2e::env::plugin_binary;
