@@ -52,8 +52,8 @@ impl Undo {
                 "UserOffboarding {object} removes the access again once {suspended} is no longer suspended. Delete {object} if the identity is to stay."
             ),
             Undo::Reports { object } => format!(
-                "UserOffboarding {object} is complete: it will report the access as returned (AccessReturned), and leave it. Delete the object if the \
-                 identity is to stay."
+                "UserOffboarding {object} is complete. It leaves what you restore, and shows AccessReturned from then on. If the identity keeps its access, \
+                 delete the object: kubectl delete useroffboarding {object}"
             ),
         }
     }

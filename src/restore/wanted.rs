@@ -79,7 +79,8 @@ impl Wanted {
             // What creates it holds everybody who was in it: nobody but ACK's purge could take it.
             StoredAction::Keep => (all.into_iter().filter(bears_uid).collect(), text.manifest.clone()),
         };
-        if let Some(manager) = &was.managed_by {
+        // Who only wrote it last is no owner: kubectl, or an earlier restore.
+        if let Some(manager) = was.managed_by.as_ref().filter(|manager| manager.owns) {
             notes.push(format!(
                 "It was marked as belonging to {}: restore it there too, or it may be changed again.",
                 manager.name

@@ -33,6 +33,13 @@ pub(crate) use scan::ScanArgs;
     version,
     max_term_width = 110,
     after_help = "\
+The usual way:
+  kubectl ack-offboard scan                                who is gone and still has access?
+  kubectl ack-offboard plan UID                            what would offboarding do?
+  kubectl ack-offboard start UID --reason TICKET --wait    do it, and see it done
+  kubectl ack-offboard explain NAME                        why does this one wait, and what changes that?
+  kubectl ack-offboard restore NAME --dry-run              what could be given back?
+
 Exit codes, the highest of several results counting:
   0    done, or nothing to do or to find
   1    something was found, would change, is held, was done in part, or was not covered

@@ -20,6 +20,8 @@ pub(crate) enum Next {
     Nothing,
     /// Follow it.
     Wait,
+    /// Follow it for longer than one sits and watches.
+    WaitForEver,
     /// Approve the plan.
     Approve,
     /// Go on.
@@ -34,14 +36,24 @@ pub(crate) enum Next {
     Status,
     /// Change the spec by this merge patch.
     Patch(&'static str),
+    /// One of these, each after what it is for.
+    Choose(&'static [(&'static str, Next)]),
 }
 
 impl Next {
-    /// The whole command; `None` where nothing is left to do.
+    /// The whole command, or several, a line each; `None` where nothing is left to do.
     pub(crate) fn command(self, name: &str, uid: &str) -> Option<String> {
         Some(match self {
             Next::Nothing => return None,
+            Next::Choose(several) => {
+                let lines = several.iter().filter_map(|(purpose, next)| {
+                    let command = next.command(name, uid)?;
+                    Some(format!("{command}   # {purpose}"))
+                });
+                lines.collect::<Vec<_>>().join("\n")
+            }
             Next::Wait => format!("kubectl ack-offboard wait {name}"),
+            Next::WaitForEver => format!("kubectl ack-offboard wait {name} --timeout 0"),
             Next::Approve => format!("kubectl ack-offboard approve {name}"),
             Next::Resume => format!("kubectl ack-offboard resume {name}"),
             Next::Start => format!("kubectl ack-offboard start {uid}"),
@@ -97,8 +109,18 @@ pub(crate) const fn meaning(reason: Reason) -> Meaning {
         ),
         Reason::WaitingForInactivity => state(
             "The identity was used lately, or the audit log cannot show that it was not. Nothing was changed.",
-            "It goes on by itself once the audit log shows a whole window without a request.",
-            Next::Wait,
+            "It goes on by itself once the audit log shows a whole window without a request. A person may have it go on now (this takes the \
+             ClusterRole ack-offboarding-approver).",
+            Next::Choose(&[
+                (
+                    "to follow it; the window is seven days, unless the spec says otherwise",
+                    Next::WaitForEver,
+                ),
+                (
+                    "to go on although it is active",
+                    Next::Patch("{\"activityCheck\":{\"whenActive\":\"Proceed\"}}"),
+                ),
+            ]),
         ),
         // States that the operator ends.
         Reason::Pending => state(
@@ -161,7 +183,13 @@ pub(crate) const fn meaning(reason: Reason) -> Meaning {
         Reason::NameMismatch => state(
             "The UID belongs to another name than the one expected: one of the two is mistyped. Nothing was changed.",
             "If the UID is wrong, delete the object and start another. If the name is wrong, correct spec.expectedName.",
-            Next::Delete,
+            Next::Choose(&[
+                ("if the UID is wrong; then start another", Next::Delete),
+                (
+                    "if the name is wrong, with the right one",
+                    Next::Patch("{\"expectedName\":\"NAME\"}"),
+                ),
+            ]),
         ),
         Reason::TypeMismatch => state(
             "The UID is a RAM role where a user was said, or the reverse. Everyone who assumes a role would lose access. Nothing was changed.",
@@ -260,9 +288,15 @@ pub(crate) const fn meaning(reason: Reason) -> Meaning {
         ),
         Reason::AccessReturned => state(
             "The offboarding was complete, and access was found afterwards.",
-            "If it is not meant to be there, have the operator remove it, now and whenever it returns (this takes the ClusterRole \
-             ack-offboarding-approver). If somebody gave it on purpose, delete the object.",
-            Next::Patch("{\"enforcement\":\"Continuous\"}"),
+            "If it is not meant to be there, remove it by hand, or have the operator remove it, now and whenever it returns (this takes the \
+             ClusterRole ack-offboarding-approver). If somebody gave it on purpose, delete the object.",
+            Next::Choose(&[
+                (
+                    "to have it removed, now and whenever it returns",
+                    Next::Patch("{\"enforcement\":\"Continuous\"}"),
+                ),
+                ("if it was given on purpose; the backups stay", Next::Delete),
+            ]),
         ),
         // Facts about the identity.
         Reason::RamUser => fact("It is an existing RAM user."),
@@ -341,7 +375,7 @@ mod tests {
                     let is_over = matches!(reason, Reason::Offboarded | Reason::NothingToRemove);
                     assert_eq!(command.is_none(), is_over, "{reason}: {command:?}");
                     let waits = next == Next::Wait;
-                    let may_wait = ends == Ends::Operator || reason == Reason::WaitingForInactivity;
+                    let may_wait = ends == Ends::Operator && reason != Reason::WaitingForInactivity;
                     assert_eq!(waits, may_wait, "{reason}: waiting is for what ends without a person");
                 }
             }

@@ -37,23 +37,23 @@ pub(crate) struct CloudArgs {
     pub(crate) network: Option<Network>,
 
     /// Another endpoint for STS, as a URL. http is allowed for loopback addresses only.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", hide = true)]
     pub(crate) sts_endpoint: Option<String>,
 
     /// Another endpoint for IMS.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", hide = true)]
     pub(crate) ims_endpoint: Option<String>,
 
     /// Another endpoint for RAM.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", hide = true)]
     pub(crate) ram_endpoint: Option<String>,
 
     /// Another endpoint for ACK (API name: CS).
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", hide = true)]
     pub(crate) cs_endpoint: Option<String>,
 
     /// Where to connect for SLS.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", hide = true)]
     pub(crate) sls_endpoint: Option<String>,
 }
 

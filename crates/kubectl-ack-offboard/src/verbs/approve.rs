@@ -58,6 +58,9 @@ pub(crate) async fn run(cluster: &Cluster, args: &ApproveArgs, interrupt: &Inter
     }
     // One request, not cut short: whether it was approved is told.
     approving.approve(cluster, object).await?;
+    output::note(format!(
+        "The operator goes on at once. To follow it: kubectl ack-offboard wait {name}"
+    ));
     output::finish(&format!("{}: approved", offboarding::qualified(name)), Exit::Done)
 }
 

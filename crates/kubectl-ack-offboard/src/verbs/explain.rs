@@ -8,7 +8,7 @@ use crate::{
     output::{self, Paint, Shown, age},
     reasons::{Meaning, Next, meaning},
 };
-use ack_offboarding_operator::api::{ConditionType, Ends, Reason, UserOffboarding};
+use ack_offboarding_operator::api::{ConditionType, Ends, Enforcement, Reason, UserOffboarding};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::ResourceExt;
 use serde::Serialize;
@@ -106,6 +106,12 @@ pub(crate) fn explain(object: &UserOffboarding, now: Timestamp) -> Explanation {
     if let Some(reason) = &object.spec.reason {
         facts.push(format!("Asked for because: {}", output::clean(reason)));
     }
+    if object.spec.enforcement == Enforcement::Continuous {
+        facts.push(format!(
+            "It is enforcement: Continuous: access that returns is removed again, after the same checks. To have it reported only: {}",
+            Next::Patch("{\"enforcement\":\"Once\"}").command(&name, &uid).unwrap_or_default()
+        ));
+    }
     if !offboarding::is_current(object) && known != State::Unvisited {
         facts.push("The spec was changed since; the operator has not looked at it yet.".to_owned());
     }
@@ -175,7 +181,8 @@ impl Shown for Explanation {
             ]);
         }
         if let Some(next) = &self.next {
-            lines.extend([String::new(), Paint::Strong.on("Next:"), format!("  {next}")]);
+            lines.extend([String::new(), Paint::Strong.on("Next:")]);
+            lines.extend(next.lines().map(|command| format!("  {command}")));
         }
         lines.join("\n")
     }

@@ -5,11 +5,12 @@ use crate::{
     cli::ScanArgs,
     cluster::{Cluster, Role},
     exit::{Exit, Failure, NotCovered, Outcome},
-    offboarding::SILENCE,
+    offboarding::{SILENCE, State},
     output::{self, Cell, Paint, Shown, age},
 };
-use ack_offboarding_operator::api::scan::{
-    Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED,
+use ack_offboarding_operator::api::{
+    Mode, Reason, UserOffboarding,
+    scan::{Access, Dormancy, Finding, FindingState, Include, PermissionScan, PermissionScanStatus, SCAN_REQUESTED},
 };
 use futures::StreamExt;
 use k8s_openapi::{
@@ -47,15 +48,26 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
         scan = answered(cluster, &request, args.timeout).await?;
     }
     let result = result(&scan)?;
+    let mut items = result.asked_for(args.all, args.uid.as_deref());
+    // The scan may be a day old. Whoever may not see offboardings sees what the scan knew.
+    let ended = match cluster.all_offboardings().await {
+        Ok(all) => deal_with(&mut items, &all),
+        Err(_) => 0,
+    };
     let shown = Findings {
         scanned_at: result.at.clone(),
         truncated: result.status.truncated,
         gaps: Vec::new(),
-        items: result.asked_for(args.all, args.uid.as_deref()),
+        items,
         now: Timestamp::now(),
     };
     output::show(args.output.output, &shown)?;
     remarks(&scan, result.status, args, &shown);
+    if ended > 0 {
+        output::note(format!(
+            "{ended} of these may have ended since: their offboardings are complete. To scan again: kubectl ack-offboard scan --refresh"
+        ));
+    }
     Ok(match shown.items.is_empty() {
         // What is shown is of an earlier time than was asked for.
         _ if args.refresh && not_ready(&scan).is_some() => Exit::Failed,
@@ -70,6 +82,24 @@ fn not_ready(scan: &PermissionScan) -> Option<&Condition> {
     conditions
         .into_iter()
         .find(|condition| condition.type_ == "Ready" && condition.status != "True")
+}
+
+/// Names the offboarding that deals with each finding now. Returns how many of these are complete since the scan.
+fn deal_with(items: &mut [Finding], all: &[UserOffboarding]) -> usize {
+    let mut ended = 0;
+    for item in items {
+        let of_it = || {
+            all.iter()
+                .filter(|object| object.spec.uid == item.uid && !object.is_plan())
+        };
+        let carried_out = of_it().find(|object| object.spec.mode == Mode::Execute);
+        let Some(object) = carried_out.or_else(|| of_it().next()) else {
+            continue;
+        };
+        item.offboarding = Some(object.name_any());
+        ended += usize::from(State::of(object) == State::Known(Reason::Offboarded));
+    }
+    ended
 }
 
 /// The scan that the chart creates.

@@ -13,7 +13,7 @@ use crate::{
     output::{self, Shown},
     plan::ShownPlan,
 };
-use ack_offboarding_operator::api::{API_VERSION, Ends, UserOffboarding};
+use ack_offboarding_operator::api::{API_VERSION, Ends, Reason, UserOffboarding};
 use kube::{ResourceExt, api::PostParams};
 use serde_json::{Value, json};
 
@@ -129,6 +129,11 @@ async fn until_told(cluster: &Cluster, created: &UserOffboarding, to_the_end: bo
     if state.ends() == Some(Ends::Operator) {
         output::note(format!(
             "It goes on in the cluster. To follow it: kubectl ack-offboard wait {name}"
+        ));
+    }
+    if state == State::Known(Reason::Offboarded) {
+        output::note(format!(
+            "The access has ended. What was removed is backed up; to see what could be given back: kubectl ack-offboard restore {name} --dry-run"
         ));
     }
     output::finish(&line, Exit::Done)

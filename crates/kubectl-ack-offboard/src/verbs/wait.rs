@@ -8,7 +8,7 @@ use crate::{
     offboarding::{self, State, condition},
     output,
 };
-use ack_offboarding_operator::api::{ConditionType, Ends, Mode, UserOffboarding};
+use ack_offboarding_operator::api::{ConditionType, Ends, Mode, Reason, UserOffboarding};
 use std::time::Duration;
 
 /// Waits.
@@ -26,7 +26,13 @@ pub(crate) async fn run(cluster: &Cluster, args: &WaitArgs) -> Outcome {
             return Ok(Seen::Enough);
         }
         let is_dry = object.spec.mode == Mode::DryRun && State::of(object).ends() == Some(Ends::Reached);
+        let returned = State::of(object) == State::Known(Reason::AccessReturned) && offboarding::is_current(object);
         match args.goal {
+            // It was there, and nothing but a person brings it back.
+            Goal::Offboarded | Goal::Ready if returned => Err(Failure::found(format!(
+                "UserOffboarding {} was complete, and access has returned. What changes that: kubectl ack-offboard explain {}",
+                args.name, args.name
+            ))),
             Goal::Offboarded if is_dry => Err(Failure::found(format!(
                 "UserOffboarding {} is a dry run, which offboards nobody. To carry it out: kubectl ack-offboard start {}",
                 args.name, object.spec.uid
