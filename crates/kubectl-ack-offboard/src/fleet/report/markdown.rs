@@ -13,7 +13,7 @@ pub(super) fn render(view: &View) -> String {
 
 fn write(text: &mut String, view: &View) -> std::fmt::Result {
     let summary = &view.summary;
-    writeln!(text, "# Who has access: {} clusters\n", summary.clusters)?;
+    writeln!(text, "# {}: {} clusters\n", plain(&view.heading), summary.clusters)?;
     writeln!(
         text,
         "`{}`, {}, plugin {}\n",
@@ -21,12 +21,25 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
         view.made_at,
         plain(&view.plugin)
     )?;
-    writeln!(
-        text,
-        "- **{} gone and still with access**, {} of them cluster-admin somewhere; {} with access that nothing deals with",
-        summary.gone, summary.gone_admins, summary.gone_left
-    )?;
-    writeln!(text, "- {} identities shown", summary.identities)?;
+    if summary.scanned > 0 {
+        writeln!(
+            text,
+            "- **{} gone and still with access**, {} of them cluster-admin somewhere; {} with access that nothing deals with",
+            summary.gone, summary.gone_admins, summary.gone_left
+        )?;
+        writeln!(text, "- {} identities shown", summary.identities)?;
+    }
+    if view.is_of_access {
+        let seen = match summary.scanned {
+            0 => "**nobody knows who has access: no cluster was scanned**".to_owned(),
+            all if all == summary.clusters => "every cluster was scanned".to_owned(),
+            some => format!(
+                "**{some} of {} clusters were scanned**: the counts are of these",
+                summary.clusters
+            ),
+        };
+        writeln!(text, "- {seen}")?;
+    }
     writeln!(
         text,
         "- clusters: {} done, {} held, {} failed, {} not covered",

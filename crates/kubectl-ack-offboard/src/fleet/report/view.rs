@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 pub(super) struct View {
     /// What was asked.
     pub(super) title: String,
-    pub(super) verb: String,
+    /// What the report is about: who has access, or what a verb did.
+    pub(super) heading: String,
+    /// Whether it is about who has access, so that a cluster without a scan is missing.
+    pub(super) is_of_access: bool,
     pub(super) made_at: String,
     pub(super) plugin: String,
     pub(super) summary: Summary,
@@ -39,6 +42,8 @@ pub(super) struct Summary {
     /// All identities that are shown.
     pub(super) identities: usize,
     pub(super) clusters: usize,
+    /// Clusters with a scan: the counts above are of these, and say nothing where there is none.
+    pub(super) scanned: usize,
     pub(super) done: usize,
     pub(super) held: usize,
     pub(super) failed: usize,
@@ -100,6 +105,8 @@ pub(super) struct Place {
     /// Each as `NAMESPACE/NAME (ROLE)`.
     pub(super) places: Vec<String>,
     pub(super) note: String,
+    /// Whether the identity is gone, has access here, and no UserOffboarding deals with it.
+    pub(super) is_open: bool,
 }
 
 /// One offboarding in one cluster.
@@ -158,18 +165,18 @@ fn line(text: Option<&str>) -> String {
 
 impl View {
     pub(super) fn of(report: &FleetReport) -> Self {
-        let clusters: Vec<Cluster> = report.clusters.iter().map(Cluster::of).collect();
+        let scanned = report.clusters.iter().filter(|cluster| cluster.scanned_at.is_some());
+        let scanned = scanned.count();
+        let is_of_access = scanned > 0 || matches!(report.verb.as_str(), "scan" | "report");
+        let clusters: Vec<Cluster> = report
+            .clusters
+            .iter()
+            .map(|cluster| Cluster::of(cluster, is_of_access))
+            .collect();
         let identities = identities(&report.clusters);
         let gone = || identities.iter().filter(|identity| identity.is_gone);
         let ended = |ended: Ended| report.clusters.iter().filter(|cluster| cluster.ended == ended).count();
-        let is_left = |identity: &&Identity| {
-            let holds = |place: &&Place| !place.access.is_empty();
-            identity
-                .cells
-                .iter()
-                .filter(holds)
-                .any(|place| place.offboarding.is_empty())
-        };
+        let is_left = |identity: &&Identity| identity.cells.iter().any(|place| place.is_open);
         let summary = Summary {
             gone: gone().count(),
             gone_admins: gone()
@@ -178,6 +185,7 @@ impl View {
             gone_left: gone().filter(is_left).count(),
             identities: identities.len(),
             clusters: clusters.len(),
+            scanned,
             done: ended(Ended::Done),
             held: ended(Ended::Held),
             failed: ended(Ended::Failed),
@@ -188,12 +196,18 @@ impl View {
             rows.map(|offboarding| Row::of(&cluster.name, offboarding))
         });
         let verb = clean(&report.verb);
+        let title = match &report.uid {
+            Some(uid) => format!("fleet {verb} {}", clean(uid)),
+            None => format!("fleet {verb}"),
+        };
         View {
-            title: match &report.uid {
-                Some(uid) => format!("fleet {verb} {}", clean(uid)),
-                None => format!("fleet {verb}"),
+            heading: if is_of_access {
+                "Who has access".to_owned()
+            } else {
+                title.clone()
             },
-            verb,
+            is_of_access,
+            title,
             made_at: time(Some(report.made_at)),
             plugin: clean(&report.plugin),
             summary,
@@ -205,13 +219,14 @@ impl View {
 }
 
 impl Cluster {
-    fn of(cluster: &ClusterResult) -> Self {
+    fn of(cluster: &ClusterResult, is_of_access: bool) -> Self {
         Cluster {
             name: clean(&cluster.name),
             id: line(cluster.cluster_id.as_deref()),
             region: line(cluster.region.as_deref()),
             ended: ended_word(cluster.ended),
-            is_missing: matches!(cluster.ended, Ended::NotCovered | Ended::Failed),
+            is_missing: matches!(cluster.ended, Ended::NotCovered | Ended::Failed)
+                || (is_of_access && cluster.scanned_at.is_none()),
             is_held: cluster.ended == Ended::Held,
             message: line(cluster.message.as_deref()),
             took_ms: cluster.took_ms,
@@ -250,6 +265,7 @@ impl Place {
             offboarding: String::new(),
             places: Vec::new(),
             note: String::new(),
+            is_open: false,
         }
     }
 
@@ -266,6 +282,7 @@ impl Place {
             offboarding: line(finding.offboarding.as_deref()),
             places: places.collect(),
             note: line(finding.note.as_deref()),
+            is_open: false,
         }
     }
 }
@@ -290,6 +307,13 @@ fn identities(clusters: &[ClusterResult]) -> Vec<Identity> {
             }
             // Clusters are scanned at different times: the state that asks for most counts.
             let state = findings.iter().map(|(_, finding)| finding.state).min()?;
+            let is_gone = matches!(
+                state,
+                FindingState::Deleted | FindingState::RecycleBin | FindingState::Frozen
+            );
+            for cell in &mut cells {
+                cell.is_open = is_gone && !cell.access.is_empty() && cell.offboarding.is_empty();
+            }
             let access = findings.iter().map(|(_, finding)| finding.access).min()?;
             let named = findings.iter().find_map(|(_, finding)| finding.name.as_deref());
             let last_seen = findings
@@ -304,10 +328,7 @@ fn identities(clusters: &[ClusterResult]) -> Vec<Identity> {
                     .unwrap_or_default(),
                 name: line(named),
                 state: state.as_str(),
-                is_gone: matches!(
-                    state,
-                    FindingState::Deleted | FindingState::RecycleBin | FindingState::Frozen
-                ),
+                is_gone,
                 access: access_word(access),
                 access_rank: access as usize,
                 count: findings.len(),
