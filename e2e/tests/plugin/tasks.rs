@@ -168,8 +168,9 @@ fn the_readme_shows_the_scan() -> anyhow::Result<()> {
         .nth(1)
         .and_then(|rest| rest.split("```").next());
     let readme = fs::read_to_string(root.join("README.md"))?;
+    let scan = steady(scan.context("a scan")?)?;
     assert!(
-        readme.contains(scan.context("a scan")?),
+        steady(&readme)?.contains(&scan),
         "README.md shows another scan than docs/tasks/1-find.md"
     );
     Ok(())

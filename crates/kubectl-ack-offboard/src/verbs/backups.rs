@@ -108,7 +108,9 @@ impl Item {
             object_uid: loaded.object_uid.clone(),
             cluster_id: content.map(|content| content.part.cluster_id.clone()),
             run_id: content.map(|content| content.part.run_id.clone()),
-            created_at: loaded.created.map(|time| time.to_string()),
+            created_at: loaded
+                .created
+                .map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
             reason: loaded.reason.clone(),
             verified: content.is_some(),
             problem: loaded.content.as_ref().err().cloned(),
