@@ -210,20 +210,20 @@ impl Scans {
         before: &Memory,
     ) -> bool {
         let run = &*self.run;
-        let mut created = Vec::new();
-        let mut failed = None;
-        for (nth, uid) in proposals.uids.iter().enumerate() {
+        let (mut created, mut failed, mut first) = (Vec::new(), Vec::new(), None);
+        // One that cannot be created keeps no other from it.
+        for uid in &proposals.uids {
             match propose::create(&run.client, scan, *uid, || run.leadership.permit()).await {
                 Ok(()) => created.push(*uid),
                 Err(trouble) => {
-                    failed = Some((proposals.uids.get(nth..).unwrap_or_default(), trouble));
-                    break;
+                    failed.push(*uid);
+                    first.get_or_insert(trouble);
                 }
             }
         }
-        let failed = failed.as_ref().map(|(uids, trouble)| (*uids, trouble));
-        report::proposed(status, attempt, &created, failed, before);
-        failed.is_none()
+        let trouble = first.as_ref().map(|trouble| (failed.as_slice(), trouble));
+        report::proposed(status, attempt, &created, trouble, before);
+        trouble.is_none()
     }
 
     /// Writes the status, and publishes what changed in it. False if the object is another one by now, or this process leads no longer.

@@ -10,7 +10,7 @@ use super::{
     trouble::Trouble,
 };
 use crate::{
-    api::scan::ScanReason,
+    rbac::BindingKind,
     sources::{Account, AckCluster, Bindings, QueryError, activity},
 };
 use alibaba_cloud::error::ErrorKind;
@@ -72,19 +72,12 @@ async fn holdings(bindings: &Bindings) -> Result<Holdings, Trouble> {
         .barrier()
         .for_each(|kind, kept| holdings.take(kind, kept))
         .await?;
-    let crowded = std::mem::take(&mut holdings.crowded);
-    if crowded.len() > CROWDS {
-        return Err(Trouble::new(
-            ScanReason::ListingIncomplete,
-            format!(
-                "{} bindings name more than 64 UIDs each; the operator reads {CROWDS} of these at most, so it is unknown who has access. \
-                 Split them, or bind groups instead.",
-                crowded.len()
-            ),
-        ));
-    }
-    // One after the other: each may be large.
-    for key in crowded {
+    let mut crowded = std::mem::take(&mut holdings.crowded);
+    // Whoever may create bindings in one namespace must not keep everybody else out of sight: what is beyond is told, and the rest is shown.
+    holdings.unread = crowded.len().saturating_sub(CROWDS);
+    // One after the other: each may be large. Those of the whole cluster first.
+    crowded.sort_by_key(|key| key.kind != BindingKind::ClusterRoleBinding);
+    for key in crowded.into_iter().take(CROWDS) {
         if let Some(binding) = bindings.fetch_slim(&key).await? {
             holdings.take_read(&key, &binding);
         }

@@ -70,6 +70,8 @@ pub(super) struct Holdings {
     roles: HashSet<Arc<str>>,
     /// Bindings that name very many UIDs: they are to be read.
     pub(super) crowded: Vec<BindingKey>,
+    /// How many of these were left unread.
+    pub(super) unread: usize,
 }
 
 impl Default for Holdings {
@@ -86,6 +88,7 @@ impl Holdings {
             shown,
             roles: HashSet::new(),
             crowded: Vec::new(),
+            unread: 0,
         }
     }
 

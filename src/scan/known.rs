@@ -24,6 +24,8 @@ struct KnownSpec {
     uid: String,
     #[serde(default)]
     mode: Option<String>,
+    #[serde(default)]
+    suspend: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,7 +84,8 @@ impl Offboardings {
         let mut offboardings = Offboardings::default();
         for known in all {
             let Ok(uid) = known.spec.uid.parse() else { continue };
-            if known.label(PLAN_LABEL).is_some() {
+            // As `is_plan` of a UserOffboarding has it.
+            if known.label(PLAN_LABEL).is_some() && known.is_dry_run() && !known.spec.suspend {
                 continue;
             }
             if let Some(scan) = known.label(SCAN_LABEL).filter(|_| !known.is_complete()) {

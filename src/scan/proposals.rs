@@ -1,7 +1,10 @@
 //! For whom a scan proposes an offboarding, and for whom it did. Pure.
 
 use super::result::ScanResult;
-use crate::api::{PermissionScanSpec, scan::FindingState};
+use crate::api::{
+    PermissionScanSpec,
+    scan::{FINDINGS_AT_MOST, FindingState},
+};
 use alibaba_cloud::Uid;
 use std::collections::{BTreeMap, HashSet};
 
@@ -43,7 +46,8 @@ pub(crate) fn choose(
     let open = result.open.get(scan).copied().unwrap_or_default();
     let mut room = usize::from(spec.max_proposals).saturating_sub(open as usize);
     let mut proposals = Proposals::default();
-    for identity in result.worst_first() {
+    // Only those that were looked up once more.
+    for identity in result.worst_first().into_iter().take(FINDINGS_AT_MOST) {
         let is_wanted = identity.who.state == FindingState::Deleted
             && identity.held.total > 0
             && identity.dealing.is_none()

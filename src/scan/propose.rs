@@ -37,7 +37,7 @@ pub(crate) async fn create(
     };
     match api.create(&PostParams::default(), &object).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => is_of(&api, uid).await,
         Err(kube::Error::Api(status)) if status.is_forbidden() => Err(Trouble::new(
             ScanReason::ProposalFailed,
             format!(
@@ -51,6 +51,21 @@ pub(crate) async fn create(
             format!("Cannot create UserOffboarding {}: {error}.", name(uid)),
         )),
     }
+}
+
+/// Whether the object of this name deals with the UID: anybody who may create offboardings may take the name for another.
+async fn is_of(api: &Api<UserOffboarding>, uid: Uid) -> Result<(), Trouble> {
+    let name = name(uid);
+    let problem = match api.get_opt(&name).await {
+        Ok(Some(object)) if object.spec.uid.parse() == Ok(uid) => return Ok(()),
+        Ok(Some(object)) => format!(
+            "Cannot propose to offboard UID {uid}: UserOffboarding {name} exists already, and is about UID {}. Delete it, or offboard the UID yourself.",
+            object.spec.uid
+        ),
+        Ok(None) => format!("Cannot create UserOffboarding {name}: one was there a moment ago. It is tried again."),
+        Err(error) => format!("Cannot read UserOffboarding {name}: {error}."),
+    };
+    Err(Trouble::new(ScanReason::ProposalFailed, problem))
 }
 
 fn object(scan: &str, uid: Uid) -> serde_json::Result<UserOffboarding> {

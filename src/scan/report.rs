@@ -97,6 +97,17 @@ pub(crate) fn complete(
             cut(why)
         );
     }
+    if result.unread > 0 {
+        message += &format!(
+            " {} of more than 64 UIDs each {} not read: whom they name is unknown. Split them, or bind groups instead.",
+            plural(
+                u32::try_from(result.unread).unwrap_or(u32::MAX),
+                "further binding",
+                "further bindings"
+            ),
+            if result.unread == 1 { "was" } else { "were" }
+        );
+    }
     if let Some(proposals) = proposals.filter(|proposals| proposals.waiting > 0) {
         message += &format!(" {} more to propose, once others are complete.", proposals.waiting);
     }
@@ -111,6 +122,11 @@ pub(crate) fn complete(
     attempt.set(status, ScanCondition::Reconciling, none.0, none.1, "");
     attempt.set(status, ScanCondition::Stalled, none.0, none.1, "");
     let (is, reason, message) = match counts.findings {
+        0 if result.unread > 0 => (
+            ConditionStatus::Unknown,
+            ScanReason::ListingIncomplete,
+            "Nobody was found in the bindings that were read; some were not.".to_owned(),
+        ),
         0 => (
             ConditionStatus::False,
             ScanReason::NothingFound,

@@ -19,6 +19,8 @@ pub(crate) struct ScanResult {
     pub(super) seen_since: Option<Timestamp>,
     /// Why who was not seen may have been there all the same.
     pub(super) seen_doubt: Option<String>,
+    /// How many bindings that name very many UIDs were left unread: whom they name is unknown.
+    pub(super) unread: usize,
     /// Why ACK gave no second opinion, if it gave none.
     pub(super) ack_is_silent: Option<String>,
     /// The account itself, and the operator.
@@ -60,6 +62,7 @@ pub(super) fn assemble(seen: &Seen, include: Include, dormant_days: u16, now: Ti
             LastSeen::Known { doubt, .. } => doubt.clone(),
             LastSeen::NotAvailable(why) => Some(why.clone()),
         },
+        unread: seen.holdings.unread,
         ack_is_silent: match &seen.ack {
             AckOpinion::Said(_) => None,
             AckOpinion::Silent(why) => Some(why.clone()),

@@ -85,7 +85,12 @@ pub(crate) fn show<T: Shown>(format: Format, body: &T) -> Result<(), Failure> {
         Format::Wide => body.text(true),
         Format::Json => return print_json(&document),
         Format::Yaml => serde_saphyr::to_string(&document).map_err(|error| impossible(&error))?,
-        Format::Name => body.names().join("\n"),
+        Format::Name => body
+            .names()
+            .iter()
+            .map(|name| clean(name))
+            .collect::<Vec<_>>()
+            .join("\n"),
     };
     print(&text)
 }

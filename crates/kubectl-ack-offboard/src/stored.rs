@@ -90,6 +90,19 @@ pub(crate) async fn load(cluster: &Cluster, namespace: &str, labels: &str) -> Re
     Ok(loaded)
 }
 
+/// The names of the backups with these labels, in their order.
+///
+/// # Errors
+/// When they cannot be listed.
+pub(crate) async fn names(cluster: &Cluster, namespace: &str, labels: &str) -> Result<Vec<String>, Failure> {
+    let doing = format!("read backups in namespace {namespace}");
+    let backups = Backups::new(cluster.client.clone(), namespace.to_owned());
+    let listed = backups.list(labels).await;
+    let listed: Vec<PartialObjectMeta<ConfigMap>> =
+        listed.map_err(|error| cluster.refused(&error, &doing, Role::Restorer))?;
+    Ok(listed.iter().map(|one| clean(&one.name_any())).collect())
+}
+
 /// The backup of this name, if there is one.
 ///
 /// # Errors

@@ -428,6 +428,56 @@ async fn a_proposal_that_is_declined_stays_declined() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Proposes for others where somebody has taken the name of one proposal for another UID, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_name_keeps_no_other_from_being_proposed() -> anyhow::Result<()> {
+    let env = running().await;
+    env.cluster.apply_manifests(PROPOSALS).await?;
+    let taken = format!("scan-{UID}");
+    // The worst of the two: cluster-wide.
+    env.cluster_role_binding("leaver", "view", &[user(UID)]).await?;
+    env.role_binding("team-a", "other", "view", &[user(OTHERS[0])]).await?;
+    env.apply(&taken, json!({"uid": OTHERS[1], "mode": "DryRun"})).await?;
+    apply(&env, json!({"onFinding": "Propose"})).await?;
+    let status = until_ready_is(&env, "False/ProposalFailed").await?;
+    env.wait_for_state(&format!("scan-{}", OTHERS[0]), "AwaitingApproval")
+        .await?;
+    let said = message(&status, "Ready");
+    assert!(said.contains(&taken) && said.contains(OTHERS[1]), "{said}");
+    let remembered: Vec<_> = status.proposed.keys().collect();
+    assert_eq!(remembered, [OTHERS[0]], "what was not created is not remembered");
+
+    env.delete(&taken).await?;
+    request(&env, "again").await?;
+    env.wait_for_state(&taken, "AwaitingApproval").await?;
+    Ok(())
+}
+
+/// Shows whom it knows of where somebody has made more bindings of very many UIDs than the operator reads, and says that there is more.
+#[tokio::test(flavor = "multi_thread")]
+async fn crowded_bindings_hide_nobody_else() -> anyhow::Result<()> {
+    let env = running().await;
+    let crowd: Vec<_> = (0..70)
+        .map(|n| user(&(270_000_000_000_000_000_u64 + n).to_string()))
+        .collect();
+    for number in 0..101 {
+        env.role_binding("team-a", &format!("crowd-{number}"), "view", &crowd)
+            .await?;
+    }
+    env.cluster_role_binding("leaver", "cluster-admin", &[user(UID)])
+        .await?;
+    apply(&env, json!({})).await?;
+    let status = until_scanned(&env).await?;
+    assert_eq!(status.findings[0].uid, UID, "the worst first");
+    assert_eq!(condition(&status, "FindingsPresent"), "True/Found");
+    let said = message(&status, "Ready");
+    assert!(
+        said.contains("1 further binding of more than 64 UIDs each was not read"),
+        "{said}"
+    );
+    Ok(())
+}
+
 /// The operator may create plain proposals, and nothing else; without `scan.propose` none at all, which the status says.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_operator_may_propose() -> anyhow::Result<()> {

@@ -15,7 +15,7 @@ use ack_offboarding_operator::{
     api::UserOffboarding,
     rbac::{
         BindingKey,
-        backup::{StoredAction, object_label},
+        backup::{StoredAction, object_label, uid_label},
     },
     restore::{self, Chosen, Outcome as Came, Restored, Restorer, undo},
 };
@@ -126,6 +126,7 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Found, Failure> {
     if let Some(object_uid) = object.as_ref().and_then(ResourceExt::uid) {
         let backups = stored::load(cluster, &namespace, &format!("{}={object_uid}", object_label())).await?;
         if !backups.is_empty() {
+            tell_of_earlier(cluster, &namespace, &backups, &object_uid).await;
             return Ok(Found { backups, object });
         }
     }
@@ -161,6 +162,30 @@ async fn find(cluster: &Cluster, name: &str) -> Result<Found, Failure> {
         ));
     }
     Ok(Found { backups, object })
+}
+
+/// Names the backups of the same identity that another object made, under this name or another: what they hold is not restored by this one's.
+async fn tell_of_earlier(cluster: &Cluster, namespace: &str, backups: &[Loaded], object_uid: &str) {
+    let Some(uid) = backups.first().map(|one| one.uid.clone()) else {
+        return;
+    };
+    let labels = format!(
+        "{}={uid},{}!={object_uid},{}",
+        uid_label(),
+        object_label(),
+        object_label()
+    );
+    match stored::names(cluster, namespace, &labels).await {
+        Ok(earlier) if earlier.is_empty() => {}
+        Ok(earlier) => output::note(format_args!(
+            "Other UserOffboardings of UID {uid} have backups too, which are left alone: {}. To restore one, give its name.",
+            earlier.join(", ")
+        )),
+        Err(failure) => output::warn(format_args!(
+            "it is not known whether other UserOffboardings of UID {uid} have backups: {}",
+            failure.message
+        )),
+    }
 }
 
 /// What was asked for, of what there is.

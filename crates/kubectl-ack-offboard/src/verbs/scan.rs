@@ -203,12 +203,17 @@ pub(crate) async fn answered(cluster: &Cluster, request: &str, patience: Duratio
     let answered = async {
         let mut changes = pin!(watcher::watch_object(watched, SCAN).default_backoff());
         while let Some(change) = changes.next().await {
-            if let Ok(Some(scan)) = change
-                && scan
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.last_request.as_deref() == Some(request))
-            {
+            let Ok(Some(scan)) = change else { continue };
+            if scan.spec.suspend {
+                return Err(Failure::found(format!(
+                    "PermissionScan {SCAN} is suspended, and scans nothing. To let it go on (this takes the verb configure): kubectl patch \
+                     permissionscan {SCAN} --type merge --patch '{{\"spec\":{{\"suspend\":false}}}}'"
+                )));
+            }
+            // Somebody else may have asked after this, in its place: the answer to that is as good.
+            let asked = scan.annotations().get(SCAN_REQUESTED).map_or(request, String::as_str);
+            let answered = scan.status.as_ref().and_then(|status| status.last_request.as_deref());
+            if answered.is_some_and(|answered| answered == request || answered == asked) {
                 return Ok(scan);
             }
         }
