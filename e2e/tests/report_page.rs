@@ -297,6 +297,23 @@ async fn it_renders_sorts_and_filters_and_asks_for_nothing() -> anyhow::Result<(
         .eval("getComputedStyle(document.querySelector('.controls')).display")
         .await?;
     assert_eq!(controls, json!("none"));
+    // No cell leaves the sheet, which is A4 across without its margins, and each that holds something names its cluster.
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        json!({"width": 1032, "height": 703, "deviceScaleFactor": 1, "mobile": false}),
+    )
+    .await?;
+    let shown = "Array.from(document.querySelectorAll('th, td')).filter(c => c.getClientRects().length > 0)";
+    let cut = page
+        .eval(&format!(
+            "{shown}.filter(c => c.getBoundingClientRect().right > 1033).length"
+        ))
+        .await?;
+    assert_eq!(cut, json!(0), "cells that are cut off");
+    let named = page
+        .eval(&format!("new Set({shown}.filter(c => c.matches('#matrix .holds, #matrix .unknown')).map(c => getComputedStyle(c, '::before').content)).size"))
+        .await?;
+    assert_eq!(named, json!(CLUSTERS), "the clusters that are named");
     let pdf = page.call("Page.printToPDF", json!({"preferCSSPageSize": true})).await?;
     assert!(pdf["data"].as_str().unwrap_or_default().len() > 10_000, "a PDF");
 
