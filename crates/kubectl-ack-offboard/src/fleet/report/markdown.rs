@@ -123,7 +123,7 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
             ];
             row(text, fixed.into_iter().chain(identity.cells.iter().map(cell)))?;
         }
-        writeln!(text, "\n`?`: nobody looked there. `–`: looked, and found nothing.")?;
+        writeln!(text, "\n`?`: not known. `–`: looked, and found nothing.")?;
     }
 
     if !view.offboardings.is_empty() {
