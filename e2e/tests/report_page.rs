@@ -4,13 +4,16 @@
 //! and sets `CHROMIUM_REQUIRED` where it is installed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use ack_offboarding_e2e::env::plugin_binary;
+use ack_offboarding_e2e::{
+    cluster::{Process, ScratchDir},
+    env::plugin_binary,
+};
 use anyhow::{Context, ensure};
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
@@ -74,27 +77,22 @@ fn report() -> Value {
 
 /// A page in Chromium, and what it told of itself.
 struct Page {
-    process: Child,
     socket: WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>,
     asked: u64,
     /// Requests, console messages, errors and refusals: each as the protocol tells it.
     told: Vec<Value>,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    /// Killed before its folder goes, and also where this process is killed.
+    _process: Process,
+    _folder: ScratchDir,
 }
 
 impl Page {
     async fn open(chromium: &Path, url: &str) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let folder = ScratchDir::new("chromium")?;
         // reqwest wants one; an earlier one would be this one as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let process = Command::new(chromium)
+        let mut command = Command::new(chromium);
+        command
             .args([
                 "--headless",
                 "--no-sandbox",
@@ -110,9 +108,9 @@ impl Page {
             ])
             .arg(format!("--user-data-dir={}", folder.path().display()))
             .arg("about:blank")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+            // Its crash reports go with the folder as well.
+            .env("HOME", folder.path());
+        let mut process = Process::spawn("chromium", &command, &folder.path().join("chromium.log"))?;
         let port_file = folder.path().join("DevToolsActivePort");
         let begun = Instant::now();
         let port = loop {
@@ -120,7 +118,12 @@ impl Page {
             if let Some(port) = text.lines().next().filter(|_| text.contains('\n')) {
                 break port.to_owned();
             }
-            ensure!(begun.elapsed() < PATIENCE, "Chromium does not listen");
+            let ended = process.try_wait()?;
+            ensure!(
+                ended.is_none() && begun.elapsed() < PATIENCE,
+                "Chromium does not listen: {}",
+                process.log_tail(2_000)
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         };
         let listed = reqwest::get(format!("http://127.0.0.1:{port}/json/list"))
@@ -135,10 +138,10 @@ impl Page {
         let address = page["webSocketDebuggerUrl"].as_str().context("an address")?;
         let (socket, _) = connect_async(address).await?;
         let mut page = Page {
-            process,
             socket,
             asked: 0,
             told: Vec::new(),
+            _process: process,
             _folder: folder,
         };
         for domain in ["Page", "Runtime", "Log", "Network"] {
@@ -297,6 +300,38 @@ async fn it_renders_sorts_and_filters_and_asks_for_nothing() -> anyhow::Result<(
         .eval("getComputedStyle(document.querySelector('.controls')).display")
         .await?;
     assert_eq!(controls, json!("none"));
+    // No cell leaves the sheet, which is A4 across without its margins, and each that holds something names its cluster.
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        json!({"width": 1032, "height": 703, "deviceScaleFactor": 1, "mobile": false}),
+    )
+    .await?;
+    let shown = "Array.from(document.querySelectorAll('th, td')).filter(c => c.getClientRects().length > 0)";
+    let cut = page
+        .eval(&format!(
+            "{shown}.filter(c => c.getBoundingClientRect().right > 1033).length"
+        ))
+        .await?;
+    assert_eq!(cut, json!(0), "cells that are cut off");
+    let named = page
+        .eval(&format!("new Set({shown}.filter(c => c.matches('#matrix .holds, #matrix .unknown')).map(c => getComputedStyle(c, '::before').content)).size"))
+        .await?;
+    assert_eq!(named, json!(CLUSTERS), "the clusters that are named");
+    // The bindings are unfolded, and a paper that leaves somebody out says so.
+    let folded = format!(
+        "{shown}.filter(c => c.matches('#matrix .holds') && !c.querySelector('details div').checkVisibility()).length"
+    );
+    assert_eq!(
+        page.eval(&folded).await?,
+        json!(0),
+        "cells with bindings that are not printed"
+    );
+    page.set("search", "binding-101").await?;
+    let count = page
+        .eval("(c => c.checkVisibility() && c.textContent)(document.getElementById('count'))")
+        .await?;
+    assert_eq!(count, json!(format!("1 of {} identities", all.len())), "on paper");
+    page.set("search", "").await?;
     let pdf = page.call("Page.printToPDF", json!({"preferCSSPageSize": true})).await?;
     assert!(pdf["data"].as_str().unwrap_or_default().len() > 10_000, "a PDF");
 

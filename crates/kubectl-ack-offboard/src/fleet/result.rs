@@ -62,6 +62,9 @@ pub(crate) struct ClusterResult {
     /// When its scan was made; of a scan only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scanned_at: Option<Timestamp>,
+    /// What its scan leaves out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gaps: Vec<Gap>,
     /// Who has access there, worst first; of a scan only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) findings: Vec<Finding>,
@@ -81,6 +84,28 @@ pub(crate) enum Ended {
     NotCovered,
     /// It went wrong.
     Failed,
+}
+
+/// What a scan leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Gap {
+    /// More was found than a scan has room for. The worst is in it.
+    Truncated,
+    /// It looks for identities that are gone or dormant only, and everybody was asked for.
+    GoneOnly,
+    /// The scan after it failed.
+    Outdated,
+}
+
+impl Gap {
+    /// The words for it.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Gap::Truncated => "more was found than a scan has room for: only the worst is here",
+            Gap::GoneOnly => "the scan looks for identities that are gone or dormant only (spec.include)",
+            Gap::Outdated => "a later scan failed, so what is here is older than it could be",
+        }
+    }
 }
 
 /// One offboarding in one cluster.
@@ -141,6 +166,7 @@ impl ClusterResult {
             kubeconfig: None,
             plan: None,
             scanned_at: None,
+            gaps: Vec::new(),
             findings: Vec::new(),
             offboardings: Vec::new(),
         }

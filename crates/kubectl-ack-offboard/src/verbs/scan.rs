@@ -77,7 +77,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
 }
 
 /// Why the operator's last attempt was not complete.
-fn not_ready(scan: &PermissionScan) -> Option<&Condition> {
+pub(super) fn not_ready(scan: &PermissionScan) -> Option<&Condition> {
     let conditions = scan.status.iter().flat_map(|status| &status.conditions);
     conditions
         .into_iter()

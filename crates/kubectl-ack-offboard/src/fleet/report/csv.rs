@@ -4,7 +4,7 @@ use super::view::View;
 use csv::{Terminator, WriterBuilder};
 
 /// The columns. What a row does not have is empty.
-pub(super) const HEADER: [&str; 22] = [
+pub(super) const HEADER: [&str; 24] = [
     "row",
     "cluster",
     "cluster_id",
@@ -13,6 +13,7 @@ pub(super) const HEADER: [&str; 22] = [
     "scanned_at",
     "took_ms",
     "kubeconfigs_issued",
+    "gaps",
     "uid",
     "type",
     "name",
@@ -25,6 +26,7 @@ pub(super) const HEADER: [&str; 22] = [
     "offboarding",
     "planned",
     "removed",
+    "digest",
     "reason",
     "message",
 ];
@@ -48,15 +50,18 @@ pub(super) fn render(view: &View) -> Result<String, csv::Error> {
         table.write_record(HEADER.iter().map(|column| inert(cell(column))))
     };
     for cluster in &view.clusters {
+        let gaps = cluster.gaps.iter().map(|gap| gap.words());
         write(&[
             ("row", "cluster".to_owned()),
             ("cluster", cluster.name.clone()),
             ("cluster_id", cluster.id.clone()),
             ("region", cluster.region.clone()),
-            ("ended", cluster.ended.to_owned()),
+            ("ended", cluster.ended.clone()),
             ("scanned_at", cluster.scanned_at.clone()),
             ("took_ms", cluster.took_ms.to_string()),
             ("kubeconfigs_issued", cluster.kubeconfigs_issued.to_string()),
+            ("gaps", gaps.collect::<Vec<_>>().join("; ")),
+            ("kubeconfig", cluster.kubeconfig.clone()),
             ("message", cluster.message.clone()),
         ])?;
     }
@@ -90,6 +95,7 @@ pub(super) fn render(view: &View) -> Result<String, csv::Error> {
             ("offboarding", row.name.clone()),
             ("planned", row.planned.clone()),
             ("removed", row.removed.to_string()),
+            ("digest", row.digest.clone()),
             ("reason", row.reason.clone()),
             ("message", row.message.clone()),
         ])?;
@@ -100,9 +106,10 @@ pub(super) fn render(view: &View) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A cell that no spreadsheet takes for a formula.
+/// A cell that no spreadsheet takes for a formula: some look behind spaces, and know the wide signs of East Asian text as well.
 fn inert(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    let begins = text.trim_start();
+    match begins.starts_with(['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}']) {
         true => format!("'{text}"),
         false => text.to_owned(),
     }

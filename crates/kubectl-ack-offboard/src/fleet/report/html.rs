@@ -1,6 +1,6 @@
 //! A page in one file: it loads nothing, and works without its script, which only sorts and filters.
 
-use super::view::View;
+use super::{missing, view::View};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use minijinja::{AutoEscape, Environment, Value, context};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ pub(super) fn render(view: &View) -> Result<String, minijinja::Error> {
     environment.add_template("page", PAGE)?;
     environment.get_template("page")?.render(context! {
         view => Value::from_serialize(view),
+        missing => Value::from_serialize(missing::of(&view.clusters)),
         style => STYLE,
         script => SCRIPT,
         // Nothing else runs, and nothing is loaded, whatever a name or a message says.

@@ -1,6 +1,9 @@
 //! Markdown, as wikis and tickets show it.
 
-use super::view::{Place, View};
+use super::{
+    missing,
+    view::{Place, View},
+};
 use std::fmt::Write;
 
 /// The report.
@@ -28,6 +31,13 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
             summary.gone, summary.gone_admins, summary.gone_left
         )?;
         writeln!(text, "- {} identities shown", summary.identities)?;
+        if summary.unknown > 0 {
+            writeln!(
+                text,
+                "- **{} of which nobody knows whether they exist**",
+                summary.unknown
+            )?;
+        }
     }
     if view.is_of_access {
         let seen = match summary.scanned {
@@ -46,17 +56,35 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
         summary.done, summary.held, summary.failed, summary.not_covered
     )?;
 
+    let missing = missing::of(&view.clusters);
+    if !missing.is_empty() {
+        writeln!(text, "\n## What is not in this report\n")?;
+        for one in missing {
+            writeln!(text, "- **{}**: {}", plain(&one.of), plain(&one.what))?;
+        }
+    }
+
     writeln!(text, "\n## Clusters\n")?;
     row(
         text,
-        ["Cluster", "ID", "Region", "Ended", "Scanned", "Found", "Message"].map(str::to_owned),
+        [
+            "Cluster",
+            "ID",
+            "Region",
+            "Ended",
+            "Scanned",
+            "Found",
+            "Kubeconfig of the UID",
+            "Message",
+        ]
+        .map(str::to_owned),
     )?;
-    rule(text, 7)?;
+    rule(text, 8)?;
     for cluster in &view.clusters {
         let ended = if cluster.is_missing || cluster.is_held {
             format!("**{}**", cluster.ended)
         } else {
-            cluster.ended.to_owned()
+            cluster.ended.clone()
         };
         row(
             text,
@@ -67,6 +95,7 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
                 ended,
                 cluster.scanned_at.clone(),
                 cluster.findings.to_string(),
+                plain(&cluster.kubeconfig),
                 plain(&cluster.message),
             ],
         )?;
@@ -94,7 +123,7 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
             ];
             row(text, fixed.into_iter().chain(identity.cells.iter().map(cell)))?;
         }
-        writeln!(text, "\n`?`: nobody looked there. `–`: looked, and found nothing.")?;
+        writeln!(text, "\n`?`: not known. `–`: looked, and found nothing.")?;
     }
 
     if !view.offboardings.is_empty() {
@@ -102,11 +131,11 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
         row(
             text,
             [
-                "Cluster", "Name", "UID", "Identity", "State", "Planned", "Removed", "Reason", "Message",
+                "Cluster", "Name", "UID", "Identity", "State", "Planned", "Removed", "Digest", "Reason", "Message",
             ]
             .map(str::to_owned),
         )?;
-        rule(text, 9)?;
+        rule(text, 10)?;
         for offboarding in &view.offboardings {
             row(
                 text,
@@ -118,6 +147,7 @@ fn write(text: &mut String, view: &View) -> std::fmt::Result {
                     plain(&offboarding.state),
                     offboarding.planned.clone(),
                     offboarding.removed.to_string(),
+                    plain(&offboarding.digest),
                     plain(&offboarding.reason),
                     plain(&offboarding.message),
                 ],
@@ -135,6 +165,9 @@ fn cell(place: &Place) -> String {
     let mut text = place.access.to_owned();
     if place.bindings > 0 {
         text += &format!(" ({})", place.bindings);
+    }
+    if !place.places.is_empty() {
+        text += &format!("; {}", plain(&place.places.join(", ")));
     }
     if !place.kubeconfig.is_empty() {
         text += &format!(", kubeconfig {}", place.kubeconfig);
@@ -159,14 +192,17 @@ fn plain(text: &str) -> String {
     let mut plain = String::new();
     for c in text.chars() {
         match c {
+            // An address becomes a link without any mark, and `@name` calls somebody.
+            ':' => plain += "&#58;",
+            '@' => plain += "&#64;",
             '<' => plain += "&lt;",
             '>' => plain += "&gt;",
             '&' => plain += "&amp;",
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => plain.extend(['\\', c]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' | '$' => plain.extend(['\\', c]),
             c => plain.push(c),
         }
     }
-    plain
+    plain.replace("www.", "www&#46;")
 }
 
 /// Text between backticks.

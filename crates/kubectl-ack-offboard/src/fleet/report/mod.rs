@@ -5,6 +5,7 @@
 mod csv;
 mod html;
 mod markdown;
+mod missing;
 #[cfg(test)]
 mod tests;
 mod view;

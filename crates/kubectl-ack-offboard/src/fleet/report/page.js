@@ -46,3 +46,12 @@ if (matrix) {
   controls.hidden = false;
   filter();
 }
+// On paper, nothing is folded: for browsers whose style sheets cannot say so.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = Array.from(document.querySelectorAll("details:not([open])"));
+  for (const details of folded) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const details of folded) details.open = false;
+});

@@ -1,5 +1,7 @@
 //! The formats hold the same facts, and none takes a name for anything else.
 
+mod gaps;
+
 use super::{
     super::result::{ClusterResult, Ended, FleetReport, Offboarding},
     ReportFormat,
@@ -7,11 +9,13 @@ use super::{
     render,
     view::View,
 };
+use crate::exit::NotCovered;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// A name that each format could take for something else.
-const HOSTILE: &str = "=1+1</script><img src=x onerror=alert(1)>|`*_[a](b)\"',\u{202e}\nsecond line";
+const HOSTILE: &str =
+    "=1+1</script><img src=x onerror=alert(1)>|`*_[a](b)\"', https://a.example @b\u{202e}\nsecond line";
 
 fn finding(uid: &str, state: &str, access: &str, name: &str) -> Value {
     json!({
@@ -24,6 +28,7 @@ fn finding(uid: &str, state: &str, access: &str, name: &str) -> Value {
 fn cluster(name: &str, ended: Ended, findings: &[Value]) -> ClusterResult {
     let mut cluster = ClusterResult::waiting(name, Some("c0123"), Some("cn-hangzhou"));
     cluster.ended = ended;
+    cluster.not_covered = (ended == Ended::NotCovered).then_some(NotCovered::NoApiServer);
     cluster.message = Some(format!("message of {name}"));
     if ended == Ended::Done {
         cluster.scanned_at = "2026-01-06T00:00:00Z".parse().ok();
@@ -61,7 +66,8 @@ fn report() -> FleetReport {
         Ended::Done,
         &[finding("259083957089437690", "Deleted", "ClusterAdmin", HOSTILE)],
     );
-    let third = cluster(HOSTILE, Ended::NotCovered, &[]);
+    let mut third = cluster(HOSTILE, Ended::NotCovered, &[]);
+    third.kubeconfig = Some("Unexpired".to_owned());
     FleetReport {
         verb: "report".to_owned(),
         uid: None,
@@ -81,7 +87,7 @@ fn expected() -> Facts {
         "259083957089437690 in 1: cluster-admin",
         "cluster 0: done",
         "cluster 1: done",
-        "cluster 2: not covered",
+        "cluster 2: not covered (no API server)",
         "offboarding leaver in 0: AwaitingApproval",
     ]
     .map(str::to_owned)
@@ -204,7 +210,8 @@ fn json_is_the_report_file() {
     let mut facts = Facts::new();
     for (index, cluster) in json["clusters"].as_array().unwrap().iter().enumerate() {
         let ended = if cluster["ended"] == "NotCovered" {
-            "not covered"
+            assert_eq!(cluster["notCovered"], "NoApiServer");
+            "not covered (no API server)"
         } else {
             "done"
         };

@@ -1,7 +1,7 @@
 //! What a report shows: identities by clusters, the worst first. Pure.
 
 use crate::{
-    fleet::result::{ClusterResult, Ended, FleetReport, Offboarding},
+    fleet::result::{ClusterResult, Ended, FleetReport, Gap, Offboarding},
     output::clean,
 };
 use ack_offboarding_operator::api::{
@@ -44,6 +44,10 @@ pub(super) struct Summary {
     pub(super) clusters: usize,
     /// Clusters with a scan: the counts above are of these, and say nothing where there is none.
     pub(super) scanned: usize,
+    /// Whether each was scanned lately, and no scan left out anybody who is gone: only then, no finding means nobody.
+    pub(super) is_whole: bool,
+    /// Identities of which nobody knows whether they exist.
+    pub(super) unknown: usize,
     pub(super) done: usize,
     pub(super) held: usize,
     pub(super) failed: usize,
@@ -56,12 +60,18 @@ pub(super) struct Cluster {
     pub(super) name: String,
     pub(super) id: String,
     pub(super) region: String,
-    /// As [`ended_word`] has it.
-    pub(super) ended: &'static str,
+    /// How it ended, and why it is not covered if it is not.
+    pub(super) ended: String,
     /// Whether what it has is not in the report, or not all of it.
     pub(super) is_missing: bool,
     /// Whether something waits there.
     pub(super) is_held: bool,
+    /// What its scan leaves out.
+    pub(super) gaps: Vec<Gap>,
+    /// What ACK says of the UID's own kubeconfig for it.
+    pub(super) kubeconfig: String,
+    /// Whether that is one that may still work.
+    pub(super) is_kubeconfig_left: bool,
     pub(super) message: String,
     pub(super) took_ms: u64,
     pub(super) kubeconfigs_issued: u32,
@@ -120,18 +130,10 @@ pub(super) struct Row {
     pub(super) offboarded: bool,
     pub(super) planned: String,
     pub(super) removed: u32,
+    /// Of the plan that waits for approval.
+    pub(super) digest: String,
     pub(super) reason: String,
     pub(super) message: String,
-}
-
-/// As it is said of a cluster.
-pub(super) fn ended_word(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Done => "done",
-        Ended::Held => "held",
-        Ended::NotCovered => "not covered",
-        Ended::Failed => "failed",
-    }
 }
 
 fn access_word(access: Access) -> &'static str {
@@ -186,6 +188,11 @@ impl View {
             identities: identities.len(),
             clusters: clusters.len(),
             scanned,
+            is_whole: report.clusters.iter().all(is_whole),
+            unknown: identities
+                .iter()
+                .filter(|identity| identity.state_order == FindingState::Unknown)
+                .count(),
             done: ended(Ended::Done),
             held: ended(Ended::Held),
             failed: ended(Ended::Failed),
@@ -224,10 +231,13 @@ impl Cluster {
             name: clean(&cluster.name),
             id: line(cluster.cluster_id.as_deref()),
             region: line(cluster.region.as_deref()),
-            ended: ended_word(cluster.ended),
+            ended: cluster.words(),
             is_missing: matches!(cluster.ended, Ended::NotCovered | Ended::Failed)
                 || (is_of_access && cluster.scanned_at.is_none()),
             is_held: cluster.ended == Ended::Held,
+            gaps: cluster.gaps.clone(),
+            kubeconfig: line(cluster.kubeconfig.as_deref()),
+            is_kubeconfig_left: cluster.kubeconfig_left().is_some(),
             message: line(cluster.message.as_deref()),
             took_ms: cluster.took_ms,
             kubeconfigs_issued: cluster.kubeconfigs_issued,
@@ -248,6 +258,7 @@ impl Row {
             offboarded: offboarding.offboarded,
             planned: offboarding.planned.map(|count| count.to_string()).unwrap_or_default(),
             removed: offboarding.removed,
+            digest: line(offboarding.digest.as_deref()),
             reason: line(offboarding.reason.as_deref()),
             message: line(offboarding.message.as_deref()),
         }
@@ -255,11 +266,12 @@ impl Row {
 }
 
 impl Place {
-    /// In a cluster where nobody looked, or nothing was found.
-    fn nothing(cluster: &ClusterResult) -> Self {
+    /// In a cluster where it was not found. What a scan does not look for, or has no room for, is not known to be absent.
+    fn nothing(cluster: &ClusterResult, is_looked_for: bool) -> Self {
+        let has = |gap| cluster.gaps.contains(&gap);
         Place {
             access: "",
-            is_known: cluster.scanned_at.is_some(),
+            is_known: cluster.scanned_at.is_some() && !has(Gap::Truncated) && (is_looked_for || !has(Gap::GoneOnly)),
             bindings: 0,
             kubeconfig: "",
             offboarding: String::new(),
@@ -287,6 +299,12 @@ impl Place {
     }
 }
 
+/// Whether nobody in a cluster is gone but those that were found.
+fn is_whole(cluster: &ClusterResult) -> bool {
+    let hides = |gap: &Gap| matches!(gap, Gap::Truncated | Gap::Outdated);
+    cluster.scanned_at.is_some() && !cluster.gaps.iter().any(hides)
+}
+
 /// Everybody who was found anywhere, the worst first: by state, by what they may do, by in how many clusters.
 fn identities(clusters: &[ClusterResult]) -> Vec<Identity> {
     let mut found: BTreeMap<&str, Vec<(usize, &Finding)>> = BTreeMap::new();
@@ -295,22 +313,22 @@ fn identities(clusters: &[ClusterResult]) -> Vec<Identity> {
             found.entry(&finding.uid).or_default().push((index, finding));
         }
     }
-    let nowhere: Vec<Place> = clusters.iter().map(Place::nothing).collect();
     let mut all: Vec<Identity> = found
         .into_iter()
         .filter_map(|(uid, findings)| {
-            let mut cells = nowhere.clone();
-            for (index, finding) in &findings {
-                if let Some(cell) = cells.get_mut(*index) {
-                    *cell = Place::of(finding);
-                }
-            }
             // Clusters are scanned at different times: the state that asks for most counts.
             let state = findings.iter().map(|(_, finding)| finding.state).min()?;
             let is_gone = matches!(
                 state,
                 FindingState::Deleted | FindingState::RecycleBin | FindingState::Frozen
             );
+            let is_looked_for = is_gone || state == FindingState::Unknown;
+            let mut cells: Vec<_> = clusters.iter().map(|one| Place::nothing(one, is_looked_for)).collect();
+            for (index, finding) in &findings {
+                if let Some(cell) = cells.get_mut(*index) {
+                    *cell = Place::of(finding);
+                }
+            }
             for cell in &mut cells {
                 cell.is_open = is_gone && !cell.access.is_empty() && cell.offboarding.is_empty();
             }

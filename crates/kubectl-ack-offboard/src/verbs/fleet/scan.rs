@@ -6,13 +6,13 @@ use crate::{
     fleet::{
         crew::Crew,
         member::Member,
-        result::{ClusterResult, Ended},
+        result::{ClusterResult, Ended, Gap},
     },
     interrupt::Interrupt,
     output::clean,
     verbs::scan,
 };
-use ack_offboarding_operator::api::scan::{Include, PermissionScan};
+use ack_offboarding_operator::api::scan::{Include, PermissionScan, PermissionScanStatus};
 
 /// Whose findings are asked for.
 pub(super) struct Wanted<'a> {
@@ -72,6 +72,7 @@ pub(super) async fn scan_one(
     match scan::result(&scan) {
         Ok(found) => {
             result.scanned_at = Some(found.at.0);
+            result.gaps = gaps(&scan, found.status, wanted);
             result.findings = found.asked_for(wanted.all, wanted.uid);
             result.end(Ended::Done, message(&scan, result.findings.len(), wanted));
             Ok(())
@@ -83,6 +84,18 @@ pub(super) async fn scan_one(
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// What is asked for and not in it.
+fn gaps(scan: &PermissionScan, status: &PermissionScanStatus, wanted: &Wanted<'_>) -> Vec<Gap> {
+    let is_everybody = wanted.all || wanted.uid.is_some();
+    let all = [
+        (status.truncated, Gap::Truncated),
+        (is_everybody && scan.spec.include != Include::All, Gap::GoneOnly),
+        (scan::not_ready(scan).is_some(), Gap::Outdated),
+    ];
+    let some = all.into_iter().filter(|(is_there, _)| *is_there);
+    some.map(|(_, gap)| gap).collect()
 }
 
 fn message(scan: &PermissionScan, found: usize, wanted: &Wanted<'_>) -> String {
@@ -106,4 +119,40 @@ fn message(scan: &PermissionScan, found: usize, wanted: &Wanted<'_>) -> String {
         ));
     }
     message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn gaps_of(include: &str, truncated: bool, ready: &str, wanted: &Wanted<'_>) -> Vec<Gap> {
+        let condition = json!({"type": "Ready", "status": ready, "reason": "x", "message": "x", "lastTransitionTime": "2026-01-06T00:00:00Z"});
+        let scan: PermissionScan = serde_json::from_value(json!({
+            "apiVersion": "ack-offboarding.io/v1", "kind": "PermissionScan", "metadata": {"name": "default"},
+            "spec": {"include": include}, "status": {"truncated": truncated, "conditions": [condition]},
+        }))
+        .unwrap();
+        gaps(&scan, scan.status.as_ref().unwrap(), wanted)
+    }
+
+    #[test]
+    fn what_a_scan_leaves_out_is_told_from_what_is_not_there() {
+        let wanted = |all, uid| Wanted {
+            all,
+            uid,
+            refresh: false,
+        };
+        assert_eq!(gaps_of("All", false, "True", &wanted(true, None)), []);
+        assert_eq!(gaps_of("Deleted", false, "True", &wanted(false, None)), []);
+        assert_eq!(gaps_of("Deleted", false, "True", &wanted(true, None)), [Gap::GoneOnly]);
+        assert_eq!(
+            gaps_of("Dormant", false, "True", &wanted(false, Some("1"))),
+            [Gap::GoneOnly]
+        );
+        assert_eq!(
+            gaps_of("All", true, "False", &wanted(false, None)),
+            [Gap::Truncated, Gap::Outdated]
+        );
+    }
 }
