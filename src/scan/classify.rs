@@ -91,9 +91,11 @@ pub(super) fn classify(uid: Uid, listings: &Listings, ack: &AckOpinion) -> Who {
             .to_owned();
         return who(type_, name, FindingState::Unknown, Some(note));
     }
-    let is_short = uid.to_string().len() < SHORTEST_UID;
-    let note = is_short.then(|| "It is shorter than a UID of RAM: it may be a user of something else.".to_owned());
-    who(type_, name, FindingState::Deleted, note)
+    if uid.to_string().len() < SHORTEST_UID {
+        let note = "It is shorter than a UID of RAM: it is probably a user of something else.".to_owned();
+        return who(type_, name, FindingState::Unknown, Some(note));
+    }
+    who(type_, name, FindingState::Deleted, None)
 }
 
 #[cfg(test)]
@@ -242,7 +244,7 @@ mod tests {
         let who = classify(uid(DELETED), &listings, &AckOpinion::of(vec![root]));
         assert_eq!((who.type_, who.state), (AccountType::Root, FindingState::Unknown));
         let who = classify(uid(1001), &listings, &silent());
-        assert_eq!(who.state, FindingState::Deleted);
+        assert_eq!(who.state, FindingState::Unknown);
         assert!(who.note.unwrap_or_default().contains("shorter"));
     }
 

@@ -113,6 +113,12 @@ pub async fn direct(
     let mut result = result::assemble(&seen, include, SEEN_DAYS, now);
     drop(seen);
     confirm::confirm_all(&account, &mut result).await?;
+    if result.unread > 0 {
+        gaps.push(format!(
+            "{} bindings of very many UIDs were left out: whom they name is unknown.",
+            result.unread
+        ));
+    }
     if let Some(why) = &result.ack_is_silent {
         gaps.push(format!(
             "ACK does not tell the states of kubeconfigs, so whoever holds nothing but a kubeconfig is missing, and there is no second opinion: {}.",

@@ -78,8 +78,12 @@ async fn holdings(bindings: &Bindings) -> Result<Holdings, Trouble> {
     // One after the other: each may be large. Those of the whole cluster first.
     crowded.sort_by_key(|key| key.kind != BindingKind::ClusterRoleBinding);
     for key in crowded.into_iter().take(CROWDS) {
-        if let Some(binding) = bindings.fetch_slim(&key).await? {
-            holdings.take_read(&key, &binding);
+        // One that cannot be had by its own name may be there all the same: a name need not be text.
+        match bindings.fetch_slim(&key).await? {
+            Some(binding) if (&binding.namespace, &binding.name) == (&key.namespace, &key.name) => {
+                holdings.take_read(&key, &binding);
+            }
+            _ => holdings.unread += 1,
         }
     }
     Ok(holdings)

@@ -14,6 +14,9 @@ use std::{
 /// How many bindings of a UID a status shows.
 const SHOWN: usize = 3;
 
+/// How many UIDs are kept: an account has 5,000 users and 1,000 roles. At some 500 bytes each they stay below what the operator has to spare.
+const UIDS: usize = 50_000;
+
 /// The role that may do anything.
 const CLUSTER_ADMIN: &str = "cluster-admin";
 
@@ -70,8 +73,10 @@ pub(super) struct Holdings {
     roles: HashSet<Arc<str>>,
     /// Bindings that name very many UIDs: they are to be read.
     pub(super) crowded: Vec<BindingKey>,
-    /// How many of these were left unread.
+    /// How many bindings were left out: unread, or beyond [`UIDS`].
     pub(super) unread: usize,
+    /// How many UIDs are kept.
+    most: usize,
 }
 
 impl Default for Holdings {
@@ -89,6 +94,7 @@ impl Holdings {
             roles: HashSet::new(),
             crowded: Vec::new(),
             unread: 0,
+            most: UIDS,
         }
     }
 
@@ -112,6 +118,12 @@ impl Holdings {
     }
 
     fn add(&mut self, key: &dyn Fn() -> BindingKey, (role_kind, role): (&str, &str), uids: &[(Uid, Match)]) {
+        // Whoever may create bindings in one namespace decides how many UIDs they name, and must not fill the memory with them.
+        let new = uids.iter().filter(|(uid, _)| !self.by_uid.contains_key(uid)).count();
+        if self.by_uid.len() + new > self.most {
+            self.unread += 1;
+            return;
+        }
         // A user may be in it under several names. Sorted by UID; a name with another suffix counts only where there is no better one.
         let named = uids.iter().filter(|(_, relation)| *relation == Match::User);
         let mut binding = None;

@@ -88,7 +88,10 @@ impl Offboardings {
             if known.label(PLAN_LABEL).is_some() && known.is_dry_run() && !known.spec.suspend {
                 continue;
             }
-            if let Some(scan) = known.label(SCAN_LABEL).filter(|_| !known.is_complete()) {
+            if let Some(scan) = known
+                .label(SCAN_LABEL)
+                .filter(|_| !known.is_complete() && !known.is_dry_run())
+            {
                 *offboardings.open.entry(scan.to_owned()).or_default() += 1;
             }
             let dealing = Dealing {

@@ -42,7 +42,9 @@ pub(crate) fn choose(
         .map(|identity| identity.uid.to_string())
         .collect();
     // Who holds nothing any more is as new if that changes.
-    memory.retain(|uid, _| held.contains(uid));
+    if result.unread == 0 {
+        memory.retain(|uid, _| held.contains(uid));
+    }
     let open = result.open.get(scan).copied().unwrap_or_default();
     let mut room = usize::from(spec.max_proposals).saturating_sub(open as usize);
     let mut proposals = Proposals::default();

@@ -99,7 +99,7 @@ pub(crate) fn complete(
     }
     if result.unread > 0 {
         message += &format!(
-            " {} of more than 64 UIDs each {} not read: whom they name is unknown. Split them, or bind groups instead.",
+            " {} of very many UIDs {} left out: whom they name is unknown. Split them, or bind groups instead.",
             plural(
                 u32::try_from(result.unread).unwrap_or(u32::MAX),
                 "further binding",

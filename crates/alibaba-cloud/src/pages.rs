@@ -72,6 +72,12 @@ impl Marked<'_> {
             let truncated = page.is_truncated.unwrap_or(!ends);
             let empty = found.is_empty();
             all.extend(found);
+            if !truncated && marker.is_some() {
+                return Err(call.malformed(
+                    &answer,
+                    "it says that it is the last page, and has a marker for the next one",
+                ));
+            }
             if !truncated && !again {
                 return Ok(all);
             }
@@ -157,6 +163,9 @@ where
         seen.extend(states.iter().cloned());
         let empty = states.is_empty();
         all.extend(states);
+        if total.is_some_and(|total| all.len() > total) {
+            return Err(call.malformed(&answer, "it has more entries than it says that there are"));
+        }
         // Without a total, only an empty page is the end.
         if total.map_or(empty, |total| all.len() >= total) {
             return Ok(all);

@@ -8,13 +8,12 @@ use crate::{
     offboarding::{self, State},
     output::{self, Cell, Paint, Shown},
 };
-use ack_offboarding_operator::api::{BindingAction, PlannedBinding, Reason, UserOffboarding};
-use k8s_openapi::{
-    api::rbac::v1::{ClusterRoleBinding, RoleBinding, Subject},
-    jiff::Timestamp,
+use ack_offboarding_operator::{
+    api::{BindingAction, PlannedBinding, Reason, UserOffboarding},
+    rbac::{BindingKey, BindingKind},
 };
-use kube::Api;
-use serde::Serialize;
+use k8s_openapi::{api::rbac::v1::Subject, apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// How many bindings are read to say who keeps access.
 const LOOKED_AT: usize = 20;
@@ -124,7 +123,7 @@ impl ShownPlan {
 
     /// Whether it is certain that it would change nothing.
     pub(crate) fn changes_nothing(&self) -> bool {
-        self.is_known && !self.has_changes()
+        (self.is_known || self.is_done) && !self.has_changes()
     }
 
     /// What it would do and wait for, in two sentences.
@@ -193,18 +192,25 @@ fn some_of(names: &[String]) -> String {
     }
 }
 
+/// What is read of a binding.
+#[derive(Deserialize)]
+struct Read {
+    metadata: ObjectMeta,
+    subjects: Option<Vec<Subject>>,
+}
+
 /// Who keeps access by a binding that others share; `None` where it may not be read, or is gone.
 async fn keep_access(cluster: &Cluster, binding: &ShownBinding, uid: &str) -> Option<Vec<String>> {
-    let subjects = match &binding.namespace {
-        Some(namespace) => {
-            let api = Api::<RoleBinding>::namespaced(cluster.client.clone(), namespace);
-            api.get(&binding.name).await.ok()?.subjects
-        }
-        None => {
-            let api = Api::<ClusterRoleBinding>::all(cluster.client.clone());
-            api.get(&binding.name).await.ok()?.subjects
-        }
+    let key = BindingKey {
+        kind: BindingKind::parse(&binding.kind)?,
+        namespace: binding.namespace.clone(),
+        name: binding.name.clone(),
     };
+    // By the path, which escapes the name, as no `Api` does: `team#x` must not be read as `team`.
+    let request = http::Request::get(key.path()).body(Vec::new()).ok()?;
+    let read: Read = cluster.client.request(request).await.ok()?;
+    let is_it = read.metadata.name.as_ref() == Some(&key.name) && read.metadata.namespace == key.namespace;
+    let subjects = is_it.then_some(read.subjects)?;
     let is_leaver = |subject: &Subject| {
         let rest = subject.name.strip_prefix(uid);
         let is_own = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(is_digits);
@@ -237,7 +243,9 @@ impl Shown for ShownPlan {
             format!("  Kubeconfig  {}", self.kubeconfig),
             String::new(),
         ];
-        if self.bindings.is_empty() {
+        if self.bindings.is_empty() && !self.is_known && !self.is_done {
+            lines.push("  Which bindings name it is not known.".to_owned());
+        } else if self.bindings.is_empty() {
             lines.push("  No binding names it.".to_owned());
         } else {
             let table = output::table(
@@ -293,6 +301,9 @@ impl ShownPlan {
     fn outcome(&self) -> String {
         match (self.has_changes(), self.purges_kubeconfig) {
             (false, _) if self.is_done => "This was carried out already.".to_owned(),
+            (false, _) if !self.is_known => {
+                "What would change is not known: the operator has not come that far.".to_owned()
+            }
             (false, _) => "Nothing would change.".to_owned(),
             (true, purges) => self.summary(purges),
         }

@@ -26,8 +26,9 @@ pub(crate) async fn run(cluster: &Cluster, args: &PlanArgs, interrupt: &Interrup
         (None, false) => None,
     };
     output::show(args.output.output, &shown)?;
-    Ok(match shown.has_changes() {
-        true => Exit::Found,
-        false => Exit::Done,
+    // What is not known is not nothing.
+    Ok(match shown.changes_nothing() {
+        true => Exit::Done,
+        false => Exit::Found,
     })
 }

@@ -76,7 +76,8 @@ impl Variables {
     /// A copy of those of the process.
     pub fn of_process() -> Self {
         std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            // A value that is no text is kept, with marks in it: it is set, so it is used, and fails; no other source is taken instead.
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
             .collect()
     }
 
