@@ -3,7 +3,7 @@
 use crate::support::{LEAVER, Said, UID, command, env, give_access, names, person, plugin, running, shows};
 use ack_offboarding_e2e::{
     cluster::eventually,
-    env::{PATIENCE, user},
+    env::{PATIENCE, add_user, user},
 };
 use ack_offboarding_operator::api::PLAN_LABEL;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -42,6 +42,45 @@ async fn what_would_happen() -> anyhow::Result<()> {
     }
     assert!(names(&env).await?.is_empty(), "nothing is left behind");
     assert_eq!(env.bindings_of(UID).await?.len(), 3, "and nothing was touched");
+    Ok(())
+}
+
+/// What is not known is not nothing: a name that does not fit ends before there is a plan.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_plan() -> anyhow::Result<()> {
+    let env = running().await;
+    let requester = person(&env, "requester").await?;
+    add_user(&env.sim, UID, "somebody-else");
+    env.cluster_role_binding("everything", "cluster-admin", &[user(UID)])
+        .await?;
+    let said = plugin(&requester, &["plan", UID, "--name=leaver"]).await?.ends_with(1);
+    assert!(said.out.contains("What would change is not known"), "{said:#?}");
+    assert!(
+        !said.out.contains("Nothing would change") && !said.out.contains("No binding names it"),
+        "{said:#?}"
+    );
+    Ok(())
+}
+
+/// Who keeps access is read from this binding, and from no other whose name a URL would take for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_access_is_read_from_this_binding() -> anyhow::Result<()> {
+    let env = running().await;
+    let (keeps, other) = (user("200000000000000002"), user("200000000000000003"));
+    env.role_binding("team-a", "ops#1", "view", &[user(UID), keeps]).await?;
+    env.role_binding("team-a", "ops", "view", &[user(UID), other]).await?;
+    let said = plugin(&env.cluster.admin_kubeconfig(), &["plan", UID])
+        .await?
+        .ends_with(1);
+    let line = |name: &str| {
+        said.out
+            .lines()
+            .find(|line| line.contains(name))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(line("team-a/ops#1 ").contains("200000000000000002"), "{said:#?}");
+    assert!(line("team-a/ops ").contains("200000000000000003"), "{said:#?}");
     Ok(())
 }
 
