@@ -9,6 +9,7 @@ pub mod go;
 pub mod in_cluster;
 pub mod node;
 pub mod observer;
+pub mod plugin;
 pub mod proxy;
 pub mod refusals;
 pub mod scale;

@@ -15,7 +15,7 @@ use crate::{
     sources::{bindings::Found, identity::Identity},
 };
 use alibaba_cloud::Uid;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use std::time::Instant;
 
 /// Gathers the facts.
@@ -42,7 +42,7 @@ pub(super) async fn observe(run: &Run, object: &UserOffboarding, uid: Uid) -> Re
         unread,
     } = found?;
     let objects = objects?;
-    let metadata = objects.iter().map(Resource::meta);
+    let metadata = wanted::of_concern(&objects, object.metadata.name.as_deref());
     // Edited, or gone, since it was read: what it asked for is void.
     let asked = Asked::by(uid, &object.metadata, metadata, began).ok_or(Interrupted::Superseded)?;
     let mut peers: Vec<Peer> = objects

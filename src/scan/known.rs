@@ -74,8 +74,9 @@ pub(super) struct Offboardings {
 /// What deals with a UID.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Dealing {
-    // First: one that is carried out comes before a dry run.
-    pub(super) is_dry_run: bool,
+    // First: one that is carried out comes before one that is not.
+    /// Whether it removes nothing as it is: a dry run, or suspended.
+    pub(super) is_idle: bool,
     pub(super) name: String,
 }
 
@@ -95,7 +96,7 @@ impl Offboardings {
                 *offboardings.open.entry(scan.to_owned()).or_default() += 1;
             }
             let dealing = Dealing {
-                is_dry_run: known.is_dry_run(),
+                is_idle: known.is_dry_run() || known.spec.suspend,
                 name: known.name().to_owned(),
             };
             let first = offboardings.by_uid.entry(uid).or_insert_with(|| dealing.clone());
@@ -161,7 +162,7 @@ mod tests {
             known("z-real", json!({}), "Execute", "False"),
         ]);
         let dealing = all.dealing_with(uid(100)).unwrap();
-        assert_eq!((dealing.name.as_str(), dealing.is_dry_run), ("z-real", false));
+        assert_eq!((dealing.name.as_str(), dealing.is_idle), ("z-real", false));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl ScanResult {
                 counts.findings += 1;
                 counts.cluster_admins += u32::from(identity.held.access == Access::ClusterAdmin);
             }
-            let is_dealt_with = identity.dealing.as_ref().is_some_and(|dealing| !dealing.is_dry_run);
+            let is_dealt_with = identity.dealing.as_ref().is_some_and(|dealing| !dealing.is_idle);
             let is_left = findings::is_gone(identity.who.state) && !is_dealt_with;
             counts.without_offboarding += u32::from(is_left);
         }

@@ -11,7 +11,7 @@ use crate::{
     plan::ShownPlan,
 };
 use ack_offboarding_operator::api::{Ends, PLAN_LABEL, UserOffboarding};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 use kube::{
     ResourceExt,
     api::{DeleteParams, ListParams, PostParams, Preconditions},
@@ -109,8 +109,8 @@ pub(crate) async fn plan_among_many(
         }
         Err(failure) => Err(failure),
     };
-    warnings.extend(remove(cluster, &created).await);
-    warnings.extend(remove_old(cluster).await);
+    warnings.extend(remove(cluster, &created, false).await);
+    warnings.extend(remove_old(cluster, &created).await);
     shown
 }
 
@@ -169,19 +169,20 @@ pub(crate) async fn existing(cluster: &Cluster, uid: &str) -> Result<Option<User
     Ok(found.into_iter().next())
 }
 
-/// Removes it; if that fails, says so.
-async fn remove(cluster: &Cluster, object: &UserOffboarding) -> Option<String> {
+/// Removes it, `is_as_listed` only if nobody has changed it since; if that fails, says so.
+async fn remove(cluster: &Cluster, object: &UserOffboarding, is_as_listed: bool) -> Option<String> {
     let name = object.name_any();
     let only_this = DeleteParams {
         preconditions: Some(Preconditions {
             uid: object.uid(),
-            resource_version: None,
+            // An old one that somebody has suspended since holds others up: that is no longer a plan.
+            resource_version: object.resource_version().filter(|_| is_as_listed),
         }),
         ..DeleteParams::default()
     };
     match cluster.offboardings().delete(&name, &only_this).await {
         Ok(_) => None,
-        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(kube::Error::Api(status)) if status.code == 404 || (status.code == 409 && is_as_listed) => None,
         Err(error) => {
             let failure = cluster.refused(&error, &format!("remove the dry run {name}"), Role::Requester);
             Some(format!(
@@ -192,8 +193,11 @@ async fn remove(cluster: &Cluster, object: &UserOffboarding) -> Option<String> {
     }
 }
 
-/// What earlier runs could not remove.
-async fn remove_old(cluster: &Cluster) -> Vec<String> {
+/// What earlier runs could not remove: by the clock of the API server, which made `created` just now, as this machine's may be wrong.
+async fn remove_old(cluster: &Cluster, created: &UserOffboarding) -> Vec<String> {
+    let Some(now) = created.creation_timestamp().map(|time| time.0) else {
+        return Vec::new();
+    };
     let Ok(plans) = cluster
         .offboardings()
         .list(&ListParams::default().labels(PLAN_LABEL))
@@ -201,14 +205,13 @@ async fn remove_old(cluster: &Cluster) -> Vec<String> {
     else {
         return Vec::new();
     };
-    let now = Timestamp::now();
     let is_old = |object: &UserOffboarding| {
         let created = object.creation_timestamp();
         object.is_plan() && created.is_some_and(|created| now.duration_since(created.0) > GOOD_FOR)
     };
     let mut warnings = Vec::new();
     for object in plans.items.iter().filter(|object| is_old(object)) {
-        warnings.extend(remove(cluster, object).await);
+        warnings.extend(remove(cluster, object, true).await);
     }
     warnings
 }

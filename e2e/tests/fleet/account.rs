@@ -1,6 +1,6 @@
 //! All clusters of an Alibaba Cloud account: in every region and state, with a kubeconfig of the shortest lifetime for each.
 
-use crate::support::{Said, TestEnv, UID, bind, cluster, clusters, command, installed, run, running, scanned};
+use crate::support::{Said, TestEnv, UID, bind, cluster, clusters, command, ended, installed, run, running, scanned};
 use ack_offboarding_e2e::simulator::{
     Fault, FaultKind, Operation, Options, Simulator, Throttle, World,
     world::{AccessKey, CertificateState, Cluster, Principal, Role, User},
@@ -97,7 +97,7 @@ async fn every_cluster_of_the_account_is_accounted_for() -> anyhow::Result<()> {
         .ends_with(1);
     // Two have the same name.
     assert_eq!(
-        said.ended(),
+        ended(&said.json()),
         [
             "old: NotCovered/NoApiServer",
             "prod c1: Done",
@@ -224,12 +224,12 @@ async fn acks_refusals_are_told_apart() -> anyhow::Result<()> {
     fault(FaultKind::Throttled(Throttle::user()), "throttled");
     let args = ["status", "--cluster-timeout=10s", "-o", "json"];
     let said = run(over_account(folder.path(), &sim, &args)?).await?.ends_with(1);
-    let ended = [
+    let expected = [
         "forbidden: NotCovered/NoRights",
         "hanging: NotCovered/Unreachable",
         "throttled: NotCovered/Unreachable",
     ];
-    assert_eq!(said.ended(), ended);
+    assert_eq!(ended(&said.json()), expected);
     let report = said.json();
     assert_eq!(
         names.map(|name| cluster(&report, name)["kubeconfigsIssued"].clone()),

@@ -2,7 +2,7 @@
 
 use crate::{
     account::{CALLER, account, caller, over_account},
-    support::{Silent, at, closed, clusters, installed, run, scanned},
+    support::{Silent, at, closed, clusters, ended, installed, run, scanned},
 };
 use ack_offboarding_e2e::simulator::{Fault, FaultKind, Operation};
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ async fn twenty_clusters_take_as_long_as_the_slowest() -> anyhow::Result<()> {
             false => format!("{id}: Done"),
         })
         .collect();
-    assert_eq!(said.ended(), expected, "none is lost");
+    assert_eq!(ended(&said.json()), expected, "none is lost");
     let report = said.json();
     let clusters = report["clusters"].as_array().unwrap().iter();
     let live = clusters.filter(|cluster| cluster["ended"] == "Done");

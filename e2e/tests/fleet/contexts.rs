@@ -1,7 +1,7 @@
 //! The contexts of a hub's kubeconfig: some clusters answer, one is down, one refuses, one is slow, one never answers, one has no operator.
 
 use crate::support::{
-    Silent, at, bind, closed, cluster, clusters, finish, fleet, hub, installed, running, scanned, terminal,
+    Silent, at, bind, closed, cluster, clusters, ended, finish, fleet, hub, installed, running, scanned, terminal,
     without_our_kinds,
 };
 use ack_offboarding_e2e::proxy::{Proxy, Upstream};
@@ -49,7 +49,7 @@ async fn every_cluster_is_accounted_for() -> anyhow::Result<()> {
     let said = fleet(folder.path(), &kubeconfig, &[&args[..], &["-o", "json"]].concat()).await?;
     let said = said.ends_with(1);
     assert_eq!(
-        said.ended(),
+        ended(&said.json()),
         [
             "held: Held",
             "done: Done",
@@ -134,7 +134,7 @@ async fn clusters_are_chosen() -> anyhow::Result<()> {
         fleet(folder.path(), &kubeconfig, &args).await
     };
     let said = scan(&["--context-selector", "prod-*"]).await?.ends_with(1);
-    assert_eq!(said.ended(), ["prod-a: Done", "prod-b: Done"]);
+    assert_eq!(ended(&said.json()), ["prod-a: Done", "prod-b: Done"]);
     let report = said.json();
     let finding = &cluster(&report, "prod-a")["findings"][0];
     assert_eq!(
@@ -142,12 +142,12 @@ async fn clusters_are_chosen() -> anyhow::Result<()> {
         (&json!("259083957089437691"), &json!("ClusterAdmin"))
     );
     let said = scan(&["--contexts", "test,prod-a"]).await?.ends_with(1);
-    assert_eq!(said.ended(), ["test: Done", "prod-a: Done"]);
+    assert_eq!(ended(&said.json()), ["test: Done", "prod-a: Done"]);
     // Nobody of this UID: done, and nothing found.
     let said = scan(&["--contexts", "test", "--uid", "259083957089437692"])
         .await?
         .ends_with(0);
-    assert_eq!(said.ended(), ["test: Done"]);
+    assert_eq!(ended(&said.json()), ["test: Done"]);
     let wrong: [(&[&str], &str); 5] = [
         (&["--contexts", "test,prod-c"], "no context \"prod-c\""),
         (&["--context-selector", "x*"], "no context fits"),
@@ -178,7 +178,7 @@ async fn a_terminal_shows_who_is_being_asked() -> anyhow::Result<()> {
     hub(&kubeconfig, &[("down", &paths[0]), ("silent", &paths[1])])?;
     let said = tokio::task::spawn_blocking(move || {
         let args = ["fleet", "status", "--all-contexts", "--cluster-timeout=2s"];
-        let mut session = terminal(&kubeconfig, &args)?;
+        let mut session = terminal(&kubeconfig, &args, false)?;
         session.exp_string("1 of 2 clusters")?;
         finish(session)
     });

@@ -66,9 +66,9 @@ async fn what_was_asked_and_what_was_not_is_told() -> anyhow::Result<()> {
     )
     .await?;
     let said = said.ends_with(0);
-    assert_eq!(said.ended(), ["done: Done", "hanging: Done", "later: Done"]);
+    assert_eq!(ended(&said.json()), ["done: Done", "hanging: Done", "later: Done"]);
     assert_eq!(cluster(&said.json(), "done"), cluster(&first, "done"));
-    assert_eq!(ended(&read().unwrap()), said.ended());
+    assert_eq!(ended(&read().unwrap()), ended(&said.json()));
 
     // Of another verb, or no report at all.
     let other = ["status", "--all-contexts", "--resume", path];

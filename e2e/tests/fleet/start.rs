@@ -1,7 +1,8 @@
 //! What changes something: started and approved in several clusters, each by its own plan.
 
 use crate::support::{
-    LEAVER, TestEnv, UID, bind, cluster, clusters, command, finish, fleet, hub, installed, run, running, terminal,
+    LEAVER, TestEnv, UID, bind, cluster, clusters, command, ended, finish, fleet, hub, installed, run, running,
+    terminal,
 };
 use ack_offboarding_e2e::env::user;
 use ack_offboarding_operator::api::UserOffboarding;
@@ -40,7 +41,7 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
     .await?;
     let said = said.ends_with(1);
     let report = said.json();
-    assert_eq!(said.ended(), ["a: Done", "b: Done", "c: NotCovered/NoOperator"]);
+    assert_eq!(ended(&said.json()), ["a: Done", "b: Done", "c: NotCovered/NoOperator"]);
     assert_eq!(cluster(&report, "a")["plan"]["total"], 1, "{report:#}");
     assert_eq!(cluster(&report, "b")["message"], "Nothing would change.");
     let said = fleet(folder.path(), &kubeconfig, &["plan", UID, "--all-contexts"])
@@ -77,7 +78,7 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
     .await?;
     let said = said.ends_with(1).tells("Not covered: c (no operator)");
     let first = said.json();
-    assert_eq!(said.ended(), ["a: Done", "b: Done", "c: NotCovered/NoOperator"]);
+    assert_eq!(ended(&said.json()), ["a: Done", "b: Done", "c: NotCovered/NoOperator"]);
     assert_eq!(cluster(&first, "a")["offboardings"][0]["name"], "left");
     assert_eq!(
         cluster(&first, "b")["message"],
@@ -101,7 +102,7 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
     )
     .await?;
     let said = said.ends_with(0);
-    assert_eq!(said.ended(), ["a: Done", "b: Done", "c: Done"]);
+    assert_eq!(ended(&said.json()), ["a: Done", "b: Done", "c: Done"]);
     let second = said.json();
     for name in ["a", "b"] {
         assert_eq!(cluster(&second, name), cluster(&first, name));
@@ -119,7 +120,7 @@ async fn it_is_started_where_something_would_change() -> anyhow::Result<()> {
     // A dry run ends nothing, and is not taken for what was asked.
     two.apply("looked-at", json!({"uid": UID, "mode": "DryRun"})).await?;
     let said = fleet(folder.path(), &kubeconfig, &[&start[..], &["--yes"]].concat()).await?;
-    assert_eq!(said.ends_with(1).ended(), ["a: Done", "b: Held", "c: Done"]);
+    assert_eq!(ended(&said.ends_with(1).json()), ["a: Done", "b: Held", "c: Done"]);
     Ok(())
 }
 
@@ -149,7 +150,10 @@ async fn each_plan_is_approved_by_its_own_digest() -> anyhow::Result<()> {
     ];
     let said = fleet(folder.path(), &kubeconfig, &args).await?.ends_with(1);
     let said = said.tells("== a ==\nPlan for UID").tells("== b ==\nPlan for UID");
-    assert_eq!(said.ended(), ["a: Done", "b: Done", "c: NotCovered/NoSuchObject"]);
+    assert_eq!(
+        ended(&said.json()),
+        ["a: Done", "b: Done", "c: NotCovered/NoSuchObject"]
+    );
     let mut digests = Vec::new();
     for (env, name) in [(&one, "a"), (&two, "b")] {
         let object = env.offboardings().get("left").await?;
@@ -165,7 +169,10 @@ async fn each_plan_is_approved_by_its_own_digest() -> anyhow::Result<()> {
     }
     assert_ne!(digests[0], digests[1]);
     let said = fleet(folder.path(), &kubeconfig, &args).await?.ends_with(1);
-    assert_eq!(said.ended(), ["a: Done", "b: Done", "c: NotCovered/NoSuchObject"]);
+    assert_eq!(
+        ended(&said.json()),
+        ["a: Done", "b: Done", "c: NotCovered/NoSuchObject"]
+    );
     Ok(())
 }
 
@@ -186,7 +193,7 @@ async fn at_a_terminal_there_is_one_question() -> anyhow::Result<()> {
     let ask = async |answer: Option<&'static str>| {
         let kubeconfig = kubeconfig.clone();
         tokio::task::spawn_blocking(move || {
-            let mut session = terminal(&kubeconfig, &["fleet", "approve", "left", "--all-contexts"])?;
+            let mut session = terminal(&kubeconfig, &["fleet", "approve", "left", "--all-contexts"], false)?;
             session.exp_string("Approve these plans in 2 clusters: a, b?")?;
             if let Some(answer) = answer {
                 session.send(answer)?;
@@ -246,7 +253,7 @@ async fn dry_runs_are_removed_after_ctrl_c() -> anyhow::Result<()> {
     assert!(names(&one).await?.is_empty());
     // Nobody answers, and it says so.
     let said = run(self::command_of(folder.path(), &kubeconfig)?).await?.ends_with(1);
-    assert_eq!(said.ended(), ["a: NotCovered/NoOperator"]);
+    assert_eq!(ended(&said.json()), ["a: NotCovered/NoOperator"]);
     assert!(names(&one).await?.is_empty());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the tests share: several clusters at a time, a hub's kubeconfig for them, and the plugin.
 
+pub(crate) use ack_offboarding_e2e::plugin::{Said, ended as finish, run, terminal};
 use ack_offboarding_e2e::{
     cluster::{Cluster, Options, eventually, pool},
     env::{Env, OperatorOptions, PATIENCE, plugin_binary, user},
@@ -11,14 +12,10 @@ use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use rexpect::{
-    process::WaitStatus,
-    session::{PtySession, spawn_command},
-};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 
@@ -163,50 +160,6 @@ pub(crate) fn hub(path: &Path, members: &[(&str, &Path)]) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// What the plugin said, and how it ended.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Said {
-    pub(crate) fn of(output: Output) -> anyhow::Result<Self> {
-        Ok(Said {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout)?,
-            err: String::from_utf8(output.stderr)?,
-        })
-    }
-
-    /// Asserts the exit code.
-    #[track_caller]
-    pub(crate) fn ends_with(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// Asserts that standard error has this.
-    #[track_caller]
-    pub(crate) fn tells(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{text:?} is not in\n{}", self.err);
-        self
-    }
-
-    /// Standard output as JSON.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out, self.err))
-    }
-
-    /// How each cluster ended, in the order of the report: `name: Ended/NotCovered`.
-    #[track_caller]
-    pub(crate) fn ended(&self) -> Vec<String> {
-        ended(&self.json())
-    }
-}
-
 /// How each cluster ended, in the order of the report: `name: Ended/NotCovered`.
 pub(crate) fn ended(report: &Value) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -246,34 +199,7 @@ pub(crate) fn command(folder: &Path, kubeconfig: &Path, args: &[&str]) -> anyhow
     Ok(command)
 }
 
-/// Runs the plugin to its end, without a terminal.
-pub(crate) async fn run(mut command: Command) -> anyhow::Result<Said> {
-    Said::of(tokio::task::spawn_blocking(move || command.output()).await??)
-}
-
 /// Runs `fleet` with the contexts of a kubeconfig.
 pub(crate) async fn fleet(folder: &Path, kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Said> {
     run(command(folder, kubeconfig, &[&["fleet"], args].concat())?).await
-}
-
-/// The plugin in a terminal of 200 columns.
-pub(crate) fn terminal(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<PtySession> {
-    let mut command = Command::new("sh");
-    command.args(["-c", "stty cols 200 rows 40; exec \"$@\"", "sh"]);
-    command.arg(plugin_binary()?).args(args);
-    command
-        .env("KUBECONFIG", kubeconfig)
-        .env("TERM", "xterm-256color")
-        .env_remove("NO_COLOR");
-    Ok(spawn_command(command, Some(60_000))?)
-}
-
-/// Everything until its end, and its exit code.
-pub(crate) fn finish(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
-    let said = session.exp_eof()?;
-    let code = match session.process().wait()? {
-        WaitStatus::Exited(_, code) => Some(code),
-        _ => None,
-    };
-    Ok((said, code))
 }

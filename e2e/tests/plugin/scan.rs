@@ -1,7 +1,8 @@
 //! `scan`: as the operator found it, and `--direct` without an operator.
 
-use crate::support::{LEAVER, Said, TestEnv, UID, command, env, give_access, person, plugin, running, shows, stranger};
-use crate::terminal::{ended, terminal};
+use crate::support::{
+    LEAVER, Said, TestEnv, UID, command, ended, env, give_access, person, plugin, running, shows, stranger, terminal,
+};
 use ack_offboarding_e2e::{
     cluster::eventually,
     env::{ACCESS_KEY, ACCESS_SECRET, ACCOUNT, CLUSTER_ID, PATIENCE, SECURITY_TOKEN, add_user, issue_kubeconfig, user},

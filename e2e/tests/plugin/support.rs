@@ -1,9 +1,11 @@
 //! What the tests of the plugin share.
 
+pub(crate) use ack_offboarding_e2e::plugin::{Said, ended, terminal};
 use ack_offboarding_e2e::{
     access,
     cluster::{Options, eventually, pool},
     env::{Env, OperatorOptions, PATIENCE, plugin_binary, user},
+    plugin::run,
 };
 use ack_offboarding_operator::api::UserOffboarding;
 use k8s_openapi::api::{authorization::v1::SubjectAccessReview, rbac::v1::ClusterRoleBinding};
@@ -14,7 +16,7 @@ use kube::{
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 /// The leaver of most tests.
@@ -76,45 +78,6 @@ pub(crate) fn stranger(env: &TestEnv) -> anyhow::Result<PathBuf> {
     env.cluster.user_kubeconfig("a-stranger", &[])
 }
 
-/// What the plugin said, and how it ended.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Said {
-    pub(crate) fn of(output: Output) -> anyhow::Result<Self> {
-        Ok(Said {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout)?,
-            err: String::from_utf8(output.stderr)?,
-        })
-    }
-
-    /// Asserts the exit code.
-    #[track_caller]
-    pub(crate) fn ends_with(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "{self:#?}");
-        self
-    }
-
-    /// Asserts that standard error has this.
-    #[track_caller]
-    pub(crate) fn tells(self, text: &str) -> Self {
-        assert!(self.err.contains(text), "{text:?} is not in {self:#?}");
-        self
-    }
-
-    /// Asserts that standard output has nothing.
-    #[track_caller]
-    pub(crate) fn prints_nothing(self) -> Self {
-        assert_eq!(self.out, "", "{self:#?}");
-        self
-    }
-}
-
 /// The plugin's command line, as this person.
 pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Command> {
     let mut command = Command::new(plugin_binary()?);
@@ -134,8 +97,7 @@ pub(crate) fn command(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Comman
 
 /// Runs the plugin to its end, without a terminal.
 pub(crate) async fn plugin(kubeconfig: &Path, args: &[&str]) -> anyhow::Result<Said> {
-    let mut command = command(kubeconfig, args)?;
-    Said::of(tokio::task::spawn_blocking(move || command.output()).await??)
+    run(command(kubeconfig, args)?).await
 }
 
 /// Names of the UserOffboardings in the cluster.

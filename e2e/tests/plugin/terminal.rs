@@ -1,41 +1,9 @@
 //! What somebody at a terminal sees and answers: in a pseudo-terminal.
 
-use crate::support::{UID, give_access, names, person, running};
-use ack_offboarding_e2e::env::{plugin_binary, user};
-use rexpect::{
-    process::{Signal, WaitStatus},
-    session::{PtySession, spawn_command},
-};
+use crate::support::{UID, ended, give_access, names, person, running, terminal};
+use ack_offboarding_e2e::env::user;
+use rexpect::process::Signal;
 use serde_json::json;
-use std::{path::Path, process::Command};
-
-/// How long one answer may take, in milliseconds.
-const PATIENCE: u64 = 60_000;
-
-/// The plugin in a terminal of 200 columns.
-pub(crate) fn terminal(kubeconfig: &Path, args: &[&str], no_color: bool) -> anyhow::Result<PtySession> {
-    let mut command = Command::new("sh");
-    command.args(["-c", "stty cols 200 rows 40; exec \"$@\"", "sh"]);
-    command.arg(plugin_binary()?).args(args);
-    command
-        .env("KUBECONFIG", kubeconfig)
-        .env("TERM", "xterm-256color")
-        .env_remove("NO_COLOR");
-    if no_color {
-        command.env("NO_COLOR", "1");
-    }
-    Ok(spawn_command(command, Some(PATIENCE))?)
-}
-
-/// Everything until its end, and its exit code.
-pub(crate) fn ended(mut session: PtySession) -> anyhow::Result<(String, Option<i32>)> {
-    let said = session.exp_eof()?;
-    let code = match session.process().wait()? {
-        WaitStatus::Exited(_, code) => Some(code),
-        _ => None,
-    };
-    Ok((said, code))
-}
 
 /// Sees the plan, says yes, and follows it live to its end.
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cli::{Connection, ManyArgs},
     cluster::Cluster,
-    exit::{Exit, Failure, NotCovered},
+    exit::{Exit, Failure, NotCovered, Outcome},
     interrupt::Interrupt,
     output::{self, Format},
 };
@@ -205,6 +205,19 @@ impl<'a> Crew<'a> {
             change(&mut result);
             self.keep(result);
         }
+    }
+
+    /// Shows what came of each; `is_whole` unless Ctrl-C came before everything was asked or done.
+    ///
+    /// # Errors
+    /// When it cannot be shown.
+    pub(crate) fn finish(self, format: Format, is_whole: bool) -> Outcome {
+        let closed = self.close();
+        closed.show(format)?;
+        Ok(match is_whole {
+            true => closed.exit,
+            false => Exit::Interrupted,
+        })
     }
 
     /// What came of it, and how it ends: the worst of all clusters; Ctrl-C is worse.

@@ -1,8 +1,7 @@
 //! What somebody at a terminal sees and answers, and the tables.
 
 use super::{offboard, plugin};
-use crate::support::{UID, give_access, running, shows};
-use crate::terminal::{ended, terminal};
+use crate::support::{UID, ended, give_access, running, shows, terminal};
 use serde_json::json;
 
 /// What would come back is shown before the question; no restores nothing, yes does.

@@ -1,9 +1,9 @@
 //! `fleet approve`: shows the plan of every cluster, asks once, and approves each by its own digest.
 
-use super::question::{ask, can_be_asked};
+use super::question::{can_be_asked, decide};
 use crate::{
     cli::{Connection, FleetApproveArgs},
-    exit::{Exit, Failure, Outcome},
+    exit::{Failure, Outcome},
     fleet::{
         crew::Crew,
         member::Member,
@@ -39,29 +39,11 @@ pub(super) async fn run(connection: &Connection, args: &FleetApproveArgs, interr
         .into_iter()
         .filter_map(|(member, waiting)| Some((member, waiting?)))
         .collect();
-    if !waiting.is_empty() && !interrupt.is_requested() {
-        let plans = waiting.iter().map(|(member, waiting)| (*member, &waiting.shown));
-        let answer = interrupt.ends(ask("Approve these plans", plans, args.yes)).await;
-        match answer {
-            Ok(true) => approve_each(&crew, args, &waiting).await,
-            Ok(false) => {
-                for (member, _) in &waiting {
-                    crew.amend(member, |result| {
-                        result.end(Ended::Held, "answered no: nothing was approved")
-                    });
-                }
-            }
-            Err(failure) if failure.exit == Exit::Interrupted => {
-                let closed = crew.close();
-                closed.show(args.output.output)?;
-                return Ok(Exit::Interrupted);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    let closed = crew.close();
-    closed.show(args.output.output)?;
-    Ok(closed.exit)
+    let plans: Vec<_> = waiting.iter().map(|(member, one)| (*member, &one.shown)).collect();
+    let declined = "answered no: nothing was approved";
+    let go_on = async || approve_each(&crew, args, &waiting).await;
+    let is_answered = decide(&crew, "Approve these plans", &plans, args.yes, declined, go_on).await?;
+    crew.finish(args.output.output, is_answered)
 }
 
 /// The plan, if there is one to approve in this cluster.

@@ -2,8 +2,8 @@
 
 use crate::{
     ask,
-    exit::Failure,
-    fleet::{member::Member, table::clusters},
+    exit::{Exit, Failure},
+    fleet::{crew::Crew, member::Member, result::Ended, table::clusters},
     output::{self, Paint, Shown, clean},
     plan::ShownPlan,
 };
@@ -33,11 +33,40 @@ pub(super) fn titled(member: &Member, plan: &ShownPlan) -> String {
     )
 }
 
+/// Shows the plans, asks once, and has `then` done if the answer is yes; if it is no, each of these clusters is held, `declined`. Returns whether there was an
+/// answer, or nothing to ask; not after Ctrl-C at the question, when what the results say holds.
+///
+/// # Errors
+/// When it cannot be asked.
+pub(super) async fn decide(
+    crew: &Crew<'_>,
+    what: &str,
+    plans: &[(&Member, &ShownPlan)],
+    yes: bool,
+    declined: &str,
+    then: impl AsyncFnOnce(),
+) -> Result<bool, Failure> {
+    if plans.is_empty() || crew.interrupt.is_requested() {
+        return Ok(true);
+    }
+    match crew.interrupt.ends(ask(what, plans.iter().copied(), yes)).await {
+        Ok(true) => then().await,
+        Ok(false) => {
+            for (member, _) in plans {
+                crew.amend(member, |result| result.end(Ended::Held, declined));
+            }
+        }
+        Err(failure) if failure.exit == Exit::Interrupted => return Ok(false),
+        Err(failure) => return Err(failure),
+    }
+    Ok(true)
+}
+
 /// Shows the plans, and asks once.
 ///
 /// # Errors
 /// When the answer is Ctrl-C.
-pub(super) async fn ask<'a>(
+async fn ask<'a>(
     what: &str,
     plans: impl IntoIterator<Item = (&'a Member, &'a ShownPlan)>,
     yes: bool,

@@ -2,7 +2,7 @@
 
 use super::{
     plan::plan_one,
-    question::{ask, can_be_asked},
+    question::{can_be_asked, decide},
 };
 use crate::{
     cli::{Connection, FleetStartArgs},
@@ -48,31 +48,19 @@ pub(super) async fn run(connection: &Connection, args: &FleetStartArgs, interrup
         .into_iter()
         .filter_map(|(member, plan)| Some((member, plan?)))
         .collect();
-    if !prepared.is_empty() && !interrupt.is_requested() {
-        let plans = prepared.iter().map(|(member, plan)| (*member, plan));
-        let what = format!("Offboard UID {}", who.uid);
-        let answer = interrupt.ends(ask(&what, plans, args.yes)).await;
-        match answer {
-            Ok(true) => create_each(&crew, args, who, &prepared).await,
-            Ok(false) => {
-                for (member, _) in &prepared {
-                    crew.amend(member, |result| {
-                        result.end(Ended::Held, "answered no: nothing was created")
-                    });
-                }
-            }
-            // Ctrl-C at the question: what the results say holds.
-            Err(failure) if failure.exit == Exit::Interrupted => {
-                let closed = crew.close();
-                closed.show(args.output.output)?;
-                return Ok(Exit::Interrupted);
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    let closed = crew.close();
-    closed.show(args.output.output)?;
-    Ok(closed.exit)
+    let plans: Vec<_> = prepared.iter().map(|(member, plan)| (*member, plan)).collect();
+    let declined = "answered no: nothing was created";
+    let go_on = async || create_each(&crew, args, who, &prepared).await;
+    let is_answered = decide(
+        &crew,
+        &format!("Offboard UID {}", who.uid),
+        &plans,
+        args.yes,
+        declined,
+        go_on,
+    )
+    .await?;
+    crew.finish(args.output.output, is_answered)
 }
 
 /// The plan, if something is to be created in this cluster.
