@@ -1,6 +1,7 @@
 //! The values of flags and arguments: each is checked before anything is asked of a cluster.
 
-use ack_offboarding_operator::rbac::BindingKind;
+use crate::output::clean;
+use ack_offboarding_operator::rbac::{BindingKey, BindingKind};
 use k8s_openapi::jiff::SignedDuration;
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -75,6 +76,23 @@ impl fmt::Display for BindingArg {
             write!(f, "{namespace}/")?;
         }
         f.write_str(&self.name)
+    }
+}
+
+impl BindingArg {
+    /// Whether it names this binding.
+    pub(crate) fn is(&self, key: &BindingKey) -> bool {
+        self.kind == key.kind && self.namespace == key.namespace && self.name == key.name
+    }
+
+    /// How `--binding` names it.
+    pub(crate) fn name(key: &BindingKey) -> String {
+        let namespace = key
+            .namespace
+            .iter()
+            .map(|namespace| format!("{namespace}/"))
+            .collect::<String>();
+        clean(&format!("{}/{namespace}{}", key.kind.as_str(), key.name))
     }
 }
 

@@ -8,6 +8,7 @@ mod explain;
 mod fleet;
 mod plan;
 mod restore;
+mod restore_report;
 pub(crate) mod scan;
 mod scan_direct;
 mod start;
