@@ -21,9 +21,9 @@ pub use spec::{
     UserOffboarding, UserOffboardingSpec,
 };
 pub use status::{
-    ActivityState, ActivityStatus, BackupStatus, BindingAction, CertState, ClearanceStatus, Decision, IdentityState,
-    IdentityStatus, KubeconfigStatus, LastKnownIdentity, OperatorStatus, PlanStatus, PlannedBinding, RemovedStatus,
-    ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
+    ActivityState, ActivityStatus, ApproverStatus, AuthorStatus, BackupStatus, BindingAction, CertState,
+    ClearanceStatus, Decision, IdentityState, IdentityStatus, KubeconfigStatus, LastKnownIdentity, OperatorStatus,
+    PlanStatus, PlannedBinding, RemovedStatus, ResolvedIdentityType, UsageRow, UsageStatus, UserOffboardingStatus,
 };
 
 /// The API group of everything that the operator defines, and the prefix of its labels and annotations.

@@ -62,6 +62,20 @@ use serde::{Deserialize, Serialize};
         json_path = ".spec.reason",
         priority = 1,
         description = "Why it was asked for"
+    ),
+    printcolumn(
+        name = "REQUESTED BY",
+        type_ = "string",
+        json_path = ".status.requestedBy.user",
+        priority = 1,
+        description = "Who created it, as the audit log tells"
+    ),
+    printcolumn(
+        name = "APPROVED BY",
+        type_ = "string",
+        json_path = ".status.approvedBy.user",
+        priority = 1,
+        description = "Who approved its plan, as the audit log tells"
     )
 )]
 #[serde(rename_all = "camelCase")]

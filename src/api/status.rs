@@ -37,6 +37,12 @@ pub struct UserOffboardingStatus {
     /// What the current run may do, and why. The operator writes it before the first change; nobody else can write it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clearance: Option<ClearanceStatus>,
+    /// Who created this UserOffboarding, as the audit log tells; absent while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<AuthorStatus>,
+    /// The approval on which the current run, or the last one, rests; absent if it needed none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<ApproverStatus>,
     /// Subjects that begin with the UID and a dash, do not end in digits alone, and are not in spec.names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -130,6 +136,36 @@ pub struct ClearanceStatus {
     pub items_digest: String,
     /// The ConfigMap with the list, in the operator's namespace. It counts only if its sha256 is itemsDigest.
     pub list: String,
+}
+
+/// Who made a request, as the API server's audit log tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorStatus {
+    /// The Kubernetes user for whom the request was made.
+    pub user: String,
+    /// The user that was authenticated, if it is another one: it impersonated the user, or is the ACK console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
+    /// When.
+    pub time: Time,
+}
+
+/// An approval, and who gave it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApproverStatus {
+    /// The digest of the plan that was approved.
+    pub digest: String,
+    /// The Kubernetes user for whom it was added to spec.approvals, as the audit log tells; absent while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The user that was authenticated, if it is another one: it impersonated the user, or is the ACK console.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
 }
 
 /// Why a run may change something.

@@ -16,6 +16,8 @@ pub struct Settings {
     pub barrier: BarrierNames,
     /// UIDs that are never offboarded.
     pub protected_uids: Vec<String>,
+    /// Whether the approval policy is installed: it tells the audit log who approved what.
+    pub approval_policy: bool,
     /// Whether subjects may be removed from shared bindings.
     pub remove_subjects: bool,
     /// How many ConfigMaps are written as backups of one object in 24 hours.

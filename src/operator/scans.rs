@@ -210,6 +210,11 @@ impl Scans {
         before: &Memory,
     ) -> bool {
         let run = &*self.run;
+        if let Err(why) = run.prover.demand_proposals().await {
+            let trouble = propose::not_guarded(&why);
+            report::proposed(status, attempt, &[], Some((&proposals.uids, &trouble)), before);
+            return false;
+        }
         let (mut created, mut failed, mut first) = (Vec::new(), Vec::new(), None);
         // One that cannot be created keeps no other from it.
         for uid in &proposals.uids {

@@ -278,6 +278,7 @@ impl RunArgs {
             namespace: self.namespace.clone(),
             barrier: self.barrier(),
             protected_uids: self.protected_uids.iter().map(Uid::to_string).collect(),
+            approval_policy: self.require_approval_policy,
             remove_subjects: self.remove_subjects,
             backups_per_day: self.backups_per_day,
             cloud_calls_per_minute: self.cloud_calls_per_minute,

@@ -31,7 +31,8 @@ pub(super) fn is_gone(state: FindingState) -> bool {
     )
 }
 
-/// The worst first: by state; then a dormant one before one in use; then by what it may do, and whether its kubeconfig works.
+/// The worst first: by state; then a dormant one before one in use; then by what it may do, and whether its kubeconfig works. Last come those
+/// that nobody knows but the bindings: whoever may create a binding may invent a UID.
 pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
     let key = |one: &Identity| {
         (
@@ -39,6 +40,7 @@ pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
             one.dormancy != Dormancy::Dormant,
             one.held.access,
             one.kubeconfig != Some(CertState::Unexpired),
+            !one.has_been_here(),
             std::cmp::Reverse(one.held.total),
             one.uid,
         )

@@ -16,3 +16,11 @@ pub(super) struct Identity {
     pub(super) dormancy: Dormancy,
     pub(super) dealing: Option<Dealing>,
 }
+
+impl Identity {
+    /// Whether somebody knows the UID besides the bindings: ACK, by a kubeconfig, or the audit log, by a request.
+    pub(super) fn has_been_here(&self) -> bool {
+        let had_kubeconfig = !matches!(self.kubeconfig, None | Some(CertState::Absent | CertState::Unknown));
+        had_kubeconfig || self.last_seen.is_some()
+    }
+}

@@ -77,6 +77,8 @@ pub(super) struct Dealing {
     // First: one that is carried out comes before one that is not.
     /// Whether it removes nothing as it is: a dry run, or suspended.
     pub(super) is_idle: bool,
+    /// Whether it never removes anything.
+    pub(super) is_dry_run: bool,
     pub(super) name: String,
 }
 
@@ -97,6 +99,7 @@ impl Offboardings {
             }
             let dealing = Dealing {
                 is_idle: known.is_dry_run() || known.spec.suspend,
+                is_dry_run: known.is_dry_run(),
                 name: known.name().to_owned(),
             };
             let first = offboardings.by_uid.entry(uid).or_insert_with(|| dealing.clone());

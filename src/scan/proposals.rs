@@ -52,7 +52,8 @@ pub(crate) fn choose(
     for identity in result.worst_first().into_iter().take(FINDINGS_AT_MOST) {
         let is_wanted = identity.who.state == FindingState::Deleted
             && identity.held.total > 0
-            && identity.dealing.is_none()
+            // Somebody who only looks does not deal with it.
+            && identity.dealing.as_ref().is_none_or(|dealing| dealing.is_dry_run)
             && !result.untouchable.contains(&identity.uid)
             && !protected.contains(&identity.uid);
         if !is_wanted {

@@ -3,7 +3,7 @@
 use super::trouble::Trouble;
 use crate::{
     api::{
-        API_VERSION, Approval, UserOffboarding,
+        API_VERSION, Approval, Mode, UserOffboarding,
         scan::{SCAN_LABEL, ScanReason},
     },
     rbac::permit::Permit,
@@ -15,6 +15,16 @@ use serde_json::json;
 /// The name of the proposal for a UID.
 pub(crate) fn name(uid: Uid) -> String {
     format!("scan-{uid}")
+}
+
+/// Why nothing is proposed where the policy about proposals is not in force.
+pub(crate) fn not_guarded(why: &str) -> Trouble {
+    Trouble::new(
+        ScanReason::ProposalFailed,
+        format!(
+            "Nothing was proposed. {why} To have the operator propose, set the chart's value scan.propose to true; if it is not to, set onFinding to Report."
+        ),
+    )
 }
 
 /// Creates one, with the permit that is asked for immediately before. One of this name that is there already is as good.
@@ -57,10 +67,13 @@ pub(crate) async fn create(
 async fn is_of(api: &Api<UserOffboarding>, uid: Uid) -> Result<(), Trouble> {
     let name = name(uid);
     let problem = match api.get_opt(&name).await {
-        Ok(Some(object)) if object.spec.uid.parse() == Ok(uid) => return Ok(()),
+        Ok(Some(object)) if object.spec.uid.parse() == Ok(uid) && object.spec.mode == Mode::Execute => return Ok(()),
         Ok(Some(object)) => format!(
-            "Cannot propose to offboard UID {uid}: UserOffboarding {name} exists already, and is about UID {}. Delete it, or offboard the UID yourself.",
-            object.spec.uid
+            "Cannot propose to offboard UID {uid}: UserOffboarding {name} exists already, and is {}. Delete it, or offboard the UID yourself.",
+            match object.spec.uid.parse() == Ok(uid) {
+                true => "a dry run".to_owned(),
+                false => format!("about UID {}", object.spec.uid),
+            }
         ),
         Ok(None) => format!("Cannot create UserOffboarding {name}: one was there a moment ago. It is tried again."),
         Err(error) => format!("Cannot read UserOffboarding {name}: {error}."),
@@ -81,7 +94,7 @@ fn object(scan: &str, uid: Uid) -> serde_json::Result<UserOffboarding> {
 mod tests {
     use super::*;
     use crate::{
-        api::{Enforcement, KubeconfigPolicy, Mode},
+        api::{Enforcement, KubeconfigPolicy},
         testing::uid,
     };
 

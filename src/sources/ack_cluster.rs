@@ -1,7 +1,11 @@
 //! The ACK cluster: what ACK and the cluster's audit log say of an identity.
 
 use super::{
-    activity::{self, Answer, Question, audit_log::AuditLog},
+    activity::{
+        self, Answer, Inconclusive, Question,
+        audit_log::AuditLog,
+        authors::{self, Authors, Written},
+    },
     query_error::QueryError,
 };
 use crate::{api::CertState, sync::lock};
@@ -9,6 +13,7 @@ use alibaba_cloud::{
     Cloud, Uid,
     ack::{self, KubeconfigState},
 };
+use k8s_openapi::jiff::Timestamp;
 use std::{
     collections::HashMap,
     sync::Mutex,
@@ -57,6 +62,14 @@ impl AckCluster {
     /// old: see [`activity::RecentAnswers`].
     pub async fn activity(&self, question: &Question<'_>) -> Answer {
         activity::check(&self.log, question).await
+    }
+
+    /// Asks the audit log who created an object, and who approved its plan.
+    ///
+    /// # Errors
+    /// When the log cannot be asked, or does not answer completely.
+    pub(crate) async fn authors(&self, written: &Written<'_>, now: Timestamp) -> Result<Authors, Inconclusive> {
+        authors::authors(&self.log, written, now).await
     }
 
     /// What ACK says of the kubeconfig of `uid` for this cluster.

@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use ack_offboarding_operator::api::{PLAN_LABEL, UserOffboarding};
 use anyhow::Context;
 use k8s_openapi::api::{
     admissionregistration::v1::ValidatingAdmissionPolicyBinding,
@@ -36,7 +37,9 @@ const SUBJECT_REMOVAL_NAME: &str = "ack-offboarding-operator-subject-removal";
 
 const BACKUP_POLICY: &str = include_str!("../../manifests/backup-policy.yaml");
 /// The chart's policies: what the operator may do to bindings, who may touch backups, who may approve. Each has a binding of its name.
-pub const POLICIES: [&str; 3] = ["ack-offboarding-operator", BACKUPS, "ack-offboarding-approval"];
+pub const POLICIES: [&str; 3] = ["ack-offboarding-operator", BACKUPS, APPROVAL];
+/// The policy that asks for the verb `approve`.
+const APPROVAL: &str = "ack-offboarding-approval";
 /// The policy that keeps backups.
 const BACKUPS: &str = "ack-offboarding-backups";
 
@@ -122,6 +125,7 @@ impl Cluster {
         let operator = self.service_account_client(namespace, OPERATOR_SERVICE_ACCOUNT).await?;
         until_permitted(&operator, namespace, subject_removal).await?;
         until_enforced(&operator, namespace).await?;
+        until_approvals_are_guarded(&admin).await?;
         until_backups_are_kept(&operator, namespace, true).await
     }
 
@@ -296,6 +300,24 @@ async fn until_enforced(operator: &Client, namespace: &str) -> anyhow::Result<()
         let both = barrier.patch(BARRIER, &dry_run, &annotation).await.is_ok()
             && cluster_barrier.patch(BARRIER, &dry_run, &annotation).await.is_ok();
         Ok(both.then_some(()))
+    })
+    .await
+}
+
+/// Waits until the approval policy refuses what it refuses to everybody. It, and not the one about bindings: each comes into force by itself.
+async fn until_approvals_are_guarded(admin: &Client) -> anyhow::Result<()> {
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let probe: UserOffboarding = serde_json::from_value(json!({
+        "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding",
+        "metadata": {"name": "policy-probe", "labels": {PLAN_LABEL: ""}}, "spec": {"uid": "1", "mode": "Execute"},
+    }))?;
+    let objects = Api::<UserOffboarding>::all(admin.clone());
+    eventually("the approval policy to be enforced", DEADLINE, async || {
+        let refused = objects.create(&dry_run, &probe).await.err();
+        Ok(refused.filter(|error| error.to_string().contains(APPROVAL)).map(drop))
     })
     .await
 }

@@ -247,6 +247,34 @@ async fn a_requester_may_ask_and_an_approver_may_approve() {
     let role = json!({"uid": "301111111111111111", "mode": "DryRun", "identityType": "RamRole"});
     apply(&requester, "role", role).await.unwrap();
 
+    // Nobody takes the place of what a scan proposes.
+    let proposal = |name: &str, labels: Value| {
+        serde_json::from_value::<UserOffboarding>(json!({
+            "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding",
+            "metadata": {"name": name, "labels": labels}, "spec": {"uid": "259083957089437690", "mode": "DryRun"},
+        }))
+        .unwrap()
+    };
+    let label = || json!({"ack-offboarding.io/scan": "default"});
+    let create = PostParams::default();
+    for (name, labels) in [("scan-259083957089437690", json!({})), ("mine", label())] {
+        let outcome = requester.create(&create, &proposal(name, labels.clone())).await;
+        assert_forbidden(name, outcome, "for the UserOffboardings that a scan proposes");
+        approver.create(&create, &proposal(name, labels)).await.unwrap();
+    }
+    requester
+        .create(&create, &proposal("scan-of-alice", json!({})))
+        .await
+        .unwrap();
+    for (name, labels) in [
+        ("scan-of-alice", label()),
+        ("mine", json!({"ack-offboarding.io/scan": null})),
+    ] {
+        let change = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let outcome = requester.patch(name, &PatchParams::default(), &change).await;
+        assert_forbidden(name, outcome, "for the UserOffboardings that a scan proposes");
+    }
+
     // What holds others up is not taken away by whoever may not approve.
     let others = [
         ("of-manual", json!({"uid": "259083957089437692", "approval": "Manual"})),

@@ -13,6 +13,7 @@ mod attacks_moves;
 mod attacks_names;
 mod attacks_purge;
 mod attacks_records;
+mod authors;
 mod bindings;
 mod certificates;
 mod cloud;

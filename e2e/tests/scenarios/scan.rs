@@ -13,7 +13,7 @@ use ack_offboarding_operator::api::{
     CertState, PermissionScan, PermissionScanStatus,
     scan::{Access, AccountType, Dormancy, FindingState, SCAN_LABEL, SCAN_REQUESTED},
 };
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{api::admissionregistration::v1::ValidatingAdmissionPolicyBinding, jiff::Timestamp};
 use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
@@ -475,6 +475,34 @@ async fn crowded_bindings_hide_nobody_else() -> anyhow::Result<()> {
         said.contains("1 further binding of very many UIDs was left out"),
         "{said}"
     );
+    Ok(())
+}
+
+/// Proposes nothing while nothing holds it to plain proposals, and does once that is back; who only looks at a plan keeps nothing back.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_policy_nothing_is_proposed() -> anyhow::Result<()> {
+    let env = running().await;
+    env.cluster.apply_manifests(PROPOSALS).await?;
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(env.admin());
+    let audit = Patch::Merge(json!({"spec": {"validationActions": ["Audit"]}}));
+    bindings
+        .patch("ack-offboarding-proposals", &PatchParams::default(), &audit)
+        .await?;
+    env.cluster_role_binding("leaver", "view", &[user(UID)]).await?;
+    env.apply("look", json!({"uid": UID, "mode": "DryRun"})).await?;
+    apply(&env, json!({"onFinding": "Propose"})).await?;
+    let status = until_ready_is(&env, "False/ProposalFailed").await?;
+    let said = message(&status, "Ready");
+    assert!(
+        said.contains("policy ack-offboarding-proposals is not in force") && said.contains("validationActions (Audit)"),
+        "{said}"
+    );
+    let name = format!("scan-{UID}");
+    assert!(env.offboardings().get_opt(&name).await?.is_none());
+
+    env.cluster.apply_manifests(PROPOSALS).await?;
+    request(&env, "again").await?;
+    env.wait_for_state(&name, "AwaitingApproval").await?;
     Ok(())
 }
 

@@ -38,7 +38,12 @@ impl Policies {
         }
     }
 
-    /// Looks at each policy that must be in force.
+    /// Looks at the policy that must be in force before anything is proposed: nobody but the operator is held by it.
+    pub async fn look_at_proposals(&self) -> Seen {
+        compare(&self.client, &self.barrier.namespace, Policy::Proposals).await
+    }
+
+    /// Looks at each policy that must be in force before anything is removed.
     pub async fn look(&self) -> Vec<(Policy, Seen)> {
         let (client, namespace) = (&self.client, self.barrier.namespace.as_str());
         let approval = async {

@@ -9,6 +9,8 @@ pub enum Policy {
     Backups,
     /// Who may approve.
     Approval,
+    /// What the operator may propose: installed with the right to propose, and looked at before each proposal.
+    Proposals,
 }
 
 impl Policy {
@@ -18,6 +20,7 @@ impl Policy {
             Policy::Bindings => "ack-offboarding-operator",
             Policy::Backups => "ack-offboarding-backups",
             Policy::Approval => "ack-offboarding-approval",
+            Policy::Proposals => "ack-offboarding-proposals",
         }
     }
 
@@ -27,6 +30,9 @@ impl Policy {
             Policy::Bindings => "keeps the operator from granting access",
             Policy::Backups => "keeps backups from being forged, changed or deleted",
             Policy::Approval => "keeps those who may not approve from approving",
+            Policy::Proposals => {
+                "keeps the operator from proposing anything but an offboarding that waits for approval"
+            }
         }
     }
 

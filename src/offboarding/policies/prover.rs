@@ -165,6 +165,23 @@ impl Prover {
         }
     }
 
+    /// Looks at the policy about proposals, now: why nothing may be proposed, as a sentence, unless it is in force.
+    ///
+    /// # Errors
+    /// That sentence.
+    pub async fn demand_proposals(&self) -> Result<(), String> {
+        let seen = self.0.policies.look_at_proposals().await;
+        match Failure::of(vec![(Policy::Proposals, seen)]) {
+            None => Ok(()),
+            Some(failure) if failure.unclear => Err(format!("The {failure}.")),
+            Some(failure) => Err(format!(
+                "The {failure}. This policy {}. {}",
+                failure.policy.purpose(),
+                failure.advice()
+            )),
+        }
+    }
+
     /// The hold for a policy that is not in force.
     pub fn blocked(&self) -> Blocked {
         let message = match &*self.0.proof.borrow() {

@@ -3,8 +3,8 @@
 use super::Report;
 use crate::{
     api::{
-        ActivityState, BackupStatus, ClearanceStatus, ConditionStatus as Is, ConditionType as Condition, Decision,
-        Reason, conditions,
+        ActivityState, Approval, ApproverStatus, BackupStatus, ClearanceStatus, ConditionStatus as Is,
+        ConditionType as Condition, Decision, Reason, conditions,
     },
     offboarding::{
         decide::Clearance,
@@ -31,7 +31,7 @@ const SHOWN: usize = 100;
 
 impl Report {
     /// Says why the run may go on.
-    pub(crate) fn approved(&mut self, clearance: &Clearance) {
+    pub(crate) fn approved(&mut self, clearance: &Clearance, plan: &Plan) {
         let is_quiet = self
             .status
             .activity
@@ -54,7 +54,32 @@ impl Report {
             None => why.to_owned(),
         };
         self.set(Condition::Approved, Is::True, clearance.reason(), &said);
+        self.approved_by(plan);
         self.status.waiting_since = None;
+    }
+
+    /// Notes which approval it goes on by. Who gave it, the audit log tells later.
+    fn approved_by(&mut self, plan: &Plan) {
+        let spec = &self.object().spec;
+        let is_listed = spec.approvals.iter().any(|approval| approval.digest == plan.digest);
+        if spec.approval != Approval::Manual {
+            self.status.approved_by = None;
+            return;
+        }
+        let is_known = self
+            .status
+            .approved_by
+            .as_ref()
+            .is_some_and(|known| known.digest == plan.digest);
+        // What is left of a run that goes on has another digest: it is the approval of the whole that counts.
+        if is_listed && !is_known {
+            self.status.approved_by = Some(ApproverStatus {
+                digest: plan.digest.clone(),
+                user: None,
+                through: None,
+                time: None,
+            });
+        }
     }
 
     /// Notes what the run may do: written before its first effect, and believed by the next reconcile.

@@ -108,6 +108,7 @@ impl Env {
             namespace: NAMESPACE.into(),
             barrier: barrier.clone(),
             protected_uids: Vec::new(),
+            approval_policy: true,
             remove_subjects: true,
             backups_per_day: 100,
             cloud_calls_per_minute: 1200,

@@ -147,7 +147,7 @@ fn is_structure(text: &str) -> bool {
 }
 
 /// `__time__`: whole seconds since 1970, as text or as a number.
-fn time(row: &Row) -> Result<Timestamp, String> {
+pub(super) fn time(row: &Row) -> Result<Timestamp, String> {
     const TIME: &str = "__time__";
     let seconds = match row.get(TIME) {
         None | Some(Value::Null) => return Err(format!("it has no {TIME}")),
@@ -162,13 +162,13 @@ fn time(row: &Row) -> Result<Timestamp, String> {
 }
 
 /// The users that an authorizer's reason names: `… to User "<name>"`.
-fn named_users(reason: &str) -> impl Iterator<Item = &str> {
+pub(super) fn named_users(reason: &str) -> impl Iterator<Item = &str> {
     let parts = reason.split("User \"").skip(1);
     parts.filter_map(|rest| rest.split('"').next())
 }
 
 /// A field as it can be shown.
-fn text(row: &Row, field: &str) -> Option<String> {
+pub(super) fn text(row: &Row, field: &str) -> Option<String> {
     match row.get(field)? {
         Value::Null => None,
         Value::String(text) => shown(text),

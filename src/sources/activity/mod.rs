@@ -3,11 +3,13 @@
 //! "Inactive" is a claim about an absence, so everything that would make the absence meaningless is asked first:
 //! [`coverage`] asks whether the log covers the window without a hole, [`search`] searches it, [`audit_event`] tells a request *of*
 //! the identity from a record *about* it, and [`histogram`] says how many records there are to be found. What uses the identity, of
-//! one that is active, [`usage`] lists for people; it decides nothing. [`last_seen`] asks of everybody at once.
+//! one that is active, [`usage`] lists for people; it decides nothing. [`last_seen`] asks of everybody at once, and [`authors`] who
+//! asked for an offboarding and who approved it.
 
 mod answer;
 pub(crate) mod audit_event;
 pub(crate) mod audit_log;
+pub(crate) mod authors;
 pub(crate) mod coverage;
 mod day;
 mod histogram;

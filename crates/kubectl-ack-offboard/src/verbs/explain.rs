@@ -106,6 +106,7 @@ pub(crate) fn explain(object: &UserOffboarding, now: Timestamp) -> Explanation {
     if let Some(reason) = &object.spec.reason {
         facts.push(format!("Asked for because: {}", output::clean(reason)));
     }
+    facts.extend(authors(object));
     if object.spec.enforcement == Enforcement::Continuous {
         facts.push(format!(
             "It is enforcement: Continuous: access that returns is removed again, after the same checks. To have it reported only: {}",
@@ -130,6 +131,24 @@ pub(crate) fn explain(object: &UserOffboarding, now: Timestamp) -> Explanation {
         known,
         now,
     }
+}
+
+/// Who asked for it and who approved it, as far as the audit log told the operator.
+fn authors(object: &UserOffboarding) -> Vec<String> {
+    let status = offboarding::status(object);
+    let by = |user: &str, through: &Option<String>| match through {
+        Some(through) => format!("{} (through {})", output::clean(user), output::clean(through)),
+        None => output::clean(user),
+    };
+    let requested = status
+        .requested_by
+        .as_ref()
+        .map(|author| format!("Asked for by {}.", by(&author.user, &author.through)));
+    let approved = status.approved_by.as_ref().and_then(|approval| {
+        let user = approval.user.as_ref()?;
+        Some(format!("Approved by {}.", by(user, &approval.through)))
+    });
+    requested.into_iter().chain(approved).collect()
 }
 
 /// What a condition adds to the state.
@@ -246,6 +265,30 @@ What changes it:
 
 Next:
   kubectl ack-offboard approve left"
+        );
+    }
+
+    #[test]
+    fn who_asked_and_who_approved() {
+        let mut approved = object("Offboarded");
+        let status = json!({
+            "conditions": approved.status.as_ref().unwrap().conditions,
+            "requestedBy": {"user": "alice", "time": "2026-01-01T00:00:00Z"},
+            "approvedBy": {"digest": "d", "user": "bob", "through": "kubernetes-admin", "time": "2026-01-01T00:00:00Z"},
+        });
+        approved.status = Some(serde_json::from_value(status).unwrap());
+        let facts = explain(&approved, now()).facts;
+        let expected = ["Asked for by alice.", "Approved by bob (through kubernetes-admin)."];
+        assert!(
+            expected.iter().all(|line| facts.iter().any(|fact| fact == line)),
+            "{facts:?}"
+        );
+        approved.status.as_mut().unwrap().approved_by.as_mut().unwrap().user = None;
+        assert!(
+            !explain(&approved, now())
+                .facts
+                .iter()
+                .any(|fact| fact.contains("Approved by"))
         );
     }
 

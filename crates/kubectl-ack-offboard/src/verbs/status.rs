@@ -7,7 +7,7 @@ use crate::{
     offboarding::{self, State, condition},
     output::{self, Cell, Format, Paint, Shown, age},
 };
-use ack_offboarding_operator::api::{ConditionType, UserOffboarding};
+use ack_offboarding_operator::api::{ApproverStatus, AuthorStatus, ConditionType, UserOffboarding};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::ResourceExt;
 use serde::Serialize;
@@ -66,6 +66,12 @@ pub(crate) struct Item {
     approval: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Who created it, as the audit log tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested_by: Option<AuthorStatus>,
+    /// Who approved its plan, as the audit log tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<ApproverStatus>,
     /// How many bindings the plan has.
     #[serde(skip_serializing_if = "Option::is_none")]
     planned: Option<u32>,
@@ -120,6 +126,8 @@ impl Item {
             mode: format!("{:?}", object.spec.mode),
             approval: format!("{:?}", object.spec.approval),
             reason: object.spec.reason.clone(),
+            requested_by: status.requested_by.clone(),
+            approved_by: status.approved_by.clone(),
             planned: status.plan.as_ref().map(|plan| plan.total),
             removed: status.removed.unwrap_or_default().total,
             kubeconfig: status
@@ -156,6 +164,8 @@ impl Item {
                 self.planned.map(|planned| planned.to_string()).into(),
                 self.kubeconfig.clone().into(),
                 self.reason.clone().into(),
+                self.requested_by.as_ref().map(|by| by.user.clone()).into(),
+                self.approved_by.as_ref().and_then(|by| by.user.clone()).into(),
                 self.message.clone().into(),
             ]);
         }
@@ -186,7 +196,16 @@ impl Shown for Offboardings {
     fn text(&self, wide: bool) -> String {
         let mut header = vec!["NAME", "UID", "IDENTITY", "STATE", "REMOVED", "LAST SEEN", "AGE"];
         if wide {
-            header.extend(["MODE", "APPROVAL", "PLANNED", "KUBECONFIG", "REASON", "MESSAGE"]);
+            header.extend([
+                "MODE",
+                "APPROVAL",
+                "PLANNED",
+                "KUBECONFIG",
+                "REASON",
+                "REQUESTED BY",
+                "APPROVED BY",
+                "MESSAGE",
+            ]);
         }
         if self.items.is_empty() {
             return String::new();

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-const POLICIES: [Policy; 3] = [Policy::Bindings, Policy::Backups, Policy::Approval];
+const POLICIES: [Policy; 4] = [Policy::Bindings, Policy::Backups, Policy::Approval, Policy::Proposals];
 
 fn specs(yaml: &str) -> BTreeMap<(String, String), Value> {
     let documents: Vec<Option<DynamicObject>> = serde_saphyr::from_multiple(yaml).unwrap();
@@ -17,7 +17,7 @@ fn specs(yaml: &str) -> BTreeMap<(String, String), Value> {
 
 #[test]
 fn what_the_operator_is_built_with_is_what_the_chart_installs() {
-    let manifests = ["admission-policy", "backup-policy", "people"].map(|name| {
+    let manifests = ["admission-policy", "backup-policy", "people", "scan-proposals"].map(|name| {
         let path = format!("{}/e2e/manifests/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
         std::fs::read_to_string(path).unwrap()
     });
