@@ -52,6 +52,16 @@ async fn request(env: &TestEnv, value: &str) -> anyhow::Result<PermissionScanSta
     .await
 }
 
+/// Waits until this is proposed: a scan is reported before anything is.
+async fn until_proposed(env: &TestEnv, name: &str) -> anyhow::Result<()> {
+    eventually("the proposal", PATIENCE, async || {
+        Ok(env.offboardings().get_opt(name).await?.map(drop))
+    })
+    .await?;
+    env.wait_for_state(name, "AwaitingApproval").await?;
+    Ok(())
+}
+
 async fn until(
     env: &TestEnv,
     what: &str,
@@ -412,7 +422,7 @@ async fn a_proposal_that_is_declined_stays_declined() -> anyhow::Result<()> {
     assert_eq!(proposal.metadata.name.as_deref(), Some(name.as_str()));
     let labels = proposal.metadata.labels.clone().unwrap_or_default();
     assert_eq!(labels.get(SCAN_LABEL).map(String::as_str), Some("default"));
-    env.wait_for_state(&name, "AwaitingApproval").await?;
+    until_proposed(&env, &name).await?;
 
     env.delete(&name).await?;
     let status = request(&env, "one").await?;
@@ -424,7 +434,7 @@ async fn a_proposal_that_is_declined_stays_declined() -> anyhow::Result<()> {
 
     env.role_binding("team-a", "more", "edit", &[user(UID)]).await?;
     request(&env, "three").await?;
-    env.wait_for_state(&name, "AwaitingApproval").await?;
+    until_proposed(&env, &name).await?;
     Ok(())
 }
 
@@ -440,8 +450,7 @@ async fn a_taken_name_keeps_no_other_from_being_proposed() -> anyhow::Result<()>
     env.apply(&taken, json!({"uid": OTHERS[1], "mode": "DryRun"})).await?;
     apply(&env, json!({"onFinding": "Propose"})).await?;
     let status = until_ready_is(&env, "False/ProposalFailed").await?;
-    env.wait_for_state(&format!("scan-{}", OTHERS[0]), "AwaitingApproval")
-        .await?;
+    until_proposed(&env, &format!("scan-{}", OTHERS[0])).await?;
     let said = message(&status, "Ready");
     assert!(said.contains(&taken) && said.contains(OTHERS[1]), "{said}");
     let remembered: Vec<_> = status.proposed.keys().collect();
@@ -449,7 +458,7 @@ async fn a_taken_name_keeps_no_other_from_being_proposed() -> anyhow::Result<()>
 
     env.delete(&taken).await?;
     request(&env, "again").await?;
-    env.wait_for_state(&taken, "AwaitingApproval").await?;
+    until_proposed(&env, &taken).await?;
     Ok(())
 }
 
@@ -500,9 +509,13 @@ async fn without_its_policy_nothing_is_proposed() -> anyhow::Result<()> {
     let name = format!("scan-{UID}");
     assert!(env.offboardings().get_opt(&name).await?.is_none());
 
+    // As the message says: an apply alone leaves what others added.
+    bindings
+        .delete("ack-offboarding-proposals", &DeleteParams::default())
+        .await?;
     env.cluster.apply_manifests(PROPOSALS).await?;
     request(&env, "again").await?;
-    env.wait_for_state(&name, "AwaitingApproval").await?;
+    until_proposed(&env, &name).await?;
     Ok(())
 }
 
