@@ -9,7 +9,7 @@ use crate::{
 };
 use futures::FutureExt;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::reflector::Store;
+use kube::{Resource, runtime::reflector::Store};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -89,8 +89,9 @@ where
 struct ScanSummary {
     /// Of the scan that counts the most deleted identities: all scans look at the same ones.
     counts: WatchedCounts,
-    /// For how long, in seconds, one that is not suspended has had no whole scan; NaN if it never had one.
-    oldest: f64,
+    /// For how long, in seconds, one that is not suspended has had no whole scan, or has been there without one. None if there is no
+    /// such scan.
+    oldest: Option<f64>,
 }
 
 fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timestamp) -> ScanSummary {
@@ -103,17 +104,13 @@ fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timest
             summary.counts = counts;
         }
         if !scan.is_suspended() {
-            let age = scan
-                .last_scan()
-                .map_or(f64::NAN, |time| now.duration_since(time).as_secs_f64());
-            oldest = Some(match oldest {
-                Some(other) if other.is_nan() || age.is_nan() => f64::NAN,
-                Some(other) => other.max(age),
-                None => age,
-            });
+            let created = scan.meta().creation_timestamp.as_ref().map(|time| time.0);
+            let since = scan.last_scan().or(created).unwrap_or(now);
+            let age = now.duration_since(since).as_secs_f64();
+            oldest = Some(oldest.map_or(age, |other| other.max(age)));
         }
     }
-    summary.oldest = oldest.unwrap_or(f64::NAN);
+    summary.oldest = oldest;
     summary
 }
 
@@ -145,11 +142,14 @@ fn encode_scans(encoder: &mut DescriptorEncoder<'_>, summary: &ScanSummary) -> f
         "Identities that are deleted, in the recycle bin or frozen, still have access, and that no UserOffboarding deals with",
         f64::from(counts.without_offboarding),
     )?;
-    gauge(
-        "scan_age_seconds",
-        "How long ago the last complete scan was; NaN if there was none yet",
-        summary.oldest,
-    )
+    match summary.oldest {
+        Some(oldest) => gauge(
+            "scan_age_seconds",
+            "How long ago the last complete scan was, or the PermissionScan was created if there was none yet",
+            oldest,
+        ),
+        None => Ok(()),
+    }
 }
 
 fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> Summary {
@@ -337,7 +337,7 @@ mod tests {
         let now: Timestamp = "2026-01-08T00:00:00Z".parse().unwrap();
         let scan = |deleted: u32, left: u32, last: Option<&str>, suspend: bool| -> WatchedScan {
             serde_json::from_value(json!({
-                "metadata": {"name": "a"}, "spec": {"suspend": suspend},
+                "metadata": {"name": "a", "creationTimestamp": "2026-01-05T00:00:00Z"}, "spec": {"suspend": suspend},
                 "status": {"lastScanTime": last, "counts": {"deleted": deleted, "withoutOffboarding": left}},
             }))
             .unwrap()
@@ -350,8 +350,10 @@ mod tests {
         ];
         let summary = summarize_scans(scans.iter(), now);
         assert_eq!((summary.counts.deleted, summary.counts.without_offboarding), (3, 2));
-        assert_eq!(summary.oldest, 2.0 * 86_400.0);
+        assert_eq!(summary.oldest, Some(2.0 * 86_400.0));
         let never = [scan(0, 0, None, false), scan(0, 0, yesterday, false)];
-        assert!(summarize_scans(never.iter(), now).oldest.is_nan());
+        assert_eq!(summarize_scans(never.iter(), now).oldest, Some(3.0 * 86_400.0));
+        let suspended = [scan(0, 0, None, true)];
+        assert_eq!(summarize_scans(suspended.iter(), now).oldest, None);
     }
 }

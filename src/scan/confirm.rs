@@ -1,9 +1,9 @@
 //! Looks up each deleted identity that is shown: a listing is some seconds old, and nobody is called deleted by it alone.
 
-use super::{classify::Who, result::ScanResult, trouble::Trouble};
+use super::{classify::Who, direct::Everyone, result::ScanResult, trouble::Trouble};
 use crate::{
     api::scan::{AccountType, FINDINGS_AT_MOST, FindingState},
-    sources::{Account, identity::Identity},
+    sources::{Account, QueryError, identity::Identity},
 };
 use alibaba_cloud::Uid;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,19 +20,21 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// # Errors
 /// When a service does not answer: the scan is not complete then.
 pub(super) async fn confirm(account: &Account, result: &mut ScanResult) -> Result<(), Trouble> {
-    look_up_first(account, result, FINDINGS_AT_MOST, PAUSE).await
+    let look_up = |uid| account.look_up(uid);
+    look_up_first(look_up, result, FINDINGS_AT_MOST, PAUSE).await
 }
 
 /// As [`confirm`], all of them and without a pause: for whoever makes no other calls.
 ///
 /// # Errors
 /// When a service does not answer.
-pub(super) async fn confirm_all(account: &Account, result: &mut ScanResult) -> Result<(), Trouble> {
-    look_up_first(account, result, usize::MAX, Duration::ZERO).await
+pub(super) async fn confirm_all(everyone: &Everyone, result: &mut ScanResult) -> Result<(), Trouble> {
+    let look_up = |uid| everyone.look_up(uid);
+    look_up_first(look_up, result, usize::MAX, Duration::ZERO).await
 }
 
-async fn look_up_first(
-    account: &Account,
+async fn look_up_first<F: Future<Output = Result<Identity, QueryError>>>(
+    look_up: impl Fn(Uid) -> F,
     result: &mut ScanResult,
     most: usize,
     pause: Duration,
@@ -49,7 +51,10 @@ async fn look_up_first(
         if nth > 0 {
             tokio::time::sleep(pause).await;
         }
-        let look_ups = stream::iter(some.to_vec()).map(|uid| look_up(account, uid));
+        let look_ups = stream::iter(some.to_vec()).map(|uid| {
+            let asked = look_up(uid);
+            async move { Ok::<_, Trouble>((uid, asked.await?)) }
+        });
         let found: Vec<(Uid, Identity)> = look_ups.buffer_unordered(PARALLEL).try_collect().await?;
         changed.extend(
             found
@@ -63,10 +68,6 @@ async fn look_up_first(
         }
     }
     Ok(())
-}
-
-async fn look_up(account: &Account, uid: Uid) -> Result<(Uid, Identity), Trouble> {
-    Ok((uid, account.look_up(uid).await?))
 }
 
 /// What the identity is instead of deleted; `None` if that is confirmed.

@@ -6,7 +6,8 @@ use super::{
     gather::{self, Seen},
     holdings::Holdings,
     known::{self, Offboardings},
-    listings, result,
+    listings::{self, Listings},
+    result,
     trouble::Trouble,
 };
 use crate::{
@@ -17,12 +18,18 @@ use crate::{
         slim::SlimBinding,
         subject::RBAC_GROUP,
     },
-    sources::{Account, AckCluster, activity::audit_log::AuditLog},
+    sources::{Account, AckCluster, QueryError, activity::audit_log::AuditLog, identity::Identity},
+    sync::lock,
 };
-use alibaba_cloud::Cloud;
+use alibaba_cloud::{Cloud, Uid};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use std::time::Duration;
+use std::{
+    borrow::Borrow,
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 pub use crate::sources::profile::profile;
 
@@ -68,6 +75,48 @@ impl From<Trouble> for NotScanned {
     }
 }
 
+/// Everybody whom an account has, listed once for all of its clusters that are scanned.
+pub struct Everyone {
+    account: Account,
+    listings: Arc<Listings>,
+    /// Who was looked up since. A UID that was nowhere stays so: RAM gives none twice.
+    looked_up: Mutex<HashMap<Uid, Identity>>,
+}
+
+impl Everyone {
+    /// Lists them.
+    ///
+    /// # Errors
+    /// When a service does not answer, or a listing is not whole.
+    pub async fn list(cloud: &Cloud) -> Result<Self, NotScanned> {
+        let account = Account::new(cloud.clone(), String::new());
+        let (caller, everybody) = tokio::join!(account.caller(), account.list_everybody());
+        // The credentials first: what is wrong with them explains the rest.
+        let caller = caller.map_err(Trouble::from)?;
+        let listings = listings::whole(everybody.map_err(Trouble::from)?, &caller, &caller.account_id)?;
+        Ok(Everyone {
+            account: Account::new(cloud.clone(), caller.account_id),
+            listings: Arc::new(listings),
+            looked_up: Mutex::default(),
+        })
+    }
+
+    /// The account whose people they are: that of the credentials.
+    pub fn account_id(&self) -> &str {
+        self.account.id()
+    }
+
+    /// Who it is now; asked once.
+    pub(super) async fn look_up(&self, uid: Uid) -> Result<Identity, QueryError> {
+        if let Some(known) = lock(&self.looked_up).get(&uid) {
+            return Ok(known.clone());
+        }
+        let found = self.account.look_up(uid).await?;
+        lock(&self.looked_up).insert(uid, found.clone());
+        Ok(found)
+    }
+}
+
 /// Scans once. The bindings and the account are listed at the same time.
 ///
 /// # Errors
@@ -78,23 +127,46 @@ pub async fn direct(
     of: &AckIdentity,
     include: Include,
 ) -> Result<DirectScan, NotScanned> {
-    let account = Account::new(cloud.clone(), of.account_id.clone());
+    scan(client, cloud, of, include, Everyone::list(cloud)).await
+}
+
+/// As [`direct`], with a listing of the account that was made before.
+///
+/// # Errors
+/// As [`direct`]; and when the cluster belongs to another account.
+pub async fn direct_among(
+    client: &Client,
+    cloud: &Cloud,
+    of: &AckIdentity,
+    include: Include,
+    everyone: &Everyone,
+) -> Result<DirectScan, NotScanned> {
+    scan(client, cloud, of, include, std::future::ready(Ok(everyone))).await
+}
+
+async fn scan<E: Borrow<Everyone>>(
+    client: &Client,
+    cloud: &Cloud,
+    of: &AckIdentity,
+    include: Include,
+    everyone: impl Future<Output = Result<E, NotScanned>>,
+) -> Result<DirectScan, NotScanned> {
     let log = AuditLog::new(cloud.clone(), of.cluster_id.clone(), None);
     let cluster = AckCluster::new(cloud.clone(), of.cluster_id.clone(), log);
     let now = Timestamp::now();
-    let (holdings, everybody, caller, ack, offboardings, last_seen) = tokio::join!(
+    let (holdings, everyone, ack, offboardings, last_seen) = tokio::join!(
         bindings(client),
-        account.list_everybody(),
-        account.caller(),
+        everyone,
         gather::ack_opinion(&cluster),
         known::list(client),
         gather::last_seen(&cluster, now, SEEN_DAYS, PATIENCE),
     );
-    // The credentials first: what is wrong with them explains the rest.
-    let caller = caller.map_err(Trouble::from)?;
+    let everyone = everyone?;
+    let everyone: &Everyone = everyone.borrow();
+    listings::is_of(everyone.account_id(), &of.account_id)?;
     let mut gaps = Vec::new();
     let seen = Seen {
-        listings: listings::whole(everybody.map_err(Trouble::from)?, &caller, account.id())?,
+        listings: everyone.listings.clone(),
         holdings: holdings.map_err(|error| NotScanned::from(Trouble::from(error)))?,
         ack: ack?,
         offboardings: match offboardings {
@@ -112,7 +184,7 @@ pub async fn direct(
     };
     let mut result = result::assemble(&seen, include, SEEN_DAYS, now);
     drop(seen);
-    confirm::confirm_all(&account, &mut result).await?;
+    confirm::confirm_all(everyone, &mut result).await?;
     if result.unread > 0 {
         gaps.push(format!(
             "{} bindings of very many UIDs were left out: whom they name is unknown.",

@@ -16,7 +16,7 @@ use crate::{
 use alibaba_cloud::error::ErrorKind;
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How many bindings that name very many UIDs are read.
 const CROWDS: usize = 100;
@@ -37,7 +37,7 @@ pub(crate) struct Sources<'a> {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) holdings: Holdings,
-    pub(super) listings: Listings,
+    pub(super) listings: Arc<Listings>,
     pub(super) ack: AckOpinion,
     pub(super) offboardings: Offboardings,
     pub(super) last_seen: LastSeen,
@@ -59,7 +59,7 @@ pub(super) async fn gather(sources: Sources<'_>, now: Timestamp, days: u16) -> R
     let listings = listings::whole(everybody?, &caller?, sources.account.id())?;
     Ok(Seen {
         holdings,
-        listings,
+        listings: Arc::new(listings),
         ack: ack?,
         offboardings: offboardings?,
         last_seen,

@@ -27,16 +27,7 @@ pub(super) struct Listings {
 /// # Errors
 /// When the credentials are of another account, or a listing is not whole.
 pub(super) fn whole(everybody: Everybody, caller: &CallerIdentity, cluster_account: &str) -> Result<Listings, Trouble> {
-    if caller.account_id != cluster_account {
-        return Err(Trouble::new(
-            ScanReason::WrongAccount,
-            format!(
-                "The credentials are of account {}, and the cluster belongs to account {cluster_account}: who exists there is unknown. \
-                 Use credentials of the cluster's account.",
-                caller.account_id
-            ),
-        ));
-    }
+    is_of(&caller.account_id, cluster_account)?;
     let mut users = HashMap::new();
     for user in everybody.active.into_iter().chain(everybody.frozen) {
         let twice = users.insert(user.uid, (user.name, user.status)).is_some();
@@ -78,6 +69,23 @@ pub(super) fn whole(everybody: Everybody, caller: &CallerIdentity, cluster_accou
         own_is_listed,
         own,
     })
+}
+
+/// Whether the listings of this account are the cluster's.
+///
+/// # Errors
+/// When they are not.
+pub(super) fn is_of(listed: &str, cluster_account: &str) -> Result<(), Trouble> {
+    match listed == cluster_account {
+        true => Ok(()),
+        false => Err(Trouble::new(
+            ScanReason::WrongAccount,
+            format!(
+                "The credentials are of account {listed}, and the cluster belongs to account {cluster_account}: who exists there is unknown. \
+                 Use credentials of the cluster's account."
+            ),
+        )),
+    }
 }
 
 /// The UID of the user, or the ID of the role, whose credentials are used.

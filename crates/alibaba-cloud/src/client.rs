@@ -30,12 +30,15 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// Sends calls. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Client(Arc<Inner>);
+pub(crate) struct Client {
+    shared: Arc<Inner>,
+    sls4: Sls4Signer,
+}
 
+/// What all regions share.
 struct Inner {
     transport: Transport,
     credentials: Credentials,
-    sls4: Sls4Signer,
     timeouts: Timeouts,
     budget: Budget,
     observer: Arc<dyn CallObserver>,
@@ -63,15 +66,26 @@ impl Client {
         budget: Budget,
         observer: Arc<dyn CallObserver>,
     ) -> Self {
-        Client(Arc::new(Inner {
+        let shared = Inner {
             transport,
             credentials,
-            sls4: Sls4Signer::new(region),
             timeouts,
             budget,
             observer,
             state: watch::Sender::default(),
-        }))
+        };
+        Client {
+            shared: Arc::new(shared),
+            sls4: Sls4Signer::new(region),
+        }
+    }
+
+    /// The same, signing for another region.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        Client {
+            shared: self.shared.clone(),
+            sls4: Sls4Signer::new(region),
+        }
     }
 
     /// Makes the call; its answer has a 2xx status.
@@ -82,7 +96,7 @@ impl Client {
     /// not accepted. Each of these tries is counted against the [`Budget`]; when that is spent, the call waits
     /// for a moment, or fails with [`ErrorKind::Budget`].
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, ApiError> {
-        let timeouts = &self.0.timeouts;
+        let timeouts = &self.shared.timeouts;
         let deadline = Instant::now() + timeouts.overall;
         let mut delays = ExponentialBuilder::new()
             .with_min_delay(timeouts.first_delay)
@@ -93,9 +107,9 @@ impl Client {
         let mut renewed = false;
         loop {
             self.pay(call).await?;
-            let error = match self.within(deadline, call, self.0.credentials.get()).await {
+            let error = match self.within(deadline, call, self.shared.credentials.get()).await {
                 Err(error) => {
-                    self.0.observer.has_no_credentials();
+                    self.shared.observer.has_no_credentials();
                     self.tell(CredentialsState::Unusable(Box::new(error.clone())));
                     error
                 }
@@ -103,13 +117,16 @@ impl Client {
                     Ok(answer) => return Ok(answer),
                     Err(error) if call.repeat == Repeat::Never => {
                         if is_rejected(&error) {
-                            self.0.credentials.forget(&credential);
+                            self.shared.credentials.forget(&credential);
                         }
                         return Err(error);
                     }
                     Err(error) if is_rejected(&error) && !renewed => {
                         renewed = true;
-                        match self.within(deadline, call, self.0.credentials.renew(&credential)).await {
+                        match self
+                            .within(deadline, call, self.shared.credentials.renew(&credential))
+                            .await
+                        {
                             Ok(Some(_)) => continue,
                             Ok(None) => return Err(error),
                             Err(error) => error,
@@ -127,7 +144,7 @@ impl Client {
                 return Err(error);
             }
             tracing::debug!(%error, ?delay, "retrying");
-            self.0.observer.retried(call.service, call.operation);
+            self.shared.observer.retried(call.service, call.operation);
             sleep(delay).await;
         }
     }
@@ -138,14 +155,14 @@ impl Client {
         if call.repeat == Repeat::Never || call.service == Service::Sts {
             return Ok(());
         }
-        match self.0.budget.take(Instant::now()) {
+        match self.shared.budget.take(Instant::now()) {
             Ok(wait) => {
                 sleep(wait).await;
                 Ok(())
             }
             Err(retry_after) => Err(ApiError {
                 retry_after: Some(retry_after),
-                ..call.error(ErrorKind::Budget, &self.0.budget.to_string())
+                ..call.error(ErrorKind::Budget, &self.shared.budget.to_string())
             }),
         }
     }
@@ -153,7 +170,7 @@ impl Client {
     async fn tried(&self, deadline: Instant, call: &Call, credential: &Credential) -> Result<Answer, ApiError> {
         let started = Instant::now();
         let outcome = self.within(deadline, call, self.attempt(call, credential)).await;
-        self.0.observer.tried(&Try {
+        self.shared.observer.tried(&Try {
             service: call.service,
             operation: call.operation,
             error: outcome.as_ref().err(),
@@ -175,7 +192,7 @@ impl Client {
     }
 
     fn tell(&self, news: CredentialsState) {
-        self.0.state.send_if_modified(|state| {
+        self.shared.state.send_if_modified(|state| {
             let changes = *state != news;
             *state = news;
             changes
@@ -183,11 +200,11 @@ impl Client {
     }
 
     pub(crate) fn timeouts(&self) -> &Timeouts {
-        &self.0.timeouts
+        &self.shared.timeouts
     }
 
     pub(crate) fn credentials_state(&self) -> watch::Receiver<CredentialsState> {
-        self.0.state.subscribe()
+        self.shared.state.subscribe()
     }
 
     async fn within<T>(
@@ -199,7 +216,7 @@ impl Client {
         let late = |_| {
             Err(call.error(
                 ErrorKind::TimedOut,
-                &format!("no result after {:?}", self.0.timeouts.overall),
+                &format!("no result after {:?}", self.shared.timeouts.overall),
             ))
         };
         timeout_at(deadline, work).await.unwrap_or_else(late)
@@ -213,7 +230,7 @@ impl Client {
         let url = endpoint.url();
         let call = Call::at(service, "endpoint", Method::GET, endpoint, host, "/".to_owned()).on(url.clone());
         let request = Request::from_parts(call.parts()?, Bytes::new());
-        match self.0.transport.send(request, self.0.timeouts.attempt).await {
+        match self.shared.transport.send(request, self.shared.timeouts.attempt).await {
             Ok(_) | Err(NoAnswer { status: Some(_), .. }) => Ok(url),
             Err(NoAnswer { kind, message, .. }) => Err(call.error(kind, &message)),
         }
@@ -223,7 +240,7 @@ impl Client {
         let mut parts = call.parts()?;
         let context = Context::new();
         let signed = if call.service == Service::Sls {
-            self.0
+            self.shared
                 .sls4
                 .sign_request(&context, &mut parts, Some(credential), None)
                 .await
@@ -258,13 +275,13 @@ impl Client {
         ];
 
         let timeout = if call.repeat == Repeat::Never {
-            self.0.timeouts.purge
+            self.shared.timeouts.purge
         } else {
-            self.0.timeouts.attempt
+            self.shared.timeouts.attempt
         };
         let request = Request::from_parts(parts, call.body.clone().unwrap_or_default());
         let started = Instant::now();
-        let outcome = self.0.transport.send(request, timeout).await;
+        let outcome = self.shared.transport.send(request, timeout).await;
         let elapsed = started.elapsed();
         match outcome {
             Ok(answer) => {
@@ -290,7 +307,7 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("credentials", &self.0.credentials)
+            .field("credentials", &self.shared.credentials)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use super::{
     client::{Client, CredentialsState},
     credentials,
     endpoint::Endpoint,
-    endpoints::Endpoints,
+    endpoints::{EndpointOverrides, Endpoints, Network},
     error::{ApiError, Service},
     ims,
     invalid::SettingsError,
@@ -60,25 +60,44 @@ impl Cloud {
             timeouts,
             calls_per_minute,
         } = settings;
-        let Endpoints {
-            sts,
-            ims,
-            ram,
-            ack,
-            sls,
-        } = Endpoints::new(region, *network, endpoints)?;
+        let endpoints = Endpoints::new(region, *network, endpoints)?;
         let transport = Transport::new(user_agent, timeouts.connect)?;
         let credentials = credentials::connect(
             credentials,
             environment,
             session_name,
             transport.clone(),
-            sts.clone(),
+            endpoints.sts.clone(),
             timeouts,
         )?;
         let budget = Budget::new(*calls_per_minute);
         let client = Client::new(transport, credentials, region, timeouts.clone(), budget, observer);
-        Ok(Cloud {
+        Ok(Cloud::of(client, endpoints))
+    }
+
+    /// The clients for another region, with the same credentials, connections and budget.
+    ///
+    /// # Errors
+    /// Names the region or the endpoint that cannot be used.
+    pub fn in_region(
+        &self,
+        region: &str,
+        network: Network,
+        endpoints: &EndpointOverrides,
+    ) -> Result<Self, SettingsError> {
+        let endpoints = Endpoints::new(region, network, endpoints)?;
+        Ok(Cloud::of(self.sts.client.in_region(region), endpoints))
+    }
+
+    fn of(client: Client, endpoints: Endpoints) -> Self {
+        let Endpoints {
+            sts,
+            ims,
+            ram,
+            ack,
+            sls,
+        } = endpoints;
+        Cloud {
             sts: sts::Sts {
                 client: client.clone(),
                 endpoint: sts,
@@ -96,7 +115,7 @@ impl Cloud {
                 endpoint: ack,
             },
             sls: sls::Sls::new(client, sls),
-        })
+        }
     }
 
     /// Whether the credentials serve, and every change of that.

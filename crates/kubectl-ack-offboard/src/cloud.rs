@@ -27,6 +27,29 @@ pub(crate) async fn person(args: &PersonArgs) -> Result<PersonSource, Failure> {
     resolved.map_err(Failure::new)
 }
 
+/// The same person's clients for another region.
+///
+/// # Errors
+/// When there can be no such region.
+pub(crate) fn in_region(cloud: &Cloud, args: &CloudArgs, region: &str) -> Result<Cloud, Failure> {
+    let made = cloud.in_region(region, network(args), &endpoints(args));
+    made.map_err(Failure::new)
+}
+
+fn network(args: &CloudArgs) -> Network {
+    args.network.unwrap_or(Network::Public)
+}
+
+fn endpoints(args: &CloudArgs) -> EndpointOverrides {
+    EndpointOverrides {
+        sts: args.sts_endpoint.clone(),
+        ims: args.ims_endpoint.clone(),
+        ram: args.ram_endpoint.clone(),
+        ack: args.cs_endpoint.clone(),
+        sls: args.sls_endpoint.clone(),
+    }
+}
+
 /// The clients. Asks nothing yet.
 ///
 /// # Errors
@@ -42,14 +65,8 @@ pub(crate) async fn connect(args: &CloudArgs) -> Result<Cloud, Failure> {
     let mut settings = CloudSettings::new(region);
     settings.user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned();
     settings.session_name = env!("CARGO_PKG_NAME").to_owned();
-    settings.network = args.network.unwrap_or(Network::Public);
-    settings.endpoints = EndpointOverrides {
-        sts: args.sts_endpoint.clone(),
-        ims: args.ims_endpoint.clone(),
-        ram: args.ram_endpoint.clone(),
-        ack: args.cs_endpoint.clone(),
-        sls: args.sls_endpoint.clone(),
-    };
+    settings.network = network(args);
+    settings.endpoints = endpoints(args);
     settings.credentials = CredentialsSource::Person(person);
     Cloud::connect(&settings, Arc::new(())).map_err(|error| Failure {
         exit: Exit::Usage,

@@ -4,6 +4,7 @@
 mod account;
 mod bar;
 mod contexts;
+mod direct;
 mod interrupted;
 mod secrets;
 mod start;

@@ -95,8 +95,11 @@ Examples:
   # One identity, in all clusters of the account
   kubectl ack-offboard fleet scan --all-clusters --uid 259083957089437690
 
+  # Where no operators run, with the credentials of the aliyun CLI
+  kubectl ack-offboard fleet scan --direct --all-contexts --profile NAME
+
 Exit codes: 0 nobody was found, in every cluster; 1 somebody was, or a cluster is held or not covered; 2 failed in some
-Needs the ClusterRole ack-offboarding-auditor in each cluster")]
+Needs the ClusterRole ack-offboarding-auditor in each cluster; --direct needs what `scan --direct` does")]
 pub(crate) struct FleetScanArgs {
     /// Also those who are in RAM and may have access.
     #[arg(long)]
@@ -109,6 +112,10 @@ pub(crate) struct FleetScanArgs {
     /// Asks each operator for a scan now, and waits for it.
     #[arg(long)]
     pub(crate) refresh: bool,
+
+    /// Asks without operators: RAM and ACK with your own credentials, each API server with your own rights. Users and roles are listed once.
+    #[arg(long, conflicts_with = "refresh")]
+    pub(crate) direct: bool,
 
     #[command(flatten)]
     pub(crate) output: OutputArgs,

@@ -14,6 +14,7 @@ use crate::{
     interrupt::Interrupt,
     output::{self, Format},
 };
+use alibaba_cloud::Cloud;
 use futures::{StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use std::{
@@ -27,6 +28,8 @@ pub(crate) struct Crew<'a> {
     pub(crate) interrupt: &'a Interrupt,
     /// Those who are still to be asked.
     pub(crate) members: Vec<Member>,
+    /// The clients by which the account was asked for its clusters, if it was.
+    pub(crate) cloud: Option<Cloud>,
     connection: Connection,
     deadline: Duration,
     concurrency: usize,
@@ -54,6 +57,7 @@ impl<'a> Crew<'a> {
             mut members,
             kubeconfigs,
             warnings,
+            cloud,
         } = interrupt.ends(select::select(many, connection, uid)).await?;
         warnings.iter().for_each(output::warn);
         let mut clusters: Vec<_> = members
@@ -94,6 +98,7 @@ impl<'a> Crew<'a> {
         Ok(Crew {
             interrupt,
             members,
+            cloud,
             connection,
             deadline: many.cluster_timeout,
             concurrency: many.concurrency.into(),

@@ -95,6 +95,8 @@ pub(crate) enum Gap {
     GoneOnly,
     /// The scan after it failed.
     Outdated,
+    /// Something was not answered, which the message names.
+    NotAsked,
 }
 
 impl Gap {
@@ -103,6 +105,7 @@ impl Gap {
         match self {
             Gap::Truncated => "more was found than a scan has room for: only the worst is here",
             Gap::GoneOnly => "the scan looks for identities that are gone or dormant only (spec.include)",
+            Gap::NotAsked => "something could not be asked, which the cluster's message names",
             Gap::Outdated => "a later scan failed, so what is here is older than it could be",
         }
     }

@@ -11,7 +11,10 @@ use crate::{
     exit::{Exit, Failure, NotCovered},
     output::clean,
 };
-use alibaba_cloud::ack::{CertState, ListedCluster};
+use alibaba_cloud::{
+    Cloud,
+    ack::{CertState, ListedCluster},
+};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -25,6 +28,8 @@ pub(crate) struct Selection {
     pub(crate) kubeconfigs: HashMap<String, CertState>,
     /// What should be known of it.
     pub(crate) warnings: Vec<String>,
+    /// The clients by which the account was asked, if it was.
+    pub(crate) cloud: Option<Cloud>,
 }
 
 /// The clusters that were asked for, which are not asked anything yet. With a UID and an account, ACK is asked once for the states of the UID's
@@ -50,6 +55,7 @@ pub(crate) async fn select(many: &ManyArgs, connection: &Connection, uid: Option
         members: names.into_iter().map(member).collect(),
         kubeconfigs: HashMap::new(),
         warnings: Vec::new(),
+        cloud: None,
     })
 }
 
@@ -87,7 +93,8 @@ fn contexts(many: &ManyArgs, known: &[&str]) -> Result<Vec<String>, Failure> {
 }
 
 async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Failure> {
-    let issuer = Arc::new(Issuer::new(cloud::connect(&many.cloud).await?, many.private_address));
+    let cloud = cloud::connect(&many.cloud).await?;
+    let issuer = Arc::new(Issuer::new(cloud.clone(), many.private_address));
     let asked = async {
         match uid {
             Some(uid) => issuer.kubeconfig_states(uid).await,
@@ -128,6 +135,7 @@ async fn of_account(many: &ManyArgs, uid: Option<&str>) -> Result<Selection, Fai
         members,
         kubeconfigs,
         warnings,
+        cloud: Some(cloud),
     })
 }
 

@@ -13,6 +13,7 @@ use ack_offboarding_operator::{
     scan::direct::{self, AckIdentity, NotScanned},
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+use std::fmt;
 
 /// Shows it.
 ///
@@ -20,15 +21,13 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 /// When it is not known which cluster it is, a question is refused, or a listing is not whole.
 pub(super) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     let cloud = cloud::connect(&args.cloud).await?;
-    let identity = identity(cluster, args).await?;
+    let identity = identity(cluster, args.cluster_id.as_deref(), args.account_id.as_deref())
+        .await
+        .map_err(|nameless| Failure::usage(format!("{nameless} Name it: {}=ID.", nameless.flag)))?;
     if output::is_live() {
         output::note(format!("Scanning cluster {} …", identity.cluster_id));
     }
-    // Who is asked for by UID may be anybody.
-    let include = match args.all || args.uid.is_some() {
-        true => Include::All,
-        false => Include::Deleted,
-    };
+    let include = include(args.all, args.uid.as_deref());
     let scanned = direct::direct(&cluster.client, &cloud, &identity, include)
         .await
         .map_err(failed)?;
@@ -56,12 +55,44 @@ pub(super) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     })
 }
 
-/// Which ACK cluster it is, and whose: what the flags say, else the cluster itself.
-async fn identity(cluster: &Cluster, args: &ScanArgs) -> Result<AckIdentity, Failure> {
-    let profile = match (&args.cluster_id, &args.account_id) {
+/// Who is looked for: who is asked for by UID may be anybody.
+pub(super) fn include(all: bool, uid: Option<&str>) -> Include {
+    match all || uid.is_some() {
+        true => Include::All,
+        false => Include::Deleted,
+    }
+}
+
+/// Why it is not known which ACK cluster it is, or whose.
+pub(super) struct Nameless {
+    what: &'static str,
+    why: String,
+    /// What would say it.
+    pub(super) flag: &'static str,
+    /// The cluster may not be asked.
+    pub(super) is_forbidden: bool,
+}
+
+impl fmt::Display for Nameless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it is not known {}: {}.", self.what, self.why)
+    }
+}
+
+/// Which ACK cluster it is, and whose: what is known, else what the cluster itself says.
+///
+/// # Errors
+/// When neither says it.
+pub(super) async fn identity(
+    cluster: &Cluster,
+    cluster_id: Option<&str>,
+    account_id: Option<&str>,
+) -> Result<AckIdentity, Nameless> {
+    let profile = match (cluster_id, account_id) {
         (Some(_), Some(_)) => Ok((None, None)),
         _ => direct::profile(&cluster.client).await,
     };
+    let is_forbidden = matches!(&profile, Err(kube::Error::Api(status)) if status.is_forbidden());
     let why = match &profile {
         Ok(_) => "ConfigMap kube-system/ack-cluster-profile does not say it".to_owned(),
         Err(error) => format!(
@@ -69,22 +100,20 @@ async fn identity(cluster: &Cluster, args: &ScanArgs) -> Result<AckIdentity, Fai
             said(error)
         ),
     };
-    let (cluster_id, account_id) = profile.unwrap_or_default();
-    let known = |flag: &Option<String>, own: Option<String>, what: &str, name: &str| {
-        flag.clone()
-            .or(own)
-            .ok_or_else(|| Failure::usage(format!("it is not known {what}: {why}. Name it: {name}=ID.")))
+    let (own_id, own_account) = profile.unwrap_or_default();
+    let known = |said: Option<&str>, own: Option<String>, what, flag| {
+        said.map(str::to_owned).or(own).ok_or_else(|| Nameless {
+            what,
+            why: why.clone(),
+            flag,
+            is_forbidden,
+        })
     };
     Ok(AckIdentity {
-        cluster_id: known(
-            &args.cluster_id,
-            cluster_id,
-            "which ACK cluster this is",
-            "--cluster-id",
-        )?,
+        cluster_id: known(cluster_id, own_id, "which ACK cluster this is", "--cluster-id")?,
         account_id: known(
-            &args.account_id,
             account_id,
+            own_account,
             "which account the cluster belongs to",
             "--account-id",
         )?,
@@ -92,7 +121,7 @@ async fn identity(cluster: &Cluster, args: &ScanArgs) -> Result<AckIdentity, Fai
 }
 
 /// Why nothing is known, and what the person can do about it.
-fn failed(why: NotScanned) -> Failure {
+pub(super) fn failed(why: NotScanned) -> Failure {
     let next = match why.reason {
         ScanReason::CredentialsRejected => " Renew your Alibaba Cloud credentials, or choose others: --profile.",
         ScanReason::Forbidden => {

@@ -5,6 +5,7 @@ mod plan;
 mod question;
 mod report;
 mod scan;
+mod scan_direct;
 mod start;
 mod status;
 

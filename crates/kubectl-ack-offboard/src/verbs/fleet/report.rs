@@ -42,6 +42,7 @@ async fn look(crew: &Crew<'_>, member: &Member, result: &mut ClusterResult) -> R
         all: true,
         uid: None,
         refresh: false,
+        direct: None,
     };
     scan_one(crew, member, &wanted, result).await?;
     let scanned = (result.ended, result.message.take().unwrap_or_default());

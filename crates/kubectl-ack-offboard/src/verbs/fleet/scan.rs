@@ -1,5 +1,6 @@
 //! `fleet scan`: who still has access, in every cluster.
 
+use super::scan_direct::{self, Direct};
 use crate::{
     cli::{Connection, FleetScanArgs},
     exit::{Exit, Failure, Outcome},
@@ -20,6 +21,8 @@ pub(super) struct Wanted<'a> {
     pub(super) uid: Option<&'a str>,
     /// A scan is made for it.
     pub(super) refresh: bool,
+    /// It is made without operators.
+    pub(super) direct: Option<Direct<'a>>,
 }
 
 /// Shows them.
@@ -28,11 +31,21 @@ pub(super) struct Wanted<'a> {
 /// When it cannot begin.
 pub(super) async fn run(connection: &Connection, args: &FleetScanArgs, interrupt: &Interrupt) -> Outcome {
     let uid = args.uid.as_deref();
+    if !args.direct && !args.many.all_clusters && args.many.cloud.is_any() {
+        return Err(Failure::usage(
+            "the flags about Alibaba Cloud are for --all-clusters and --direct: without either, no credentials of yours are used.",
+        ));
+    }
     let crew = Crew::gather("scan", uid, &args.many, connection, interrupt).await?;
+    let direct = match args.direct {
+        true => Some(interrupt.ends(Direct::list(crew.cloud.clone(), &args.many)).await?),
+        false => None,
+    };
     let wanted = &Wanted {
         all: args.all,
         uid,
         refresh: args.refresh,
+        direct,
     };
     crew.each(&crew.members, async |member, result| {
         scan_one(&crew, member, wanted, result).await
@@ -61,6 +74,9 @@ pub(super) async fn scan_one(
     wanted: &Wanted<'_>,
     result: &mut ClusterResult,
 ) -> Result<(), Failure> {
+    if let Some(direct) = &wanted.direct {
+        return scan_direct::scan_one(crew, member, wanted, direct, result).await;
+    }
     let (cluster, mut scan) = crew.first(member, async |cluster| scan::read(cluster).await).await?;
     if wanted.refresh {
         let answered = async {
@@ -142,6 +158,7 @@ mod tests {
             all,
             uid,
             refresh: false,
+            direct: None,
         };
         assert_eq!(gaps_of("All", false, "True", &wanted(true, None)), []);
         assert_eq!(gaps_of("Deleted", false, "True", &wanted(false, None)), []);
