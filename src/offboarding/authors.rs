@@ -1,32 +1,31 @@
-//! Beside the job: who asked for it, and who approved it. Asked of the audit log once it can have the records, and until it does; nothing
-//! waits for the answer, and nothing is decided by it.
+//! Beside the job: who asked for an offboarding, and who approved it. The audit log is asked once for all objects of which that is not known,
+//! when it can have the records, and until it does. No offboarding waits for the answer, and none is decided by it.
 
-use super::run::Run;
+use super::{run::Run, watched::Watched};
 use crate::{
     api::{ApproverStatus, AuthorStatus, UserOffboarding, UserOffboardingStatus},
-    sources::activity::authors::{Author, Authors, Written},
+    sources::activity::authors::{Author, Authors},
     status_writer::{NotWritten, StatusWriter},
-    sync::lock,
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
     jiff::{SignedDuration, Timestamp},
 };
-use kube::{Api, ResourceExt};
+use kube::{Api, ResourceExt, runtime::reflector::Store};
 use std::{
     collections::{HashMap, HashSet},
-    sync::Mutex,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-/// How long a record takes at first: the API server writes it at once, the collector sends it within seconds, and SLS indexes it in three.
+/// How long a record takes: the API server writes it at once, the collector sends it within seconds, and SLS indexes it in three.
 const FIRST: Duration = Duration::from_secs(15);
-/// The longest wait between two questions.
+/// The longest wait between two questions about an object.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// What is older than this is not asked about: the log has it, or never will.
 const LATELY: SignedDuration = SignedDuration::from_hours(24);
 /// How long the answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is not known of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,22 +36,30 @@ struct Unknown {
 
 impl Unknown {
     /// What may still be found; `None` if that is nothing.
-    fn of(object: &UserOffboarding, now: Timestamp) -> Option<Self> {
-        let is_late = |time: Option<&Time>| time.is_some_and(|time| now.duration_since(time.0) < LATELY);
-        let status = object.status.as_ref()?;
+    fn of(object: &Watched, now: Timestamp) -> Option<Self> {
+        let is_late = |time: Option<Timestamp>| time.is_some_and(|time| now.duration_since(time) < LATELY);
+        let status = &object.status;
         let approval = status.approved_by.as_ref().filter(|approval| approval.user.is_none());
-        let approved = approval.filter(|_| is_late(status.started_at.as_ref()));
+        let approval = approval.filter(|_| is_late(object.started_at()));
         let unknown = Unknown {
-            request: status.requested_by.is_none() && is_late(object.metadata.creation_timestamp.as_ref()),
-            digest: approved.map(|approval| approval.digest.clone()),
+            request: status.requested_by.is_none() && is_late(created(object)),
+            digest: approval.map(|approval| approval.digest.clone()),
         };
-        (unknown.request || unknown.digest.is_some()).then_some(unknown)
+        let is_any = unknown.request || unknown.digest.is_some();
+        (is_any && !object.is_plan() && object.metadata.deletion_timestamp.is_none()).then_some(unknown)
     }
 }
 
-/// When the log was asked about which object, and for what; by `metadata.uid`.
-#[derive(Debug, Default)]
-pub struct Asked(Mutex<HashMap<String, Attempts>>);
+fn created(object: &Watched) -> Option<Timestamp> {
+    Some(object.metadata.creation_timestamp.as_ref()?.0)
+}
+
+/// When the log is to be asked about which object, by `metadata.uid`.
+#[derive(Debug)]
+struct Agenda {
+    first: Duration,
+    asked: HashMap<String, Attempts>,
+}
 
 #[derive(Debug)]
 struct Attempts {
@@ -61,117 +68,126 @@ struct Attempts {
     next: Instant,
 }
 
-impl Asked {
-    /// How long to wait before the next question; zero: it is time. Then the time of the one after it begins.
-    fn wait(&self, object_uid: &str, unknown: &Unknown, first: Duration) -> Duration {
-        let now = Instant::now();
-        let mut all = lock(&self.0);
-        let attempts = all.entry(object_uid.to_owned()).or_insert_with(|| Attempts {
+impl Agenda {
+    /// Whether it is time to ask about the object. Then the time to the next question begins, which is twice as long.
+    fn is_due(&mut self, object_uid: &str, unknown: &Unknown, now: Instant) -> bool {
+        let anew = || Attempts {
             unknown: unknown.clone(),
-            wait: first,
-            next: now + first,
-        });
+            wait: self.first,
+            next: now + self.first,
+        };
+        let attempts = self.asked.entry(object_uid.to_owned()).or_insert_with(anew);
         if attempts.unknown != *unknown {
-            // Something new, or less.
-            (attempts.unknown, attempts.wait) = (unknown.clone(), first);
-            attempts.next = now + first;
+            *attempts = Attempts {
+                unknown: unknown.clone(),
+                wait: self.first,
+                next: now + self.first,
+            };
         }
-        let left = attempts.next.saturating_duration_since(now);
-        if left.is_zero() {
+        let is_due = attempts.next <= now;
+        if is_due {
             attempts.wait = (attempts.wait * 2).min(LONGEST);
             attempts.next = now + attempts.wait;
         }
-        left
+        is_due
     }
 
-    /// How long until the next question.
-    fn next(&self, object_uid: &str) -> Option<Duration> {
-        let all = lock(&self.0);
-        Some(all.get(object_uid)?.next.saturating_duration_since(Instant::now()))
-    }
-
-    /// Forgets an object that is gone.
-    pub fn forget(&self, object_uid: &str) {
-        lock(&self.0).remove(object_uid);
-    }
-
-    pub fn forget_all_but(&self, alive: &HashSet<String>) {
-        lock(&self.0).retain(|uid, _| alive.contains(uid));
+    /// Forgets objects that are gone, and those of which all is known.
+    fn forget_all_but(&mut self, open: &HashSet<String>) {
+        self.asked.retain(|uid, _| open.contains(uid));
     }
 }
 
-/// Asks, if it is time to, and writes down what is found. Says when to ask again; `None` if there is nothing more to ask.
-pub(super) async fn learn(run: &Run, name: &str, object_uid: &str) -> Option<Duration> {
+/// Asks for as long as it is polled.
+pub(crate) async fn keep_asking(run: &Run, known: &Store<Watched>) {
     if !run.settings.approval_policy {
-        return None;
+        // No record is annotated.
+        return std::future::pending().await;
     }
-    let api: Api<UserOffboarding> = Api::all(run.client.clone());
-    // As it was written a moment ago.
-    let object = api.get_opt(name).await.ok()??;
-    if object.is_plan() || object.uid().as_deref() != Some(object_uid) || object.metadata.deletion_timestamp.is_some() {
-        return None;
-    }
-    let now = run.clock.now();
-    let unknown = Unknown::of(&object, now)?;
-    let first = FIRST.min(run.settings.recheck_interval);
-    let wait = run.authors.wait(object_uid, &unknown, first);
-    if !wait.is_zero() {
-        return Some(wait);
-    }
-    let written = Written {
-        object_uid,
-        created: object.metadata.creation_timestamp.as_ref()?.0,
-        request: unknown.request,
-        digest: unknown.digest.as_deref(),
+    // Whoever has it look more often waits for records less long, too.
+    let first = FIRST.min(run.settings.recheck_interval * 5);
+    let mut agenda = Agenda {
+        first,
+        asked: HashMap::new(),
     };
-    let asked = tokio::time::timeout(PATIENCE, run.cluster.authors(&written, now)).await;
-    match asked {
-        Ok(Ok(found)) => write(run, object, found).await,
-        Ok(Err(doubt)) => {
-            tracing::debug!(
-                name,
-                message = doubt.message,
-                "the audit log does not say who asked for it or approved it"
-            );
-        }
-        Err(_) => tracing::debug!(name, "the audit log does not answer who asked for it or approved it"),
-    }
-    run.authors.next(object_uid)
-}
-
-async fn write(run: &Run, object: UserOffboarding, found: Authors) {
-    let name = object.name_any();
-    let mut writer = StatusWriter::new(object);
-    let mut status = writer.written().clone();
-    take(&mut status, found);
-    match writer
-        .write(&run.client, &status, || run.leadership.permit_report())
-        .await
-    {
-        // What changed meanwhile is looked at by itself, and asked about again.
-        Ok(_) | Err(NotWritten::Superseded | NotWritten::NotPermitted) => {}
-        Err(NotWritten::Api(error)) => {
-            tracing::warn!(name, %error, "cannot write who asked for it and who approved it")
-        }
-    }
-}
-
-fn take(status: &mut UserOffboardingStatus, found: Authors) {
-    let as_reported = |Author { user, through, time }| AuthorStatus {
-        user,
-        through,
-        time: Time(time),
-    };
-    if status.requested_by.is_none() {
-        status.requested_by = found.requested.map(as_reported);
-    }
-    if let (Some(approval), Some(author)) = (&mut status.approved_by, found.approved) {
-        *approval = ApproverStatus {
-            digest: std::mem::take(&mut approval.digest),
-            user: Some(author.user),
-            through: author.through,
-            time: Some(Time(author.time)),
+    loop {
+        tokio::time::sleep(first).await;
+        let now = run.clock.now();
+        let open: Vec<(Arc<Watched>, Unknown)> = known
+            .state()
+            .into_iter()
+            .filter_map(|object| Some((object.clone(), Unknown::of(&object, now)?)))
+            .collect();
+        agenda.forget_all_but(&open.iter().filter_map(|(object, _)| object.uid()).collect());
+        let due: Vec<_> = open
+            .into_iter()
+            .filter(|(object, unknown)| {
+                let uid = object.uid().unwrap_or_default();
+                agenda.is_due(&uid, unknown, Instant::now())
+            })
+            .collect();
+        let Some(since) = due.iter().filter_map(|(object, _)| created(object)).min() else {
+            continue;
         };
+        match tokio::time::timeout(PATIENCE, run.cluster.authors(since, now)).await {
+            Ok(Ok(found)) => {
+                for (object, unknown) in &due {
+                    write(run, object, unknown, &found).await;
+                }
+            }
+            Ok(Err(doubt)) => {
+                tracing::debug!(
+                    message = doubt.message,
+                    "the audit log does not say who asked for offboardings and who approved them"
+                );
+            }
+            Err(_) => tracing::debug!("the audit log does not answer who asked for offboardings and who approved them"),
+        }
+    }
+}
+
+/// Writes what was found of an object into its status. What fails is found again the next time.
+async fn write(run: &Run, object: &Watched, unknown: &Unknown, found: &Authors) {
+    let object_uid = object.uid().unwrap_or_default();
+    let requested = found.requested(&object_uid).filter(|_| unknown.request);
+    let digest = unknown.digest.as_deref();
+    let approved = digest.and_then(|digest| found.approved(&object_uid, digest));
+    if requested.is_none() && approved.is_none() {
+        return;
+    }
+    let name = object.name_any();
+    let api: Api<UserOffboarding> = Api::all(run.client.clone());
+    let live = match api.get_opt(&name).await {
+        Ok(live) => live.filter(|live| live.uid() == object.uid()),
+        Err(error) => return tracing::warn!(name, %error, "cannot read who asked for it and who approved it"),
+    };
+    let Some(live) = live else { return };
+    let mut writer = StatusWriter::new(live);
+    let mut status = writer.written().clone();
+    take(&mut status, requested, digest.zip(approved));
+    let written = writer.write(&run.client, &status, || run.leadership.permit_report());
+    if let Err(NotWritten::Api(error)) = written.await {
+        tracing::warn!(name, %error, "cannot write who asked for it and who approved it");
+    }
+}
+
+fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved: Option<(&str, &Author)>) {
+    if let (None, Some(author)) = (&status.requested_by, requested) {
+        status.requested_by = Some(AuthorStatus {
+            user: author.user.clone(),
+            through: author.through.clone(),
+            time: Time(author.time),
+        });
+    }
+    if let Some((digest, author)) = approved
+        && status.approved_by.as_ref().is_some_and(|approval| approval.digest == digest)
+    {
+        status.approved_by = Some(ApproverStatus {
+            digest: digest.to_owned(),
+            user: Some(author.user.clone()),
+            through: author.through.clone(),
+            time: Some(Time(author.time)),
+        });
     }
 }
 
@@ -180,10 +196,9 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn object(status: Value) -> UserOffboarding {
+    fn object(status: Value) -> Watched {
         serde_json::from_value(json!({
-            "apiVersion": "ack-offboarding.io/v1alpha1", "kind": "UserOffboarding",
-            "metadata": {"name": "left", "creationTimestamp": "2026-01-01T12:00:00Z"},
+            "metadata": {"name": "left", "uid": "u", "creationTimestamp": "2026-01-01T12:00:00Z"},
             "spec": {"uid": "100"}, "status": status,
         }))
         .unwrap()
@@ -198,26 +213,46 @@ mod tests {
         assert_eq!(asked(json!({}), soon), Some((true, None)));
         assert_eq!(asked(json!({}), late), None);
         assert_eq!(asked(json!({"requestedBy": requested}), soon), None);
-        let approved =
-            json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": {"digest": "d"}});
-        assert_eq!(asked(approved, late), Some((false, Some("d".to_owned()))));
-        let known = json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": {"digest": "d", "user": "bob"}});
-        assert_eq!(asked(known, late), None);
+        let approved = |by: Value| json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": by});
+        assert_eq!(
+            asked(approved(json!({"digest": "d"})), late),
+            Some((false, Some("d".to_owned())))
+        );
+        assert_eq!(asked(approved(json!({"digest": "d", "user": "bob"})), late), None);
     }
 
     #[test]
     fn each_question_waits_longer_and_a_new_one_does_not() {
-        let (asked, zero) = (Asked::default(), Duration::ZERO);
+        let mut agenda = Agenda {
+            first: Duration::from_secs(15),
+            asked: HashMap::new(),
+        };
         let unknown = |digest: Option<&str>| Unknown {
             request: true,
             digest: digest.map(str::to_owned),
         };
-        let first = Duration::from_millis(1);
-        assert!(asked.wait("u", &unknown(None), Duration::from_secs(15)) > Duration::from_secs(14));
-        assert!(asked.wait("u", &unknown(Some("d")), Duration::from_secs(15)) > Duration::from_secs(14));
-        assert_eq!(asked.wait("v", &unknown(None), zero), zero);
-        assert_eq!(asked.wait("w", &unknown(None), first).as_nanos() > 0, true);
-        asked.forget("u");
-        assert_eq!(asked.next("u"), None);
+        let start = Instant::now();
+        let mut due = |digest, after| agenda.is_due("u", &unknown(digest), start + Duration::from_secs(after));
+        assert!(!due(None, 0), "the record is not there yet");
+        assert!(due(None, 15) && !due(None, 44) && due(None, 45) && !due(None, 104));
+        assert!(!due(Some("d"), 105) && due(Some("d"), 120), "somebody approved it");
+        agenda.forget_all_but(&HashSet::new());
+        assert!(agenda.asked.is_empty());
+    }
+
+    #[test]
+    fn the_approval_of_another_plan_is_not_taken_for_this_ones() {
+        let author = Author {
+            user: "bob".into(),
+            through: None,
+            time: Timestamp::UNIX_EPOCH,
+        };
+        let mut status: UserOffboardingStatus =
+            serde_json::from_value(json!({"approvedBy": {"digest": "now"}, "conditions": []})).unwrap();
+        take(&mut status, None, Some(("before", &author)));
+        assert_eq!(status.approved_by.as_ref().unwrap().user, None);
+        take(&mut status, Some(&author), Some(("now", &author)));
+        assert_eq!(status.approved_by.unwrap().user.as_deref(), Some("bob"));
+        assert_eq!(status.requested_by.unwrap().user, "bob");
     }
 }

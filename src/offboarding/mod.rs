@@ -8,7 +8,7 @@
 //! Every step may stop the run with a [`Blocked`]: a reason, a message for a person, and when to look again. What was
 //! done so far is never undone, and found again by the next reconcile in the backups and in the cluster itself.
 
-mod authors;
+pub(crate) mod authors;
 mod backup;
 mod budget;
 pub(crate) mod claims;
@@ -64,29 +64,16 @@ use report::Report;
 use run::Run;
 use std::time::Duration;
 
-/// When to look again; `None`: once something wakes the object.
-type Again = Option<Duration>;
-
 /// What was observed is void; an edit wakes the object by itself, but a status that kept changing does not.
-const ANEW: Again = Some(Duration::from_secs(1));
+const ANEW: Action = Action::requeue(Duration::from_secs(1));
 
 /// Brings one object a step nearer to its end, reports, and says when to look again.
 ///
 /// # Errors
 /// When the status could not be written.
 pub async fn reconcile(run: &Run, object: UserOffboarding, uid: Uid) -> Result<Action, Blocked> {
-    let (name, object_uid) = (object.name_any(), object.uid().unwrap_or_default());
-    let again = carry_on(run, object, uid).await?;
-    let sooner = authors::learn(run, &name, &object_uid).await;
-    Ok(match again.into_iter().chain(sooner).min() {
-        Some(wait) => Action::requeue(wait),
-        None => Action::await_change(),
-    })
-}
-
-async fn carry_on(run: &Run, object: UserOffboarding, uid: Uid) -> Result<Again, Blocked> {
-    if let Some(again) = monitor::still_complete(run, &object, uid).await {
-        return Ok(again);
+    if let Some(action) = monitor::still_complete(run, &object, uid).await {
+        return Ok(action);
     }
     let mut report = Report::begin(object, run.clock.clone(), run.backups.namespace());
     let outcome = match observe::observe(run, report.object(), uid).await {
@@ -230,7 +217,7 @@ async fn look(run: &Run, report: &mut Report, facts: &Facts, plan: &plan::Plan) 
     activity
 }
 
-fn look_again(run: &Run, object: &UserOffboarding, outcome: &Result<Done, Blocked>) -> Again {
+fn look_again(run: &Run, object: &UserOffboarding, outcome: &Result<Done, Blocked>) -> Action {
     let object_uid = object.uid().unwrap_or_default();
     let again = match outcome {
         Ok(done) if done.reason == Reason::DryRunComplete => Requeue::Recheck,
@@ -243,18 +230,18 @@ fn look_again(run: &Run, object: &UserOffboarding, outcome: &Result<Done, Blocke
         _ => None,
     };
     if let Some(least) = least {
-        return Some(run.retries.backoff(&object_uid).max(least));
+        return Action::requeue(run.retries.backoff(&object_uid).max(least));
     }
     run.retries.recovered(&object_uid);
     match again {
         Requeue::Recheck | Requeue::Backoff | Requeue::NotBefore(_) => {
-            Some(run.settings.recheck_interval.mul_f64(fastrand::f64().mul_add(0.2, 0.9)))
+            Action::requeue(run.settings.recheck_interval.mul_f64(fastrand::f64().mul_add(0.2, 0.9)))
         }
         Requeue::Poll => {
             run.retries.polled(&object_uid);
-            Some(run.settings.poll_interval)
+            Action::requeue(run.settings.poll_interval)
         }
-        Requeue::After(time) => Some(time),
-        Requeue::OnEdit => None,
+        Requeue::After(time) => Action::requeue(time),
+        Requeue::OnEdit => Action::await_change(),
     }
 }

@@ -1,19 +1,19 @@
 //! After the end: is it still the end? Asked of the index at once, and of ACK once a day.
 
-use super::{Again, purge::RESTORABLE_FOR, run::Run};
+use super::{purge::RESTORABLE_FOR, run::Run};
 use crate::{
     api::{CertState, ConditionType, KubeconfigPolicy, UserOffboarding, conditions},
     rbac::{Match, subject::Leaver},
 };
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::controller::Action};
 use std::time::{Duration, Instant};
 
 /// What to do about an object that is complete and unchanged: wait. `None` if there is something to look into.
 ///
 /// After a restart this makes no call to the cloud before the next poll is due.
-pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid) -> Option<Again> {
+pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid) -> Option<Action> {
     let status = object.status.as_ref()?;
     let is_true = |type_| conditions::find(&status.conditions, type_).is_some_and(|c| c.status == "True");
     let completed = status.completed_at.as_ref()?.0;
@@ -44,7 +44,7 @@ pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid
     let end = restorable.or_else(|| completed.checked_add(RESTORABLE_FOR).ok())?;
     let now = run.clock.now();
     if object.spec.kubeconfig == KubeconfigPolicy::Keep || now > end {
-        return Some(None);
+        return Some(Action::await_change());
     }
     let object_uid = object.uid().unwrap_or_default();
     let interval = run.settings.poll_interval;
@@ -55,13 +55,13 @@ pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid
         .checked_duration_since(Instant::now())
         .filter(|wait| !wait.is_zero())
     {
-        return Some(Some(wait));
+        return Some(Action::requeue(wait));
     }
     match run.cluster.kubeconfig_state(uid).await {
         Ok(CertState::Unexpired | CertState::Expired) => None,
         Ok(_) => {
             run.retries.polled(&object_uid);
-            Some(Some(interval))
+            Some(Action::requeue(interval))
         }
         Err(trouble) => {
             tracing::warn!(%uid, message = trouble.message, "checking for a reissued kubeconfig failed");
@@ -69,7 +69,7 @@ pub(super) async fn still_complete(run: &Run, object: &UserOffboarding, uid: Uid
                 .retries
                 .backoff(&object_uid)
                 .max(trouble.retry_after.unwrap_or_default());
-            Some(Some(wait))
+            Some(Action::requeue(wait))
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What only asks takes what it is about ([`Account`], [`AckCluster`], [`Bindings`], [`Backups`]); what changes something takes this.
 
 use super::{
-    authors, claims::Claims, outcome::Interrupted, pace::Paces, policies::Prover, removals::Removals, retries::Retries,
+    claims::Claims, outcome::Interrupted, pace::Paces, policies::Prover, removals::Removals, retries::Retries,
     runs::RunLimit, settings::Settings,
 };
 use crate::{
@@ -52,8 +52,6 @@ pub struct Run {
     pub paces: Paces,
     pub removals: Removals,
     pub limit: RunLimit,
-    /// What the audit log was asked about the authors of objects.
-    pub authors: authors::Asked,
     room: tokio::sync::Semaphore,
 }
 
@@ -91,7 +89,6 @@ impl Run {
             paces: Paces::new(settings.cloud_calls_per_minute),
             removals: Removals::new(clock.clone()),
             limit: RunLimit::new(settings.new_runs_per_hour),
-            authors: authors::Asked::default(),
             room: tokio::sync::Semaphore::new(ROOM),
             client,
             settings,
@@ -127,7 +124,6 @@ impl Run {
         self.retries.forget(object_uid);
         self.paces.forget(object_uid);
         self.removals.forget(object_uid);
-        self.authors.forget(object_uid);
     }
 
     /// Forgets all objects but these: the deletion of one need not be seen.
@@ -135,6 +131,5 @@ impl Run {
         self.retries.forget_all_but(alive);
         self.paces.forget_all_but(alive);
         self.removals.forget_all_but(alive);
-        self.authors.forget_all_but(alive);
     }
 }

@@ -5,7 +5,7 @@ use crate::api::{ConditionType, PLAN_LABEL, UserOffboarding};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// What is kept of each object between reconciles: each of these reads the whole object anew.
 ///
@@ -35,8 +35,18 @@ pub(crate) struct WatchedStatus {
     pub(crate) unfinished_since: Option<String>,
     observed_generation: Option<i64>,
     started_at: Option<String>,
+    /// Only whether it is there.
+    pub(crate) requested_by: Option<IgnoredAny>,
+    pub(crate) approved_by: Option<WatchedApproval>,
     pub(crate) identity: Option<WatchedState>,
     pub(crate) conditions: Vec<WatchedCondition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct WatchedApproval {
+    pub(crate) digest: String,
+    #[serde(default)]
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

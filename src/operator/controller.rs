@@ -44,6 +44,11 @@ pub(super) trait Reconciler: Send + Sync + 'static {
     /// When to look again after a reconcile that failed.
     fn retry(&self, object: &Self::Object) -> Action;
 
+    /// What else it does for as long as it reconciles. Never ends by itself.
+    fn beside(&self, _known: &Store<Self::Object>) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     fn tick(&self, known: &Store<Self::Object>) -> impl Future<Output = ()> + Send;
 
     fn ended(&self);
@@ -80,6 +85,7 @@ pub(super) async fn control<R: Reconciler>(
     tokio::select! {
         () = working => {}
         () = ticks(&*reconciler, &known) => {}
+        () = reconciler.beside(&known) => {}
         // No effect is in hand any more, and what still runs may do nothing: it is dropped. The controller's own graceful shutdown
         // never ends if it begins before the first list of objects is answered.
         () = leadership.ended() => {}

@@ -136,6 +136,10 @@ impl Reconciler for Offboardings {
         Action::requeue(self.run.retries.backoff(&watched.uid().unwrap_or_default()))
     }
 
+    async fn beside(&self, known: &Store<Watched>) {
+        offboarding::authors::keep_asking(&self.run, known).await;
+    }
+
     /// Measures the index's lag, and forgets objects that were deleted. A metric that is a minute old is none the worse.
     async fn tick(&self, known: &Store<Watched>) {
         // Not after a while in which the process stood still: another one may lead by now.

@@ -4,7 +4,7 @@ use super::{
     activity::{
         self, Answer, Inconclusive, Question,
         audit_log::AuditLog,
-        authors::{self, Authors, Written},
+        authors::{self, Authors},
     },
     query_error::QueryError,
 };
@@ -64,12 +64,12 @@ impl AckCluster {
         activity::check(&self.log, question).await
     }
 
-    /// Asks the audit log who created an object, and who approved its plan.
+    /// Asks the audit log who created and approved UserOffboardings from then on.
     ///
     /// # Errors
     /// When the log cannot be asked, or does not answer completely.
-    pub(crate) async fn authors(&self, written: &Written<'_>, now: Timestamp) -> Result<Authors, Inconclusive> {
-        authors::authors(&self.log, written, now).await
+    pub(crate) async fn authors(&self, since: Timestamp, now: Timestamp) -> Result<Authors, Inconclusive> {
+        authors::authors(&self.log, since, now).await
     }
 
     /// What ACK says of the kubeconfig of `uid` for this cluster.

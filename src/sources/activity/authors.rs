@@ -14,6 +14,7 @@ use super::{
 use crate::api::Reason;
 use alibaba_cloud::sls::{Index, LogQuery, Row};
 use k8s_openapi::jiff::Timestamp;
+use std::collections::HashMap;
 
 /// The annotations of the approval policy, as ACK's collector names them.
 const REQUESTED: &str = "annotations.ack-offboarding-approval/requested";
@@ -25,22 +26,10 @@ const VERB: &str = "verb";
 
 /// Rows of a page: the most that SLS returns.
 const PAGE: u32 = 100;
-/// Pages that are read: people write so many UserOffboardings a day in a company of ten thousand.
-const PAGES: u32 = 5;
-/// How long before an object was made its record may be, by another clock, and how long after.
+/// Pages that are read at a time.
+const PAGES: u32 = 20;
+/// How long before an object was made its record may be, by another clock.
 const EARLIER: i64 = 60;
-
-/// Whose authors are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Written<'a> {
-    /// The UserOffboarding's `metadata.uid`.
-    pub(crate) object_uid: &'a str,
-    pub(crate) created: Timestamp,
-    /// Whether it is asked who created it.
-    pub(crate) request: bool,
-    /// The digest of the approved plan, if it is asked who approved it.
-    pub(crate) digest: Option<&'a str>,
-}
 
 /// Who made a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,19 +41,33 @@ pub(crate) struct Author {
     pub(crate) time: Timestamp,
 }
 
-/// Who did what, as far as the log tells.
+/// Who did what with which objects, as far as the log tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Authors {
-    pub(crate) requested: Option<Author>,
-    /// Of several who approved the same plan, the latest.
-    pub(crate) approved: Option<Author>,
+    /// Who created an object, by its `metadata.uid`.
+    requested: HashMap<String, Author>,
+    /// Who approved a plan, by the object's `metadata.uid` and the plan's digest. Of several, the latest.
+    approved: HashMap<(String, String), Author>,
 }
 
-/// Asks the audit log. What it does not hold (yet) is absent from the answer.
+impl Authors {
+    /// Who created the object.
+    pub(crate) fn requested(&self, object_uid: &str) -> Option<&Author> {
+        self.requested.get(object_uid)
+    }
+
+    /// Who approved this plan of the object.
+    pub(crate) fn approved(&self, object_uid: &str, digest: &str) -> Option<&Author> {
+        self.approved.get(&(object_uid.to_owned(), digest.to_owned()))
+    }
+}
+
+/// Asks the audit log who created and approved UserOffboardings from then on: once for all of them. What it does not hold (yet) is absent
+/// from the answer; of more than 2,000 requests, the oldest are.
 ///
 /// # Errors
 /// When the log cannot be asked, or does not answer completely.
-pub(crate) async fn authors(log: &AuditLog, written: &Written<'_>, now: Timestamp) -> Result<Authors, Inconclusive> {
+pub(crate) async fn authors(log: &AuditLog, since: Timestamp, now: Timestamp) -> Result<Authors, Inconclusive> {
     let place = coverage::place(log).await?;
     let LogstoreRef { project, logstore } = &place;
     let index = log.sls().get_index(project, logstore).await;
@@ -75,18 +78,15 @@ pub(crate) async fn authors(log: &AuditLog, written: &Written<'_>, now: Timestam
             format!("logstore {logstore} has no index on {RESOURCE}, and no full text index."),
         ));
     };
-    let created = written.created.as_second();
-    // The creation alone is found near its time; an approval is at any time after it, most likely lately.
-    let until = now.as_second() + CLOCK_SKEW;
     let mut found = Authors::default();
     for page in 0..PAGES {
         let query = LogQuery {
-            from: created - EARLIER,
-            to: until,
+            from: since.as_second() - EARLIER,
+            to: now.as_second() + CLOCK_SKEW,
             query: query.clone(),
             line: PAGE,
             offset: u64::from(page) * u64::from(PAGE),
-            reverse: written.digest.is_some(),
+            reverse: true,
         };
         let ask = || log.sls().get_logs(project, logstore, &query);
         let asked = log.sls().until_complete(ask, |logs| logs.complete).await;
@@ -94,10 +94,8 @@ pub(crate) async fn authors(log: &AuditLog, written: &Written<'_>, now: Timestam
         let rows = logs
             .map_err(|_| Inconclusive::new(Reason::ResultIncomplete, "SLS did not finish the search."))?
             .rows;
-        found.read(&rows, written);
-        let is_whole =
-            found.requested.is_some() >= written.request && found.approved.is_some() >= written.digest.is_some();
-        if is_whole || rows.len() < PAGE as usize {
+        found.read(&rows);
+        if rows.len() < PAGE as usize {
             break;
         }
     }
@@ -123,24 +121,24 @@ fn query(index: &Index) -> Option<String> {
 }
 
 impl Authors {
-    fn read(&mut self, rows: &[Row], written: &Written<'_>) {
+    fn read(&mut self, rows: &[Row]) {
         for row in rows.iter().filter(|row| was_carried_out(row)) {
-            let is_of = |field| {
-                let mut words = row.get(field)?.as_str()?.split([' ', ',']);
-                (words.next()? == written.object_uid).then_some(words)
-            };
-            let requests = written.request && is_of(REQUESTED).is_some();
-            let approves =
-                is_of(APPROVED).is_some_and(|mut digests| digests.any(|digest| Some(digest) == written.digest));
-            if !requests && !approves {
+            let annotation = |field| row.get(field).and_then(|value| value.as_str());
+            let (requested, approved) = (annotation(REQUESTED), annotation(APPROVED));
+            if requested.is_none() && approved.is_none() {
                 continue;
             }
             let Some(author) = author(row) else { continue };
-            if approves && self.approved.as_ref().is_none_or(|known| known.time < author.time) {
-                self.approved = Some(author.clone());
+            if let Some(object_uid) = requested {
+                self.requested.insert(object_uid.to_owned(), author.clone());
             }
-            if requests {
-                self.requested = Some(author);
+            let (object_uid, digests) = approved.and_then(|text| text.split_once(' ')).unwrap_or_default();
+            for digest in digests.split(',').filter(|digest| !digest.is_empty()) {
+                let key = (object_uid.to_owned(), digest.to_owned());
+                let known = self.approved.get(&key);
+                if known.is_none_or(|known| known.time < author.time) {
+                    self.approved.insert(key, author.clone());
+                }
             }
         }
     }
@@ -198,13 +196,7 @@ mod tests {
 
     fn read(rows: &[Row]) -> Authors {
         let mut found = Authors::default();
-        let written = Written {
-            object_uid: "u-1",
-            created: Timestamp::from_second(1400).unwrap(),
-            request: true,
-            digest: Some("sha256:aa"),
-        };
-        found.read(rows, &written);
+        found.read(rows);
         found
     }
 
@@ -219,14 +211,22 @@ mod tests {
                 ("responseStatus.code", "200"),
             ]),
             row(&[(APPROVED, "u-1 sha256:aa"), (USERNAME, "carol"), ("__time__", "1499")]),
-            row(&[(APPROVED, "u-1 sha256:bb"), (USERNAME, "mallory"), ("__time__", "1600")]),
-            row(&[(APPROVED, "u-2 sha256:aa"), (USERNAME, "mallory"), ("__time__", "1600")]),
+            row(&[
+                (APPROVED, "u-1 sha256:cc"),
+                (USERNAME, "mallory"),
+                ("__time__", "1600"),
+            ]),
+            row(&[
+                (APPROVED, "u-2 sha256:aa"),
+                (USERNAME, "mallory"),
+                ("__time__", "1600"),
+            ]),
         ]);
-        let user = |author: Option<Author>| author.unwrap().user;
-        assert_eq!(
-            (user(found.requested), user(found.approved)),
-            ("alice".into(), "bob".into())
-        );
+        let user = |author: Option<&Author>| author.map(|author| author.user.clone()).unwrap_or_default();
+        assert_eq!(user(found.requested("u-1")), "alice");
+        assert_eq!(user(found.approved("u-1", "sha256:aa")), "bob");
+        assert_eq!(user(found.approved("u-1", "sha256:bb")), "bob");
+        assert_eq!(found.approved("u-3", "sha256:aa"), None);
     }
 
     #[test]
@@ -249,8 +249,9 @@ mod tests {
         let of = |fields: &[(&str, &str)]| {
             let mut fields = fields.to_vec();
             fields.push((REQUESTED, "u-1"));
-            let author = read(&[row(&fields)]).requested.unwrap();
-            (author.user, author.through)
+            let found = read(&[row(&fields)]);
+            let author = found.requested("u-1").unwrap();
+            (author.user.clone(), author.through.clone())
         };
         let to =
             |name: &str| format!("RBAC: allowed by ClusterRoleBinding \"b\" of ClusterRole \"r\" to User \"{name}\"");
