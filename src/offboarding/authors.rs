@@ -180,7 +180,10 @@ fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved
         });
     }
     if let Some((digest, author)) = approved
-        && status.approved_by.as_ref().is_some_and(|approval| approval.digest == digest)
+        && status
+            .approved_by
+            .as_ref()
+            .is_some_and(|approval| approval.digest == digest)
     {
         status.approved_by = Some(ApproverStatus {
             digest: digest.to_owned(),
@@ -213,7 +216,8 @@ mod tests {
         assert_eq!(asked(json!({}), soon), Some((true, None)));
         assert_eq!(asked(json!({}), late), None);
         assert_eq!(asked(json!({"requestedBy": requested}), soon), None);
-        let approved = |by: Value| json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": by});
+        let approved =
+            |by: Value| json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": by});
         assert_eq!(
             asked(approved(json!({"digest": "d"})), late),
             Some((false, Some("d".to_owned())))

@@ -142,14 +142,11 @@ fn encode_scans(encoder: &mut DescriptorEncoder<'_>, summary: &ScanSummary) -> f
         "Identities that are deleted, in the recycle bin or frozen, still have access, and that no UserOffboarding deals with",
         f64::from(counts.without_offboarding),
     )?;
-    match summary.oldest {
-        Some(oldest) => gauge(
-            "scan_age_seconds",
-            "How long ago the last complete scan was, or the PermissionScan was created if there was none yet",
-            oldest,
-        ),
-        None => Ok(()),
-    }
+    gauge(
+        "scan_age_seconds",
+        "How long ago the last complete scan was, or the PermissionScan was created if there was none yet; NaN without one",
+        summary.oldest.unwrap_or(f64::NAN),
+    )
 }
 
 fn summarize<'a>(objects: impl Iterator<Item = &'a Watched>, now: Timestamp) -> Summary {

@@ -1,6 +1,6 @@
 //! Looks up each deleted identity that is shown: a listing is some seconds old, and nobody is called deleted by it alone.
 
-use super::{classify::Who, direct::Everyone, result::ScanResult, trouble::Trouble};
+use super::{classify::Who, result::ScanResult, trouble::Trouble};
 use crate::{
     api::scan::{AccountType, FINDINGS_AT_MOST, FindingState},
     sources::{Account, QueryError, identity::Identity},
@@ -24,12 +24,14 @@ pub(super) async fn confirm(account: &Account, result: &mut ScanResult) -> Resul
     look_up_first(look_up, result, FINDINGS_AT_MOST, PAUSE).await
 }
 
-/// As [`confirm`], all of them and without a pause: for whoever makes no other calls.
+/// As [`confirm`], all of them, by this look-up and without a pause: for whoever makes no other calls.
 ///
 /// # Errors
 /// When a service does not answer.
-pub(super) async fn confirm_all(everyone: &Everyone, result: &mut ScanResult) -> Result<(), Trouble> {
-    let look_up = |uid| everyone.look_up(uid);
+pub(super) async fn confirm_all<F: Future<Output = Result<Identity, QueryError>>>(
+    look_up: impl Fn(Uid) -> F,
+    result: &mut ScanResult,
+) -> Result<(), Trouble> {
     look_up_first(look_up, result, usize::MAX, Duration::ZERO).await
 }
 

@@ -184,7 +184,7 @@ async fn scan<E: Borrow<Everyone>>(
     };
     let mut result = result::assemble(&seen, include, SEEN_DAYS, now);
     drop(seen);
-    confirm::confirm_all(everyone, &mut result).await?;
+    confirm::confirm_all(|uid| everyone.look_up(uid), &mut result).await?;
     if result.unread > 0 {
         gaps.push(format!(
             "{} bindings of very many UIDs were left out: whom they name is unknown.",

@@ -31,6 +31,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -70,7 +71,7 @@ fn seen(bindings: &[SlimBinding], active: &[u128]) -> Seen {
     );
     Seen {
         holdings,
-        listings: whole(all, &caller(), ACCOUNT).unwrap(),
+        listings: Arc::new(whole(all, &caller(), ACCOUNT).unwrap()),
         ack: AckOpinion::of(Vec::new()),
         offboardings: Offboardings::default(),
         last_seen: LastSeen::NotAvailable("no analytics".into()),

@@ -240,8 +240,7 @@ impl Client {
         let mut parts = call.parts()?;
         let context = Context::new();
         let signed = if call.service == Service::Sls {
-            self.shared
-                .sls4
+            self.sls4
                 .sign_request(&context, &mut parts, Some(credential), None)
                 .await
         } else {

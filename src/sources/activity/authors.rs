@@ -211,16 +211,8 @@ mod tests {
                 ("responseStatus.code", "200"),
             ]),
             row(&[(APPROVED, "u-1 sha256:aa"), (USERNAME, "carol"), ("__time__", "1499")]),
-            row(&[
-                (APPROVED, "u-1 sha256:cc"),
-                (USERNAME, "mallory"),
-                ("__time__", "1600"),
-            ]),
-            row(&[
-                (APPROVED, "u-2 sha256:aa"),
-                (USERNAME, "mallory"),
-                ("__time__", "1600"),
-            ]),
+            row(&[(APPROVED, "u-1 sha256:cc"), (USERNAME, "mallory"), ("__time__", "1600")]),
+            row(&[(APPROVED, "u-2 sha256:aa"), (USERNAME, "mallory"), ("__time__", "1600")]),
         ]);
         let user = |author: Option<&Author>| author.map(|author| author.user.clone()).unwrap_or_default();
         assert_eq!(user(found.requested("u-1")), "alice");

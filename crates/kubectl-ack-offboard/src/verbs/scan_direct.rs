@@ -69,8 +69,8 @@ pub(super) struct Nameless {
     why: String,
     /// What would say it.
     pub(super) flag: &'static str,
-    /// The cluster may not be asked.
-    pub(super) is_forbidden: bool,
+    /// Why the cluster did not say it, if it was asked and did not answer.
+    pub(super) error: Option<kube::Error>,
 }
 
 impl fmt::Display for Nameless {
@@ -92,7 +92,6 @@ pub(super) async fn identity(
         (Some(_), Some(_)) => Ok((None, None)),
         _ => direct::profile(&cluster.client).await,
     };
-    let is_forbidden = matches!(&profile, Err(kube::Error::Api(status)) if status.is_forbidden());
     let why = match &profile {
         Ok(_) => "ConfigMap kube-system/ack-cluster-profile does not say it".to_owned(),
         Err(error) => format!(
@@ -100,24 +99,17 @@ pub(super) async fn identity(
             said(error)
         ),
     };
-    let (own_id, own_account) = profile.unwrap_or_default();
-    let known = |said: Option<&str>, own: Option<String>, what, flag| {
-        said.map(str::to_owned).or(own).ok_or_else(|| Nameless {
-            what,
-            why: why.clone(),
-            flag,
-            is_forbidden,
-        })
+    let ((own_id, own_account), error) = match profile {
+        Ok(own) => (own, None),
+        Err(error) => ((None, None), Some(error)),
     };
-    Ok(AckIdentity {
-        cluster_id: known(cluster_id, own_id, "which ACK cluster this is", "--cluster-id")?,
-        account_id: known(
-            account_id,
-            own_account,
-            "which account the cluster belongs to",
-            "--account-id",
-        )?,
-    })
+    let nameless = |what, flag| Nameless { what, why, flag, error };
+    let known = |said: Option<&str>, own: Option<String>| said.map(str::to_owned).or(own);
+    match (known(cluster_id, own_id), known(account_id, own_account)) {
+        (Some(cluster_id), Some(account_id)) => Ok(AckIdentity { cluster_id, account_id }),
+        (None, _) => Err(nameless("which ACK cluster this is", "--cluster-id")),
+        (Some(_), None) => Err(nameless("which account the cluster belongs to", "--account-id")),
+    }
 }
 
 /// Why nothing is known, and what the person can do about it.

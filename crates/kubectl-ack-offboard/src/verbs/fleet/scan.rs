@@ -75,7 +75,7 @@ pub(super) async fn scan_one(
     result: &mut ClusterResult,
 ) -> Result<(), Failure> {
     if let Some(direct) = &wanted.direct {
-        return scan_direct::scan_one(crew, member, wanted, direct, result).await;
+        return scan_direct::scan_one(crew, member, wanted.all, wanted.uid, direct, result).await;
     }
     let (cluster, mut scan) = crew.first(member, async |cluster| scan::read(cluster).await).await?;
     if wanted.refresh {

@@ -1,10 +1,10 @@
 //! `fleet scan --direct`: where no operators run, with the person's own credentials of Alibaba Cloud. Users and roles are listed once for all
 //! clusters.
 
-use super::scan::Wanted;
 use crate::{
     cli::ManyArgs,
     cloud,
+    cluster::{Cluster, Role},
     exit::{Failure, NotCovered},
     fleet::{
         crew::Crew,
@@ -57,15 +57,17 @@ impl<'a> Direct<'a> {
     }
 }
 
-fn unknown(member: &Member, nameless: &Nameless) -> Failure {
-    let failure = Failure::new(format!(
-        "{nameless} Scan it alone, and name it: kubectl ack-offboard scan --direct --context={} {}=ID",
+fn unknown(cluster: &Cluster, member: &Member, nameless: &Nameless) -> Failure {
+    let alone = format!(
+        "Scan it alone, and name it: kubectl ack-offboard scan --direct --context={} {}=ID",
         clean(&member.name),
         nameless.flag
-    ));
-    match nameless.is_forbidden {
-        true => failure.because(NotCovered::NoRights),
-        false => failure,
+    );
+    let failure = Failure::new(format!("{nameless} {alone}"));
+    match &nameless.error {
+        Some(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => failure.because(NotCovered::NoRights),
+        None | Some(kube::Error::Api(_)) => failure,
+        Some(error) => cluster.refused(error, "read ConfigMap kube-system/ack-cluster-profile", Role::Auditor),
     }
 }
 
@@ -76,7 +78,8 @@ fn unknown(member: &Member, nameless: &Nameless) -> Failure {
 pub(super) async fn scan_one(
     crew: &Crew<'_>,
     member: &Member,
-    wanted: &Wanted<'_>,
+    all: bool,
+    uid: Option<&str>,
     direct: &Direct<'_>,
     result: &mut ClusterResult,
 ) -> Result<(), Failure> {
@@ -87,7 +90,7 @@ pub(super) async fn scan_one(
             // ACK lists the clusters of this account, and names them.
             let account = of.map(|_| account);
             let known = scan_direct::identity(cluster, of, account).await;
-            known.map_err(|nameless| unknown(member, &nameless))
+            known.map_err(|nameless| unknown(cluster, member, &nameless))
         })
         .await?;
     let AckIdentity { cluster_id, account_id } = &identity;
@@ -101,7 +104,7 @@ pub(super) async fn scan_one(
     }
     result.cluster_id = Some(clean(cluster_id));
     let cloud = direct.cloud_of(member)?;
-    let include = scan_direct::include(wanted.all, wanted.uid);
+    let include = scan_direct::include(all, uid);
     let asked = async {
         let scanned = direct::direct_among(&cluster.client, &cloud, &identity, include, &direct.everyone).await;
         scanned.map_err(|why| match why.reason {
@@ -114,7 +117,7 @@ pub(super) async fn scan_one(
     result.findings = scanned
         .findings
         .into_iter()
-        .filter(|finding| is_asked_for(finding, wanted.all, wanted.uid))
+        .filter(|finding| is_asked_for(finding, all, uid))
         .collect();
     let mut message = match result.findings.len() {
         0 => "nobody was found".to_owned(),
