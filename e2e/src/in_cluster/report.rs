@@ -27,6 +27,8 @@ pub(super) struct Report {
     pub(super) ready_s: Option<f64>,
     /// How long `doctor` took, on a sound installation.
     pub(super) doctor_s: Option<f64>,
+    /// How `kubectl ack-offboard doctor` ended, run by an administrator.
+    pub(super) plugin_doctor: Option<i32>,
 }
 
 impl Report {
@@ -62,6 +64,7 @@ mod tests {
             "image_mib",
             "leaver_after",
             "offboarded",
+            "plugin_doctor",
             "pods_ready",
             "ready_s",
             "refusals_tried",

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_objects, eventually, service_account_token},
-    env::{CLUSTER_ID, REGION, condition, issue_kubeconfig, probe, settled, state, user},
+    env::{CLUSTER_ID, REGION, condition, issue_kubeconfig, plugin_binary, probe, settled, state, user},
     node::archive,
     refusals,
     screen::Screen,
@@ -226,6 +226,24 @@ impl Play<'_> {
             "STS gave credentials {accepted} times, for a pod's token that it verified with the API server's key set."
         ));
         self.screen.check("it did", &(accepted > 0).to_string(), "true");
+        self.doctor_by_plugin().await
+    }
+
+    /// The plugin runs the operator's own check in its pod, whose namespace an offboarding tells.
+    async fn doctor_by_plugin(&mut self) -> anyhow::Result<()> {
+        let mut plugin = tokio::process::Command::new(plugin_binary()?);
+        plugin.arg("doctor").env("KUBECONFIG", self.target.kubeconfig());
+        self.screen.command("kubectl ack-offboard doctor");
+        let said = tokio::time::timeout(PATIENCE, plugin.output())
+            .await
+            .context("kubectl ack-offboard doctor does not end")??;
+        let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        self.screen.block(&format!("{err}{out}"));
+        let code = said.status.code().unwrap_or(-1);
+        self.report.plugin_doctor = Some(code);
+        self.screen.check("it ends with", &code.to_string(), "0");
+        let is_there = out.contains("admission policy ack-offboarding-backups");
+        self.screen.check("and shows the operator's checks", &is_there.to_string(), "true");
         Ok(())
     }
 
