@@ -55,11 +55,17 @@ impl Known {
     }
 
     fn is_complete(&self) -> bool {
-        let offboarded = ConditionType::Offboarded.as_str();
-        self.status
-            .conditions
-            .iter()
-            .any(|c| c.type_ == offboarded && c.status == "True")
+        self.is_true(ConditionType::Offboarded)
+    }
+
+    /// Complete, and nothing that came back was noticed since: who holds something all the same is not dealt with.
+    fn is_over(&self) -> bool {
+        self.is_complete() && self.is_true(ConditionType::Ready)
+    }
+
+    fn is_true(&self, type_: ConditionType) -> bool {
+        let mut conditions = self.status.conditions.iter();
+        conditions.any(|c| c.type_ == type_.as_str() && c.status == "True")
     }
 }
 
@@ -75,7 +81,7 @@ pub(super) struct Offboardings {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Dealing {
     // First: one that is carried out comes before one that is not.
-    /// Whether it removes nothing as it is: a dry run, or suspended.
+    /// Whether it removes nothing as it is: a dry run, suspended, or complete.
     pub(super) is_idle: bool,
     /// Whether it never removes anything.
     pub(super) is_dry_run: bool,
@@ -98,7 +104,7 @@ impl Offboardings {
                 *offboardings.open.entry(scan.to_owned()).or_default() += 1;
             }
             let dealing = Dealing {
-                is_idle: known.is_dry_run() || known.spec.suspend,
+                is_idle: known.is_dry_run() || known.spec.suspend || known.is_over(),
                 is_dry_run: known.is_dry_run(),
                 name: known.name().to_owned(),
             };
@@ -166,6 +172,18 @@ mod tests {
         ]);
         let dealing = all.dealing_with(uid(100)).unwrap();
         assert_eq!((dealing.name.as_str(), dealing.is_idle), ("z-real", false));
+    }
+
+    #[test]
+    fn one_that_is_complete_deals_with_nothing_that_came_since() {
+        let mut complete = known("left", json!({}), "Execute", "True");
+        let is_idle = |known: &Known| Offboardings::of(vec![known.clone()]).dealing_with(uid(100)).unwrap().is_idle;
+        assert!(!is_idle(&complete), "access that returned is noticed");
+        complete.status.conditions.push(KnownCondition {
+            type_: "Ready".into(),
+            status: "True".into(),
+        });
+        assert!(is_idle(&complete));
     }
 
     #[test]

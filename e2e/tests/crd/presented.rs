@@ -82,7 +82,9 @@ async fn the_table_shows_where_an_offboarding_is() {
             "REMOVED",
             "LAST SEEN",
             "AGE",
-            "REASON"
+            "REASON",
+            "REQUESTED BY",
+            "APPROVED BY"
         ]
     );
     let cells = table["rows"][0]["cells"].as_array().unwrap();

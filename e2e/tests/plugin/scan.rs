@@ -126,6 +126,9 @@ async fn a_scan_that_was_asked_for_fails_or_does_not_come() -> anyhow::Result<()
         .ends_with(2);
     assert_eq!(failed.out, format!("{UID}\n{BINNED}\n"), "what was found before");
     failed.tells("Scanned").tells("Forbidden:");
+    // Who was not found by an earlier scan may be found by the next.
+    let nobody = plugin(&auditor, &["scan", "--uid", COLLEAGUE]).await?.ends_with(2);
+    nobody.tells("Forbidden:");
     env.sim.clear_faults();
 
     env.kill_operator();

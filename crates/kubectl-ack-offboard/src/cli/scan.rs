@@ -24,7 +24,7 @@ Examples:
   # Where no operator runs, with the credentials of the aliyun CLI
   kubectl ack-offboard scan --direct --profile NAME
 
-Exit codes: 0 nobody was found; 1 somebody was; 2 failed, or the scan that was asked for was not complete; 3 it did not come in time
+Exit codes: 0 nobody was found; 1 somebody was; 2 failed, or the scan that was asked for was not complete, or nobody was found and the latest scan was not complete or is suspended; 3 it did not come in time
 Needs the ClusterRole ack-offboarding-auditor; --direct needs to list bindings, and in RAM ims:ListUsers, ram:ListUsersInRecycleBin,
 ram:ListRoles, ims:GetUser, ram:GetUserInRecycleBin, and cs:ListClusterKubeconfigStates for the states of kubeconfigs")]
 pub(crate) struct ScanArgs {

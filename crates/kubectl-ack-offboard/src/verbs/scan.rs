@@ -71,6 +71,8 @@ pub(crate) async fn run(cluster: &Cluster, args: &ScanArgs) -> Outcome {
     Ok(match shown.items.is_empty() {
         // What is shown is of an earlier time than was asked for.
         _ if args.refresh && not_ready(&scan).is_some() => Exit::Failed,
+        // Nobody was found then; who would be found now is not known.
+        true if not_ready(&scan).is_some() => Exit::Failed,
         true => Exit::Done,
         false => Exit::Found,
     })
