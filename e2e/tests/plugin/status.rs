@@ -1,6 +1,6 @@
 //! `status` and `wait`.
 
-use crate::support::{UID, env, give_access, person, plugin, running, shows, stranger};
+use crate::support::{UID, env, give_access, person, plugin, running, shows, stranger, until_authors_are_known};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
@@ -17,6 +17,7 @@ async fn one_that_waits_in_every_format() -> anyhow::Result<()> {
     env.apply("left", json!({"uid": UID, "approval": "Manual", "reason": "TICKET-7"}))
         .await?;
     env.wait_for_state("left", "AwaitingApproval").await?;
+    until_authors_are_known(&env, "left").await?;
     for format in ["table", "wide", "json", "yaml", "name"] {
         let said = plugin(&viewer, &["status", "-o", format]).await?.ends_with(0);
         assert_eq!(said.err, "", "data is on standard output alone");

@@ -73,6 +73,16 @@ pub(crate) async fn person(env: &TestEnv, role: &str) -> anyhow::Result<PathBuf>
     env.cluster.user_kubeconfig(&name, &[])
 }
 
+/// Waits until the operator has read in the audit log who asked for it, and who approved it if somebody did.
+pub(crate) async fn until_authors_are_known(env: &TestEnv, name: &str) -> anyhow::Result<()> {
+    eventually("the authors", PATIENCE, async || {
+        let status = env.offboardings().get(name).await?.status.unwrap_or_default();
+        let is_approver_known = status.approved_by.is_none_or(|approval| approval.user.is_some());
+        Ok((status.requested_by.is_some() && is_approver_known).then_some(()))
+    })
+    .await
+}
+
 /// Somebody without any role.
 pub(crate) fn stranger(env: &TestEnv) -> anyhow::Result<PathBuf> {
     env.cluster.user_kubeconfig("a-stranger", &[])

@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_TASKS=1` writes the outputs into the pages.
 
-use crate::support::{TestEnv, VARYING, env};
+use crate::support::{TestEnv, VARYING, env, until_authors_are_known};
 use ack_offboarding_e2e::{
     cluster::eventually,
     env::{ACCOUNT, CLUSTER_ID, OperatorOptions, PATIENCE, add_user, issue_kubeconfig, plugin_binary, user},
@@ -90,6 +90,10 @@ async fn set() -> anyhow::Result<TestEnv> {
 
 /// Runs one command as the cluster's administrator types it; what a terminal shows.
 async fn run(env: &TestEnv, bin: &Path, command: &str) -> anyhow::Result<String> {
+    if let Some(name) = command.strip_prefix("kubectl ack-offboard explain ") {
+        // It says who asked for it, which takes the audit log a while.
+        until_authors_are_known(env, name).await?;
+    }
     let mut shell = env.cluster.shell(&format!("{{ {command} ; }} 2>&1 || true"))?;
     let path = shell
         .get_envs()
