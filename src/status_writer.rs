@@ -16,6 +16,12 @@ const MANAGER: &str = "ack-offboarding-operator";
 /// How often a write is tried again after an edit that changed neither uid nor generation.
 const ATTEMPTS: u32 = 5;
 
+/// A status of which this process writes a part beside the rest.
+pub(crate) trait Adopt {
+    /// Takes over what was written beside this one into `live`.
+    fn adopt(&mut self, live: &Self);
+}
+
 /// The status of one cluster-scoped object, as it was written last.
 #[derive(Debug)]
 pub(crate) struct StatusWriter<K: HasStatus> {
@@ -43,7 +49,7 @@ impl From<kube::Error> for NotWritten {
 impl<K> StatusWriter<K>
 where
     K: Resource<DynamicType = ()> + HasStatus + Clone + DeserializeOwned + Debug,
-    K::Status: Serialize + Default + Clone + PartialEq,
+    K::Status: Serialize + Default + Clone + PartialEq + Adopt,
 {
     /// Of an object as it was observed.
     pub(crate) fn new(object: K) -> Self {
@@ -64,7 +70,7 @@ where
     }
 
     /// Writes a status by server-side apply, unless it is written already; gives the one before, if it did. `permit` is asked before each
-    /// try.
+    /// try. What was written beside it is kept: it is in [`written`](Self::written) then.
     ///
     /// # Errors
     /// When the object is another, when this process may not write, or when the API server fails.
@@ -79,6 +85,7 @@ where
         }
         let api: Api<K> = Api::all(client.clone());
         let name = self.object.name_any();
+        let mut status = status.clone();
         for _ in 0..ATTEMPTS {
             // With the resourceVersion: by name alone it would land on another object that has taken the name.
             let patch = json!({
@@ -96,10 +103,13 @@ where
             match api.patch_status(&name, &params, &Patch::Apply(&patch)).await {
                 Ok(written) => {
                     self.object.meta_mut().resource_version = written.resource_version();
-                    return Ok(Some(std::mem::replace(&mut self.written, status.clone())));
+                    return Ok(Some(std::mem::replace(&mut self.written, status)));
                 }
-                Err(kube::Error::Api(status)) if status.is_conflict() => self.refresh(&api).await?,
-                Err(kube::Error::Api(status)) if status.is_not_found() => return Err(NotWritten::Superseded),
+                Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
+                    self.refresh(&api).await?;
+                    status.adopt(&self.written);
+                }
+                Err(kube::Error::Api(refusal)) if refusal.is_not_found() => return Err(NotWritten::Superseded),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -107,21 +117,25 @@ where
     }
 
     /// Someone wrote to the object. If it is the same one, with the same spec, and still with the status that was
-    /// written last, only the resourceVersion changes. Read in one piece: two reads could be of two objects.
+    /// written last, but for what is written beside it, the write can be tried again. Read in one piece: two reads could be of two objects.
     async fn refresh(&mut self, api: &Api<K>) -> Result<(), NotWritten> {
         let live = api.get_opt(&self.object.name_any()).await?;
         let live = live.ok_or(NotWritten::Superseded)?;
         // As they are stored: times lose their fractions there.
         let stored = |status: &K::Status| serde_json::to_value(status).ok();
         let (now, before) = (live.meta(), self.object.meta());
+        let status = live.status().cloned().unwrap_or_default();
+        let mut expected = self.written.clone();
+        expected.adopt(&status);
         let same = now.uid == before.uid
             && now.generation == before.generation
             && now.deletion_timestamp.is_none()
-            && stored(live.status().unwrap_or(&K::Status::default())) == stored(&self.written);
+            && stored(&status) == stored(&expected);
         if !same {
             return Err(NotWritten::Superseded);
         }
         self.object.meta_mut().resource_version = live.resource_version();
+        self.written = expected;
         Ok(())
     }
 }

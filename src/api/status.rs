@@ -157,7 +157,10 @@ pub struct AuthorStatus {
 pub struct ApproverStatus {
     /// The digest of the plan that was approved.
     pub digest: String,
-    /// The Kubernetes user for whom it was added to spec.approvals, as the audit log tells; absent while it does not.
+    /// When the operator first went on by it.
+    pub since: Time,
+    /// The Kubernetes user for whom it was added to spec.approvals, or brought into effect with it, as the audit log tells; absent
+    /// while it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The user that was authenticated, if it is another one: it impersonated the user, or is the ACK console.

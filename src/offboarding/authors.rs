@@ -3,9 +3,9 @@
 
 use super::{run::Run, watched::Watched};
 use crate::{
-    api::{ApproverStatus, AuthorStatus, UserOffboarding, UserOffboardingStatus},
+    api::{AuthorStatus, UserOffboarding, UserOffboardingStatus},
     sources::activity::authors::{Author, Authors},
-    status_writer::{NotWritten, StatusWriter},
+    status_writer::{Adopt, NotWritten, StatusWriter},
 };
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unknown {
     request: bool,
-    digest: Option<String>,
+    /// The digest of the plan that was approved, and when the operator first went on by it.
+    approval: Option<(String, Timestamp)>,
 }
 
 impl Unknown {
@@ -40,13 +41,19 @@ impl Unknown {
         let is_late = |time: Option<Timestamp>| time.is_some_and(|time| now.duration_since(time) < LATELY);
         let status = &object.status;
         let approval = status.approved_by.as_ref().filter(|approval| approval.user.is_none());
-        let approval = approval.filter(|_| is_late(object.started_at()));
+        let approval = approval.and_then(|approval| Some((approval.digest.clone(), approval.since.parse().ok()?)));
         let unknown = Unknown {
             request: status.requested_by.is_none() && is_late(created(object)),
-            digest: approval.map(|approval| approval.digest.clone()),
+            approval: approval.filter(|(_, since)| is_late(Some(*since))),
         };
-        let is_any = unknown.request || unknown.digest.is_some();
+        let is_any = unknown.request || unknown.approval.is_some();
         (is_any && !object.is_plan() && object.metadata.deletion_timestamp.is_none()).then_some(unknown)
+    }
+
+    /// Whether the answer has all of it.
+    fn is_in(&self, found: &Authors, object_uid: &str) -> bool {
+        let is_settled = |(digest, since): &(String, Timestamp)| found.is_approval_settled(object_uid, digest, *since);
+        (!self.request || found.requested(object_uid).is_some()) && self.approval.as_ref().is_none_or(is_settled)
     }
 }
 
@@ -110,8 +117,13 @@ pub(crate) async fn keep_asking(run: &Run, known: &Store<Watched>) {
         first,
         asked: HashMap::new(),
     };
+    let (mut asked_at, mut is_told) = (None::<Instant>, false);
     loop {
         tokio::time::sleep(first).await;
+        // However many objects there are.
+        if asked_at.is_some_and(|at| at.elapsed() < first * 2) {
+            continue;
+        }
         let now = run.clock.now();
         let open: Vec<(Arc<Watched>, Unknown)> = known
             .state()
@@ -129,16 +141,28 @@ pub(crate) async fn keep_asking(run: &Run, known: &Store<Watched>) {
         let Some(since) = due.iter().filter_map(|(object, _)| created(object)).min() else {
             continue;
         };
-        match tokio::time::timeout(PATIENCE, run.cluster.authors(since, now)).await {
+        let has_all = |found: &Authors| {
+            due.iter()
+                .all(|(object, unknown)| unknown.is_in(found, &object.uid().unwrap_or_default()))
+        };
+        asked_at = Some(Instant::now());
+        match tokio::time::timeout(PATIENCE, run.cluster.authors(since, now, has_all)).await {
             Ok(Ok(found)) => {
                 for (object, unknown) in &due {
                     write(run, object, unknown, &found).await;
                 }
             }
+            // It is asked again and again.
+            Ok(Err(doubt)) if !std::mem::replace(&mut is_told, true) => {
+                tracing::warn!(
+                    message = doubt.message,
+                    "the audit log does not say who asked for offboardings and who approved them: status.requestedBy and approvedBy lack it"
+                );
+            }
             Ok(Err(doubt)) => {
                 tracing::debug!(
                     message = doubt.message,
-                    "the audit log does not say who asked for offboardings and who approved them"
+                    "the audit log does not say who asked and who approved"
                 );
             }
             Err(_) => tracing::debug!("the audit log does not answer who asked for offboardings and who approved them"),
@@ -150,8 +174,9 @@ pub(crate) async fn keep_asking(run: &Run, known: &Store<Watched>) {
 async fn write(run: &Run, object: &Watched, unknown: &Unknown, found: &Authors) {
     let object_uid = object.uid().unwrap_or_default();
     let requested = found.requested(&object_uid).filter(|_| unknown.request);
-    let digest = unknown.digest.as_deref();
-    let approved = digest.and_then(|digest| found.approved(&object_uid, digest));
+    let approval = unknown.approval.as_ref();
+    let approved =
+        approval.and_then(|(digest, since)| Some((digest.as_str(), found.approved(&object_uid, digest, *since)?)));
     if requested.is_none() && approved.is_none() {
         return;
     }
@@ -164,7 +189,7 @@ async fn write(run: &Run, object: &Watched, unknown: &Unknown, found: &Authors) 
     let Some(live) = live else { return };
     let mut writer = StatusWriter::new(live);
     let mut status = writer.written().clone();
-    take(&mut status, requested, digest.zip(approved));
+    take(&mut status, requested, approved);
     let written = writer.write(&run.client, &status, || run.leadership.permit_report());
     if let Err(NotWritten::Api(error)) = written.await {
         tracing::warn!(name, %error, "cannot write who asked for it and who approved it");
@@ -179,18 +204,27 @@ fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved
             time: Time(author.time),
         });
     }
-    if let Some((digest, author)) = approved
-        && status
-            .approved_by
-            .as_ref()
-            .is_some_and(|approval| approval.digest == digest)
+    if let (Some(approval), Some((digest, author))) = (&mut status.approved_by, approved)
+        && approval.digest == digest
     {
-        status.approved_by = Some(ApproverStatus {
-            digest: digest.to_owned(),
-            user: Some(author.user.clone()),
-            through: author.through.clone(),
-            time: Some(Time(author.time)),
-        });
+        approval.user = Some(author.user.clone());
+        approval.through = author.through.clone();
+        approval.time = Some(Time(author.time));
+    }
+}
+
+/// What is written here while a reconcile is under way is kept by its own writes.
+impl Adopt for UserOffboardingStatus {
+    fn adopt(&mut self, live: &Self) {
+        if self.requested_by.is_none() {
+            self.requested_by.clone_from(&live.requested_by);
+        }
+        if let (Some(own), Some(other)) = (&mut self.approved_by, &live.approved_by)
+            && own.digest == other.digest
+            && own.user.is_none()
+        {
+            own.clone_from(other);
+        }
     }
 }
 
@@ -210,19 +244,27 @@ mod tests {
     #[test]
     fn what_is_known_or_old_is_not_asked() {
         let at = |time: &str| time.parse().unwrap();
-        let asked = |status: Value, now: &str| Unknown::of(&object(status), at(now)).map(|u| (u.request, u.digest));
+        let asked = |status: Value, now: &str| {
+            let unknown = Unknown::of(&object(status), at(now))?;
+            Some((unknown.request, unknown.approval.map(|(digest, _)| digest)))
+        };
         let requested = json!({"user": "alice", "time": "2026-01-01T12:00:00Z"});
         let (soon, late) = ("2026-01-01T13:00:00Z", "2026-01-03T13:00:00Z");
         assert_eq!(asked(json!({}), soon), Some((true, None)));
         assert_eq!(asked(json!({}), late), None);
         assert_eq!(asked(json!({"requestedBy": requested}), soon), None);
         let approved =
-            |by: Value| json!({"requestedBy": requested, "startedAt": "2026-01-03T12:00:00Z", "approvedBy": by});
+            |by: Value| json!({"requestedBy": requested, "startedAt": "2026-01-01T12:00:00Z", "approvedBy": by});
+        let since = "2026-01-03T12:00:00Z";
         assert_eq!(
-            asked(approved(json!({"digest": "d"})), late),
-            Some((false, Some("d".to_owned())))
+            asked(approved(json!({"digest": "d", "since": since})), late),
+            Some((false, Some("d".to_owned()))),
+            "a run may have begun long before"
         );
-        assert_eq!(asked(approved(json!({"digest": "d", "user": "bob"})), late), None);
+        assert_eq!(
+            asked(approved(json!({"digest": "d", "since": since, "user": "bob"})), late),
+            None
+        );
     }
 
     #[test]
@@ -231,9 +273,9 @@ mod tests {
             first: Duration::from_secs(15),
             asked: HashMap::new(),
         };
-        let unknown = |digest: Option<&str>| Unknown {
+        let unknown = |digest: Option<&'static str>| Unknown {
             request: true,
-            digest: digest.map(str::to_owned),
+            approval: digest.map(|digest| (digest.to_owned(), Timestamp::UNIX_EPOCH)),
         };
         let start = Instant::now();
         let mut due = |digest, after| agenda.is_due("u", &unknown(digest), start + Duration::from_secs(after));
@@ -251,12 +293,26 @@ mod tests {
             through: None,
             time: Timestamp::UNIX_EPOCH,
         };
-        let mut status: UserOffboardingStatus =
-            serde_json::from_value(json!({"approvedBy": {"digest": "now"}, "conditions": []})).unwrap();
+        let mut status: UserOffboardingStatus = serde_json::from_value(
+            json!({"approvedBy": {"digest": "now", "since": "2026-01-03T12:00:00Z"}, "conditions": []}),
+        )
+        .unwrap();
         take(&mut status, None, Some(("before", &author)));
         assert_eq!(status.approved_by.as_ref().unwrap().user, None);
         take(&mut status, Some(&author), Some(("now", &author)));
-        assert_eq!(status.approved_by.unwrap().user.as_deref(), Some("bob"));
-        assert_eq!(status.requested_by.unwrap().user, "bob");
+        assert_eq!(status.approved_by.as_ref().unwrap().user.as_deref(), Some("bob"));
+        assert_eq!(status.requested_by.as_ref().unwrap().user, "bob");
+
+        // A reconcile that has read the object before.
+        let own = |digest: &str| -> UserOffboardingStatus {
+            let approval = json!({"digest": digest, "since": "2026-01-03T12:00:00Z"});
+            serde_json::from_value(json!({"approvedBy": approval, "conditions": []})).unwrap()
+        };
+        let mut same = own("now");
+        same.adopt(&status);
+        assert_eq!(same, status);
+        let mut another = own("next");
+        another.adopt(&status);
+        assert_eq!(another.approved_by.unwrap().user, None);
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct WatchedStatus {
 pub(crate) struct WatchedApproval {
     pub(crate) digest: String,
     #[serde(default)]
+    pub(crate) since: String,
+    #[serde(default)]
     pub(crate) user: Option<String>,
 }
 

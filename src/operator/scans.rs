@@ -16,7 +16,7 @@ use crate::{
         report::{self, Attempt},
         watched::{self, WatchedScan},
     },
-    status_writer::{NotWritten, StatusWriter},
+    status_writer::{Adopt, NotWritten, StatusWriter},
 };
 use alibaba_cloud::Uid;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -61,6 +61,11 @@ pub(super) enum ScanError {
     Read { name: String, source: kube::Error },
     #[error("cannot write the status of PermissionScan {name}: {source}")]
     Write { name: String, source: kube::Error },
+}
+
+/// Nothing is written beside it.
+impl Adopt for PermissionScanStatus {
+    fn adopt(&mut self, _: &Self) {}
 }
 
 /// Whether to scan now.

@@ -92,6 +92,8 @@ struct ScanSummary {
     /// For how long, in seconds, one that is not suspended has had no whole scan, or has been there without one. None if there is no
     /// such scan.
     oldest: Option<f64>,
+    /// For how long, in seconds, the next whole scan of one that is not suspended has been overdue, at the most.
+    overdue: f64,
 }
 
 fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timestamp) -> ScanSummary {
@@ -108,6 +110,7 @@ fn summarize_scans<'a>(scans: impl Iterator<Item = &'a WatchedScan>, now: Timest
             let since = scan.last_scan().or(created).unwrap_or(now);
             let age = now.duration_since(since).as_secs_f64();
             oldest = Some(oldest.map_or(age, |other| other.max(age)));
+            summary.overdue = summary.overdue.max(age - scan.interval().as_secs_f64());
         }
     }
     summary.oldest = oldest;
@@ -146,6 +149,11 @@ fn encode_scans(encoder: &mut DescriptorEncoder<'_>, summary: &ScanSummary) -> f
         "scan_age_seconds",
         "How long ago the last complete scan was, or the PermissionScan was created if there was none yet; NaN without one",
         summary.oldest.unwrap_or(f64::NAN),
+    )?;
+    gauge(
+        "scan_overdue_seconds",
+        "For how long a complete scan has been overdue by the interval of its PermissionScan; of several, the longest",
+        summary.overdue,
     )
 }
 
@@ -348,6 +356,7 @@ mod tests {
         let summary = summarize_scans(scans.iter(), now);
         assert_eq!((summary.counts.deleted, summary.counts.without_offboarding), (3, 2));
         assert_eq!(summary.oldest, Some(2.0 * 86_400.0));
+        assert_eq!(summary.overdue, 86_400.0, "a day, if nothing is said");
         let never = [scan(0, 0, None, false), scan(0, 0, yesterday, false)];
         assert_eq!(summarize_scans(never.iter(), now).oldest, Some(3.0 * 86_400.0));
         let suspended = [scan(0, 0, None, true)];

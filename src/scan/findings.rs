@@ -31,16 +31,16 @@ pub(super) fn is_gone(state: FindingState) -> bool {
     )
 }
 
-/// The worst first: by state; then a dormant one before one in use; then by what it may do, and whether its kubeconfig works. Last come those
-/// that nobody knows but the bindings: whoever may create a binding may invent a UID.
+/// The worst first: by state, and of each the last are those whom nobody knows but the bindings: whoever may create a binding may invent a UID.
+/// Then a dormant one before one in use; then by what it may do, and whether its kubeconfig works.
 pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
     let key = |one: &Identity| {
         (
             one.who.state,
+            !one.has_been_here(),
             one.dormancy != Dormancy::Dormant,
             one.held.access,
             one.kubeconfig != Some(CertState::Unexpired),
-            !one.has_been_here(),
             std::cmp::Reverse(one.held.total),
             one.uid,
         )

@@ -1,7 +1,10 @@
 //! An identity that has access, with all that was seen of it.
 
 use super::{classify::Who, holdings::Held, known::Dealing};
-use crate::api::{CertState, scan::Dormancy};
+use crate::api::{
+    CertState,
+    scan::{Dormancy, FindingState},
+};
 use alibaba_cloud::Uid;
 use k8s_openapi::jiff::Timestamp;
 
@@ -18,9 +21,10 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Whether somebody knows the UID besides the bindings: ACK, by a kubeconfig, or the audit log, by a request.
+    /// Whether somebody knows the UID besides the bindings: RAM, ACK by a kubeconfig, or the audit log by a request.
     pub(super) fn has_been_here(&self) -> bool {
+        let is_known = !matches!(self.who.state, FindingState::Deleted | FindingState::Unknown);
         let had_kubeconfig = !matches!(self.kubeconfig, None | Some(CertState::Absent | CertState::Unknown));
-        had_kubeconfig || self.last_seen.is_some()
+        is_known || had_kubeconfig || self.last_seen.is_some()
     }
 }

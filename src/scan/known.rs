@@ -177,7 +177,12 @@ mod tests {
     #[test]
     fn one_that_is_complete_deals_with_nothing_that_came_since() {
         let mut complete = known("left", json!({}), "Execute", "True");
-        let is_idle = |known: &Known| Offboardings::of(vec![known.clone()]).dealing_with(uid(100)).unwrap().is_idle;
+        let is_idle = |known: &Known| {
+            Offboardings::of(vec![known.clone()])
+                .dealing_with(uid(100))
+                .unwrap()
+                .is_idle
+        };
         assert!(!is_idle(&complete), "access that returned is noticed");
         complete.status.conditions.push(KnownCondition {
             type_: "Ready".into(),

@@ -2,11 +2,12 @@
 
 use crate::api::{
     PermissionScan,
-    scan::{SCAN_REQUESTED, ScanCondition},
+    scan::{SCAN_REQUESTED, ScanCondition, interval},
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
 use serde::Deserialize;
+use std::time::Duration;
 
 /// One that is scanned by. A spec or status that this version cannot read does not break the watch of the others.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -23,6 +24,7 @@ pub(crate) struct WatchedScan {
 #[serde(default)]
 struct WatchedScanSpec {
     suspend: bool,
+    interval: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -69,6 +71,12 @@ impl WatchedScan {
     /// Whether it is to stop.
     pub(crate) fn is_suspended(&self) -> bool {
         self.spec.suspend
+    }
+
+    /// How often it scans.
+    pub(crate) fn interval(&self) -> Duration {
+        let said = self.spec.interval.as_deref();
+        said.and_then(interval::parse).unwrap_or(interval::A_DAY)
     }
 
     /// When its last whole scan was.

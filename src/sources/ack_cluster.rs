@@ -64,12 +64,17 @@ impl AckCluster {
         activity::check(&self.log, question).await
     }
 
-    /// Asks the audit log who created and approved UserOffboardings from then on.
+    /// Asks the audit log who created and approved UserOffboardings from then on, until that `is_enough`.
     ///
     /// # Errors
     /// When the log cannot be asked, or does not answer completely.
-    pub(crate) async fn authors(&self, since: Timestamp, now: Timestamp) -> Result<Authors, Inconclusive> {
-        authors::authors(&self.log, since, now).await
+    pub(crate) async fn authors(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        is_enough: impl Fn(&Authors) -> bool,
+    ) -> Result<Authors, Inconclusive> {
+        authors::authors(&self.log, since, now, is_enough).await
     }
 
     /// What ACK says of the kubeconfig of `uid` for this cluster.

@@ -237,13 +237,17 @@ impl Play<'_> {
         let said = tokio::time::timeout(PATIENCE, plugin.output())
             .await
             .context("kubectl ack-offboard doctor does not end")??;
-        let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&said.stdout),
+            String::from_utf8_lossy(&said.stderr),
+        );
         self.screen.block(&format!("{err}{out}"));
         let code = said.status.code().unwrap_or(-1);
         self.report.plugin_doctor = Some(code);
         self.screen.check("it ends with", &code.to_string(), "0");
         let is_there = out.contains("admission policy ack-offboarding-backups");
-        self.screen.check("and shows the operator's checks", &is_there.to_string(), "true");
+        self.screen
+            .check("and shows the operator's checks", &is_there.to_string(), "true");
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 mod conditions;
-mod interval;
+pub(crate) mod interval;
 mod status;
 
 pub use conditions::{ScanCondition, ScanReason, set as set_scan_condition};

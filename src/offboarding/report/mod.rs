@@ -19,7 +19,7 @@ use crate::{
     },
     clock::Clock,
     rbac::appearances::Appearances,
-    status_writer::{NotWritten, StatusWriter},
+    status_writer::{Adopt, NotWritten, StatusWriter},
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use std::borrow::Cow;
@@ -209,7 +209,9 @@ impl Report {
         let written = self
             .writer
             .write(&run.client, &self.status, || run.leadership.permit_report());
-        match written.await {
+        let written = written.await;
+        self.status.adopt(self.writer.written());
+        match written {
             Ok(None) => Ok(()),
             Ok(Some(before)) => {
                 // Somebody only looks at a plan: that is no event in the life of an offboarding.

@@ -75,6 +75,7 @@ impl Report {
         if is_listed && !is_known {
             self.status.approved_by = Some(ApproverStatus {
                 digest: plan.digest.clone(),
+                since: Time(self.now),
                 user: None,
                 through: None,
                 time: None,

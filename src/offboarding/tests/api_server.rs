@@ -25,7 +25,14 @@ struct Store {
     version: u64,
     writes: Vec<String>,
     webhook: Option<fn(&mut Value)>,
-    edit_after: Option<usize>,
+    edit_after: Option<(usize, Edit)>,
+}
+
+/// What somebody does to every UserOffboarding.
+#[derive(Clone, Copy)]
+enum Edit {
+    Spec,
+    Author,
 }
 
 /// Where an object is; the collection is `/api/v1/configmaps`, whatever the namespace.
@@ -75,7 +82,12 @@ impl ApiServer {
 
     /// Has somebody edit the spec of every UserOffboarding right after so many effects.
     pub(super) fn edit_after(&self, effects: usize) {
-        self.lock().edit_after = Some(effects);
+        self.lock().edit_after = Some((effects, Edit::Spec));
+    }
+
+    /// Has the operator itself write into every status who asked for it, right after so many effects.
+    pub(super) fn author_after(&self, effects: usize) {
+        self.lock().edit_after = Some((effects, Edit::Author));
     }
 
     /// Notes an effect that was carried out elsewhere: the cloud's.
@@ -230,17 +242,24 @@ impl Store {
     fn wrote(&mut self, what: String) {
         self.writes.push(what);
         let effects = self.writes.iter().filter(|write| *write != STATUS).count();
-        if self.edit_after.take_if(|after| effects >= *after).is_none() {
+        let Some((_, edit)) = self.edit_after.take_if(|(after, _)| effects >= *after) else {
             return;
-        }
+        };
         for object in self
             .objects
             .values_mut()
             .filter(|object| object["kind"] == "UserOffboarding")
         {
             self.version += 1;
-            let generation = object["metadata"]["generation"].as_i64().unwrap();
-            object["metadata"]["generation"] = json!(generation + 1);
+            match edit {
+                Edit::Spec => {
+                    let generation = object["metadata"]["generation"].as_i64().unwrap();
+                    object["metadata"]["generation"] = json!(generation + 1);
+                }
+                Edit::Author => {
+                    object["status"]["requestedBy"] = json!({"user": "alice", "time": "2026-01-01T00:00:00Z"});
+                }
+            }
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         }
     }

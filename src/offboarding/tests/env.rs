@@ -151,6 +151,11 @@ impl Ended {
         writes.filter(|write| *write != STATUS).collect()
     }
 
+    /// The object's status.
+    pub(super) fn status(&self) -> Value {
+        self.api_server.get(OBJECTS, None, OBJECT).unwrap()["status"].clone()
+    }
+
     /// A condition's status, reason and message, as in `False/WaitingForInactivity: UID 1 was active`.
     pub(super) fn condition(&self, type_: &str) -> String {
         let object = self.api_server.get(OBJECTS, None, OBJECT).unwrap();

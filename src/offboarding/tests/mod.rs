@@ -118,6 +118,20 @@ async fn an_edit_stops_the_run_before_the_next_effect() {
     }
 }
 
+/// Between any two effects: who asked is written beside the run, which goes on, and keeps it.
+#[tokio::test]
+async fn what_is_written_beside_a_run_neither_stops_it_nor_is_lost() {
+    let all = [LIST, BACKUP, EMPTY, DELETE, PURGE];
+    for done in 1..=all.len() {
+        let env = bound_alone(json!({}));
+        env.api_server.author_after(done);
+        let ended = env.reconcile().await;
+        assert_eq!(ended.effects(), all);
+        ended.assert("Offboarded", "True/Verified");
+        assert_eq!(ended.status()["requestedBy"]["user"], "alice", "after {done}");
+    }
+}
+
 #[tokio::test]
 async fn what_ack_refuses_to_purge_is_said_and_the_bindings_are_gone() {
     let refused = include_str!("answers/cs-purge-refused.json");

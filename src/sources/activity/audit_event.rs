@@ -162,7 +162,7 @@ pub(super) fn time(row: &Row) -> Result<Timestamp, String> {
 }
 
 /// The users that an authorizer's reason names: `… to User "<name>"`.
-pub(super) fn named_users(reason: &str) -> impl Iterator<Item = &str> {
+fn named_users(reason: &str) -> impl Iterator<Item = &str> {
     let parts = reason.split("User \"").skip(1);
     parts.filter_map(|rest| rest.split('"').next())
 }

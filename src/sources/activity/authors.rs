@@ -2,18 +2,19 @@
 //!
 //! ACK's audit policy keeps the metadata alone of a request for our objects, so that neither the spec nor the name of an object whose name
 //! was generated is in a record. The approval policy of the chart therefore annotates the record: with the `metadata.uid` of what was
-//! created, and of what was approved, with the digests. Nobody but the API server writes these. Nothing is decided by them.
+//! created, and of what was approved, with the start of each digest. Nobody but the API server writes these, and of a trial it writes none.
+//! Nothing is decided by them.
 
 use super::{
     CLOCK_SKEW,
-    audit_event::{AUTHORIZATION, IMPERSONATED, USERNAME, named_users, text, time},
+    audit_event::{AUTHORIZATION, IMPERSONATED, USERNAME, text, time},
     audit_log::AuditLog,
     coverage,
     window::{Inconclusive, LogstoreRef, missing_or},
 };
 use crate::api::Reason;
 use alibaba_cloud::sls::{Index, LogQuery, Row};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 
 /// The annotations of the approval policy, as ACK's collector names them.
@@ -23,6 +24,7 @@ const APPROVED: &str = "annotations.ack-offboarding-approval/approved";
 const RESOURCE: &str = "objectRef.resource";
 const SUBRESOURCE: &str = "objectRef.subresource";
 const VERB: &str = "verb";
+const CODE: &str = "responseStatus.code";
 
 /// Rows of a page: the most that SLS returns.
 const PAGE: u32 = 100;
@@ -30,6 +32,13 @@ const PAGE: u32 = 100;
 const PAGES: u32 = 20;
 /// How long before an object was made its record may be, by another clock.
 const EARLIER: i64 = 60;
+
+/// How much later than the operator went on by an approval its record may be, by another clock.
+const SKEW: SignedDuration = SignedDuration::from_secs(2);
+/// Characters of a name that are shown.
+const NAME: usize = 256;
+/// The digits of a digest that are in a record.
+const DIGITS: std::ops::Range<usize> = 7..23;
 
 /// Who made a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +55,8 @@ pub(crate) struct Author {
 pub(crate) struct Authors {
     /// Who created an object, by its `metadata.uid`.
     requested: HashMap<String, Author>,
-    /// Who approved a plan, by the object's `metadata.uid` and the plan's digest. Of several, the latest.
-    approved: HashMap<(String, String), Author>,
+    /// Who approved a plan, by the object's `metadata.uid` and the first digits of the plan's digest.
+    approved: HashMap<(String, String), Vec<Author>>,
 }
 
 impl Authors {
@@ -56,18 +65,42 @@ impl Authors {
         self.requested.get(object_uid)
     }
 
-    /// Who approved this plan of the object.
-    pub(crate) fn approved(&self, object_uid: &str, digest: &str) -> Option<&Author> {
-        self.approved.get(&(object_uid.to_owned(), digest.to_owned()))
+    /// Who approved this plan of the object, by which the operator went on then: of several, the last until then. Later ones only confirmed it.
+    pub(crate) fn approved(&self, object_uid: &str, digest: &str, since: Timestamp) -> Option<&Author> {
+        let all = self.all_approved(object_uid, digest)?;
+        let until_then = all.iter().filter(|author| is_until(author, since));
+        // By a clock that is far off, all are later.
+        let first = || all.iter().min_by_key(|author| author.time);
+        until_then.max_by_key(|author| author.time).or_else(first)
+    }
+
+    /// Whether older records can name nobody else for it: they are read newest first.
+    pub(crate) fn is_approval_settled(&self, object_uid: &str, digest: &str, since: Timestamp) -> bool {
+        let all = self.all_approved(object_uid, digest);
+        all.is_some_and(|all| all.iter().any(|author| is_until(author, since)))
+    }
+
+    fn all_approved(&self, object_uid: &str, digest: &str) -> Option<&Vec<Author>> {
+        let digits = digest.get(DIGITS)?.to_owned();
+        self.approved.get(&(object_uid.to_owned(), digits))
     }
 }
 
-/// Asks the audit log who created and approved UserOffboardings from then on: once for all of them. What it does not hold (yet) is absent
-/// from the answer; of more than 2,000 requests, the oldest are.
+fn is_until(author: &Author, since: Timestamp) -> bool {
+    author.time.duration_since(since) <= SKEW
+}
+
+/// Asks the audit log who created and approved UserOffboardings from then on: once for all of them, newest first, until that `is_enough`.
+/// What it does not hold (yet) is absent from the answer; of more than 2,000 requests, the oldest are.
 ///
 /// # Errors
 /// When the log cannot be asked, or does not answer completely.
-pub(crate) async fn authors(log: &AuditLog, since: Timestamp, now: Timestamp) -> Result<Authors, Inconclusive> {
+pub(crate) async fn authors(
+    log: &AuditLog,
+    since: Timestamp,
+    now: Timestamp,
+    is_enough: impl Fn(&Authors) -> bool,
+) -> Result<Authors, Inconclusive> {
     let place = coverage::place(log).await?;
     let LogstoreRef { project, logstore } = &place;
     let index = log.sls().get_index(project, logstore).await;
@@ -95,7 +128,7 @@ pub(crate) async fn authors(log: &AuditLog, since: Timestamp, now: Timestamp) ->
             .map_err(|_| Inconclusive::new(Reason::ResultIncomplete, "SLS did not finish the search."))?
             .rows;
         found.read(&rows);
-        if rows.len() < PAGE as usize {
+        if rows.len() < PAGE as usize || is_enough(&found) {
             break;
         }
     }
@@ -112,6 +145,10 @@ fn query(index: &Index) -> Option<String> {
     let mut query = resource;
     if index.finds_text(VERB) {
         query += &format!(" and ({VERB}: create or {VERB}: update or {VERB}: patch)");
+    }
+    let is_number = index.other_types.get(CODE).is_some_and(|type_| type_ == "long");
+    if index.finds_text(CODE) || is_number {
+        query += &format!(" and ({CODE}: 200 or {CODE}: 201)");
     }
     // The operator's own.
     if index.finds_text(SUBRESOURCE) {
@@ -135,46 +172,50 @@ impl Authors {
             let (object_uid, digests) = approved.and_then(|text| text.split_once(' ')).unwrap_or_default();
             for digest in digests.split(',').filter(|digest| !digest.is_empty()) {
                 let key = (object_uid.to_owned(), digest.to_owned());
-                let known = self.approved.get(&key);
-                if known.is_none_or(|known| known.time < author.time) {
-                    self.approved.insert(key, author.clone());
-                }
+                self.approved.entry(key).or_default().push(author.clone());
             }
         }
     }
 }
 
-/// Whether it is the record of an answer that says so, and not of a trial.
+/// Whether it is the record of an answer that says so.
 fn was_carried_out(row: &Row) -> bool {
     let of = |field| text(row, field).unwrap_or_default();
-    let is_trial = row
-        .get("requestURI")
-        .and_then(|uri| uri.as_str())
-        .is_some_and(|uri| uri.contains("dryRun="));
-    of("stage") == "ResponseComplete" && of("responseStatus.code").starts_with('2') && !is_trial
+    of("stage") == "ResponseComplete" && of(CODE).starts_with('2')
 }
 
 fn author(row: &Row) -> Option<Author> {
-    let user = text(row, USERNAME)?;
-    // An authorizer names whom it allowed, whoever that is: it is news only where it is not the one who asked.
-    let reason = row
-        .get(AUTHORIZATION)
-        .and_then(|reason| reason.as_str())
-        .unwrap_or_default();
-    let behind = text(row, IMPERSONATED).or_else(|| named_users(reason).next().map(str::to_owned));
-    let time = time(row).ok()?;
-    Some(match behind {
-        Some(behind) if behind != user => Author {
-            user: behind,
-            through: Some(user),
-            time,
-        },
-        _ => Author {
-            user,
-            through: None,
-            time,
-        },
+    let field = |field| {
+        row.get(field)
+            .and_then(|value| value.as_str())
+            .filter(|text| !text.is_empty())
+    };
+    let user = field(USERNAME)?;
+    let behind = field(IMPERSONATED).or_else(|| field(AUTHORIZATION).filter(|_| user == CONSOLE).and_then(allowed));
+    let behind = behind.filter(|behind| *behind != user);
+    Some(Author {
+        user: shown(behind.unwrap_or(user)),
+        through: behind.map(|_| shown(user)),
+        time: time(row).ok()?,
     })
+}
+
+/// The user as whom the ACK console makes its requests: only the authorizer names whom they are for.
+const CONSOLE: &str = "kubernetes-admin";
+
+/// Whom an authorizer allowed it: `… to User "<name>"`, at the end.
+fn allowed(reason: &str) -> Option<&str> {
+    let (_, named) = reason.rsplit_once(" to User \"")?;
+    named.strip_suffix('"')
+}
+
+/// A name as it can be shown: what is cut ends in an ellipsis.
+fn shown(name: &str) -> String {
+    let clean = name.chars().filter(|c| !c.is_control());
+    match clean.clone().nth(NAME) {
+        None => clean.collect(),
+        Some(_) => clean.take(NAME - 1).chain(['…']).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -200,38 +241,54 @@ mod tests {
         found
     }
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const AA: &str = "sha256:aaaaaaaaaaaaaaaa0000";
+    const BB: &str = "sha256:bbbbbbbbbbbbbbbb0000";
+
     #[test]
     fn who_created_and_who_approved() {
+        let (aa, bb) = (&AA[DIGITS], &BB[DIGITS]);
+        let approves = |object: &str, digests: &[&str], user: &str, time: &str| {
+            let text = format!("{object} {}", digests.join(","));
+            row(&[(APPROVED, &text), (USERNAME, user), ("__time__", time), (CODE, "200")])
+        };
         let found = read(&[
             row(&[(REQUESTED, "u-2"), (USERNAME, "mallory")]),
             row(&[(REQUESTED, "u-1")]),
-            row(&[
-                (APPROVED, "u-1 sha256:bb,sha256:aa"),
-                (USERNAME, "bob"),
-                ("responseStatus.code", "200"),
-            ]),
-            row(&[(APPROVED, "u-1 sha256:aa"), (USERNAME, "carol"), ("__time__", "1499")]),
-            row(&[(APPROVED, "u-1 sha256:cc"), (USERNAME, "mallory"), ("__time__", "1600")]),
-            row(&[(APPROVED, "u-2 sha256:aa"), (USERNAME, "mallory"), ("__time__", "1600")]),
+            approves("u-1", &[aa], "resumer", "1600"),
+            approves("u-1", &[bb, aa], "bob", "1500"),
+            approves("u-1", &[aa], "carol", "1400"),
+            approves("u-2", &[aa], "mallory", "1500"),
         ]);
-        let user = |author: Option<&Author>| author.map(|author| author.user.clone()).unwrap_or_default();
-        assert_eq!(user(found.requested("u-1")), "alice");
-        assert_eq!(user(found.approved("u-1", "sha256:aa")), "bob");
-        assert_eq!(user(found.approved("u-1", "sha256:bb")), "bob");
-        assert_eq!(found.approved("u-3", "sha256:aa"), None);
+        assert_eq!(found.requested("u-1").unwrap().user, "alice");
+        let approver =
+            |object: &str, digest: &str, since| Some(found.approved(object, digest, at(since))?.user.clone());
+        assert_eq!(
+            approver("u-1", AA, 1510).unwrap(),
+            "bob",
+            "who resumes later approved nothing"
+        );
+        assert_eq!(approver("u-1", AA, 1498).unwrap(), "bob", "by another clock");
+        assert_eq!(approver("u-1", AA, 1450).unwrap(), "carol");
+        assert_eq!(approver("u-1", AA, 100).unwrap(), "carol", "by a clock that is far off");
+        assert_eq!(approver("u-1", BB, 1510).unwrap(), "bob");
+        assert_eq!(approver("u-3", AA, 1510), None);
+        assert!(found.is_approval_settled("u-1", AA, at(1510)) && !found.is_approval_settled("u-1", AA, at(100)));
     }
 
     #[test]
     fn what_was_not_carried_out_is_nobodys() {
         for field in [
-            ("responseStatus.code", "403"),
-            ("responseStatus.code", ""),
-            ("requestURI", "/apis/x?dryRun=All"),
+            (CODE, "403"),
+            (CODE, ""),
             ("stage", "RequestReceived"),
             ("__time__", "x"),
             (USERNAME, ""),
         ] {
-            let found = read(&[row(&[(REQUESTED, "u-1"), (APPROVED, "u-1 sha256:aa"), field])]);
+            let found = read(&[row(&[(REQUESTED, "u-1"), (APPROVED, "u-1 aa"), field])]);
             assert_eq!(found, Authors::default(), "{field:?}");
         }
     }
@@ -249,8 +306,18 @@ mod tests {
             |name: &str| format!("RBAC: allowed by ClusterRoleBinding \"b\" of ClusterRole \"r\" to User \"{name}\"");
         assert_eq!(of(&[(AUTHORIZATION, &to("alice"))]), ("alice".into(), None));
         assert_eq!(of(&[(IMPERSONATED, "bob")]), ("bob".into(), Some("alice".into())));
-        let console = [(USERNAME, "kubernetes-admin"), (AUTHORIZATION, &*to("2590"))];
-        assert_eq!(of(&console), ("2590".into(), Some("kubernetes-admin".into())));
+        let console = [(USERNAME, CONSOLE), (AUTHORIZATION, &*to("2590"))];
+        assert_eq!(of(&console), ("2590".into(), Some(CONSOLE.into())));
+        // Names of bindings are anybody's.
+        let binding = "RBAC: allowed by ClusterRoleBinding \"x User \" of ClusterRole \"r\" to Group \"g\"";
+        assert_eq!(
+            of(&[(USERNAME, CONSOLE), (AUTHORIZATION, binding)]),
+            (CONSOLE.into(), None)
+        );
+        assert_eq!(of(&[(AUTHORIZATION, &to("somebody"))]), ("alice".into(), None));
+        let long = "x".repeat(300);
+        let (shown, _) = of(&[(USERNAME, &long)]);
+        assert!(shown.ends_with("x…") && shown.chars().count() == NAME, "{shown}");
     }
 
     #[test]
@@ -266,10 +333,14 @@ mod tests {
         assert_eq!(query(&index(&[VERB], false)), None);
         assert_eq!(query(&index(&[], true)).as_deref(), Some("useroffboardings"));
         assert_eq!(
-            query(&index(&[RESOURCE, SUBRESOURCE, VERB], true)).as_deref(),
+            query(&index(&[RESOURCE, SUBRESOURCE, VERB, CODE], true)).as_deref(),
             Some(
-                "objectRef.resource: useroffboardings and (verb: create or verb: update or verb: patch) not objectRef.subresource: status"
+                "objectRef.resource: useroffboardings and (verb: create or verb: update or verb: patch) \
+                 and (responseStatus.code: 200 or responseStatus.code: 201) not objectRef.subresource: status"
             )
         );
+        let mut numbers = index(&[RESOURCE], false);
+        numbers.other_types.insert(CODE.to_owned(), "long".to_owned());
+        assert!(query(&numbers).unwrap().contains("responseStatus.code: 200"));
     }
 }
