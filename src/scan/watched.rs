@@ -2,7 +2,7 @@
 
 use crate::api::{
     PermissionScan,
-    scan::{SCAN_REQUESTED, ScanCondition, interval},
+    scan::{SCAN_REQUESTED, ScanCondition, interval_of},
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, core::ObjectMeta};
@@ -75,8 +75,7 @@ impl WatchedScan {
 
     /// How often it scans.
     pub(crate) fn interval(&self) -> Duration {
-        let said = self.spec.interval.as_deref();
-        said.and_then(interval::parse).unwrap_or(interval::A_DAY)
+        interval_of(self.spec.interval.as_deref().unwrap_or_default())
     }
 
     /// When its last whole scan was.

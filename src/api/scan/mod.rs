@@ -8,7 +8,7 @@
 #![allow(clippy::duplicated_attributes)]
 
 mod conditions;
-pub(crate) mod interval;
+mod interval;
 mod status;
 
 pub use conditions::{ScanCondition, ScanReason, set as set_scan_condition};
@@ -119,8 +119,13 @@ pub struct PermissionScanSpec {
 impl PermissionScanSpec {
     /// How often to scan. What the CRD would refuse counts as a day.
     pub fn interval(&self) -> Duration {
-        interval::parse(&self.interval).unwrap_or(interval::A_DAY)
+        interval_of(&self.interval)
     }
+}
+
+/// An interval as a PermissionScan has it; a day, if it is none.
+pub(crate) fn interval_of(text: &str) -> Duration {
+    interval::parse(text).unwrap_or(interval::A_DAY)
 }
 
 fn dormant_days() -> u16 {
