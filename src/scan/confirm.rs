@@ -1,6 +1,6 @@
-//! Looks up each deleted identity that is shown: a listing is some seconds old, and nobody is called deleted by it alone.
+//! Looks up each identity that is shown and that no listing has: a listing is some seconds old, and nobody is called deleted by it alone.
 
-use super::{classify::Who, result::ScanResult, trouble::Trouble};
+use super::{classify::Who, identity::Identity as Identified, result::ScanResult, trouble::Trouble};
 use crate::{
     api::scan::{AccountType, FINDINGS_AT_MOST, FindingState},
     sources::{Account, QueryError, identity::Identity},
@@ -45,7 +45,7 @@ async fn look_up_first<F: Future<Output = Result<Identity, QueryError>>>(
         .worst_first()
         .into_iter()
         .take(most)
-        .filter(|identity| identity.who.state == FindingState::Deleted)
+        .filter(|identity| is_in_doubt(identity))
         .map(|identity| identity.uid)
         .collect();
     let mut changed = HashMap::new();
@@ -70,6 +70,15 @@ async fn look_up_first<F: Future<Output = Result<Identity, QueryError>>>(
         }
     }
     Ok(())
+}
+
+/// Deleted, or unknown because no listing has it though ACK knows it: it may be new.
+fn is_in_doubt(identity: &Identified) -> bool {
+    match identity.who.state {
+        FindingState::Deleted => true,
+        FindingState::Unknown => !identity.is_listed,
+        _ => false,
+    }
 }
 
 /// What the identity is instead of deleted; `None` if that is confirmed.

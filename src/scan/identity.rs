@@ -13,6 +13,8 @@ use k8s_openapi::jiff::Timestamp;
 pub(super) struct Identity {
     pub(super) uid: Uid,
     pub(super) who: Who,
+    /// Whether a listing of the account has it.
+    pub(super) is_listed: bool,
     pub(super) held: Held,
     pub(super) kubeconfig: Option<CertState>,
     pub(super) last_seen: Option<Timestamp>,

@@ -106,6 +106,14 @@ fn is_in_no_listing(caller: &CallerIdentity) -> bool {
 }
 
 impl Listings {
+    /// Whether one of them has it.
+    pub(super) fn have(&self, uid: Uid) -> bool {
+        self.account == Some(uid)
+            || self.users.contains_key(&uid)
+            || self.recycled.contains_key(&uid)
+            || self.roles.contains_key(&uid)
+    }
+
     /// The identities that nobody proposes to offboard.
     pub(super) fn untouchable(&self) -> HashSet<Uid> {
         self.account.into_iter().chain(self.own).collect()

@@ -43,6 +43,7 @@ pub(super) fn assemble(seen: &Seen, include: Include, dormant_days: u16, now: Ti
         .map(|uid| Identity {
             uid,
             who: classify(uid, &seen.listings, &seen.ack),
+            is_listed: seen.listings.have(uid),
             held: seen.holdings.by_uid.get(&uid).cloned().unwrap_or_default(),
             kubeconfig: seen.ack.kubeconfig(uid),
             last_seen: seen.last_seen.of(uid),

@@ -125,9 +125,22 @@ async fn a_cluster_of_another_account_is_not_covered() -> anyhow::Result<()> {
         said.err
     );
     assert_eq!(cluster(&said.json(), "ours")["findings"][0]["uid"], UID);
+    assert_eq!(
+        cluster(&said.json(), "ours")["region"],
+        "cn-hangzhou",
+        "as ACK lists it"
+    );
     said.tells("belongs to account 1999999999999999")
         .tells("Scan it alone, and name it: kubectl ack-offboard scan --direct --context=stranger --cluster-id=ID");
 
+    sim.fault(Fault::new(Operation::CsDescribeClustersV1, FaultKind::Forbidden));
+    let unlisted = scan(&["--direct", "-o", "json"], &kubeconfig).await?.ends_with(1);
+    let ours = cluster(&unlisted.json(), "ours").clone();
+    assert_eq!((&ours["ended"], &ours["gaps"]), (&json!("Done"), &json!(["NotAsked"])));
+    assert!(
+        ours["message"].as_str().unwrap().contains("its region is not known"),
+        "{ours}"
+    );
     scan(&[], &kubeconfig)
         .await?
         .ends_with(64)

@@ -4,7 +4,7 @@ use super::{
     file,
     live::Live,
     member::Member,
-    result::{ClusterResult, Ended, FleetReport},
+    result::{ClusterResult, Ended, FleetReport, Gap},
     select::{self, Selection},
 };
 use crate::{
@@ -285,6 +285,37 @@ fn done_in(earlier: FleetReport, verb: &str, uid: Option<&str>) -> Result<Vec<Cl
     let done = earlier
         .clusters
         .into_iter()
-        .filter(|cluster| cluster.ended == Ended::Done);
+        .filter(|cluster| cluster.ended == Ended::Done && !cluster.gaps.contains(&Gap::NotAsked));
     Ok(done.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_is_not_asked_again_unless_something_was_not_answered() {
+        let cluster = |name: &str, ended, gaps| ClusterResult {
+            ended,
+            gaps,
+            ..ClusterResult::waiting(name, None, None)
+        };
+        let report = || FleetReport {
+            verb: "scan".into(),
+            uid: None,
+            made_at: Timestamp::UNIX_EPOCH,
+            plugin: String::new(),
+            clusters: vec![
+                cluster("whole", Ended::Done, vec![Gap::Truncated]),
+                cluster("partly", Ended::Done, vec![Gap::NotAsked]),
+                cluster("held", Ended::Held, Vec::new()),
+            ],
+        };
+        let done = done_in(report(), "scan", None).unwrap();
+        assert_eq!(
+            done.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(),
+            ["whole"]
+        );
+        assert!(done_in(report(), "plan", None).is_err() && done_in(report(), "scan", Some("1")).is_err());
+    }
 }

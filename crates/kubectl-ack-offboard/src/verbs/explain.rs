@@ -274,7 +274,7 @@ Next:
         let status = json!({
             "conditions": approved.status.as_ref().unwrap().conditions,
             "requestedBy": {"user": "alice", "time": "2026-01-01T00:00:00Z"},
-            "approvedBy": {"digest": "d", "user": "bob", "through": "kubernetes-admin", "time": "2026-01-01T00:00:00Z"},
+            "approvedBy": {"digest": "d", "since": "2026-01-01T00:00:00Z", "user": "bob", "through": "kubernetes-admin", "time": "2026-01-01T00:00:00Z"},
         });
         approved.status = Some(serde_json::from_value(status).unwrap());
         let facts = explain(&approved, now()).facts;

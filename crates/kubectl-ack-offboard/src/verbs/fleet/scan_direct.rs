@@ -23,12 +23,15 @@ use ack_offboarding_operator::{
 };
 use alibaba_cloud::Cloud;
 use k8s_openapi::jiff::Timestamp;
+use std::collections::HashMap;
 
 /// The account, and whom it has.
 pub(super) struct Direct<'a> {
     cloud: Cloud,
     many: &'a ManyArgs,
     everyone: Everyone,
+    /// The regions of the account's clusters, by ID; or why they are not known.
+    regions: Result<HashMap<String, String>, String>,
 }
 
 impl<'a> Direct<'a> {
@@ -44,17 +47,36 @@ impl<'a> Direct<'a> {
         if output::is_live() {
             output::note("Listing the users and roles of your account …");
         }
-        let everyone = Everyone::list(&cloud).await.map_err(scan_direct::failed)?;
-        Ok(Direct { cloud, many, everyone })
+        let (everyone, regions) = tokio::join!(Everyone::list(&cloud), regions(&cloud));
+        Ok(Direct {
+            everyone: everyone.map_err(scan_direct::failed)?,
+            cloud,
+            many,
+            regions,
+        })
     }
 
-    /// The clients for a cluster: its audit log is in its region.
-    fn cloud_of(&self, member: &Member) -> Result<Cloud, Failure> {
-        match &member.region {
-            Some(region) => cloud::in_region(&self.cloud, &self.many.cloud, region),
-            None => Ok(self.cloud.clone()),
+    /// The region of a cluster, where ACK knows it and its audit log is.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    fn region_of(&self, member: &Member, cluster_id: &str) -> Result<String, String> {
+        if let Some(region) = &member.region {
+            return Ok(region.clone());
         }
+        let regions = self.regions.as_ref().map_err(String::clone)?;
+        regions
+            .get(cluster_id)
+            .cloned()
+            .ok_or_else(|| "ACK does not list it among the clusters of your account".to_owned())
     }
+}
+
+async fn regions(cloud: &Cloud) -> Result<HashMap<String, String>, String> {
+    let listed = cloud.ack.describe_clusters().await;
+    let listed = listed.map_err(|error| format!("ACK does not list your clusters (cs:DescribeClustersV1): {error}"))?;
+    let known = listed.into_iter().filter(|cluster| !cluster.region.is_empty());
+    Ok(known.map(|cluster| (cluster.id, cluster.region)).collect())
 }
 
 fn unknown(cluster: &Cluster, member: &Member, nameless: &Nameless) -> Failure {
@@ -103,12 +125,30 @@ pub(super) async fn scan_one(
         return Err(Failure::new(message).because(NotCovered::OtherAccount));
     }
     result.cluster_id = Some(clean(cluster_id));
-    let cloud = direct.cloud_of(member)?;
+    let mut gaps = Vec::new();
+    let cloud = match direct.region_of(member, cluster_id) {
+        Ok(region) => {
+            let cloud = cloud::in_region(&direct.cloud, &direct.many.cloud, &region)?;
+            result.region = Some(clean(&region));
+            cloud
+        }
+        Err(why) => {
+            gaps.push(format!(
+                "its region is not known, and ACK and the audit log were asked in that of your credentials: {why}"
+            ));
+            direct.cloud.clone()
+        }
+    };
     let include = scan_direct::include(all, uid);
     let asked = async {
         let scanned = direct::direct_among(&cluster.client, &cloud, &identity, include, &direct.everyone).await;
         scanned.map_err(|why| match why.reason {
             ScanReason::Forbidden => scan_direct::failed(why).because(NotCovered::NoRights),
+            ScanReason::ClusterNotFound => Failure::new(format!(
+                "{} Scan it alone, in its region: kubectl ack-offboard scan --direct --context={} --region=REGION",
+                clean(&why.message),
+                clean(&member.name)
+            )),
             _ => scan_direct::failed(why),
         })
     };
@@ -123,10 +163,11 @@ pub(super) async fn scan_one(
         0 => "nobody was found".to_owned(),
         found => format!("{found} found"),
     };
-    if !scanned.gaps.is_empty() {
+    gaps.extend(scanned.gaps);
+    if !gaps.is_empty() {
         result.gaps = vec![Gap::NotAsked];
     }
-    for gap in &scanned.gaps {
+    for gap in &gaps {
         message.push_str(&format!("; {}", clean(gap.trim_end_matches('.'))));
     }
     result.end(Ended::Done, message);
