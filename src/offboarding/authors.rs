@@ -148,25 +148,23 @@ pub(crate) async fn keep_asking(run: &Run, known: &Store<Watched>) {
         asked_at = Some(Instant::now());
         match tokio::time::timeout(PATIENCE, run.cluster.authors(since, now, has_all)).await {
             Ok(Ok(found)) => {
+                is_told = false;
                 for (object, unknown) in &due {
                     write(run, object, unknown, &found).await;
                 }
             }
-            // It is asked again and again.
-            Ok(Err(doubt)) if !std::mem::replace(&mut is_told, true) => {
-                tracing::warn!(
-                    message = doubt.message,
-                    "the audit log does not say who asked for offboardings and who approved them: status.requestedBy and approvedBy lack it"
-                );
-            }
-            Ok(Err(doubt)) => {
-                tracing::debug!(
-                    message = doubt.message,
-                    "the audit log does not say who asked and who approved"
-                );
-            }
-            Err(_) => tracing::debug!("the audit log does not answer who asked for offboardings and who approved them"),
+            Ok(Err(doubt)) => tell(&mut is_told, &doubt.message),
+            Err(_) => tell(&mut is_told, &format!("no answer within {} s", PATIENCE.as_secs())),
         }
+    }
+}
+
+/// Once, until it answers: it is asked again and again.
+fn tell(is_told: &mut bool, message: &str) {
+    let what = "the audit log does not say who asked for offboardings and who approved them; status.requestedBy and approvedBy lack it";
+    match std::mem::replace(is_told, true) {
+        false => tracing::warn!(message, "{what}"),
+        true => tracing::debug!(message, "{what}"),
     }
 }
 
@@ -175,8 +173,10 @@ async fn write(run: &Run, object: &Watched, unknown: &Unknown, found: &Authors) 
     let object_uid = object.uid().unwrap_or_default();
     let requested = found.requested(&object_uid).filter(|_| unknown.request);
     let approval = unknown.approval.as_ref();
-    let approved =
-        approval.and_then(|(digest, since)| Some((digest.as_str(), found.approved(&object_uid, digest, *since)?)));
+    let approved = approval.and_then(|(digest, since)| {
+        let author = found.approved(&object_uid, digest, *since)?;
+        Some((digest.as_str(), *since, author))
+    });
     if requested.is_none() && approved.is_none() {
         return;
     }
@@ -196,7 +196,7 @@ async fn write(run: &Run, object: &Watched, unknown: &Unknown, found: &Authors) 
     }
 }
 
-fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved: Option<(&str, &Author)>) {
+fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved: Option<(&str, Timestamp, &Author)>) {
     if let (None, Some(author)) = (&status.requested_by, requested) {
         status.requested_by = Some(AuthorStatus {
             user: author.user.clone(),
@@ -204,13 +204,19 @@ fn take(status: &mut UserOffboardingStatus, requested: Option<&Author>, approved
             time: Time(author.time),
         });
     }
-    if let (Some(approval), Some((digest, author))) = (&mut status.approved_by, approved)
+    if let (Some(approval), Some((digest, since, author))) = (&mut status.approved_by, approved)
         && approval.digest == digest
+        && is_same(approval.since.0, since)
     {
         approval.user = Some(author.user.clone());
         approval.through = author.through.clone();
         approval.time = Some(Time(author.time));
     }
+}
+
+/// Whether it is the same time, as it is stored: in seconds.
+fn is_same(one: Timestamp, other: Timestamp) -> bool {
+    one.as_second() == other.as_second()
 }
 
 /// What is written here while a reconcile is under way is kept by its own writes.
@@ -221,6 +227,7 @@ impl Adopt for UserOffboardingStatus {
         }
         if let (Some(own), Some(other)) = (&mut self.approved_by, &live.approved_by)
             && own.digest == other.digest
+            && is_same(own.since.0, other.since.0)
             && own.user.is_none()
         {
             own.clone_from(other);
@@ -297,9 +304,11 @@ mod tests {
             json!({"approvedBy": {"digest": "now", "since": "2026-01-03T12:00:00Z"}, "conditions": []}),
         )
         .unwrap();
-        take(&mut status, None, Some(("before", &author)));
+        let since: Timestamp = "2026-01-03T12:00:00Z".parse().unwrap();
+        take(&mut status, None, Some(("before", since, &author)));
+        take(&mut status, None, Some(("now", Timestamp::UNIX_EPOCH, &author)));
         assert_eq!(status.approved_by.as_ref().unwrap().user, None);
-        take(&mut status, Some(&author), Some(("now", &author)));
+        take(&mut status, Some(&author), Some(("now", since, &author)));
         assert_eq!(status.approved_by.as_ref().unwrap().user.as_deref(), Some("bob"));
         assert_eq!(status.requested_by.as_ref().unwrap().user, "bob");
 

@@ -122,7 +122,7 @@ async fn offboard(run: &Run, report: &mut Report, facts: &Facts, journal: &mut J
     };
     let (clearance, held) = match decide::gates(case) {
         Ok(clearance) => {
-            report.approved(&clearance, &plan);
+            report.approved(&clearance);
             (clearance, None)
         }
         // What passed the checks of this run goes on; what came later waits, and with it the end.
@@ -170,6 +170,7 @@ async fn offboard(run: &Run, report: &mut Report, facts: &Facts, journal: &mut J
         false => {
             report.started(&plan, facts.in_progress());
             let cleared = clearance::write(run, report, facts, &planned, &plan, &clearance).await?;
+            report.approved_by(&plan.digest);
             report.write(run).await?;
             cleared
         }

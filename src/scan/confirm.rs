@@ -2,7 +2,8 @@
 
 use super::{classify::Who, identity::Identity as Identified, result::ScanResult, trouble::Trouble};
 use crate::{
-    api::scan::{AccountType, FINDINGS_AT_MOST, FindingState},
+    api::CertState,
+    scan::{AccountType, FindingState},
     sources::{Account, QueryError, identity::Identity},
 };
 use alibaba_cloud::Uid;
@@ -21,7 +22,9 @@ const PAUSE: Duration = Duration::from_secs(20);
 /// When a service does not answer: the scan is not complete then.
 pub(super) async fn confirm(account: &Account, result: &mut ScanResult) -> Result<(), Trouble> {
     let look_up = |uid| account.look_up(uid);
-    look_up_first(look_up, result, FINDINGS_AT_MOST, PAUSE).await
+    let selected = result.selected();
+    let uids = in_doubt(&selected);
+    look_up_all(look_up, &uids, result, PAUSE).await
 }
 
 /// As [`confirm`], all of them, by this look-up and without a pause: for whoever makes no other calls.
@@ -32,22 +35,22 @@ pub(super) async fn confirm_all<F: Future<Output = Result<Identity, QueryError>>
     look_up: impl Fn(Uid) -> F,
     result: &mut ScanResult,
 ) -> Result<(), Trouble> {
-    look_up_first(look_up, result, usize::MAX, Duration::ZERO).await
+    let all = result.worst_first();
+    let uids = in_doubt(&all);
+    look_up_all(look_up, &uids, result, Duration::ZERO).await
 }
 
-async fn look_up_first<F: Future<Output = Result<Identity, QueryError>>>(
+fn in_doubt(identities: &[&Identified]) -> Vec<Uid> {
+    let in_doubt = identities.iter().filter(|identity| is_in_doubt(identity));
+    in_doubt.map(|identity| identity.uid).collect()
+}
+
+async fn look_up_all<F: Future<Output = Result<Identity, QueryError>>>(
     look_up: impl Fn(Uid) -> F,
+    uids: &[Uid],
     result: &mut ScanResult,
-    most: usize,
     pause: Duration,
 ) -> Result<(), Trouble> {
-    let uids: Vec<Uid> = result
-        .worst_first()
-        .into_iter()
-        .take(most)
-        .filter(|identity| is_in_doubt(identity))
-        .map(|identity| identity.uid)
-        .collect();
     let mut changed = HashMap::new();
     for (nth, some) in uids.chunks(AT_ONCE).enumerate() {
         if nth > 0 {
@@ -76,7 +79,7 @@ async fn look_up_first<F: Future<Output = Result<Identity, QueryError>>>(
 fn is_in_doubt(identity: &Identified) -> bool {
     match identity.who.state {
         FindingState::Deleted => true,
-        FindingState::Unknown => !identity.is_listed,
+        FindingState::Unknown => !identity.is_listed && !matches!(identity.kubeconfig, None | Some(CertState::Absent)),
         _ => false,
     }
 }

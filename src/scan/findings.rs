@@ -31,16 +31,15 @@ pub(super) fn is_gone(state: FindingState) -> bool {
     )
 }
 
-/// The worst first: by state, and of each the last are those whom nobody knows but the bindings: whoever may create a binding may invent a UID.
-/// Then a dormant one before one in use; then by what it may do, and whether its kubeconfig works.
+/// The worst first: by state; then a dormant one before one in use; then by what it may do, and whether its kubeconfig works.
 pub(super) fn worst_first(a: &Identity, b: &Identity) -> Ordering {
     let key = |one: &Identity| {
         (
             one.who.state,
-            !one.has_been_here(),
             one.dormancy != Dormancy::Dormant,
             one.held.access,
             one.kubeconfig != Some(CertState::Unexpired),
+            !one.has_been_here(),
             std::cmp::Reverse(one.held.total),
             one.uid,
         )
@@ -109,12 +108,21 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
+/// Of more than 500, those that are looked at: whom nobody knows but the bindings comes last, as whoever may create a binding may invent a
+/// UID. The worst first.
+pub(super) fn selected<'a>(worst_first: &[&'a Identity]) -> Vec<&'a Identity> {
+    let (known, unheard_of): (Vec<&Identity>, Vec<&Identity>) =
+        worst_first.iter().partition(|identity| identity.has_been_here());
+    let mut selected: Vec<&Identity> = known.into_iter().chain(unheard_of).take(FINDINGS_AT_MOST).collect();
+    selected.sort_by(|a, b| self::worst_first(a, b));
+    selected
+}
+
 /// The findings that are shown, and whether there are more: at most 500, and at most so many bytes of JSON. Where these do not do, the
 /// last lose their bindings first, all but one, then that one; then they are left out.
 pub(super) fn shown(worst_first: &[&Identity], room: usize) -> (Vec<Finding>, bool) {
-    let mut findings: Vec<Finding> = worst_first
-        .iter()
-        .take(FINDINGS_AT_MOST)
+    let mut findings: Vec<Finding> = selected(worst_first)
+        .into_iter()
         .map(|identity| finding(identity, NAME, NOTE))
         .collect();
     let mut sizes: Vec<usize> = findings.iter().map(size).collect();

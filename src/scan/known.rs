@@ -3,7 +3,7 @@
 use crate::api::{ConditionType, PLAN_LABEL, UserOffboarding, scan::SCAN_LABEL};
 use alibaba_cloud::Uid;
 use kube::{Api, Client, Resource, api::ListParams, core::ObjectMeta};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use std::collections::HashMap;
 
 /// Objects in a page.
@@ -26,6 +26,16 @@ struct KnownSpec {
     mode: Option<String>,
     #[serde(default)]
     suspend: bool,
+    #[serde(default)]
+    kubeconfig: Option<String>,
+    #[serde(default)]
+    names: KnownNames,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct KnownNames {
+    ignore: Vec<IgnoredAny>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -58,9 +68,10 @@ impl Known {
         self.is_true(ConditionType::Offboarded)
     }
 
-    /// Complete, and nothing that came back was noticed since: who holds something all the same is not dealt with.
+    /// Complete, with nothing kept, and nothing that came back was noticed since: who holds something all the same is not dealt with.
     fn is_over(&self) -> bool {
-        self.is_complete() && self.is_true(ConditionType::Ready)
+        let keeps = self.spec.kubeconfig.as_deref() == Some("Keep") || !self.spec.names.ignore.is_empty();
+        self.is_complete() && self.is_true(ConditionType::Ready) && !keeps
     }
 
     fn is_true(&self, type_: ConditionType) -> bool {
@@ -189,6 +200,8 @@ mod tests {
             status: "True".into(),
         });
         assert!(is_idle(&complete));
+        complete.spec.kubeconfig = Some("Keep".into());
+        assert!(!is_idle(&complete), "it was to be kept");
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl ScanResult {
         found
     }
 
+    /// Those of them that are looked at, worst first.
+    pub(super) fn selected(&self) -> Vec<&Identity> {
+        findings::selected(&self.worst_first())
+    }
+
     /// All findings whole, worst first.
     pub(super) fn into_findings(mut self) -> Vec<Finding> {
         self.identities

@@ -31,7 +31,7 @@ const SHOWN: usize = 100;
 
 impl Report {
     /// Says why the run may go on.
-    pub(crate) fn approved(&mut self, clearance: &Clearance, plan: &Plan) {
+    pub(crate) fn approved(&mut self, clearance: &Clearance) {
         let is_quiet = self
             .status
             .activity
@@ -54,14 +54,13 @@ impl Report {
             None => why.to_owned(),
         };
         self.set(Condition::Approved, Is::True, clearance.reason(), &said);
-        self.approved_by(plan);
         self.status.waiting_since = None;
     }
 
-    /// Notes which approval it goes on by. Who gave it, the audit log tells later.
-    fn approved_by(&mut self, plan: &Plan) {
+    /// Notes by which approval the run begins. Who gave it, the audit log tells later.
+    pub(crate) fn approved_by(&mut self, digest: &str) {
         let spec = &self.object().spec;
-        let is_listed = spec.approvals.iter().any(|approval| approval.digest == plan.digest);
+        let is_listed = spec.approvals.iter().any(|approval| approval.digest == digest);
         if spec.approval != Approval::Manual {
             self.status.approved_by = None;
             return;
@@ -70,12 +69,12 @@ impl Report {
             .status
             .approved_by
             .as_ref()
-            .is_some_and(|known| known.digest == plan.digest);
+            .is_some_and(|known| known.digest == digest);
         // What is left of a run that goes on has another digest: it is the approval of the whole that counts.
         if is_listed && !is_known {
             self.status.approved_by = Some(ApproverStatus {
-                digest: plan.digest.clone(),
-                since: Time(self.now),
+                digest: digest.to_owned(),
+                since: Time(self.clock.now()),
                 user: None,
                 through: None,
                 time: None,

@@ -71,9 +71,12 @@ impl<'a> Crew<'a> {
                 }
             })
             .collect();
-        // What was done then is not asked again, and not lost, also where it is not among those that are asked now.
+        // What was done then is not asked again, and not lost, also where it is not among those that are asked now. What was done in part is
+        // asked again, and kept until there is more.
         for done in earlier {
-            members.retain(|member| member.name != done.name);
+            if is_done_with(&done) {
+                members.retain(|member| member.name != done.name);
+            }
             match clusters.iter_mut().find(|cluster| cluster.name == done.name) {
                 Some(cluster) => *cluster = done,
                 None => clusters.push(done),
@@ -142,6 +145,7 @@ impl<'a> Crew<'a> {
             return None;
         }
         let mut result = self.result(&member.name)?;
+        let earlier = (result.ended == Ended::Done).then(|| result.clone());
         let began = Instant::now();
         let line = live.begin(&member.name);
         let done = job(member, &mut result).await;
@@ -156,7 +160,9 @@ impl<'a> Crew<'a> {
             }
         };
         live.end(&result);
-        self.keep(result);
+        // What an earlier run found of it is more than nothing.
+        let partly = earlier.filter(|earlier| !is_done_with(earlier) && result.ended != Ended::Done);
+        self.keep(partly.unwrap_or(result));
         done
     }
 
@@ -258,7 +264,7 @@ impl Closed {
     /// Says on standard error which clusters failed or were not covered, and where the report is.
     pub(crate) fn remark(&self) {
         output::note(self.report.remarks());
-        let is_whole = self.report.clusters.iter().all(|cluster| cluster.ended == Ended::Done);
+        let is_whole = self.report.clusters.iter().all(is_done_with);
         if let Some(path) = &self.file {
             let path = path.display();
             output::note(format!("The report is in {path}."));
@@ -271,7 +277,12 @@ impl Closed {
     }
 }
 
-/// The clusters that an earlier run is done with.
+/// Whether nothing of it is to be asked again.
+fn is_done_with(cluster: &ClusterResult) -> bool {
+    cluster.ended == Ended::Done && !cluster.gaps.contains(&Gap::NotAsked)
+}
+
+/// The clusters in which an earlier run did what was asked, or a part of it.
 fn done_in(earlier: FleetReport, verb: &str, uid: Option<&str>) -> Result<Vec<ClusterResult>, Failure> {
     if earlier.verb != verb || earlier.uid.as_deref() != uid {
         let about = |uid: Option<&str>| uid.map(|uid| format!(" {uid}")).unwrap_or_default();
@@ -285,7 +296,7 @@ fn done_in(earlier: FleetReport, verb: &str, uid: Option<&str>) -> Result<Vec<Cl
     let done = earlier
         .clusters
         .into_iter()
-        .filter(|cluster| cluster.ended == Ended::Done && !cluster.gaps.contains(&Gap::NotAsked));
+        .filter(|cluster| cluster.ended == Ended::Done);
     Ok(done.collect())
 }
 
@@ -314,7 +325,12 @@ mod tests {
         let done = done_in(report(), "scan", None).unwrap();
         assert_eq!(
             done.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>(),
-            ["whole"]
+            ["whole", "partly"]
+        );
+        assert_eq!(
+            done.iter().map(is_done_with).collect::<Vec<_>>(),
+            [true, false],
+            "it is asked again"
         );
         assert!(done_in(report(), "plan", None).is_err() && done_in(report(), "scan", Some("1")).is_err());
     }

@@ -140,11 +140,12 @@ pub(super) async fn scan_one(
         }
     };
     let include = scan_direct::include(all, uid);
+    let is_placed = gaps.is_empty();
     let asked = async {
         let scanned = direct::direct_among(&cluster.client, &cloud, &identity, include, &direct.everyone).await;
         scanned.map_err(|why| match why.reason {
             ScanReason::Forbidden => scan_direct::failed(why).because(NotCovered::NoRights),
-            ScanReason::ClusterNotFound => Failure::new(format!(
+            ScanReason::ClusterNotFound if !is_placed => Failure::new(format!(
                 "{} Scan it alone, in its region: kubectl ack-offboard scan --direct --context={} --region=REGION",
                 clean(&why.message),
                 clean(&member.name)
