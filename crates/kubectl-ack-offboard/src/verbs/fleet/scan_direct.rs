@@ -165,9 +165,10 @@ pub(super) async fn scan_one(
         found => format!("{found} found"),
     };
     gaps.extend(scanned.gaps);
-    if !gaps.is_empty() {
-        result.gaps = vec![Gap::NotAsked];
-    }
+    result.gaps = match gaps.is_empty() {
+        true => Vec::new(),
+        false => vec![Gap::NotAsked],
+    };
     for gap in &gaps {
         message.push_str(&format!("; {}", clean(gap.trim_end_matches('.'))));
     }
