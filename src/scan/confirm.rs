@@ -2,8 +2,10 @@
 
 use super::{classify::Who, identity::Identity as Identified, result::ScanResult, trouble::Trouble};
 use crate::{
-    api::CertState,
-    scan::{AccountType, FindingState},
+    api::{
+        CertState,
+        scan::{AccountType, FindingState},
+    },
     sources::{Account, QueryError, identity::Identity},
 };
 use alibaba_cloud::Uid;
