@@ -6,7 +6,7 @@ use crate::support::{
     message, purges, running, running_with, unfreeze_team_a,
 };
 use ack_offboarding_e2e::{
-    env::{CLUSTER_ID, OperatorOptions, add_user, user},
+    env::{CLUSTER_ID, OperatorOptions, PATIENCE, add_user, user},
     simulator::{Operation, Record, world::Guard},
 };
 use serde_json::{Value, json};
@@ -131,8 +131,11 @@ async fn an_object_is_looked_at_once_a_second_at_most() -> anyhow::Result<()> {
     env.apply("left", json!({"uid": UID})).await?;
     env.wait_for_state("left", "WaitingForInactivity").await?;
     let (before, began) = (env.sim.calls().len(), std::time::Instant::now());
-    let mut edits = 0_u32;
-    while began.elapsed() < std::time::Duration::from_secs(10) {
+    let most = || 20 + began.elapsed().as_secs() as usize + 2;
+    let mut edits = 0_usize;
+    // So many that each of them cannot have been looked at, however slow the machine is.
+    while edits < most() + 20 {
+        assert!(began.elapsed() < PATIENCE, "only {edits} edits in {PATIENCE:?}");
         env.role_binding("team-b", &format!("more-{edits}"), "view", &[user(UID)])
             .await?;
         edits += 1;
@@ -144,8 +147,7 @@ async fn an_object_is_looked_at_once_a_second_at_most() -> anyhow::Result<()> {
         .skip(before)
         .filter(|call| call.operation == Operation::CsListUserKubeConfigStates)
         .count();
-    let most = 20 + began.elapsed().as_secs() as usize + 2;
-    assert!(edits > 40 && looks <= most, "{looks} looks at {edits} edits");
+    assert!(looks <= most(), "{looks} looks at {edits} edits");
     Ok(())
 }
 
