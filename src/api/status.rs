@@ -40,7 +40,7 @@ pub struct UserOffboardingStatus {
     /// Who created this UserOffboarding, as the audit log tells; absent while it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<AuthorStatus>,
-    /// The approval on which the current run, or the last one, rests; absent if it needed none.
+    /// The approval of this object on which the current run, or the last one, rests; absent if its approval is Automatic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<ApproverStatus>,
     /// Subjects that begin with the UID and a dash, do not end in digits alone, and are not in spec.names.
@@ -157,7 +157,7 @@ pub struct AuthorStatus {
 pub struct ApproverStatus {
     /// The digest of the plan that was approved.
     pub digest: String,
-    /// When the operator first went on by it.
+    /// When a run began by it.
     pub since: Time,
     /// The Kubernetes user for whom it was added to spec.approvals, or brought into effect with it, as the audit log tells; absent
     /// while it does not.

@@ -31,20 +31,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Unknown {
     request: bool,
-    /// The digest of the plan that was approved, and when the operator first went on by it.
+    /// The digest of the plan that was approved, and when a run began by it.
     approval: Option<(String, Timestamp)>,
 }
 
 impl Unknown {
     /// What may still be found; `None` if that is nothing.
     fn of(object: &Watched, now: Timestamp) -> Option<Self> {
-        let is_late = |time: Option<Timestamp>| time.is_some_and(|time| now.duration_since(time) < LATELY);
+        let is_recent = |time: Option<Timestamp>| time.is_some_and(|time| now.duration_since(time) < LATELY);
         let status = &object.status;
         let approval = status.approved_by.as_ref().filter(|approval| approval.user.is_none());
         let approval = approval.and_then(|approval| Some((approval.digest.clone(), approval.since.parse().ok()?)));
         let unknown = Unknown {
-            request: status.requested_by.is_none() && is_late(created(object)),
-            approval: approval.filter(|(_, since)| is_late(Some(*since))),
+            request: status.requested_by.is_none() && is_recent(created(object)),
+            approval: approval.filter(|(_, since)| is_recent(Some(*since))),
         };
         let is_any = unknown.request || unknown.approval.is_some();
         (is_any && !object.is_plan() && object.metadata.deletion_timestamp.is_none()).then_some(unknown)
@@ -75,21 +75,24 @@ struct Attempts {
     next: Instant,
 }
 
+impl Attempts {
+    /// The first question comes after so long.
+    fn anew(unknown: &Unknown, first: Duration, now: Instant) -> Self {
+        Attempts {
+            unknown: unknown.clone(),
+            wait: first,
+            next: now + first,
+        }
+    }
+}
+
 impl Agenda {
     /// Whether it is time to ask about the object. Then the time to the next question begins, which is twice as long.
     fn is_due(&mut self, object_uid: &str, unknown: &Unknown, now: Instant) -> bool {
-        let anew = || Attempts {
-            unknown: unknown.clone(),
-            wait: self.first,
-            next: now + self.first,
-        };
+        let anew = || Attempts::anew(unknown, self.first, now);
         let attempts = self.asked.entry(object_uid.to_owned()).or_insert_with(anew);
         if attempts.unknown != *unknown {
-            *attempts = Attempts {
-                unknown: unknown.clone(),
-                wait: self.first,
-                next: now + self.first,
-            };
+            *attempts = anew();
         }
         let is_due = attempts.next <= now;
         if is_due {

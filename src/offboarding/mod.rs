@@ -5,6 +5,9 @@
 //! (facts)   (pure)  Clearance              Stored   Disarmed   NoBindings
 //! ```
 //!
+//! Beside the flow, `authors` asks the audit log who asked and who approved, `monitor` watches what is complete, and `policies` proves what
+//! every effect needs.
+//!
 //! Every step may stop the run with a [`Blocked`]: a reason, a message for a person, and when to look again. What was
 //! done so far is never undone, and found again by the next reconcile in the backups and in the cluster itself.
 

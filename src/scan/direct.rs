@@ -89,13 +89,11 @@ impl Everyone {
     /// # Errors
     /// When a service does not answer, or a listing is not whole.
     pub async fn list(cloud: &Cloud) -> Result<Self, NotScanned> {
-        let account = Account::new(cloud.clone(), String::new());
-        let (caller, everybody) = tokio::join!(account.caller(), account.list_everybody());
-        // The credentials first: what is wrong with them explains the rest.
-        let caller = caller.map_err(Trouble::from)?;
-        let listings = listings::whole(everybody.map_err(Trouble::from)?, &caller, &caller.account_id)?;
+        let (account, caller) = Account::of_caller(cloud).await.map_err(Trouble::from)?;
+        let everybody = account.list_everybody().await.map_err(Trouble::from)?;
+        let listings = listings::whole(everybody, &caller, account.id())?;
         Ok(Everyone {
-            account: Account::new(cloud.clone(), caller.account_id),
+            account,
             listings: Arc::new(listings),
             looked_up: Mutex::default(),
         })

@@ -108,19 +108,25 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// Of more than 500, those that are looked at: whom nobody knows but the bindings comes last, as whoever may create a binding may invent a
-/// UID. The worst first.
-pub(super) fn selected<'a>(worst_first: &[&'a Identity]) -> Vec<&'a Identity> {
-    let (known, unheard_of): (Vec<&Identity>, Vec<&Identity>) =
-        worst_first.iter().partition(|identity| identity.has_been_here());
-    let mut selected: Vec<&Identity> = known.into_iter().chain(unheard_of).take(FINDINGS_AT_MOST).collect();
-    selected.sort_by(|a, b| self::worst_first(a, b));
+/// The same in their order, but first those whom nobody can have invented: whoever may create a binding may bind any number.
+pub(super) fn known_first(mut identities: Vec<&Identity>) -> Vec<&Identity> {
+    // A stable sort.
+    identities.sort_by_key(|identity| !identity.has_been_here());
+    identities
+}
+
+/// Of more than 500, those that are looked at. The worst first.
+pub(super) fn selected(identities: Vec<&Identity>) -> Vec<&Identity> {
+    let mut selected = known_first(identities);
+    selected.truncate(FINDINGS_AT_MOST);
+    selected.sort_by(|a, b| worst_first(a, b));
     selected
 }
 
 /// The findings that are shown, and whether there are more: at most 500, and at most so many bytes of JSON. Where these do not do, the
 /// last lose their bindings first, all but one, then that one; then they are left out.
-pub(super) fn shown(worst_first: &[&Identity], room: usize) -> (Vec<Finding>, bool) {
+pub(super) fn shown(worst_first: Vec<&Identity>, room: usize) -> (Vec<Finding>, bool) {
+    let all = worst_first.len();
     let mut findings: Vec<Finding> = selected(worst_first)
         .into_iter()
         .map(|identity| finding(identity, NAME, NOTE))
@@ -144,7 +150,7 @@ pub(super) fn shown(worst_first: &[&Identity], room: usize) -> (Vec<Finding>, bo
         findings.pop();
         total -= last;
     }
-    let truncated = findings.len() < worst_first.len();
+    let truncated = findings.len() < all;
     (findings, truncated)
 }
 

@@ -1,6 +1,6 @@
 //! For whom a scan proposes an offboarding, and for whom it did. Pure.
 
-use super::result::ScanResult;
+use super::{findings, result::ScanResult};
 use crate::api::{PermissionScanSpec, scan::FindingState};
 use alibaba_cloud::Uid;
 use std::collections::{BTreeMap, HashSet};
@@ -45,12 +45,8 @@ pub(crate) fn choose(
     let open = result.open.get(scan).copied().unwrap_or_default();
     let mut room = usize::from(spec.max_proposals).saturating_sub(open as usize);
     let mut proposals = Proposals::default();
-    // Only those that were looked up once more; and those first whom nobody can have invented.
-    let (known, unheard_of): (Vec<_>, Vec<_>) = result
-        .selected()
-        .into_iter()
-        .partition(|identity| identity.has_been_here());
-    for identity in known.into_iter().chain(unheard_of) {
+    // Only those that were looked up once more.
+    for identity in findings::known_first(result.selected()) {
         let is_wanted = identity.who.state == FindingState::Deleted
             && identity.held.total > 0
             // Somebody who only looks does not deal with it.

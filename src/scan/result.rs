@@ -84,7 +84,7 @@ impl ScanResult {
 
     /// Those of them that are looked at, worst first.
     pub(super) fn selected(&self) -> Vec<&Identity> {
-        findings::selected(&self.worst_first())
+        findings::selected(self.worst_first())
     }
 
     /// All findings whole, worst first.
@@ -96,7 +96,7 @@ impl ScanResult {
 
     /// Those that a status of so many bytes has room for, and whether there are more.
     pub(super) fn shown(&self, room: usize) -> (Vec<Finding>, bool) {
-        findings::shown(&self.worst_first(), room)
+        findings::shown(self.worst_first(), room)
     }
 
     /// How many there are in each state.

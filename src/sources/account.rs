@@ -61,6 +61,15 @@ impl Account {
         }
     }
 
+    /// The account of the credentials, and whose they are.
+    ///
+    /// # Errors
+    /// When STS does not answer.
+    pub(crate) async fn of_caller(cloud: &Cloud) -> Result<(Self, CallerIdentity), QueryError> {
+        let caller = cloud.sts.get_caller_identity().await?;
+        Ok((Account::new(cloud.clone(), caller.account_id.clone()), caller))
+    }
+
     pub fn id(&self) -> &str {
         &self.id
     }

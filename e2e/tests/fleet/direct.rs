@@ -73,6 +73,25 @@ async fn the_account_is_listed_once() -> anyhow::Result<()> {
     assert_eq!(gaps, [json!(null), json!(["NotAsked"])]);
     assert_eq!(cluster(&report, "two")["findings"][0]["state"], "Active");
     assert_eq!(count(&sim, Operation::CsListUserKubeConfigStates), 1);
+
+    // What was not answered is asked again, and what was is kept until then.
+    let file = folder.path().join("scan.json").display().to_string();
+    let scan_again = |flag: &str| format!("{flag}={file}");
+    scan(&[&scan_again("--report")])
+        .await?
+        .ends_with(1)
+        .tells("the same command, with --resume=");
+    sim.fault(Fault::new(Operation::CsDescribeClusterUserKubeconfig, FaultKind::Forbidden).about("c2"));
+    let kept = scan(&[&scan_again("--resume")]).await?.ends_with(1);
+    let report = kept.json();
+    assert_eq!(ended(&report), ["one: Done", "two: Done"], "{}", kept.err);
+    assert_eq!(cluster(&report, "two")["findings"][0]["uid"], UID);
+    assert_eq!(cluster(&report, "two")["gaps"], json!(["NotAsked"]));
+    kept.tells("two: not covered");
+    sim.clear_faults();
+    let whole = scan(&[&scan_again("--resume")]).await?.ends_with(1);
+    assert!(cluster(&whole.json(), "two")["gaps"].is_null(), "{}", whole.err);
+    assert!(!whole.err.contains("--resume="), "{}", whole.err);
     Ok(())
 }
 

@@ -60,16 +60,13 @@ impl Report {
     /// Notes by which approval the run begins. Who gave it, the audit log tells later.
     pub(crate) fn approved_by(&mut self, digest: &str) {
         let spec = &self.object().spec;
-        let is_listed = spec.approvals.iter().any(|approval| approval.digest == digest);
         if spec.approval != Approval::Manual {
             self.status.approved_by = None;
             return;
         }
-        let is_known = self
-            .status
-            .approved_by
-            .as_ref()
-            .is_some_and(|known| known.digest == digest);
+        let is_listed = spec.approvals.iter().any(|approval| approval.digest == digest);
+        let known = self.status.approved_by.as_ref();
+        let is_known = known.is_some_and(|known| known.digest == digest);
         // What is left of a run that goes on has another digest: it is the approval of the whole that counts.
         if is_listed && !is_known {
             self.status.approved_by = Some(ApproverStatus {

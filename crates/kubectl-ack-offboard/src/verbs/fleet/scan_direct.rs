@@ -40,6 +40,8 @@ impl<'a> Direct<'a> {
     /// # Errors
     /// When there are no credentials, or a listing is not whole.
     pub(super) async fn list(cloud: Option<Cloud>, many: &'a ManyArgs) -> Result<Self, Failure> {
+        // Whose clusters were listed knows their regions.
+        let is_placed = cloud.is_some();
         let cloud = match cloud {
             Some(cloud) => cloud,
             None => cloud::connect(&many.cloud).await?,
@@ -47,7 +49,13 @@ impl<'a> Direct<'a> {
         if output::is_live() {
             output::note("Listing the users and roles of your account …");
         }
-        let (everyone, regions) = tokio::join!(Everyone::list(&cloud), regions(&cloud));
+        let regions = async {
+            match is_placed {
+                true => Ok(HashMap::new()),
+                false => regions(&cloud).await,
+            }
+        };
+        let (everyone, regions) = tokio::join!(Everyone::list(&cloud), regions);
         Ok(Direct {
             everyone: everyone.map_err(scan_direct::failed)?,
             cloud,
